@@ -1,0 +1,53 @@
+"""LRAT-Hub: the logs of search agents into better retrievers, natively on the Hugging Face Hub.
+
+The names below are the library's public ones. They are imported on first use: `import lrat_hub` alone loads
+neither torch nor faiss.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "BM25Retriever": "lrat_hub.retrieval.bm25",
+    "DenseRetriever": "lrat_hub.retrieval.dense",
+    "HubRef": "lrat_hub.hub.refs",
+    "LocalHub": "lrat_hub.hub.server",
+    "Pair": "lrat_hub.schema",
+    "Step": "lrat_hub.schema",
+    "Trajectory": "lrat_hub.schema",
+    "WeightedMultipleNegativesRankingLoss": "lrat_hub.losses",
+    "evaluate_retrieval": "lrat_hub.metrics",
+    "intensity_weights": "lrat_hub.weights",
+    "load_trajectories": "lrat_hub.importers",
+    "mine_pairs": "lrat_hub.mining",
+}
+
+__all__ = sorted(_HOMES)
+
+if TYPE_CHECKING:
+    from lrat_hub.hub.refs import HubRef as HubRef
+    from lrat_hub.hub.server import LocalHub as LocalHub
+    from lrat_hub.importers import load_trajectories as load_trajectories
+    from lrat_hub.losses import WeightedMultipleNegativesRankingLoss as WeightedMultipleNegativesRankingLoss
+    from lrat_hub.metrics import evaluate_retrieval as evaluate_retrieval
+    from lrat_hub.mining import mine_pairs as mine_pairs
+    from lrat_hub.retrieval.bm25 import BM25Retriever as BM25Retriever
+    from lrat_hub.retrieval.dense import DenseRetriever as DenseRetriever
+    from lrat_hub.schema import Pair as Pair
+    from lrat_hub.schema import Step as Step
+    from lrat_hub.schema import Trajectory as Trajectory
+    from lrat_hub.weights import intensity_weights as intensity_weights
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
