@@ -1,0 +1,146 @@
+"""The application: which path leads to which endpoint, and how errors are told.
+
+Names of branches and paths of files arrive percent-encoded, slashes included: `/tree/dev%2Fx/a%2Fb`. Routes are
+therefore matched on the path as it was sent, and its parts decoded afterwards.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from urllib.parse import unquote
+
+from starlette.applications import Starlette
+from starlette.convertors import Convertor, register_url_convertor
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from lrat_hub.hub.server import routes_commit, routes_git, routes_repos, routes_resolve
+from lrat_hub.hub.server.access import Hub
+from lrat_hub.hub.server.errors import HubError, repo_not_found
+from lrat_hub.hub.server.names import KINDS
+from lrat_hub.hub.server.objects import ObjectStore
+from lrat_hub.hub.server.store import Store
+
+
+class _Kind(Convertor[str]):
+    regex = "|".join(KINDS)
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+class _Prefix(_Kind):
+    """The kind as pages and files have it: models have none."""
+
+    regex = "(?:datasets/|spaces/)?"
+
+    def convert(self, value: str) -> str:
+        return value.removesuffix("/") or "models"
+
+
+class _Encoded(_Kind):
+    """One segment of the path as it was sent, which may stand for several. Zeros would end names in git early."""
+
+    regex = "(?:(?!%00)[^/])+"
+
+    def convert(self, value: str) -> str:
+        return unquote(value)
+
+
+class _EncodedPath(_Encoded):
+    regex = "(?:(?!%00).)+"
+
+
+register_url_convertor("kind", _Kind())
+register_url_convertor("prefix", _Prefix())
+register_url_convertor("encoded", _Encoded())
+register_url_convertor("encoded_path", _EncodedPath())
+
+_REPO = "/api/{kind:kind}/{namespace:encoded}/{name:encoded}"
+_PAGE = "/{kind:prefix}{namespace:encoded}/{name:encoded}"
+_REV = "{revision:encoded}"
+
+
+def _routes() -> list[Route]:
+    repos, git, content = routes_repos, routes_git, routes_commit
+    return [
+        Route("/api/whoami-v2", repos.whoami),
+        Route("/api/repos/create", repos.create, methods=["POST"]),
+        Route("/api/repos/delete", repos.delete, methods=["DELETE"]),
+        Route("/api/validate-yaml", repos.validate_yaml, methods=["POST"]),
+        Route("/api/{kind:kind}", repos.list_repos),
+        Route(_REPO, repos.info),
+        Route(f"{_REPO}/revision/{_REV}", repos.info),
+        Route(f"{_REPO}/settings", repos.update_settings, methods=["PUT"]),
+        Route(f"{_REPO}/auth-check", repos.auth_check),
+        Route(f"{_REPO}/auth-check/write", repos.auth_check_write),
+        Route(f"{_REPO}/tree/{_REV}", git.tree),
+        Route(f"{_REPO}/tree/{_REV}/{{path:encoded_path}}", git.tree),
+        Route(f"{_REPO}/paths-info/{_REV}", git.paths_info, methods=["POST"]),
+        Route(f"{_REPO}/refs", git.refs),
+        Route(f"{_REPO}/commits/{_REV}", git.commits),
+        Route(f"{_REPO}/branch/{{branch:encoded}}", git.create_branch, methods=["POST"]),
+        Route(f"{_REPO}/branch/{{branch:encoded}}", git.delete_branch, methods=["DELETE"]),
+        Route(f"{_REPO}/tag/{_REV}", git.create_tag, methods=["POST"]),
+        Route(f"{_REPO}/tag/{_REV}", git.delete_tag, methods=["DELETE"]),
+        Route(f"{_REPO}/preupload/{_REV}", content.preupload, methods=["POST"]),
+        Route(f"{_REPO}/commit/{_REV}", content.commit, methods=["POST"]),
+        Route(f"{_REPO}/xet-write-token/{_REV}", content.xet_token),
+        Route("/api/lfs-objects/{oid}", content.lfs_upload, methods=["PUT"]),
+        Route(f"{_PAGE}.git/info/lfs/objects/batch", content.lfs_batch, methods=["POST"]),
+        Route(f"{_PAGE}.git/info/lfs/objects/verify", content.lfs_verify, methods=["POST"]),
+        Route(f"{_PAGE}/resolve/{_REV}/{{path:encoded_path}}", routes_resolve.resolve),
+    ]
+
+
+class _MatchRawPath:
+    """Let routes see the path as it was sent."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app({**scope, "path": scope["raw_path"].decode("latin-1")}, receive, send)
+
+
+def create_app(root: Path, *, user: str, token: str) -> Starlette:
+    """The Hub in a folder that this process owns; what a killed server left behind is removed first."""
+    objects, store = ObjectStore(root / "lfs"), Store(root / "repos")
+    objects.recover()
+    store.recover()
+    app = Starlette(
+        routes=_routes(),
+        middleware=[Middleware(_MatchRawPath)],
+        exception_handlers={HubError: _hub_error, HTTPException: _unmatched},
+    )
+    # Starlette would answer /a/b/ by sending the client to /a/b, losing the encoding on the way.
+    app.router.redirect_slashes = False
+    app.state.hub = Hub(store, objects, user, token)
+    return app
+
+
+async def _hub_error(request: Request, error: HubError) -> Response:
+    # Messages repeat what clients sent; in a header, only a short text of printable ASCII is safe.
+    message = re.sub(r"[^ -~]", "?", error.message)[:500].strip()
+    headers = {**error.headers, "X-Error-Message": message}
+    if error.code is not None:
+        headers["X-Error-Code"] = error.code
+    return JSONResponse({"error": error.message}, error.status, headers)
+
+
+async def _unmatched(request: Request, error: HTTPException) -> Response:
+    """A path that is no route, most often an id without namespace: `load_dataset("imdb")`."""
+    path = request.scope["path"]
+    if error.status_code != 404:
+        return await _hub_error(request, HubError(error.status_code, error.detail, headers=dict(error.headers or {})))
+    if path.startswith("/api/") and not path.startswith(tuple(f"/api/{kind}/" for kind in KINDS)):
+        return await _hub_error(request, HubError(404, f"This Hub has no {path}", code="NotFound"))
+    return await _hub_error(request, repo_not_found(unquote(path)))

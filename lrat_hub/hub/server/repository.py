@@ -1,0 +1,343 @@
+"""One repository: a bare git repository read and written with libgit2, without a working tree."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+import pygit2
+from pygit2.enums import AttrCheck, FileMode, ObjectType, RepositoryOpenFlag, SortMode
+
+from lrat_hub.hub.server.errors import HubError, entry_not_found, revision_not_found
+from lrat_hub.hub.server.names import REF_MAX_BYTES, RepoId, bad_ref_name, is_sha
+from lrat_hub.hub.server.objects import POINTER_MAX_BYTES, Pointer
+
+# libgit2 reads this when it opens a repository: set later, it would flush objects but not references.
+pygit2.settings.enable_fsync_gitdir(True)
+
+MAIN = "main"
+_SHORT_SHA = re.compile(r"[0-9a-f]{7,39}")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file or folder of a commit: its git object, and the pointer if the content is a large object."""
+
+    path: str
+    is_folder: bool
+    oid: str
+    blob_size: int
+    pointer: Pointer | None
+
+    @property
+    def etag(self) -> str:
+        """The hash of the content: sha256 for a large object, git's sha1 for other files."""
+        return self.pointer.oid if self.pointer else self.oid
+
+    @property
+    def size(self) -> int:
+        return self.pointer.size if self.pointer else self.blob_size
+
+
+@dataclass(frozen=True)
+class Put:
+    """Write a file; `blob` is a git blob that the repository already has."""
+
+    path: str
+    blob: str
+
+
+@dataclass(frozen=True)
+class Delete:
+    """Remove a file, or a folder with everything in it."""
+
+    path: str
+    is_folder: bool
+
+
+class Repository:
+    """Opened for one request: an open libgit2 repository is not for several threads, and opening one takes 0.1 ms.
+
+    Methods that move references must be called under the lock of the repository (see `store`).
+    """
+
+    def __init__(self, path: Path, repo_id: RepoId) -> None:
+        self.id = repo_id
+        self._path = str(path)
+        self._git = _open(self._path)
+
+    # Reading
+
+    def commit_at(self, revision: str) -> pygit2.Commit:
+        """The commit that a sha, branch, tag, full reference name or short sha (7 digits or more) stands for."""
+        if is_sha(revision):
+            found = self._git.get(revision)
+        else:
+            names = [revision] if revision.startswith("refs/") else [f"refs/heads/{revision}", f"refs/tags/{revision}"]
+            known = [name for name in names if self._has_reference(name)]
+            if known:
+                return self._git.references[known[0]].peel(pygit2.Commit)
+            # Ambiguous prefixes raise ValueError: as good as unknown.
+            try:
+                found = self._git.get(revision) if _SHORT_SHA.fullmatch(revision) else None
+            except ValueError:
+                found = None
+        if not isinstance(found, pygit2.Commit):
+            raise revision_not_found(self.id, revision)
+        return found
+
+    def find(self, commit: pygit2.Commit, path: str) -> Entry | None:
+        """The file or folder at a path; None if there is none."""
+        children = _children(self._path, str(commit.tree_id))
+        *folders, name = path.split("/")
+        for folder in folders:
+            step = children.get(folder)
+            if step is None or not step.is_folder:
+                return None
+            children = _children(self._path, step.oid)
+        found = children.get(name)
+        return replace(found, path=path) if found else None
+
+    def entry(self, commit: pygit2.Commit, path: str) -> Entry:
+        """The file or folder at a path; raises HubError if there is none."""
+        found = self.find(commit, path)
+        if found is None:
+            raise entry_not_found(path, str(commit.id))
+        return found
+
+    def files(self, commit: pygit2.Commit) -> Iterator[Entry]:
+        return (entry for entry in self.walk(str(commit.tree_id), recursive=True) if not entry.is_folder)
+
+    def walk(self, tree_id: str, *, prefix: str = "", recursive: bool) -> Iterator[Entry]:
+        """The entries of a tree, in git's order; those of subtrees follow their folder."""
+        for child in _children(self._path, tree_id).values():
+            entry = replace(child, path=prefix + child.path)
+            yield entry
+            if recursive and entry.is_folder:
+                yield from self.walk(entry.oid, prefix=entry.path + "/", recursive=True)
+
+    def blob(self, oid: str) -> bytes:
+        return self._git[oid].data
+
+    def history(self, commit: pygit2.Commit) -> Iterator[pygit2.Commit]:
+        """The commit and those before it, newest first."""
+        return self._git.walk(commit.id, SortMode.TOPOLOGICAL)
+
+    def last_commits(self, commit: pygit2.Commit, paths: Iterable[str]) -> dict[str, pygit2.Commit]:
+        """For each path of a commit, the commit that made it what it is."""
+        wanted = {path: commit.tree[path].id for path in paths}
+        last: dict[str, pygit2.Commit] = {}
+        for current in self.history(commit):
+            if not wanted:
+                break
+            before = current.parents[0].tree if current.parents else None
+            for path, oid in list(wanted.items()):
+                if before is None or path not in before or before[path].id != oid:
+                    last[path] = current
+                    del wanted[path]
+        return last
+
+    def references(self, folder: str) -> dict[str, str]:
+        """Name and commit sha of everything in `heads` or `tags`."""
+        prefix = f"refs/{folder}/"
+        return {
+            name.removeprefix(prefix): str(self._git.references[name].peel(pygit2.Commit).id)
+            for name in sorted(self._git.references)
+            if name.startswith(prefix)
+        }
+
+    def keeps_as_large(self, commit: pygit2.Commit, path: str) -> bool:
+        """Whether the `.gitattributes` of a commit send a path to large file storage."""
+        checks = AttrCheck.INDEX_ONLY | AttrCheck.INCLUDE_COMMIT | AttrCheck.NO_SYSTEM
+        return self._git.get_attr(path, "filter", checks, commit.id) == "lfs"
+
+    # Writing
+
+    def write_blob(self, content: bytes) -> str:
+        """Store content. Needs no lock: until a commit refers to it, nobody sees it."""
+        return str(self._git.create_blob(content))
+
+    def commit(
+        self, branch: str, changes: Iterable[Put | Delete], *, message: str, author: str, parent: str | None = None
+    ) -> str:
+        """Apply changes, in order, to the tip of a branch, and move the branch.
+
+        Args:
+            branch: The branch; it must exist.
+            changes: What to write and remove.
+            message: Title and body of the commit.
+            author: The name of who makes it.
+            parent: If given, the sha that the tip must have.
+
+        Returns:
+            The sha of the commit; that of the tip if nothing changed.
+
+        Raises:
+            HubError: 412 if the tip is not `parent`, 404 if something to delete is missing, 400 if a name would be
+                both a file and a folder.
+        """
+        tip = self._branch_tip(branch)
+        if parent is not None and parent != str(tip.id):
+            raise _moved(branch, parent, str(tip.id))
+        tree = self._changed_tree(tip, changes)
+        if tree == tip.tree_id:
+            return str(tip.id)
+        try:
+            return self._create_commit(f"refs/heads/{branch}", tree, [tip.id], message, author)
+        except pygit2.GitError as error:
+            # libgit2 moves the branch only if it is still at the first parent; whoever moved it took no lock.
+            now = str(self._branch_tip(branch).id)
+            if now == str(tip.id):
+                raise
+            raise _moved(branch, str(tip.id), now) from error
+
+    def create_initial_commit(self, files: dict[str, bytes], author: str) -> None:
+        index = pygit2.Index()
+        for path, content in files.items():
+            index.add(pygit2.IndexEntry(path, self._git.create_blob(content), FileMode.BLOB))
+        self._create_commit(f"refs/heads/{MAIN}", index.write_tree(self._git), [], "initial commit", author)
+
+    def create_branch(self, name: str, target: pygit2.Commit) -> None:
+        self._create_reference("heads", name, target.id)
+
+    def create_tag(self, name: str, target: pygit2.Commit, *, message: str, author: str) -> None:
+        """A lightweight tag, or an annotated one if there is a message."""
+        # Checked first: libgit2 would leave the tag's object behind.
+        self._check_new_reference("tags", name)
+        if message:
+            self._git.create_tag(name, target.id, ObjectType.COMMIT, _signature(author), message)
+        else:
+            self._create_reference("tags", name, target.id)
+
+    def delete_branch(self, name: str) -> None:
+        if name == MAIN:
+            raise HubError(403, f"The branch {MAIN} cannot be deleted")
+        self._delete_reference("heads", name)
+
+    def delete_tag(self, name: str) -> None:
+        self._delete_reference("tags", name)
+
+    # Parts of the above
+
+    def _has_reference(self, name: str) -> bool:
+        # libgit2 has no answer for names that are malformed or very long.
+        usable = len(name.encode()) <= 2 * REF_MAX_BYTES and pygit2.reference_is_valid_name(name)
+        return usable and name in self._git.references
+
+    def _branch_tip(self, branch: str) -> pygit2.Commit:
+        name = f"refs/heads/{branch}"
+        if not self._has_reference(name):
+            raise revision_not_found(self.id, branch)
+        return self._git.references[name].peel(pygit2.Commit)
+
+    def _changed_tree(self, tip: pygit2.Commit, changes: Iterable[Put | Delete]) -> pygit2.Oid:
+        index = pygit2.Index()
+        index.read_tree(tip.tree)
+        written: set[str] = set()
+        for change in changes:
+            if isinstance(change, Put):
+                # libgit2 would silently replace a file by the folder that a longer path makes of it.
+                if any(folder in index for folder in _folders(change.path)):
+                    raise _file_and_folder(change.path)
+                index.add(pygit2.IndexEntry(change.path, pygit2.Oid(hex=change.blob), FileMode.BLOB))
+                written.add(change.path)
+            elif change.is_folder:
+                before = len(index)
+                index.remove_directory(change.path)
+                if len(index) == before:
+                    raise _nothing_to_delete(change.path, tip)
+            elif change.path in index:
+                index.remove(change.path)
+            else:
+                raise _nothing_to_delete(change.path, tip)
+        # The other direction: libgit2 would write a tree in which one name is a file and a folder.
+        folders = {folder for entry in index for folder in _folders(entry.path)}
+        for path in written & folders:
+            if path in index:
+                raise _file_and_folder(path)
+        return index.write_tree(self._git)
+
+    def _create_commit(
+        self, reference: str, tree: pygit2.Oid, parents: list[pygit2.Oid], message: str, author: str
+    ) -> str:
+        signature = _signature(author)
+        return str(self._git.create_commit(reference, signature, signature, message, tree, parents))
+
+    def _check_new_reference(self, folder: str, name: str) -> str:
+        reference = f"refs/{folder}/{name}"
+        if reason := bad_ref_name(name):
+            raise HubError(400, f"Invalid reference name {name!r}: {reason}")
+        if not pygit2.reference_is_valid_name(reference):
+            raise HubError(400, f"Invalid reference name {name!r}")
+        if reference in self._git.references:
+            raise HubError(409, f"Reference already exists: {reference}")
+        # A reference is a file: `dev` leaves no room for `dev/x`, nor the other way round.
+        taken = [other for other in self._git.references if f"{other}/".startswith(f"{reference}/")]
+        taken += [parent for parent in _folders(reference) if parent in self._git.references]
+        if taken:
+            raise HubError(409, f"Reference {reference} is in conflict with {taken[0]}")
+        return reference
+
+    def _create_reference(self, folder: str, name: str, target: pygit2.Oid) -> None:
+        self._git.references.create(self._check_new_reference(folder, name), target)
+
+    def _delete_reference(self, folder: str, name: str) -> None:
+        reference = f"refs/{folder}/{name}"
+        if not self._has_reference(reference):
+            raise revision_not_found(self.id, name)
+        self._git.references.delete(reference)
+
+
+def create_repository(path: Path) -> None:
+    """Make an empty bare repository."""
+    pygit2.init_repository(str(path), bare=True, initial_head=MAIN)
+
+
+def _open(path: str) -> pygit2.Repository:
+    return pygit2.Repository(path, RepositoryOpenFlag.BARE | RepositoryOpenFlag.NO_SEARCH)
+
+
+@lru_cache(maxsize=4096)
+def _children(path: str, tree_id: str) -> Mapping[str, Entry]:
+    """The entries directly in a tree. Trees never change, so that a commit costs only the folders it touched."""
+    git = _open(path)
+    return {child.name: _entry(git, child) for child in git[tree_id]}
+
+
+def _entry(git: pygit2.Repository, found: pygit2.Object) -> Entry:
+    oid = str(found.id)
+    if found.filemode == FileMode.TREE:
+        return Entry(found.name, True, oid, 0, None)
+    _, size = git.odb.read_header(found.id)
+    pointer = Pointer.parse(git[found.id].data) if size <= POINTER_MAX_BYTES else None
+    return Entry(found.name, False, oid, size, pointer)
+
+
+def _folders(path: str) -> list[str]:
+    """Every folder on the way to a path, without the root."""
+    parts = path.split("/")[:-1]
+    return ["/".join(parts[: depth + 1]) for depth in range(len(parts))]
+
+
+def _signature(author: str) -> pygit2.Signature:
+    return pygit2.Signature(author, f"{author}@localhost")
+
+
+def _moved(branch: str, expected: str, found: str) -> HubError:
+    return HubError(
+        412, f"A commit has happened since: expected {branch} at {expected}, found {found}. Refresh and retry"
+    )
+
+
+def _file_and_folder(path: str) -> HubError:
+    return HubError(400, f"Invalid path {path!r}: it would be both a file and a folder")
+
+
+def _nothing_to_delete(path: str, commit: pygit2.Commit) -> HubError:
+    error = entry_not_found(path, str(commit.id))
+    # huggingface_hub looks for this sentence to explain how to delete a folder.
+    error.message = f"A file with this name doesn't exist: {path}"
+    return error

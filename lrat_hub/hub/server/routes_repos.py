@@ -1,0 +1,164 @@
+"""Endpoints about repositories as a whole: the account, creating, deleting, listing, information, settings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pygit2
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+
+from lrat_hub.hub.server.access import caller, hub_of, readable, require_user, settings_for, writable
+from lrat_hub.hub.server.cards import CardError, card_data, parse_card
+from lrat_hub.hub.server.errors import HubError
+from lrat_hub.hub.server.names import KINDS, RepoId
+from lrat_hub.hub.server.repository import MAIN, Entry, Repository
+from lrat_hub.hub.server.routes_git import iso_date, lfs_fields
+from lrat_hub.hub.server.store import Settings, check_new
+from lrat_hub.hub.server.wire import endpoint_of, is_set, page_of, read_json, text_field
+
+LIST_PAGE = 1000
+
+
+def whoami(request: Request) -> JSONResponse:
+    user = require_user(request)
+    auth = {"type": "access_token", "accessToken": {"displayName": "lrat-hub", "role": "write"}}
+    return JSONResponse({"type": "user", "name": user, "fullname": user, "orgs": [], "auth": auth})
+
+
+async def create(request: Request) -> JSONResponse:
+    user = require_user(request)
+    data = await read_json(request)
+    repo = _repo_in(data, user)
+    check_new(repo)
+    private = _is_private(data)
+    sdk = text_field(data, "sdk", "static") if repo.kind == "spaces" else None
+    created = await run_in_threadpool(hub_of(request).store.create, repo, private=private, sdk=sdk, author=user)
+    # Clients that were told not to mind read the url from the refusal.
+    answer = {"url": f"{endpoint_of(request)}/{repo.url_path}", "name": str(repo)}
+    if not created:
+        return JSONResponse({**answer, "error": f"You already created this repository: {repo}"}, status_code=409)
+    return JSONResponse(answer)
+
+
+async def delete(request: Request) -> JSONResponse:
+    user = require_user(request)
+    repo = _repo_in(await read_json(request), user)
+    await run_in_threadpool(hub_of(request).store.delete, repo)
+    return JSONResponse({})
+
+
+async def update_settings(request: Request) -> JSONResponse:
+    repo = writable(request)
+    data = await read_json(request)
+    if data.get("gated"):
+        raise HubError(501, "This Hub has no gated repositories; make the repository private instead")
+    private = _is_private(data)
+    await run_in_threadpool(hub_of(request).store.update, repo, private=private)
+    return JSONResponse({"private": private})
+
+
+def auth_check(request: Request) -> JSONResponse:
+    settings_for(request)
+    return JSONResponse({})
+
+
+def auth_check_write(request: Request) -> JSONResponse:
+    writable(request)
+    return JSONResponse({})
+
+
+def list_repos(request: Request) -> JSONResponse:
+    user = caller(request)
+    store, kind, query = hub_of(request).store, request.path_params["kind"], request.query_params
+    author, searches, tags = query.get("author"), query.getlist("search"), set(query.getlist("filter"))
+    found = []
+    for repo in store.repositories(kind):
+        settings = store.settings(repo)
+        if settings is None or (settings.private and user is None) or (author and repo.namespace != author):
+            continue
+        if all(search.lower() in str(repo).lower() for search in searches):
+            repository = store.open(repo)
+            summary = _summary(repository, settings, repository.commit_at(MAIN))
+            if tags <= set(summary["tags"]):
+                found.append(summary)
+    page, headers = page_of(request, found, size=LIST_PAGE, path=f"/api/{kind}")
+    return JSONResponse(page, headers=headers)
+
+
+def info(request: Request) -> JSONResponse:
+    settings, repository = settings_for(request), readable(request)
+    commit = repository.commit_at(request.path_params.get("revision", MAIN))
+    blobs = is_set(request.query_params.get("blobs"))
+    siblings = [_sibling(entry, blobs) for entry in repository.files(commit)]
+    return JSONResponse({**_summary(repository, settings, commit), "siblings": siblings})
+
+
+async def validate_yaml(request: Request) -> JSONResponse:
+    data = await read_json(request)
+    try:
+        card = parse_card(text_field(data, "content"))
+    except CardError as error:
+        return JSONResponse({"errors": [{"message": str(error)}], "warnings": []}, status_code=400)
+    warnings = [] if card is not None else [{"message": "empty or missing yaml metadata in repo card"}]
+    return JSONResponse({"errors": [], "warnings": warnings})
+
+
+def _repo_in(data: dict[str, Any], user: str) -> RepoId:
+    kind = text_field(data, "type", "model") + "s"
+    if kind not in KINDS:
+        raise HubError(400, f"Invalid repository type: expected model, dataset or space, found {kind[:-1]!r}")
+    return RepoId(kind, text_field(data, "organization", user), text_field(data, "name"))
+
+
+def _is_private(data: dict[str, Any]) -> bool:
+    visibility = text_field(data, "visibility", "private" if data.get("private") else "public")
+    if visibility not in ("public", "private"):
+        raise HubError(400, f"Invalid visibility: expected public or private, found {visibility!r}")
+    return visibility == "private"
+
+
+def _summary(repository: Repository, settings: Settings, commit: pygit2.Commit) -> dict[str, Any]:
+    """What a list and the information about one repository have in common."""
+    repo = repository.id
+    card = _card(repository, commit)
+    tags = card.get("tags") if card else None
+    summary = {
+        "_id": f"{repo.kind}/{repo}",
+        "id": str(repo),
+        "author": repo.namespace,
+        "sha": str(commit.id),
+        "createdAt": settings.created_at,
+        "lastModified": iso_date(commit),
+        "private": settings.private,
+        "gated": False,
+        "disabled": False,
+        "downloads": 0,
+        "likes": 0,
+        "tags": tags if isinstance(tags, list) else [],
+    }
+    if repo.kind == "models":
+        summary["modelId"] = str(repo)
+    if settings.sdk is not None:
+        summary["sdk"] = settings.sdk
+    if card is not None:
+        summary["cardData"] = card
+        summary |= {key: card[key] for key in ("library_name", "pipeline_tag") if key in card}
+    return summary
+
+
+def _card(repository: Repository, commit: pygit2.Commit) -> dict[str, Any] | None:
+    entry = repository.find(commit, "README.md")
+    if entry is None or entry.is_folder or entry.pointer:
+        return None
+    return card_data(repository.blob(entry.oid))
+
+
+def _sibling(entry: Entry, blobs: bool) -> dict[str, Any]:
+    if not blobs:
+        return {"rfilename": entry.path}
+    sibling = {"rfilename": entry.path, "blobId": entry.oid, "size": entry.size}
+    if entry.pointer:
+        sibling["lfs"] = lfs_fields(entry, entry.pointer, "sha256")
+    return sibling
