@@ -1,0 +1,28 @@
+"""Shows what an artifact was made from, back to the corpus and whatever came from outside."""
+
+from __future__ import annotations
+
+import argparse
+
+from lrat_hub.hub.lineage import Ancestor, trace
+from lrat_hub.hub.refs import HubRef
+
+
+def main(argv: list[str]) -> None:
+    parser = argparse.ArgumentParser(prog="lrat lineage", description=__doc__)
+    parser.add_argument("ref", help="namespace/name[@revision], with datasets/ in front for datasets")
+    args = parser.parse_args(argv)
+    for ancestor in trace(HubRef.parse(args.ref)):
+        print(line(ancestor))
+
+
+def line(ancestor: Ancestor) -> str:
+    """One artifact as an indented line: how it is an input, its pin, and the stage that made it."""
+    if ancestor.seen:
+        made = "(see above)"
+    elif ancestor.lineage is None:
+        made = "(from outside)"
+    else:
+        made = f"<- lrat {ancestor.lineage.stage}"
+    name = f"{ancestor.path[-1]}: " if ancestor.path else ""
+    return f"{'  ' * len(ancestor.path)}{name}{ancestor.source} {made}"

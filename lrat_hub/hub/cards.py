@@ -1,0 +1,77 @@
+"""Cards: the templates in `model_cards/`, filled with what was published."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from lrat_hub.errors import LratError
+from lrat_hub.hub.lineage import Lineage
+
+if TYPE_CHECKING:
+    from lrat_hub.hub.inputs import Source
+
+TAGS = ("lrat", "lrat-hub")
+
+
+def render_card(template: str, lineage: Lineage, **values: Any) -> str:
+    """A card from `model_cards/<template>.md`.
+
+    Every template sees `lineage` and the helper `table(rows)`; the other names are its own. An undefined name is an
+    error: a card with holes is worse than none.
+    """
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("lrat_hub.model_cards", package_path=""),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template(f"{template}.md").render(
+        lineage=lineage, table=markdown_table, tags=TAGS, **values
+    )
+
+
+def markdown_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows with the same keys as a Markdown table; floats with three digits."""
+    if not rows:
+        return ""
+
+    def cell(value: Any) -> str:
+        return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+    lines = [list(rows[0]), ["---"] * len(rows[0]), *([cell(value) for value in row.values()] for row in rows)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def model_metadata(*, base_model: Source, dataset: Source) -> str:
+    """The metadata of a trained model's card, as YAML without the fences."""
+    from huggingface_hub import ModelCardData
+
+    from lrat_hub.hub.refs import HubRef
+
+    return ModelCardData(
+        library_name="sentence-transformers",
+        pipeline_tag="sentence-similarity",
+        base_model=base_model.repo_id if isinstance(base_model, HubRef) else None,
+        datasets=[dataset.repo_id] if isinstance(dataset, HubRef) else None,
+        tags=["sentence-transformers", "feature-extraction", "dense", *TAGS],
+    ).to_yaml()
+
+
+def replace_section(card: str, name: str, text: str) -> str:
+    """The card with what stands between `<!-- name:start -->` and `<!-- name:end -->` replaced.
+
+    Raises:
+        LratError: The card has no such section.
+    """
+    start, end = f"<!-- {name}:start -->", f"<!-- {name}:end -->"
+    before, opened, rest = card.partition(start)
+    _, closed, after = rest.partition(end)
+    if not opened or not closed:
+        raise LratError(
+            f"Card: expected a section between {start} and {end}, found none. Was it published by lrat train?"
+        )
+    return f"{before}{start}\n{text}\n{end}{after}"

@@ -1,0 +1,145 @@
+"""Publishing: data or model, card and lineage in one commit, so that no reader sees one without the others."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lrat_hub.errors import LratError
+from lrat_hub.hub.lineage import LINEAGE_FILE, Lineage
+from lrat_hub.hub.refs import HubRef, hub_errors
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+Tables = Mapping[str, Mapping[str, "Dataset"]]
+"""Config name to split name to rows. The first config is the dataset's default."""
+
+CARD_FILE = "README.md"
+ROWS_PER_FILE = 500_000
+ATTEMPTS = 4
+
+
+def publish_dataset(
+    ref: HubRef, tables: Tables, *, card: str, lineage: Lineage, files: Mapping[str, str] | None = None
+) -> HubRef:
+    """Publishes configs and splits as Parquet with their card and lineage, as one commit.
+
+    Args:
+        ref: Where to; its revision is a branch, made when it is missing.
+        card: Text of the card, without metadata for `configs`, which is added here.
+        files: Further text files, by their path in the repository.
+
+    Returns:
+        The pin of what was published. Publishing the same content again gives the same pin.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        for config, splits in tables.items():
+            for split, table in splits.items():
+                _write_parquet(table, root / config, split)
+        for name, content in (files or {}).items():
+            path = root / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(content, encoding="utf-8")
+        (root / CARD_FILE).write_text(with_configs(card, tables), encoding="utf-8")
+        return publish_folder(ref, root, lineage)
+
+
+def publish_folder(ref: HubRef, folder: Path, lineage: Lineage) -> HubRef:
+    """Publishes a folder that holds a card, with its lineage, as one commit that replaces what was there.
+
+    Raises:
+        LratError: The reference is a sha, the Hub refuses, or others keep committing to the branch.
+    """
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
+    from huggingface_hub.errors import HfHubHTTPError
+
+    target = publication_target(ref)
+    if not (folder / CARD_FILE).is_file():
+        raise LratError(f"{target}: expected a card ({CARD_FILE}) with what is published, found none.")
+    files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    api = HfApi()
+    with hub_errors(target):
+        api.create_repo(target.repo_id, repo_type=target.repo_type, exist_ok=True)
+        if target.revision != "main":
+            api.create_branch(target.repo_id, repo_type=target.repo_type, branch=target.revision, exist_ok=True)
+    for attempt in range(1, ATTEMPTS + 1):
+        with hub_errors(target):
+            tip = api.repo_info(target.repo_id, repo_type=target.repo_type, revision=target.revision)
+            stale = {item.rfilename for item in tip.siblings} - set(files) - {LINEAGE_FILE, ".gitattributes"}
+            operations = [
+                *(CommitOperationDelete(path) for path in sorted(stale)),
+                *(CommitOperationAdd(name, path) for name, path in files.items()),
+                CommitOperationAdd(LINEAGE_FILE, lineage.to_json().encode()),
+            ]
+            try:
+                commit = api.create_commit(
+                    target.repo_id,
+                    operations,
+                    repo_type=target.repo_type,
+                    revision=target.revision,
+                    parent_commit=tip.sha,
+                    commit_message=f"lrat {lineage.stage}",
+                )
+            except HfHubHTTPError as error:
+                # Somebody committed in between: what is stale must be worked out again from the new tip.
+                if error.response.status_code != 412 or attempt == ATTEMPTS:
+                    raise
+                continue
+        return replace(target, revision=commit.oid)
+    raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+def update_card(ref: HubRef, card: str) -> HubRef:
+    """Replaces the card at a branch and gives the new pin. Data, model and lineage stay as they are."""
+    from huggingface_hub import CommitOperationAdd, HfApi
+
+    target = publication_target(ref)
+    with hub_errors(target):
+        commit = HfApi().create_commit(
+            target.repo_id,
+            [CommitOperationAdd(CARD_FILE, card.encode())],
+            repo_type=target.repo_type,
+            revision=target.revision,
+            commit_message="lrat eval: results into the card",
+        )
+    return replace(target, revision=commit.oid)
+
+
+def publication_target(ref: HubRef) -> HubRef:
+    """The reference, when something can be published there; else raises LratError."""
+    if ref.is_pinned:
+        raise LratError(
+            f"{ref}: expected a branch to publish to, found a commit sha. Leave @{ref.revision[:7]}... out."
+        )
+    if ref.config or ref.split:
+        raise LratError(f"{ref}: expected a repository to publish to, found a config or split. Leave it out.")
+    return ref
+
+
+def _write_parquet(table: Dataset, folder: Path, split: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    count = max(1, -(-len(table) // ROWS_PER_FILE))
+    for index in range(count):
+        shard = table.shard(count, index, contiguous=True) if count > 1 else table
+        shard.to_parquet(folder / f"{split}-{index:05d}-of-{count:05d}.parquet")
+
+
+def with_configs(card: str, tables: Tables) -> str:
+    """The card with the `configs` of its metadata, which tell `load_dataset` where each config's files are."""
+    from huggingface_hub import DatasetCard
+
+    parsed = DatasetCard(card)
+    parsed.data.configs = [
+        {
+            "config_name": config,
+            **({"default": True} if place == 0 else {}),
+            "data_files": [{"split": split, "path": f"{config}/{split}-*.parquet"} for split in splits],
+        }
+        for place, (config, splits) in enumerate(tables.items())
+    ]
+    return str(parsed)

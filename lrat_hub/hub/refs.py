@@ -1,0 +1,124 @@
+"""References to Hub repositories, and pins: references whose revision is a full commit sha."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from lrat_hub.errors import LratError
+
+RepoType = Literal["model", "dataset"]
+
+_REF = re.compile(
+    r"(?P<type>datasets/|models/)?"
+    r"(?P<repo_id>[A-Za-z0-9][\w.-]*/[\w.-]+)"
+    r"(@(?P<revision>[^@#\s]+?))?"
+    r"(#(?P<config>[\w.-]+))?"
+    r"(:(?P<split>[\w.-]+))?"
+)
+_SHA = re.compile(r"[0-9a-f]{40}")
+
+
+@dataclass(frozen=True)
+class HubRef:
+    """A repository at a revision, with an optional dataset config and split.
+
+    Written `namespace/name@revision` for models and `datasets/namespace/name@revision#config:split` for datasets,
+    the way `hf://` paths are; no revision means `main`. `HubRef.parse(str(ref)) == ref`.
+    """
+
+    repo_id: str
+    repo_type: RepoType = "model"
+    revision: str = "main"
+    config: str | None = None
+    split: str | None = None
+
+    @classmethod
+    def parse(cls, text: str, *, repo_type: RepoType = "model") -> HubRef:
+        """Reads a reference.
+
+        Args:
+            repo_type: What a reference without `datasets/` or `models/` in front means.
+
+        Raises:
+            LratError: The text is not a reference.
+        """
+        match = _REF.fullmatch(text.strip())
+        if match is None:
+            raise LratError(
+                f"Reference {text!r}: expected namespace/name[@revision][#config][:split], with datasets/ in front "
+                "for datasets. A local path starts with /, ./ or ../"
+            )
+        kind = {"datasets/": "dataset", "models/": "model", None: repo_type}[match["type"]]
+        return cls(match["repo_id"], kind, match["revision"] or "main", match["config"], match["split"])
+
+    def __str__(self) -> str:
+        prefix = "datasets/" if self.repo_type == "dataset" else ""
+        config = f"#{self.config}" if self.config else ""
+        split = f":{self.split}" if self.split else ""
+        return f"{prefix}{self.repo_id}@{self.revision}{config}{split}"
+
+    @property
+    def is_pinned(self) -> bool:
+        """Whether the revision is a full commit sha."""
+        return bool(_SHA.fullmatch(self.revision))
+
+    def pin(self) -> HubRef:
+        """The same reference at the commit its revision names now. Asks the Hub, also for shas: they must exist.
+
+        Raises:
+            LratError: The repository or revision does not exist, may not be seen, or the Hub can't be reached.
+        """
+        from huggingface_hub import HfApi, constants
+
+        if constants.HF_HUB_OFFLINE and self.is_pinned:
+            return self
+        with hub_errors(self):
+            info = HfApi().repo_info(self.repo_id, repo_type=self.repo_type, revision=self.revision)
+        return replace(self, revision=info.sha)
+
+
+@contextmanager
+def hub_errors(ref: HubRef) -> Iterator[None]:
+    """Turns what the Hub's client raises about `ref` into one clear line."""
+    from huggingface_hub import constants
+    from huggingface_hub.errors import (
+        EntryNotFoundError,
+        GatedRepoError,
+        HfHubHTTPError,
+        LocalEntryNotFoundError,
+        OfflineModeIsEnabled,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    endpoint = constants.ENDPOINT
+    kind = f"{ref.repo_type} repository"
+    try:
+        yield
+    except RevisionNotFoundError as error:
+        raise LratError(f"{ref}: {ref.repo_id} has no revision {ref.revision!r} at {endpoint}.") from error
+    except GatedRepoError as error:
+        raise LratError(f"{ref}: access is gated. Ask for it on its page at {endpoint}.") from error
+    except RepositoryNotFoundError as error:
+        raise LratError(f"{ref}: no such {kind} at {endpoint}, or HF_TOKEN may not see it.") from error
+    except LocalEntryNotFoundError as error:
+        raise LratError(f"{ref}: not in the local cache, and {endpoint} can't be reached.") from error
+    except EntryNotFoundError as error:
+        raise LratError(f"{ref}: a file is missing there. {str(error).splitlines()[0]}") from error
+    except OfflineModeIsEnabled as error:
+        raise LratError(f"{ref}: HF_HUB_OFFLINE is set, so only pinned references can be used.") from error
+    except HfHubHTTPError as error:
+        detail = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
+        raise LratError(f"{ref}: {endpoint} refused the request. {detail}") from error
+    except (ConnectionError, TimeoutError) as error:
+        raise LratError(f"{ref}: the Hub at {endpoint} can't be reached. Is HF_ENDPOINT right, and up?") from error
+    except Exception as error:
+        # The client's HTTP library has changed before, and its transport errors share no base class with the
+        # built-in ones; they are told by their module.
+        if type(error).__module__.partition(".")[0] in ("httpx", "httpx2", "httpcore", "httpcore2", "requests"):
+            raise LratError(f"{ref}: the Hub at {endpoint} can't be reached. Is HF_ENDPOINT right, and up?") from error
+        raise

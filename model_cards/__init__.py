@@ -1,0 +1,1 @@
+"""Templates of the cards of everything that is published."""
