@@ -1,0 +1,37 @@
+"""Figures about trajectories (section 4 of https://huggingface.co/papers/2604.04949)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from lrat_hub.schema import Trajectory
+
+
+def outcome_table(trajectories: Iterable[Trajectory]) -> list[dict[str, Any]]:
+    """Number of trajectories and their mean searches, browses and steps, by outcome: the columns of Table 1.
+
+    A row for each of "correct", "incorrect" and "unknown" that occurs, and one for "all".
+    """
+    groups: dict[str, list[Trajectory]] = {"correct": [], "incorrect": [], "unknown": [], "all": []}
+    for trajectory in trajectories:
+        outcome = "unknown" if trajectory.correct is None else "correct" if trajectory.correct else "incorrect"
+        groups[outcome].append(trajectory)
+        groups["all"].append(trajectory)
+    rows = []
+    for outcome, group in groups.items():
+        if not group:
+            continue
+        searches = sum(trajectory.count("search") for trajectory in group)
+        browses = sum(trajectory.count("browse") for trajectory in group)
+        rows.append(
+            {
+                "outcome": outcome,
+                "N": len(group),
+                "searches": searches / len(group),
+                "browses": browses / len(group),
+                "B/S": browses / searches if searches else float("nan"),
+                "steps": (searches + browses) / len(group),
+            }
+        )
+    return rows
