@@ -1,0 +1,232 @@
+"""Runs an agent on questions, many at once, and records what it did as trajectories."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from lrat_hub.agents.environment import Observation, SearchEnvironment
+from lrat_hub.errors import LratError
+from lrat_hub.schema import Action, Sampling, Status, Step, Trajectory
+
+LAST_CALL = "This was the last action. Give your final answer now."
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question as it is given out: the agent gets `text` and nothing else of it."""
+
+    query_id: str
+    text: str
+    gold_answer: str | None = None
+
+
+@dataclass(frozen=True)
+class Search:
+    """Run queries. `reasoning` is what led to the call: see `lrat_hub.schema.Step`, also for the other calls."""
+
+    reasoning: str | None
+    queries: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Browse:
+    """Open a document."""
+
+    reasoning: str | None
+    docid: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Give the final answer, which ends the run."""
+
+    reasoning: str | None
+    text: str
+
+
+@dataclass(frozen=True)
+class Invalid:
+    """A call that the agent's own side could not read; `error` is told to the agent."""
+
+    reasoning: str | None
+    error: str
+
+
+Call = Search | Browse | Answer | Invalid
+
+
+class Episode(Protocol):
+    """An agent at work on one question."""
+
+    async def act(self, observation: Observation | None) -> Call:
+        """Gives the next call, from what the last one showed: None before the first.
+
+        After an observation that `is_last` only an answer counts. A message with several calls is given out call
+        by call; those after the first have None for their reasoning.
+        """
+        ...
+
+
+class Agent(Protocol):
+    """Starts episodes. Its attributes are recorded with every trajectory.
+
+    `name` and `revision` are a model's repository and commit sha where it has them, `sampling` what its model was
+    asked with, and `settings` everything else that makes it what it is, as values of JSON.
+    """
+
+    name: str
+    revision: str | None
+    sampling: Sampling
+    settings: Mapping[str, Any]
+
+    def start(self, question: str) -> Episode: ...
+
+
+def run_agents(
+    agent: Agent,
+    questions: Sequence[Question],
+    environment: SearchEnvironment,
+    *,
+    max_turns: int = 50,
+    concurrency: int = 64,
+    progress: Callable[[Trajectory], None] | None = None,
+) -> list[Trajectory]:
+    """Runs an agent on every question; `run_agents_async` is the same for callers inside an event loop.
+
+    A run ends as `completed` with the agent's answer; as `limited` when it takes `max_turns` actions without one,
+    with what it answers when it is then told to; as `failed` when the agent raises, with the error in the metadata.
+    Errors of the environment are nobody's answer to a question: they are raised and end all runs.
+
+    Args:
+        max_turns: Searches, browses and invalid calls of one run.
+        concurrency: Questions that are worked on at once.
+        progress: Called with each trajectory as soon as it is done, in order of completion.
+
+    Returns:
+        A trajectory for each question, in their order. Nobody has judged the answers yet: `correct` is None.
+
+    Raises:
+        LratError: If `max_turns` or `concurrency` is less than 1.
+    """
+    return asyncio.run(
+        run_agents_async(
+            agent, questions, environment, max_turns=max_turns, concurrency=concurrency, progress=progress
+        )
+    )
+
+
+async def run_agents_async(
+    agent: Agent,
+    questions: Sequence[Question],
+    environment: SearchEnvironment,
+    *,
+    max_turns: int = 50,
+    concurrency: int = 64,
+    progress: Callable[[Trajectory], None] | None = None,
+) -> list[Trajectory]:
+    """See `run_agents`."""
+    if concurrency < 1 or max_turns < 1:
+        raise LratError(
+            "Running agents failed: expected a concurrency and a number of turns of at least 1, "
+            f"found {concurrency} and {max_turns}. Raise them."
+        )
+    done: dict[int, Trajectory] = {}
+    waiting = iter(enumerate(questions))
+
+    async def work() -> None:
+        for index, question in waiting:
+            done[index] = await _run(agent, question, environment, max_turns)
+            if progress is not None:
+                progress(done[index])
+
+    workers = [asyncio.create_task(work()) for _ in range(min(concurrency, len(questions)))]
+    try:
+        await asyncio.gather(*workers)
+    finally:
+        for worker in workers:
+            worker.cancel()
+    return [done[index] for index in range(len(questions))]
+
+
+async def _run(agent: Agent, question: Question, environment: SearchEnvironment, max_turns: int) -> Trajectory:
+    steps: list[Step] = []
+    final_answer: str | None = None
+    status: Status = "limited"
+    metadata: dict[str, Any] = {
+        "agent": dict(agent.settings),
+        "environment": environment.settings,
+        "max_turns": max_turns,
+    }
+    episode: Episode | None = None
+    observation: Observation | None = None
+    for turn in range(max_turns + 1):
+        # An agent is any code, and lives on what a model writes: whatever it raises costs its own question only.
+        try:
+            episode = episode or agent.start(question.text)
+            call = await episode.act(observation)
+        except Exception as error:
+            status = "failed"
+            metadata["error"] = f"{type(error).__name__}: {error}"
+            break
+        if isinstance(call, Answer):
+            steps.append(Step(turn, call.reasoning, "answer"))
+            final_answer = call.text
+            if turn < max_turns:
+                status = "completed"
+            break
+        if turn == max_turns:
+            # The call is not carried out, but its reasoning is still about what the agent saw last.
+            error = "a final answer was expected at the limit of turns"
+            steps.append(Step(turn, call.reasoning, "invalid", error=error))
+            break
+        observation = await _carry_out(call, environment)
+        if turn + 1 == max_turns:
+            observation = dataclasses.replace(observation, text=f"{observation.text}\n\n{LAST_CALL}", is_last=True)
+        steps.append(_recorded(turn, call, observation))
+    return Trajectory(
+        trajectory_id=f"{question.query_id}-0",
+        query_id=question.query_id,
+        question=question.text,
+        steps=tuple(steps),
+        gold_answer=question.gold_answer,
+        final_answer=final_answer,
+        status=status,
+        agent=agent.name,
+        agent_revision=agent.revision,
+        retriever=environment.retriever.name,
+        retriever_revision=environment.retriever.revision,
+        sampling=agent.sampling,
+        metadata=json.dumps(metadata, sort_keys=True),
+    )
+
+
+async def _carry_out(call: Search | Browse | Invalid, environment: SearchEnvironment) -> Observation:
+    match call:
+        case Search(queries=queries) if queries:
+            return await environment.search(queries)
+        case Browse(docid=docid):
+            return await environment.browse(docid)
+        case Search():
+            error = "a search needs at least one query"
+        case Invalid(error=error):
+            pass
+    return Observation(f"Error: {error}.", error=error)
+
+
+def _recorded(turn: int, call: Search | Browse | Invalid, observation: Observation) -> Step:
+    action: Action = "search" if isinstance(call, Search) else "browse"
+    return Step(
+        turn,
+        call.reasoning,
+        action if observation.error is None else "invalid",
+        queries=call.queries if isinstance(call, Search) else (),
+        results=observation.results,
+        docid=call.docid if isinstance(call, Browse) else None,
+        observation=observation.text,
+        error=observation.error,
+    )

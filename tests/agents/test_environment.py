@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Sequence
+
+import pytest
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
+
+from lrat_hub.agents import SearchEnvironment
+from lrat_hub.retrieval import Hit
+from lrat_hub.schema import Candidate, Document
+
+DOCUMENTS = {docid: Document(docid, f"Title {docid}", f"one, two three {docid}") for docid in ("d1", "d2", "d3")}
+
+
+class Echo:
+    """Finds d1 for every query, and the document that the query names."""
+
+    name, revision = "echo", None
+
+    def __init__(self) -> None:
+        self.batches: list[list[str]] = []
+
+    def search(self, queries: Sequence[str], k: int) -> list[list[Hit]]:
+        self.batches.append(list(queries))
+        return [[Hit("d1", 1.0, 1), Hit(query, 0.5, 2)][:k] for query in queries]
+
+
+def test_a_search_lists_results_by_query_and_rank_as_records_and_as_text():
+    environment = SearchEnvironment(Echo(), DOCUMENTS, k=2, snippet_tokens=3)
+    observation = asyncio.run(environment.search(["d2", "d3"]))
+    first = Candidate(0, 1, "d1", "Title d1", "one, two three", 1.0)
+    assert observation.results[0] == first
+    assert [(r.query_index, r.rank, r.docid) for r in observation.results] == [
+        (0, 1, "d1"),
+        (0, 2, "d2"),
+        (1, 1, "d1"),
+        (1, 2, "d3"),
+    ]
+    assert observation.text.startswith("Results for 'd2':\n\n[1] DocID: d1\nTitle: Title d1\none, two three\n\n[2] ")
+    assert "Results for 'd3':" in observation.text
+
+
+def test_a_browse_shows_the_document_and_an_unknown_docid_is_an_error():
+    environment = SearchEnvironment(Echo(), DOCUMENTS)
+    assert asyncio.run(environment.browse("d2")).text == "DocID: d2\nTitle: Title d2\n\none, two three d2"
+    missing = asyncio.run(environment.browse("d9"))
+    assert missing.document is None
+    assert missing.error == "no document has the DocID 'd9'"
+    assert missing.error in missing.text
+
+
+def test_a_tokenizer_cuts_snippets_without_rewriting_them():
+    words = Tokenizer(models.WordLevel({"[UNK]": 0}, unk_token="[UNK]"))
+    words.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=words)
+    environment = SearchEnvironment(Echo(), DOCUMENTS, snippet_tokens=3, tokenizer=tokenizer)
+    assert asyncio.run(environment.search(["d2"])).results[0].snippet == "one, two"
+
+
+def test_searches_that_come_during_a_search_make_the_next_batch():
+    running, release = threading.Event(), threading.Event()
+
+    class Slow(Echo):
+        def search(self, queries: Sequence[str], k: int) -> list[list[Hit]]:
+            running.set()
+            release.wait(timeout=10)
+            return super().search(queries, k)
+
+    async def run() -> None:
+        first = asyncio.create_task(environment.search(["d1"]))
+        await asyncio.to_thread(running.wait, 10)
+        later = [asyncio.create_task(environment.search([docid])) for docid in ("d2", "d3")]
+        await asyncio.sleep(0.05)
+        release.set()
+        await asyncio.gather(first, *later)
+
+    retriever = Slow()
+    environment = SearchEnvironment(retriever, DOCUMENTS)
+    asyncio.run(run())
+    assert retriever.batches == [["d1"], ["d2", "d3"]]
+
+
+def test_an_agent_that_is_cancelled_takes_nobody_along_and_a_stopped_loop_leaves_nothing_behind():
+    async def cancel_one() -> None:
+        kept, dropped = (asyncio.create_task(environment.search([docid])) for docid in ("d2", "d3"))
+        await asyncio.sleep(0)
+        dropped.cancel()
+        assert [r.docid for r in (await kept).results] == ["d1", "d2"]
+
+    async def stop_early() -> None:
+        abandoned = asyncio.create_task(environment.search(["d2"]))
+        await asyncio.sleep(0)
+        assert not abandoned.done()
+
+    environment = SearchEnvironment(Echo(), DOCUMENTS)
+    asyncio.run(cancel_one())
+    asyncio.run(stop_early())
+    assert asyncio.run(environment.search(["d3"])).results[1].docid == "d3"
+
+
+def test_errors_of_the_retriever_reach_every_agent_of_the_batch():
+    class Broken(Echo):
+        def search(self, queries: Sequence[str], k: int) -> list[list[Hit]]:
+            raise RuntimeError("out of memory")
+
+    async def run() -> list[object]:
+        searches = [environment.search([docid]) for docid in ("d1", "d2")]
+        return await asyncio.gather(*searches, return_exceptions=True)
+
+    environment = SearchEnvironment(Broken(), DOCUMENTS)
+    assert [str(error) for error in asyncio.run(run())] == ["out of memory"] * 2
+    with pytest.raises(RuntimeError, match="out of memory"):
+        asyncio.run(environment.search(["d1"]))
