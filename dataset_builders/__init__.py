@@ -1,0 +1,1 @@
+"""Stage programs that build datasets: corpora, trajectories, mined pairs."""

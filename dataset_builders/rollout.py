@@ -1,0 +1,92 @@
+"""Runs an agent over questions with search and browse tools on a fixed corpus, and records its trajectories."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from dataclasses import dataclass, field
+from typing import Literal
+
+from lrat_hub import cli
+from lrat_hub.hub.refs import HubRef
+from lrat_hub.stage import Stage, StageArguments, parse, say
+
+
+@dataclass(kw_only=True)
+class Arguments(StageArguments):
+    corpus: str = field(metadata={"help": "The corpus to search and browse."})
+    queries: str = field(metadata={"help": "The questions, as ref#config:split."})
+    agent: Literal["clue-reader"] = field(
+        default="clue-reader", metadata={"help": "The agent: the offline reader of clue questions."}
+    )
+    retriever: str = field(default="bm25", metadata={"help": "'bm25', or a SentenceTransformer."})
+    k: int = field(default=10, metadata={"help": "Results a query (paper: 10)."})
+    snippet_tokens: int = field(default=64, metadata={"help": "Tokens of a document in a result list (paper: 64)."})
+    max_turns: int = field(default=100, metadata={"help": "Actions after which an answer is asked for (paper: 100)."})
+
+
+def main(argv: list[str] | None = None) -> HubRef:
+    (args,) = parse(argv, "rollout", __doc__, Arguments)
+
+    from tqdm import tqdm
+
+    from lrat_hub.agents import ClueReader, Question, SearchEnvironment, run_agents
+    from lrat_hub.analysis import outcome_table
+    from lrat_hub.hub.inputs import Documents, load_model, load_table
+    from lrat_hub.judges import answer_matches
+    from lrat_hub.retrieval.bm25 import BM25Retriever
+    from lrat_hub.tables import trajectory_table
+
+    stage = Stage("rollout", args)
+    corpus = stage.input("corpus", args.corpus)
+    queries = load_table(stage.input("queries", args.queries), "queries", config="queries")
+    documents = Documents(load_table(corpus, "corpus", config="corpus"))
+    if args.retriever == "bm25":
+        retriever = BM25Retriever(documents.in_order(), revision=getattr(corpus, "revision", None))
+    else:
+        from lrat_hub.retrieval.dense import DenseRetriever
+
+        source = stage.input("retriever", args.retriever, repo_type="model")
+        retriever = DenseRetriever(
+            load_model(source),
+            documents.in_order(),
+            name=getattr(source, "repo_id", str(source)),
+            revision=getattr(source, "revision", None),
+            show_progress=True,
+        )
+    environment = SearchEnvironment(retriever, documents, k=args.k, snippet_tokens=args.snippet_tokens)
+    questions = [Question(row["query_id"], row["query"], row["answer"]) for row in queries]
+    with tqdm(total=len(questions), desc=f"{args.agent} with {retriever.name}", unit="question") as bar:
+        trajectories = run_agents(
+            ClueReader(documents.in_order()),
+            questions,
+            environment,
+            max_turns=args.max_turns,
+            concurrency=len(questions),
+            progress=lambda _: bar.update(),
+        )
+    trajectories = [
+        dataclasses.replace(run, correct=answer_matches(run.final_answer, run.gold_answer)) if run.gold_answer else run
+        for run in trajectories
+    ]
+    summary = outcome_table(trajectories)
+    for row in summary:
+        say(
+            "  "
+            + ", ".join(
+                f"{key} {value:.2f}" if isinstance(value, float) else f"{key} {value}" for key, value in row.items()
+            )
+        )
+    statuses = {
+        status: sum(run.status == status for run in trajectories) for status in ("completed", "limited", "failed")
+    }
+    return stage.publish_dataset(
+        {f"{args.agent}_{retriever.name.replace('/', '__')}": {"train": trajectory_table(trajectories)}},
+        template="trajectories",
+        counts={"questions": len(questions), "statuses": statuses, "outcomes": summary},
+        summary=summary,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(cli.main(["rollout", *sys.argv[1:]]))

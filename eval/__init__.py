@@ -1,0 +1,1 @@
+"""Stage programs that evaluate retrievers."""

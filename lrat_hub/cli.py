@@ -1,0 +1,87 @@
+"""The `lrat` command: finds a stage by its name and runs its script."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "quickstart": ("lrat_hub.commands.quickstart", "run the whole loop on an embedded Hub and report what it gains"),
+    "corpus": ("lrat_hub.dataset_builders.corpus", "publish a corpus with its questions and relevance judgements"),
+    "import": ("lrat_hub.dataset_builders.import_trajectories", "turn logs of search agents into trajectories"),
+    "rollout": ("lrat_hub.dataset_builders.rollout", "run an agent over questions and record its trajectories"),
+    "mine": ("lrat_hub.dataset_builders.mine", "mine weighted training pairs from trajectories"),
+    "train": ("lrat_hub.training.train", "train a retriever on mined pairs"),
+    "eval retrieval": ("lrat_hub.eval.retrieval", "compare retrievers on queries with relevance judgements"),
+    "lineage": ("lrat_hub.commands.lineage", "show what an artifact was made from, back to the corpus"),
+    "hub": ("lrat_hub.commands.hub", "serve an embedded Hub, or print the exports that point a shell at it"),
+}
+"""Command words to the module whose `main(argv)` runs them, and a line of help."""
+
+
+def usage() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {text}" for name, (_, text) in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: lrat COMMAND [--config RECIPE.yaml] [OPTIONS]",
+            "",
+            "Turns the logs of search agents into better retrievers. Every stage reads pinned Hub revisions",
+            "and publishes a Hub artifact; `lrat COMMAND --help` lists its options.",
+            "",
+            *lines,
+        ]
+    )
+
+
+def find(words: list[str]) -> tuple[str, list[str]] | None:
+    """The module of the command that the words begin with, and the words that are left for it."""
+    for length in (2, 1):
+        name = " ".join(words[:length])
+        if len(words) >= length and name in COMMANDS:
+            return COMMANDS[name][0], words[length:]
+    return None
+
+
+def run(words: list[str]) -> Any:
+    """Runs a command in this process and gives what its `main` returns: for a stage, the pin of what it published.
+
+    Raises:
+        LratError: There is no such command, or it failed for a reason the user can mend.
+    """
+    from lrat_hub.errors import LratError
+
+    found = find(words)
+    if found is None:
+        raise LratError(f"lrat: expected a command, found {' '.join(words[:1])!r}; see lrat --help")
+    module, rest = found
+    return importlib.import_module(module).main(rest)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs a command. Returns the exit code: 0, or 1 with one line on stderr for what the user can mend."""
+    from lrat_hub.errors import LratError
+
+    words = sys.argv[1:] if argv is None else argv
+    if not words or words[0] in ("-h", "--help"):
+        print(usage())
+        return 0
+    if words[0] == "--version":
+        from lrat_hub import __version__
+
+        print(f"lrat-hub {__version__}")
+        return 0
+    try:
+        run(words)
+    except LratError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("lrat: interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,160 @@
+"""What every stage script shares: its options, its pins before anything is read, and its publication.
+
+A stage script defines a dataclass that extends `StageArguments` and a `main(argv)`::
+
+    def main(argv: list[str] | None = None) -> HubRef:
+        (args,) = parse(argv, "mine", __doc__, Arguments)
+        stage = Stage("mine", args)
+        trajectories = stage.input("trajectories", args.trajectories)
+        ...
+        return stage.publish_dataset({"pairs": {"train": rows}}, template="pairs", counts=..., ...)
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lrat_hub.errors import LratError
+
+if TYPE_CHECKING:
+    from lrat_hub.hub.inputs import Source
+    from lrat_hub.hub.lineage import Lineage
+    from lrat_hub.hub.publish import Tables
+    from lrat_hub.hub.refs import HubRef, RepoType
+
+
+@dataclass(kw_only=True)
+class StageArguments:
+    """Options of every stage."""
+
+    to: str = field(metadata={"help": "Where to publish: namespace/name, with @branch if not main."})
+    require_pinned: bool = field(
+        default=False, metadata={"help": "Refuse inputs that are not given at a full commit sha."}
+    )
+
+
+def parse(argv: list[str] | None, stage: str, description: str | None, *arguments: type[Any]) -> tuple[Any, ...]:
+    """The stage's options, an object for each dataclass, from a recipe (`--config FILE`) and the command line.
+
+    The command line wins over the recipe.
+
+    Raises:
+        LratError: The recipe can't be read or has an unknown key.
+    """
+    import yaml
+    from trl import TrlParser
+
+    argv = sys.argv[1:] if argv is None else argv
+    parser = TrlParser(list(arguments), prog=f"lrat {stage}", description=description, allow_abbrev=False)
+    parser.add_argument("--config", metavar="FILE", help="A recipe: a YAML file with these options.")
+    if "--config" in argv and argv.index("--config") + 1 < len(argv):
+        argv = list(argv)
+        place = argv.index("--config") + 1
+        argv[place] = str(recipe_path(argv[place]))
+    try:
+        # --config leaves a namespace of its own behind the dataclasses.
+        return parser.parse_args_and_config(args=argv)[: len(arguments)]
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise LratError(f"lrat {stage}: {' '.join(str(error).split())}") from error
+
+
+def recipe_path(name: str) -> Path:
+    """A recipe's file: a path, or the name of one that comes with the package, such as `training/tiny_cpu`."""
+    path = Path(name)
+    if path.exists():
+        return path
+    folder, _, recipe = name.rpartition("/")
+    packaged = Path(__file__).parent / folder / "recipes" / f"{recipe}.yaml"
+    if not packaged.exists():
+        # In a checkout the stage folders lie beside the library, not in it.
+        packaged = Path(__file__).parents[1] / folder / "recipes" / f"{recipe}.yaml"
+    if not folder or not packaged.exists():
+        raise LratError(f"Recipe {name!r}: expected a YAML file or the name of a packaged recipe, found neither.")
+    return packaged
+
+
+class Stage:
+    """One run of a stage: it pins inputs as they are named, and publishes what comes out with its lineage.
+
+    Args:
+        name: The `lrat` command, as it stands in the lineage.
+        args: The resolved options; all but inputs and `to` become the recipe.
+        settings: Further options that are part of the recipe.
+    """
+
+    def __init__(self, name: str, args: StageArguments, settings: Any = None) -> None:
+        from lrat_hub.hub.publish import publication_target
+        from lrat_hub.hub.refs import HubRef
+
+        self.name, self.args = name, args
+        self._recipe = asdict(args) | (asdict(settings) if settings is not None else {})
+        self.inputs: dict[str, str] = {}
+        self._options: set[str] = {"to", "require_pinned"}
+        self._target = args.to
+        # Refused now rather than after hours of work.
+        publication_target(HubRef.parse(args.to))
+
+    def input(self, name: str, text: str, *, repo_type: RepoType = "dataset", option: str | None = None) -> Source:
+        """Resolves an input to its pin and says so.
+
+        Args:
+            name: The input's name in the lineage.
+            option: The argument it was given by, when that has another name: it is left out of the recipe.
+        """
+        from lrat_hub.hub.inputs import resolve
+
+        source = resolve(text, repo_type=repo_type, require_pinned=self.args.require_pinned)
+        self.record(name, str(source), option=option)
+        return source
+
+    def record(self, name: str, source: str, *, option: str | None = None) -> None:
+        """Puts an input into the lineage and prints it."""
+        self.inputs[name] = source
+        self._options.add(option or name)
+        say(f"  {name}: {source}")
+
+    def lineage(self, counts: Mapping[str, Any]) -> Lineage:
+        from lrat_hub.hub.lineage import Lineage
+
+        recipe = {key: value for key, value in self._recipe.items() if key not in self._options}
+        return Lineage(self.name, dict(self.inputs), recipe, dict(counts))
+
+    def publish_dataset(
+        self, tables: Tables, *, template: str, counts: Mapping[str, Any], files: Mapping[str, str] | None = None,
+        **values: Any,
+    ) -> HubRef:  # fmt: skip
+        """Publishes tables with the card `model_cards/<template>.md`; see `lrat_hub.hub.publish.publish_dataset`."""
+        from lrat_hub.hub.cards import render_card
+        from lrat_hub.hub.publish import publish_dataset
+
+        lineage = self.lineage(counts)
+        card = render_card(template, lineage, repo_id=self._repo("dataset").repo_id, **values)
+        return self._done(publish_dataset(self._repo("dataset"), tables, card=card, lineage=lineage, files=files))
+
+    def publish_model(self, folder: Path, *, card: str, lineage: Lineage) -> HubRef:
+        """Publishes a folder with a model that has been saved there."""
+        from lrat_hub.hub.publish import CARD_FILE, publish_folder
+
+        (folder / CARD_FILE).write_text(card, encoding="utf-8")
+        return self._done(publish_folder(self._repo("model"), folder, lineage))
+
+    def _repo(self, repo_type: RepoType) -> HubRef:
+        from lrat_hub.hub.refs import HubRef
+
+        ref = HubRef.parse(self._target, repo_type=repo_type)
+        if ref.repo_type != repo_type:
+            raise LratError(f"--to {self._target}: lrat {self.name} publishes a {repo_type}, not a {ref.repo_type}.")
+        return ref
+
+    def _done(self, ref: HubRef) -> HubRef:
+        say(f"  published: {ref}")
+        return ref
+
+
+def say(text: str) -> None:
+    """Tells the person at the terminal; stages print, the library does not."""
+    print(text, flush=True)

@@ -1,0 +1,137 @@
+"""The `lrat` command: quick help, and one clear line for what the user can mend."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from lrat_hub import cli
+
+
+def run(*words):
+    return subprocess.run([sys.executable, *words], capture_output=True, text=True, check=True)
+
+
+def test_help_is_quick_and_names_every_command():
+    times = []
+    for _ in range(3):
+        started = time.perf_counter()
+        shown = run("-m", "lrat_hub.cli", "--help").stdout
+        times.append(time.perf_counter() - started)
+    assert all(f"\n  {command}" in shown for command in cli.COMMANDS)
+    assert min(times) < 0.5
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    code = "import lrat_hub, sys; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+    loaded = set(run("-c", code).stdout.split())
+    assert not loaded & {"torch", "faiss", "vllm", "transformers", "datasets", "huggingface_hub", "numpy", "trl"}
+
+
+def test_every_public_name_can_be_imported():
+    import lrat_hub
+
+    for name in lrat_hub.__all__:
+        assert getattr(lrat_hub, name) is not None
+
+
+def test_every_command_has_help(capsys):
+    for command in cli.COMMANDS:
+        with pytest.raises(SystemExit) as ended:
+            cli.main([*command.split(), "--help"])
+        assert ended.value.code == 0
+        assert f"lrat {command}" in capsys.readouterr().out
+
+
+@pytest.fixture(scope="module")
+def imported(hub, tmp_path_factory):
+    """A trajectories dataset, by pin."""
+    from tests.test_importers import GOOD
+
+    folder = tmp_path_factory.mktemp("runs")
+    (folder / "one.json").write_text(json.dumps(GOOD))
+    return str(cli.run(["import", str(folder), "--to", "lrat/cli-runs"]))
+
+
+def fails(capsys, *words):
+    """Runs a command that must fail, and gives its one line of error."""
+    capsys.readouterr()
+    assert cli.main([str(word) for word in words]) == 1
+    lines = capsys.readouterr().err.strip().splitlines()
+    errors = [line for line in lines if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert lines[-1] == errors[0]
+    return errors[0]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("nonsense",), "expected a command"),
+        (("mine", "--trajectories", "lrat/nowhere", "--to", "lrat/x"), "no such dataset repository"),
+        (("mine", "--trajectories", "{runs}@nope", "--to", "lrat/x"), "has no revision 'nope'"),
+        (("train", "--pairs", "{pin}", "--model", "lrat/no-model", "--to", "lrat/x"), "no such model repository"),
+        (("mine", "--trajectories", "{pin}#nope", "--to", "lrat/x"), "with a config 'nope'"),
+        (("eval", "retrieval", "--corpus", "{pin}", "--queries", "{pin}", "--qrels", "{pin}", "--to", "lrat/x"),
+         "expected a queries dataset"),
+        (("mine", "--trajectories", "{pin}", "--to", "no-namespace"), "expected namespace/name"),
+        (("mine", "--trajectories", "{runs}", "--require-pinned", "--to", "lrat/x"), "only full commit shas"),
+        (("import", "{empty}", "--to", "lrat/x"), "expected .json files"),
+        (("import", "{empty}/nothing", "--to", "lrat/x"), "found nothing"),
+        (("mine", "--config", "{empty}/recipe.yaml"), "neither"),
+        (("lineage", "lrat/nowhere"), "no such model repository"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_one_line_and_a_failing_exit_code(imported, tmp_path, capsys, words, message):
+    names = {"pin": imported, "runs": "datasets/lrat/cli-runs", "empty": str(tmp_path)}
+    assert message in fails(capsys, *(word.format(**names) for word in words))
+
+
+def test_an_unknown_key_in_a_recipe_is_an_error(imported, tmp_path, capsys):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(f"trajectories: {imported}\nto: lrat/x\njugde: none\n")
+    assert "jugde" in fails(capsys, "mine", "--config", recipe)
+
+
+def test_the_command_line_wins_over_the_recipe_and_the_lineage_has_what_was_used(imported, tmp_path):
+    from lrat_hub.hub.lineage import read_lineage
+
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(f"trajectories: {imported}\njudge: none\nnegatives: formula\n")
+    pin = cli.run(["mine", "--config", str(recipe), "--negatives", "unbrowsed", "--to", "lrat/cli-pairs"])
+    lineage = read_lineage(pin)
+    assert lineage.recipe["negatives"] == "unbrowsed"
+    assert lineage.recipe["judge"] == "none"
+    assert lineage.inputs == {"trajectories": imported}
+    assert lineage.counts["pairs"] == {"read": 1, "kept": 1, "dropped": {}, "notes": {}}
+
+
+def test_a_corpus_without_the_documents_is_one_line(imported, tmp_path, capsys):
+    (tmp_path / "docs.jsonl").write_text('{"docid": "other", "title": "t", "text": "words"}\n')
+    corpus = cli.run(["corpus", "--documents", str(tmp_path / "docs.jsonl"), "--to", "lrat/cli-corpus"])
+    line = fails(capsys, "mine", "--trajectories", imported, "--corpus", corpus, "--judge", "none", "--to", "lrat/x")
+    assert "expected the 2 documents of the pairs, found 0; missing are 7, 8." in line
+
+
+def test_losses_of_an_import_are_errors_only_when_it_is_strict(hub, tmp_path, capsys):
+    from tests.test_importers import GOOD
+
+    (tmp_path / "good.json").write_text(json.dumps(GOOD))
+    (tmp_path / "bad.json").write_text("{")
+    assert cli.main(["import", str(tmp_path), "--to", "lrat/cli-lossy"]) == 0
+    assert "dropped, not JSON: 1" in capsys.readouterr().out
+    assert "--strict allows no loss, found 1" in fails(capsys, "import", tmp_path, "--strict", "--to", "lrat/x")
+    (tmp_path / "good.json").unlink()
+    assert "found none that can be read" in fails(capsys, "import", tmp_path, "--to", "lrat/x")
+
+
+def test_an_unreachable_hub_is_one_line():
+    environment = os.environ | {"HF_ENDPOINT": "http://127.0.0.1:9"}
+    words = ["-m", "lrat_hub.cli", "mine", "--trajectories", "lrat/x", "--to", "lrat/y"]
+    ended = subprocess.run([sys.executable, *words], env=environment, capture_output=True, text=True)
+    assert ended.returncode == 1
+    assert ended.stderr.strip().splitlines()[-1].startswith("error: datasets/lrat/x@main: the Hub at")
+    assert "Traceback" not in ended.stderr
