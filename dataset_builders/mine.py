@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from lrat_hub import cli
+from lrat_hub.errors import LratError
 from lrat_hub.hub.refs import HubRef
 from lrat_hub.stage import Stage, StageArguments, parse, say
 
@@ -49,8 +50,11 @@ class Arguments(StageArguments):
 
 def main(argv: list[str] | None = None) -> HubRef:
     (args,) = parse(argv, "mine", __doc__, Arguments)
+    if args.triplet_negatives < 1:
+        raise LratError(f"lrat mine: expected --triplet-negatives of 1 or more, found {args.triplet_negatives}.")
 
-    from lrat_hub.hub.inputs import Documents, load_table, load_tokenizer
+    from lrat_hub.documents import Documents
+    from lrat_hub.hub.inputs import load_table, load_tokenizer
     from lrat_hub.importers import load_trajectories
     from lrat_hub.judges import RuleJudge
     from lrat_hub.mining import mine_pairs
@@ -67,7 +71,7 @@ def main(argv: list[str] | None = None) -> HubRef:
     result = mine_pairs(
         load_trajectories(trajectories),
         profile=args.profile,
-        judge=RuleJudge() if args.judge == "rule" else None,
+        judge={"rule": RuleJudge(), "none": None}[args.judge],
         tokenizer=tokenizer,
         negatives=args.negatives,
         outcomes=args.outcomes,
@@ -81,13 +85,19 @@ def main(argv: list[str] | None = None) -> HubRef:
         counts["weights"] = {"half_life": result.weights.half_life, "mean_raw": result.weights.mean_raw}
         say("weights: half-life {half_life:g}, mean before normalisation {mean_raw:.4f}".format(**counts["weights"]))
 
-    pairs = pair_table(result.pairs)
-    tables = {"pairs": {"train": pairs}}
+    if not result.pairs:
+        raise LratError("lrat mine: expected pairs, found none (see the counts).")
+    tables = {"pairs": {"train": pair_table(result.pairs)}}
     if corpus is not None:
         documents = Documents(corpus)
         tables["documents"] = {"train": document_table(result.pairs, documents)}
-        if triplets := triplet_table(result.trained, documents, num_negatives=args.triplet_negatives, seed=args.seed):
+        triplets = triplet_table(result.trained, documents, num_negatives=args.triplet_negatives, seed=args.seed)
+        if triplets:
             tables["triplets"] = {"train": triplets}
+        counts["triplets"] = {
+            "rows": len(triplets or ()),
+            "left out, no negative": sum(not pair.negative_ids for pair in result.trained),
+        }
     return stage.publish_dataset(tables, template="pairs", counts=counts, result=result, configs=list(tables))
 
 

@@ -30,7 +30,7 @@ def outcome_table(trajectories: Iterable[Trajectory]) -> list[dict[str, Any]]:
                 "N": len(group),
                 "searches": searches / len(group),
                 "browses": browses / len(group),
-                "B/S": browses / searches if searches else float("nan"),
+                "B/S": browses / searches if searches else None,
                 "steps": (searches + browses) / len(group),
             }
         )

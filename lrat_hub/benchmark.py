@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from lrat_hub.hub.inputs import Documents, Source, load_table
-from lrat_hub.metrics import METRICS, RetrievalScores, evaluate_retrieval
+from lrat_hub.documents import Documents
+from lrat_hub.errors import LratError
+from lrat_hub.hub.inputs import Source, load_table
+from lrat_hub.metrics import RetrievalScores, evaluate_retrieval, has_relevant
 from lrat_hub.retrieval import Retriever
 from lrat_hub.retrieval.dense import DenseRetriever
 from lrat_hub.significance import Interval, clusters_of, paired_interval
@@ -33,24 +35,27 @@ class Benchmark:
 
     @classmethod
     def load(cls, corpus: Source, queries: Source, qrels: Source) -> Benchmark:
-        """Reads the three tables. Qrels of queries that are not in the table of queries are left out.
+        """Reads the three tables. Judged queries count when their text is given and a document is relevant to them.
 
         Raises:
-            LratError: One of them is missing or of another kind.
+            LratError: One of them is missing or of another kind, or no relevant document is in the corpus.
         """
+        documents = Documents(load_table(corpus, "corpus", config="corpus"))
         query_table = load_table(queries, "queries", config="queries")
         ids = list(query_table["query_id"])
         questions = query_table["question_id"] if "question_id" in query_table.column_names else ids
         judged: dict[str, dict[str, int]] = {}
         for row in load_table(qrels, "qrels", config="qrels_evidence"):
             judged.setdefault(row["query_id"], {})[row["docid"]] = row["relevance"]
-        wanted = set(ids)
-        return cls(
-            Documents(load_table(corpus, "corpus", config="corpus")),
-            dict(zip(ids, query_table["query"], strict=True)),
-            {query_id: relevance for query_id, relevance in judged.items() if query_id in wanted},
-            clusters_of(ids, list(questions)),
-        )
+        texts = dict(zip(ids, query_table["query"], strict=True))
+        kept = {query_id: grades for query_id, grades in judged.items() if query_id in texts and has_relevant(grades)}
+        relevant = {docid for grades in kept.values() for docid, grade in grades.items() if grade > 0}
+        if not any(docid in documents for docid in relevant):
+            raise LratError(
+                f"Qrels: expected judgements of the queries and documents given, found none in {len(judged)} judged "
+                f"queries and {len(relevant)} relevant documents of theirs. The three don't belong together."
+            )
+        return cls(documents, texts, kept, clusters_of(ids, list(questions)))
 
     def score(self, retriever: Retriever) -> RetrievalScores:
         return evaluate_retrieval(retriever, self.queries, self.qrels)
@@ -66,15 +71,3 @@ class Benchmark:
             {query_id: scores[metric] for query_id, scores in baseline.per_query.items()},
             self.clusters,
         )
-
-    def comparison_rows(self, systems: Mapping[str, RetrievalScores], *, baseline: str) -> list[dict[str, Any]]:
-        """A row for each metric: every system's mean, and the last system's difference from the baseline."""
-        last = list(systems)[-1]
-        return [
-            {
-                "metric": metric,
-                **{name: scores.mean(metric) for name, scores in systems.items()},
-                "difference": str(self.difference(systems[last], systems[baseline], metric)),
-            }
-            for metric in METRICS
-        ]

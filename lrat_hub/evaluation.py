@@ -16,8 +16,11 @@ RESULTS_SECTION = "results"
 
 
 def system_name(source: Source) -> str:
-    """A model's name in tables: its repository with the first digits of its sha."""
-    return f"{source.repo_id}@{source.revision[:7]}" if isinstance(source, HubRef) else source.path.name
+    """A model's name in tables: its repository or folder, with the first digits of its sha or digest."""
+    name, version = (
+        (source.repo_id, source.revision) if isinstance(source, HubRef) else (source.path.name, source.digest)
+    )
+    return f"{name}@{version[:7]}"
 
 
 def summary_table(systems: Mapping[str, RetrievalScores]) -> list[dict[str, Any]]:
@@ -68,15 +71,16 @@ def put_results_into_card(
     Raises:
         LratError: `main` has moved on to another model since.
     """
-    from huggingface_hub import EvalResult, ModelCard
+    from huggingface_hub import EvalResult, ModelCard, constants, hf_hub_download
 
-    from lrat_hub.hub.publish import update_card
+    from lrat_hub.hub.publish import CARD_FILE, update_card
 
     main = HubRef(model.repo_id)
+    tip = main.pin()
     with hub_errors(main):
-        if _weights(model) != _weights(main):
+        if _weights(model) != _weights(tip):
             raise LratError(f"{main}: expected the model that was evaluated ({model}), found another. Evaluate again.")
-        card = ModelCard.load(model.repo_id)
+        card = ModelCard.load(hf_hub_download(tip.repo_id, CARD_FILE, revision=tip.revision))
     card.data.model_name = model.repo_id.partition("/")[2]
     card.data.eval_results = [
         EvalResult(
@@ -90,16 +94,16 @@ def put_results_into_card(
             metric_name=metric,
             metric_value=round(value, 6),
             source_name="lrat eval retrieval",
-            source_url=f"https://huggingface.co/datasets/{evaluation.repo_id}/tree/{evaluation.revision}",
+            source_url=f"{constants.ENDPOINT}/datasets/{evaluation.repo_id}/tree/{evaluation.revision}",
         )
         for metric, value in scores.means.items()
     ]
     text = f"{markdown_table(summary)}\n\nOn `{benchmark}`; intervals and queries: `{evaluation}`."
-    return update_card(main, replace_section(str(card), RESULTS_SECTION, text))
+    return update_card(main, replace_section(str(card), RESULTS_SECTION, text), parent=tip.revision)
 
 
 def _weights(ref: HubRef) -> dict[str, str]:
-    """Identity of everything in a model's repository but its card and lineage."""
+    """Identity of everything in a model's repository but its card."""
     from huggingface_hub import HfApi
 
     info = HfApi().model_info(ref.repo_id, revision=ref.revision, files_metadata=True)

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 
+DOCUMENT_PROMPTS = ("document", "passage", "corpus")
+"""Names under which `encode_document` looks for its prompt, in its order."""
+
+
 class PairCollator(SentenceTransformerDataCollator):
     """sentence-transformers' collator, which also hands the documents' ids to the loss.
 
@@ -121,12 +125,16 @@ def fit_retriever(model: SentenceTransformer, view: Dataset, settings: FitSettin
 
     Returns:
         The trainer's log: one row each time it logged, with `step`, `loss` and `learning_rate`.
+
+    Raises:
+        LratError: The training diverged.
     """
     freeze_lower_layers(model, settings.frozen_layers)
     # They are for sentence-transformers' own card, which ours replaces.
     model.model_card_data.generate_widget_examples = False
     columns = ["positive", *(f"negative_{place}" for place in range(1, settings.num_negatives + 1))]
-    prompts = {"anchor": model.prompts.get("query"), **{column: model.prompts.get("document") for column in columns}}
+    query_prompt, document_prompt = served_prompt(model, "query"), served_prompt(model, *DOCUMENT_PROMPTS)
+    prompts = {"anchor": query_prompt, **dict.fromkeys(columns, document_prompt)}
     collator = PairCollator(
         preprocess_fn=model.preprocess,
         router_mapping={"anchor": "query", **dict.fromkeys(columns, "document")},
@@ -134,21 +142,20 @@ def fit_retriever(model: SentenceTransformer, view: Dataset, settings: FitSettin
         max_length=_lengths(model, settings),
     )
     loss = WeightedMultipleNegativesRankingLoss(model, scale=1 / settings.temperature, reduction=settings.reduction)
-    steps = settings.max_steps
-    if steps <= 0:
-        steps = max(1, round(settings.epochs * len(view) / settings.batch_size))
+    steps = settings.max_steps if settings.max_steps > 0 else -(-len(view) * settings.epochs // settings.batch_size)
     with tempfile.TemporaryDirectory() as folder:
         trainer = SentenceTransformerTrainer(
             model=model,
             args=SentenceTransformerTrainingArguments(
                 output_dir=folder,
-                max_steps=steps,
+                max_steps=settings.max_steps,
+                num_train_epochs=settings.epochs,
                 per_device_train_batch_size=settings.batch_size,
                 learning_rate=settings.learning_rate,
-                warmup_steps=round(settings.warmup_ratio * steps),
+                warmup_steps=settings.warmup_ratio,
                 weight_decay=settings.weight_decay,
                 seed=settings.seed,
-                logging_steps=max(1, steps // 10),
+                logging_steps=max(1, int(steps // 10)),
                 save_strategy="no",
                 report_to="none",
                 dataloader_pin_memory=torch.cuda.is_available(),
@@ -158,7 +165,17 @@ def fit_retriever(model: SentenceTransformer, view: Dataset, settings: FitSettin
             loss=loss,
         )
         trainer.train()
+    if not all(torch.isfinite(parameter).all() for parameter in model.parameters()):
+        raise LratError(
+            "Training: expected finite parameters at its end, found others: it diverged. Lower learning_rate."
+        )
     return [entry for entry in trainer.state.log_history if "loss" in entry]
+
+
+def served_prompt(model: SentenceTransformer, *names: str) -> str | None:
+    """The prompt that `encode_query` or `encode_document` would use: of the first of its names that the model has."""
+    found = next((model.prompts[name] for name in names if name in model.prompts), None)
+    return found if found is not None else model.prompts.get(model.default_prompt_name)
 
 
 def _lengths(model: SentenceTransformer, settings: FitSettings) -> dict[str, int]:

@@ -142,7 +142,10 @@ class WeightedMultipleNegativesRankingLoss(MultipleNegativesRankingLoss):
         losses = torch.logsumexp(logits, dim=1) - logits[rows, rows]
         weights = labels.to(losses.dtype)
         total = (weights * losses).sum()
-        return total / (len(losses) if self.reduction == "mean" else weights.sum())
+        if self.reduction == "mean":
+            return total / len(losses)
+        # Empty reasonings weigh 0, and a whole batch of them has no gradient: not 0 / 0.
+        return total / weights.sum().clamp_min(torch.finfo(weights.dtype).tiny)
 
     def get_config_dict(self) -> dict[str, Any]:
         shared = super().get_config_dict()

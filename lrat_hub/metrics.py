@@ -62,6 +62,11 @@ def evaluate_retrieval(retriever: Retriever, queries: Mapping[str, str], qrels: 
     return score_run(dict(zip(ids, hits, strict=True)), qrels)
 
 
+def has_relevant(relevance: Mapping[str, int]) -> bool:
+    """Whether a document is relevant; queries without one have no recall and count for nobody."""
+    return any(grade > 0 for grade in relevance.values())
+
+
 def score_run(run: Run, qrels: Qrels) -> RetrievalScores:
     """Scores a run over all judged queries, those it lacks included. Order within a query is by rank.
 
@@ -70,7 +75,7 @@ def score_run(run: Run, qrels: Qrels) -> RetrievalScores:
     """
     import pytrec_eval
 
-    judged = {query_id: dict(relevance) for query_id, relevance in qrels.items() if any(relevance.values())}
+    judged = {query_id: dict(relevance) for query_id, relevance in qrels.items() if has_relevant(relevance)}
     if not judged:
         raise LratError("Qrels: expected at least one query with a relevant document, found none.")
     evaluator = pytrec_eval.RelevanceEvaluator(judged, {"recall.1,5,10", "ndcg_cut.10", "recip_rank"})

@@ -88,14 +88,19 @@ def mine_pairs(
     ledger = {name: Ledger(name) for name in ("trajectories", "browses", "pairs")}
 
     naive: list[Pair] = []
+    listed_held_out: set[str] = set()
     for trajectory in trajectories:
         outcome = outcome_of(trajectory)
         if outcome not in outcomes:
             ledger["trajectories"].drop(f"outcome {outcome}")
             continue
         ledger["trajectories"].keep()
+        listed_held_out.update(hit.docid for step in trajectory.steps for hit in step.results if hit.docid in held_out)
         naive.extend(_naive_pairs(trajectory, negatives, held_out, ledger))
 
+    if held_out:
+        # Also when it is 0, which says that the list is of another corpus and keeps nothing out.
+        ledger["browses"].notes[f"held-out documents listed, of {len(held_out)}"] = len(listed_held_out)
     judged = _judged(_measured(naive, tokenizer), judge)
     for pair in judged:
         if judge is None or pair.verdict == "relevant":

@@ -14,14 +14,11 @@ if TYPE_CHECKING:
     from datasets import Features
 
 Action = Literal["search", "browse", "answer", "invalid"]
-ACTIONS: tuple[Action, ...] = ("search", "browse", "answer", "invalid")
 
 Status = Literal["completed", "limited", "failed"]
 """How a run ended: with an answer of its own, with one it was made to give at a limit, or without any."""
-STATUSES: tuple[Status, ...] = ("completed", "limited", "failed")
 
 Verdict = Literal["relevant", "irrelevant", "unjudged"]
-VERDICTS: tuple[Verdict, ...] = ("relevant", "irrelevant", "unjudged")
 
 
 @dataclass(frozen=True)

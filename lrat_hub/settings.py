@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from lrat_hub.errors import LratError
+
 Reduction = Literal["mean", "weighted_mean"]
 
 
@@ -38,3 +40,13 @@ class FitSettings:
         default=0, metadata={"help": "Lowest transformer layers that keep their values, and the embeddings with them."}
     )
     seed: int = field(default=0, metadata={"help": "Of the draw of negatives, the order of pairs and dropout."})
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "learning_rate", "temperature"):
+            if not getattr(self, name) > 0:
+                raise LratError(f"Training: expected {name} above 0, found {getattr(self, name)}.")
+        for name in ("weight_decay", "num_negatives", "query_length", "document_length", "frozen_layers", "seed"):
+            if not getattr(self, name) >= 0:
+                raise LratError(f"Training: expected {name} of 0 or more, found {getattr(self, name)}.")
+        if not 0 <= self.warmup_ratio < 1:
+            raise LratError(f"Training: expected warmup_ratio from 0 to below 1, found {self.warmup_ratio}.")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 RESAMPLES = 9999
+BATCH = 500
+"""Resamples held in memory at once."""
 
 
 @dataclass(frozen=True)
@@ -15,6 +18,7 @@ class Interval:
     """A mean difference with its 95 % interval.
 
     Args:
+        low, high: Infinite when there was a single unit, which says nothing of the spread.
         clusters: How many independent units were resampled.
     """
 
@@ -22,10 +26,6 @@ class Interval:
     low: float
     high: float
     clusters: int
-
-    @property
-    def excludes_zero(self) -> bool:
-        return self.low > 0 or self.high < 0
 
     def __str__(self) -> str:
         return f"{self.mean:+.3f} [{self.low:+.3f}, {self.high:+.3f}]"
@@ -59,14 +59,16 @@ def paired_interval(
     totals = np.array([sum(values) for values in sums.values()])
     counts = np.array([len(values) for values in sums.values()], dtype=np.float64)
     mean = float(totals.sum() / counts.sum())
-    if len(totals) == 1 or not totals.any():
+    if len(totals) == 1:
+        return Interval(mean, -math.inf, math.inf, 1)
+    if not totals.any():
         return Interval(mean, mean, mean, len(totals))
 
     def ratio(differences: np.ndarray, sizes: np.ndarray, axis: int) -> np.ndarray:
         return differences.sum(axis=axis) / sizes.sum(axis=axis)
 
     result = bootstrap(
-        (totals, counts), ratio, paired=True, vectorized=True, n_resamples=RESAMPLES, method="percentile",
+        (totals, counts), ratio, paired=True, vectorized=True, n_resamples=RESAMPLES, batch=BATCH, method="percentile",
         rng=np.random.default_rng(seed),
     )  # fmt: skip
     low, high = result.confidence_interval

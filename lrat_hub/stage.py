@@ -15,12 +15,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lrat_hub.errors import LratError
 
 if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
     from lrat_hub.hub.inputs import Source
     from lrat_hub.hub.lineage import Lineage
     from lrat_hub.hub.publish import Tables
@@ -32,6 +35,7 @@ class StageArguments:
     """Options of every stage."""
 
     to: str = field(metadata={"help": "Where to publish: namespace/name, with @branch if not main."})
+    private: bool = field(default=False, metadata={"help": "Publish only where nobody else can read."})
     require_pinned: bool = field(
         default=False, metadata={"help": "Refuse inputs that are not given at a full commit sha."}
     )
@@ -43,23 +47,44 @@ def parse(argv: list[str] | None, stage: str, description: str | None, *argument
     The command line wins over the recipe.
 
     Raises:
-        LratError: The recipe can't be read or has an unknown key.
+        LratError: The recipe can't be read, or has an unknown key or a value of another type.
     """
     import yaml
+    from pydantic import ValidationError
     from trl import TrlParser
 
-    argv = sys.argv[1:] if argv is None else argv
+    argv = [
+        part
+        for word in (sys.argv[1:] if argv is None else argv)
+        for part in (word.split("=", 1) if word.startswith("--config=") else [word])
+    ]
+    checks = [_type_check(kind) for kind in arguments]
     parser = TrlParser(list(arguments), prog=f"lrat {stage}", description=description, allow_abbrev=False)
     parser.add_argument("--config", metavar="FILE", help="A recipe: a YAML file with these options.")
     if "--config" in argv and argv.index("--config") + 1 < len(argv):
-        argv = list(argv)
         place = argv.index("--config") + 1
         argv[place] = str(recipe_path(argv[place]))
     try:
         # --config leaves a namespace of its own behind the dataclasses.
-        return parser.parse_args_and_config(args=argv)[: len(arguments)]
+        parsed = parser.parse_args_and_config(args=argv)[: len(arguments)]
+        # argparse checks neither types nor choices of what a recipe sets.
+        for check, values in zip(checks, parsed, strict=True):
+            check.validate_python(asdict(values))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        option = ".".join(map(str, first["loc"]))
+        raise LratError(f"lrat {stage}: {option}: {first['msg']}, found {first['input']!r}.") from error
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise LratError(f"lrat {stage}: {' '.join(str(error).split())}") from error
+    return parsed
+
+
+@lru_cache
+def _type_check(arguments: type[Any]) -> TypeAdapter[Any]:
+    """Checks values against the types of a dataclass. Made once, before the parser simplifies these types in place."""
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(arguments)
 
 
 def recipe_path(name: str) -> Path:
@@ -84,19 +109,28 @@ class Stage:
         name: The `lrat` command, as it stands in the lineage.
         args: The resolved options; all but inputs and `to` become the recipe.
         settings: Further options that are part of the recipe.
+        publishes: The kind of repository that `to` names.
+
+    Raises:
+        LratError: Nothing of that kind can be published to `to`; refused now rather than after hours of work.
     """
 
-    def __init__(self, name: str, args: StageArguments, settings: Any = None) -> None:
+    def __init__(
+        self, name: str, args: StageArguments, settings: Any = None, *, publishes: RepoType = "dataset"
+    ) -> None:
         from lrat_hub.hub.publish import publication_target
         from lrat_hub.hub.refs import HubRef
+        from lrat_hub.hub.visibility import require_private
 
         self.name, self.args = name, args
         self._recipe = asdict(args) | (asdict(settings) if settings is not None else {})
         self.inputs: dict[str, str] = {}
-        self._options: set[str] = {"to", "require_pinned"}
-        self._target = args.to
-        # Refused now rather than after hours of work.
-        publication_target(HubRef.parse(args.to))
+        self._options: set[str] = {"to", "private", "require_pinned"}
+        self.target = publication_target(HubRef.parse(args.to, repo_type=publishes))
+        if self.target.repo_type != publishes:
+            raise LratError(f"--to {args.to}: lrat {name} publishes a {publishes}, not a {self.target.repo_type}.")
+        if args.private:
+            require_private(self.target)
 
     def input(self, name: str, text: str, *, repo_type: RepoType = "dataset", option: str | None = None) -> Source:
         """Resolves an input to its pin and says so.
@@ -132,23 +166,15 @@ class Stage:
         from lrat_hub.hub.publish import publish_dataset
 
         lineage = self.lineage(counts)
-        card = render_card(template, lineage, repo_id=self._repo("dataset").repo_id, **values)
-        return self._done(publish_dataset(self._repo("dataset"), tables, card=card, lineage=lineage, files=files))
+        card = render_card(template, lineage, repo_id=self.target.repo_id, **values)
+        return self._done(publish_dataset(self.target, tables, card=card, lineage=lineage, files=files))
 
     def publish_model(self, folder: Path, *, card: str, lineage: Lineage) -> HubRef:
         """Publishes a folder with a model that has been saved there."""
         from lrat_hub.hub.publish import CARD_FILE, publish_folder
 
         (folder / CARD_FILE).write_text(card, encoding="utf-8")
-        return self._done(publish_folder(self._repo("model"), folder, lineage))
-
-    def _repo(self, repo_type: RepoType) -> HubRef:
-        from lrat_hub.hub.refs import HubRef
-
-        ref = HubRef.parse(self._target, repo_type=repo_type)
-        if ref.repo_type != repo_type:
-            raise LratError(f"--to {self._target}: lrat {self.name} publishes a {repo_type}, not a {ref.repo_type}.")
-        return ref
+        return self._done(publish_folder(self.target, folder, lineage))
 
     def _done(self, ref: HubRef) -> HubRef:
         say(f"  published: {ref}")

@@ -4,27 +4,35 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lrat_hub.errors import LratError
 from lrat_hub.schema import Document, Pair, Trajectory, document_features, pair_features, trajectory_features
 
 if TYPE_CHECKING:
-    from datasets import Dataset
+    from datasets import Dataset, Features
 
 
 def trajectory_table(trajectories: Iterable[Trajectory]) -> Dataset:
     """A config of trajectories."""
-    from datasets import Dataset
-
-    return Dataset.from_list([trajectory.to_dict() for trajectory in trajectories], features=trajectory_features())
+    return _table((trajectory.to_dict() for trajectory in trajectories), trajectory_features())
 
 
 def pair_table(pairs: Iterable[Pair]) -> Dataset:
     """Config `pairs`."""
+    return _table((pair.to_dict() for pair in pairs), pair_features())
+
+
+def _table(rows: Iterable[dict[str, Any]], features: Features) -> Dataset:
     from datasets import Dataset
 
-    return Dataset.from_list([pair.to_dict() for pair in pairs], features=pair_features())
+    rows = list(rows)
+    # from_list takes the columns from the first row, which an empty table lacks.
+    return (
+        Dataset.from_list(rows, features=features)
+        if rows
+        else Dataset.from_dict({name: [] for name in features}, features=features)
+    )
 
 
 def require_documents(wanted: Iterable[str], documents: Mapping[str, Document]) -> None:

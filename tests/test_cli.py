@@ -49,7 +49,7 @@ def test_every_command_has_help(capsys):
 @pytest.fixture(scope="module")
 def imported(hub, tmp_path_factory):
     """A trajectories dataset, by pin."""
-    from tests.test_importers import GOOD
+    from tests.importers.test_release import GOOD
 
     folder = tmp_path_factory.mktemp("runs")
     (folder / "one.json").write_text(json.dumps(GOOD))
@@ -76,7 +76,7 @@ def fails(capsys, *words):
         (("train", "--pairs", "{pin}", "--model", "lrat/no-model", "--to", "lrat/x"), "no such model repository"),
         (("mine", "--trajectories", "{pin}#nope", "--to", "lrat/x"), "with a config 'nope'"),
         (("eval", "retrieval", "--corpus", "{pin}", "--queries", "{pin}", "--qrels", "{pin}", "--to", "lrat/x"),
-         "expected a queries dataset"),
+         "expected a corpus dataset"),
         (("mine", "--trajectories", "{pin}", "--to", "no-namespace"), "expected namespace/name"),
         (("mine", "--trajectories", "{runs}", "--require-pinned", "--to", "lrat/x"), "only full commit shas"),
         (("import", "{empty}", "--to", "lrat/x"), "expected .json files"),
@@ -90,10 +90,29 @@ def test_bad_input_is_one_line_and_a_failing_exit_code(imported, tmp_path, capsy
     assert message in fails(capsys, *(word.format(**names) for word in words))
 
 
-def test_an_unknown_key_in_a_recipe_is_an_error(imported, tmp_path, capsys):
+@pytest.mark.parametrize(
+    "line",
+    ["jugde: none", "judge: llm", "outcomes: correct", "half_life: [1]", "trajectories: null", "- 1"],
+)
+def test_a_recipe_with_an_unknown_key_or_a_wrong_value_is_an_error(imported, tmp_path, capsys, line):
     recipe = tmp_path / "recipe.yaml"
-    recipe.write_text(f"trajectories: {imported}\nto: lrat/x\njugde: none\n")
-    assert "jugde" in fails(capsys, "mine", "--config", recipe)
+    recipe.write_text(f"trajectories: {imported}\nto: lrat/x\n{line}\n")
+    fails(capsys, "mine", "--config", recipe)
+
+
+@pytest.mark.parametrize("option", ["--temperature=0", "--batch_size=0", "--num_negatives=-1", "--warmup_ratio=2"])
+def test_settings_without_a_meaning_are_refused_before_anything_is_read(capsys, option):
+    assert "Training: expected" in fails(capsys, "train", "--pairs", "a/b", "--model", "a/b", "--to", "a/c", option)
+
+
+def test_the_wrong_kind_of_target_is_refused_before_anything_is_read(capsys):
+    line = fails(capsys, "train", "--pairs", "a/b", "--model", "a/b", "--to", "datasets/a/c")
+    assert "lrat train publishes a model, not a dataset" in line
+
+
+def test_nothing_mined_is_one_line(imported, tmp_path, capsys):
+    words = ["mine", "--trajectories", imported, "--outcomes", "incorrect", "--to", "lrat/x"]
+    assert "expected pairs, found none" in fails(capsys, *words)
 
 
 def test_the_command_line_wins_over_the_recipe_and_the_lineage_has_what_was_used(imported, tmp_path):
@@ -101,7 +120,7 @@ def test_the_command_line_wins_over_the_recipe_and_the_lineage_has_what_was_used
 
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(f"trajectories: {imported}\njudge: none\nnegatives: formula\n")
-    pin = cli.run(["mine", "--config", str(recipe), "--negatives", "unbrowsed", "--to", "lrat/cli-pairs"])
+    pin = cli.run(["mine", f"--config={recipe}", "--negatives", "unbrowsed", "--to", "lrat/cli-pairs"])
     lineage = read_lineage(pin)
     assert lineage.recipe["negatives"] == "unbrowsed"
     assert lineage.recipe["judge"] == "none"
@@ -117,7 +136,7 @@ def test_a_corpus_without_the_documents_is_one_line(imported, tmp_path, capsys):
 
 
 def test_losses_of_an_import_are_errors_only_when_it_is_strict(hub, tmp_path, capsys):
-    from tests.test_importers import GOOD
+    from tests.importers.test_release import GOOD
 
     (tmp_path / "good.json").write_text(json.dumps(GOOD))
     (tmp_path / "bad.json").write_text("{")

@@ -87,6 +87,14 @@ def test_masked_documents_have_no_part_in_value_or_gradient(model):
     assert padding.grad.abs().max() == 0
 
 
+def test_a_batch_of_empty_reasonings_has_no_gradient(model):
+    for reduction in ("mean", "weighted_mean"):
+        loss = WeightedMultipleNegativesRankingLoss(model, reduction=reduction)
+        value, gradient = value_and_gradient(model, loss, torch.zeros(3))
+        assert value == 0
+        assert gradient.abs().max() == 0
+
+
 def test_missing_weights_say_what_to_do(model):
     loss = WeightedMultipleNegativesRankingLoss(model)
     with pytest.raises(ValueError, match="`label` column"):

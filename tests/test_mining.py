@@ -71,7 +71,11 @@ def test_held_out_documents_are_neither_positives_nor_negatives():
     result = mine_pairs([run], held_out={"d", "b"})
     assert [(pair.positive_id, pair.negative_ids) for pair in result.pairs] == [("a", ("c",))]
     assert result.ledger["browses"].dropped == {"held-out document": 1}
-    assert result.ledger["browses"].notes == {"negatives left out, held-out document": 1}
+    assert result.ledger["browses"].notes == {
+        "negatives left out, held-out document": 1, "held-out documents listed, of 2": 2,
+    }  # fmt: skip
+    other_corpus = mine_pairs([run], held_out={"x"})
+    assert other_corpus.ledger["browses"].notes == {"held-out documents listed, of 1": 0}
 
 
 def test_only_relevant_pairs_are_weighed_and_their_weights_have_mean_one():

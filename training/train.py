@@ -6,6 +6,7 @@ lie beside this script.
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 from dataclasses import dataclass, field
@@ -33,11 +34,15 @@ def main(argv: list[str] | None = None) -> HubRef:
         raise LratError("lrat train: --corpus, --queries and --qrels go together, or are all left out.")
 
     from lrat_hub.benchmark import Benchmark
+    from lrat_hub.documents import Documents
     from lrat_hub.fitting import fit_retriever, training_view
     from lrat_hub.hub.cards import model_metadata, render_card
-    from lrat_hub.hub.inputs import Documents, load_model, load_table
+    from lrat_hub.hub.inputs import load_model, load_table
+    from lrat_hub.metrics import METRICS
 
-    stage = Stage("train", args, settings)
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise LratError("lrat train: expected one process, found several. Training on several devices comes later.")
+    stage = Stage("train", args, settings, publishes="model")
     pairs_source = stage.input("pairs", args.pairs)
     model_source = stage.input("model", args.model, repo_type="model")
     pairs = load_table(pairs_source, "pairs", config="pairs")
@@ -62,7 +67,15 @@ def main(argv: list[str] | None = None) -> HubRef:
     results = []
     if benchmark:
         after = benchmark.score_model(model)
-        results = benchmark.comparison_rows({"base": before, "trained": after}, baseline="base")
+        results = [
+            {
+                "metric": metric,
+                "base": before.mean(metric),
+                "trained": after.mean(metric),
+                "difference": str(benchmark.difference(after, before, metric)),
+            }
+            for metric in METRICS
+        ]
         for row in results:
             say("  {metric}: base {base:.3f}, trained {trained:.3f}, {difference}".format(**row))
 
@@ -73,9 +86,9 @@ def main(argv: list[str] | None = None) -> HubRef:
         card = render_card(
             "model",
             lineage,
-            repo_id=HubRef.parse(args.to).repo_id,
+            repo_id=stage.target.repo_id,
             metadata=model_metadata(base_model=model_source, dataset=pairs_source),
-            max_length=model.max_seq_length,
+            max_length=model.max_seq_length if model.max_seq_length != float("inf") else None,
             dimension=model.get_embedding_dimension(),
             prompts={name: prompt for name, prompt in model.prompts.items() if prompt},
             results=results,

@@ -40,7 +40,8 @@ def markdown_table(rows: Sequence[Mapping[str, Any]]) -> str:
         return ""
 
     def cell(value: Any) -> str:
-        return f"{value:.3f}" if isinstance(value, float) else str(value)
+        text = f"{value:.3f}" if isinstance(value, float) else "" if value is None else str(value)
+        return text.replace("|", "\\|")
 
     lines = [list(rows[0]), ["---"] * len(rows[0]), *([cell(value) for value in row.values()] for row in rows)]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)

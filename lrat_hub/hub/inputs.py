@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from lrat_hub.errors import LratError
 from lrat_hub.hub.refs import HubRef, RepoType, hub_errors
-from lrat_hub.schema import Document
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -33,6 +31,9 @@ COLUMNS: dict[Kind, tuple[str, ...]] = {
     "comparisons": ("system", "baseline", "metric", "difference", "low", "high"),
 }
 """Columns without which a table is not of its kind."""
+
+ID_COLUMNS = frozenset({"docid", "query_id", "question_id"})
+"""Columns that are read as strings, whatever the dataset has: 7 and "7" are one document."""
 
 
 @dataclass(frozen=True)
@@ -112,42 +113,66 @@ def load_table(source: Source, kind: Kind, *, config: str | None = None, split: 
     Raises:
         LratError: There is no such config or split, or its columns are not those of the kind.
     """
+    named = replace(source, config=source.config or config, split=source.split or split)
+    wanted = f"a {kind} dataset{f' with a config {named.config!r}' if named.config else ''}"
+    return check_kind(load_split(named, wanted), kind, str(source))
+
+
+def load_split(source: Source, wanted: str = "data that load_dataset reads") -> Dataset:
+    """One split of a dataset, whatever its columns, memory-mapped.
+
+    Args:
+        source: Names the config, where it is not the default one, and the split, where there are several.
+        wanted: What is expected there, for errors.
+
+    Raises:
+        LratError: It can't be loaded, or has several splits and the source names none of them.
+    """
     import datasets
     from datasets.exceptions import DatasetNotFoundError
 
-    config, split = source.config or config, source.split or split
-    if isinstance(source, HubRef):
-        where, revision = source.repo_id, source.revision
-    else:
-        where, revision = str(source.path), None
     try:
-        if isinstance(source, HubRef):
-            with hub_errors(source):
-                loaded = datasets.load_dataset(where, config, revision=revision)
+        if isinstance(source, LocalSource):
+            loaded = datasets.load_dataset(str(source.path), source.config)
         else:
-            loaded = datasets.load_dataset(where, config)
+            with hub_errors(source):
+                loaded = datasets.load_dataset(source.repo_id, source.config, revision=source.revision)
+    except LratError:
+        raise
     except DatasetNotFoundError as error:
         raise LratError(f"{source}: no such dataset, or it holds no data files.") from error
-    except (ValueError, FileNotFoundError, datasets.exceptions.DatasetGenerationError) as error:
-        raise LratError(
-            f"{source}: expected a {kind} dataset{f' with a config {config!r}' if config else ''}; "
-            f"{str(error).strip().splitlines()[0]}"
-        ) from error
-    if split is None and len(loaded) != 1:
-        raise LratError(f"{source}: expected one split, found {', '.join(loaded)}. Name one as ref#config:split.")
-    name = split or next(iter(loaded))
+    except Exception as error:
+        # Whatever is wrong with other people's files, datasets and its parsers raise it in many kinds.
+        raise LratError(f"{source}: expected {wanted}; {first_line(error)}") from error
+    name = source.split or (next(iter(loaded)) if len(loaded) == 1 else None)
     if name not in loaded:
-        raise LratError(f"{source}: expected a split {name!r}, found {', '.join(loaded)}.")
-    return check_kind(loaded[name], kind, str(source))
+        expected = f"a split {name!r}" if name else "one split"
+        raise LratError(f"{source}: expected {expected}, found {', '.join(loaded)}. Name one as ref#config:split.")
+    files = [file["filename"] for file in loaded[name].cache_files]
+    if isinstance(source, HubRef) and not any(source.revision in file for file in files):
+        # Without a connection datasets takes the newest revision it has, whichever was asked for.
+        raise LratError(f"{source}: not in the local cache at this commit, and the Hub was not asked. Go online once.")
+    return loaded[name]
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, in one line; what it was raised from says more where it only wraps."""
+    cause = error.__cause__ if "occurred while generating" in str(error) and error.__cause__ else error
+    return next(iter(str(cause).strip().splitlines()), type(cause).__name__)
 
 
 def check_kind(table: Dataset, kind: Kind, name: str) -> Dataset:
-    """The table itself, when it has the columns of its kind; else raises LratError."""
+    """The table, when it has the columns of its kind, with its ids as strings; else raises LratError."""
+    from datasets import Value
+
     if missing := [column for column in COLUMNS[kind] if column not in table.column_names]:
         raise LratError(
             f"{name}: expected a {kind} dataset with columns {', '.join(COLUMNS[kind])}; "
             f"found {', '.join(table.column_names)}, without {', '.join(missing)}."
         )
+    for column in ID_COLUMNS.intersection(table.column_names):
+        if table.features[column] != Value("string"):
+            table = table.cast_column(column, Value("string"))
     return table
 
 
@@ -164,10 +189,11 @@ def load_model(source: Source, **options: object) -> SentenceTransformer:
             return SentenceTransformer(str(source.path), **options)
         with hub_errors(source):
             return SentenceTransformer(source.repo_id, revision=source.revision, **options)
-    except (OSError, ValueError, KeyError) as error:
-        raise LratError(
-            f"{source}: expected a model that SentenceTransformer loads; {str(error).strip().splitlines()[0]}"
-        ) from error
+    except LratError:
+        raise
+    except Exception as error:
+        # A repository can be broken in as many ways as there are libraries that read a part of it.
+        raise LratError(f"{source}: expected a model that SentenceTransformer loads; {first_line(error)}") from error
 
 
 def load_tokenizer(source: Source) -> PreTrainedTokenizerBase:
@@ -183,44 +209,8 @@ def load_tokenizer(source: Source) -> PreTrainedTokenizerBase:
             return AutoTokenizer.from_pretrained(str(source.path))
         with hub_errors(source):
             return AutoTokenizer.from_pretrained(source.repo_id, revision=source.revision)
-    except (OSError, ValueError, KeyError) as error:
-        raise LratError(f"{source}: expected a tokenizer; {str(error).strip().splitlines()[0]}") from error
-
-
-class Documents(Mapping[str, Document]):
-    """A corpus table as documents: looked up by id, read from memory-mapped Arrow a row at a time.
-
-    Args:
-        table: A table of kind "corpus" or "documents".
-
-    Raises:
-        LratError: An id occurs twice.
-    """
-
-    def __init__(self, table: Dataset) -> None:
-        self._table = table
-        self._rows = {docid: row for row, docid in enumerate(table.with_format(None)["docid"])}
-        if len(self._rows) != len(table):
-            raise LratError(f"Corpus: expected every docid once, found {len(table) - len(self._rows)} repeated.")
-
-    def __getitem__(self, docid: str) -> Document:
-        row = self._table[self._rows[docid]]
-        return Document(row["docid"], row["title"] or "", row["text"] or "")
-
-    def __contains__(self, docid: object) -> bool:
-        return docid in self._rows
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._rows)
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def row(self, docid: str) -> int:
-        """The document's row in the table."""
-        return self._rows[docid]
-
-    def in_order(self) -> Iterator[Document]:
-        """All documents in the corpus's order, which decides ties."""
-        for row in self._table:
-            yield Document(row["docid"], row["title"] or "", row["text"] or "")
+    except LratError:
+        raise
+    except Exception as error:
+        # As for models.
+        raise LratError(f"{source}: expected a tokenizer; {first_line(error)}") from error

@@ -37,12 +37,16 @@ class Lineage:
     versions: dict[str, str] = field(default_factory=lambda: package_versions())
 
     def to_json(self) -> str:
-        return json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
+        return json.dumps(asdict(self), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> Lineage:
+        """Reads `lineage.json`. Raises KeyError, TypeError or ValueError when it is something else."""
         fields = json.loads(text)
-        return cls(**{name: fields[name] for name in ("stage", "inputs", "recipe", "counts", "versions")})
+        lineage = cls(**{name: fields[name] for name in ("stage", "inputs", "recipe", "counts", "versions")})
+        if not all(isinstance(text, str) for text in [lineage.stage, *lineage.inputs.values()]):
+            raise TypeError("The stage and the inputs of a lineage are strings.")
+        return lineage
 
 
 def package_versions() -> dict[str, str]:
@@ -73,7 +77,7 @@ def read_lineage(ref: HubRef) -> Lineage | None:
     try:
         with open(path, encoding="utf-8") as file:
             return Lineage.from_json(file.read())
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise LratError(f"{ref}: its {LINEAGE_FILE} can't be read as a lineage.") from error
 
 

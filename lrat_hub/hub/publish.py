@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,12 +21,20 @@ Tables = Mapping[str, Mapping[str, "Dataset"]]
 """Config name to split name to rows. The first config is the dataset's default."""
 
 CARD_FILE = "README.md"
+DERIVED_FOLDERS = {"traces", "runs"}
+"""Folders of a dataset that are made from its configs and may come and go."""
+
 ROWS_PER_FILE = 500_000
 ATTEMPTS = 4
 
 
 def publish_dataset(
-    ref: HubRef, tables: Tables, *, card: str, lineage: Lineage, files: Mapping[str, str] | None = None
+    ref: HubRef,
+    tables: Tables,
+    *,
+    card: str,
+    lineage: Lineage,
+    files: Mapping[str, str] | None = None,
 ) -> HubRef:
     """Publishes configs and splits as Parquet with their card and lineage, as one commit.
 
@@ -35,7 +45,13 @@ def publish_dataset(
 
     Returns:
         The pin of what was published. Publishing the same content again gives the same pin.
+
+    Raises:
+        LratError: As for `publish_folder`, or a config or split has a name that references can't carry.
     """
+    for name in (*tables, *chain.from_iterable(tables.values())):
+        if not re.fullmatch(r"\w[\w.-]*", name, re.ASCII):
+            raise LratError(f"{ref}: expected names of letters, digits, '_', '-' and '.', found {name!r}.")
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         for config, splits in tables.items():
@@ -52,8 +68,10 @@ def publish_dataset(
 def publish_folder(ref: HubRef, folder: Path, lineage: Lineage) -> HubRef:
     """Publishes a folder that holds a card, with its lineage, as one commit that replaces what was there.
 
+    Only a publication of this project's is replaced, and a dataset only by one with the same configs or more.
+
     Raises:
-        LratError: The reference is a sha, the Hub refuses, or others keep committing to the branch.
+        LratError: The reference is a sha, something else is there, the Hub refuses, or others keep committing.
     """
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
     from huggingface_hub.errors import HfHubHTTPError
@@ -70,7 +88,9 @@ def publish_folder(ref: HubRef, folder: Path, lineage: Lineage) -> HubRef:
     for attempt in range(1, ATTEMPTS + 1):
         with hub_errors(target):
             tip = api.repo_info(target.repo_id, repo_type=target.repo_type, revision=target.revision)
-            stale = {item.rfilename for item in tip.siblings} - set(files) - {LINEAGE_FILE, ".gitattributes"}
+            there = {item.rfilename for item in tip.siblings} - {".gitattributes"}
+            _refuse_loss(target, there, set(files))
+            stale = there - set(files) - {LINEAGE_FILE}
             operations = [
                 *(CommitOperationDelete(path) for path in sorted(stale)),
                 *(CommitOperationAdd(name, path) for name, path in files.items()),
@@ -94,8 +114,26 @@ def publish_folder(ref: HubRef, folder: Path, lineage: Lineage) -> HubRef:
     raise AssertionError("unreachable: the last attempt returns or raises")
 
 
-def update_card(ref: HubRef, card: str) -> HubRef:
-    """Replaces the card at a branch and gives the new pin. Data, model and lineage stay as they are."""
+def _refuse_loss(target: HubRef, there: set[str], files: set[str]) -> None:
+    advice = "Publish to another repository or branch."
+    if there - {CARD_FILE} and LINEAGE_FILE not in there:
+        raise LratError(f"{target}: expected nothing or an earlier publication there, found other files. {advice}")
+    if target.repo_type == "dataset":
+        folders, kept = ({path.partition("/")[0] for path in paths if "/" in path} for paths in (there, files))
+        lost = folders - kept - DERIVED_FOLDERS
+        if lost:
+            raise LratError(f"{target}: it has {', '.join(sorted(lost))}, which this would remove. {advice}")
+
+
+def update_card(ref: HubRef, card: str, *, parent: str) -> HubRef:
+    """Replaces the card at a branch and gives the new pin. Data, model and lineage stay as they are.
+
+    Args:
+        parent: The commit that the card was made for.
+
+    Raises:
+        LratError: The branch has moved on since, or the Hub refuses.
+    """
     from huggingface_hub import CommitOperationAdd, HfApi
 
     target = publication_target(ref)
@@ -105,6 +143,7 @@ def update_card(ref: HubRef, card: str) -> HubRef:
             [CommitOperationAdd(CARD_FILE, card.encode())],
             repo_type=target.repo_type,
             revision=target.revision,
+            parent_commit=parent,
             commit_message="lrat eval: results into the card",
         )
     return replace(target, revision=commit.oid)

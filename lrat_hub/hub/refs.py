@@ -12,13 +12,17 @@ from lrat_hub.errors import LratError
 
 RepoType = Literal["model", "dataset"]
 
+_NAME = r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?"
 _REF = re.compile(
     r"(?P<type>datasets/|models/)?"
-    r"(?P<repo_id>[A-Za-z0-9][\w.-]*/[\w.-]+)"
+    rf"(?P<repo_id>{_NAME}/{_NAME})"
     r"(@(?P<revision>[^@#\s]+?))?"
     r"(#(?P<config>[\w.-]+))?"
-    r"(:(?P<split>[\w.-]+))?"
+    r"(:(?P<split>[\w.-]+))?",
+    re.ASCII,
 )
+# What huggingface_hub refuses besides, with an error of its own.
+_REFUSED = re.compile(r"--|\.\.|\.git$")
 _SHA = re.compile(r"[0-9a-f]{40}")
 
 
@@ -47,7 +51,7 @@ class HubRef:
             LratError: The text is not a reference.
         """
         match = _REF.fullmatch(text.strip())
-        if match is None:
+        if match is None or _REFUSED.search(match["repo_id"]):
             raise LratError(
                 f"Reference {text!r}: expected namespace/name[@revision][#config][:split], with datasets/ in front "
                 "for datasets. A local path starts with /, ./ or ../"

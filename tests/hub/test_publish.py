@@ -1,5 +1,9 @@
 """Publishing: one commit with data, card and lineage, and the way back along the lineage."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 from datasets import Dataset, load_dataset
 from huggingface_hub import CommitOperationAdd, HfApi
@@ -33,12 +37,28 @@ def test_data_card_and_lineage_arrive_in_one_commit(hub):
 
 
 def test_the_same_content_again_gives_the_same_pin_and_other_content_replaces_it(hub):
-    first = publish("lrat/again", {"corpus": rows("a"), "more": rows("b")})
-    assert publish("lrat/again", {"corpus": rows("a"), "more": rows("b")}) == first
-    second = publish("lrat/again", {"corpus": rows("z")})
-    files = HfApi().list_repo_files("lrat/again", repo_type="dataset", revision=second.revision)
-    assert [name for name in files if name.endswith(".parquet")] == ["corpus/train-00000-of-00001.parquet"]
+    first = publish("lrat/published-again", {"corpus": rows("a"), "more": rows("b")})
+    assert publish("lrat/published-again", {"corpus": rows("a"), "more": rows("b")}) == first
+    second = publish("lrat/published-again", {"corpus": {"test": rows("z")["train"]}, "more": rows("b")})
+    files = HfApi().list_repo_files("lrat/published-again", repo_type="dataset", revision=second.revision)
+    assert [name for name in files if name.startswith("corpus/")] == ["corpus/test-00000-of-00001.parquet"]
     assert load_table(resolve(str(first), repo_type="dataset"), "corpus")["docid"] == ["a"]
+
+
+def test_what_is_not_ours_and_configs_that_would_go_are_not_replaced(hub):
+    publish("lrat/kept", {"corpus": rows("a"), "more": rows("b")})
+    with pytest.raises(LratError, match="it has more, which this would remove"):
+        publish("lrat/kept", {"corpus": rows("z")})
+    HfApi().create_repo("lrat/foreign", repo_type="dataset")
+    HfApi().upload_file(path_or_fileobj=b"x", path_in_repo="x.txt", repo_id="lrat/foreign", repo_type="dataset")
+    with pytest.raises(LratError, match="found other files"):
+        publish("lrat/foreign", {"corpus": rows("z")})
+
+
+@pytest.mark.parametrize("name", ["../x", "a b", "", ".."])
+def test_names_of_configs_can_stand_in_a_reference(hub, name):
+    with pytest.raises(LratError, match="expected names of letters"):
+        publish("lrat/names", {name: rows("a")})
 
 
 def test_a_commit_in_between_is_not_lost_and_not_kept(hub, monkeypatch):
@@ -88,3 +108,31 @@ def test_another_kind_of_dataset_is_refused_with_its_columns(hub):
         load_table(pin, "corpus", config="nope")
     with pytest.raises(LratError, match="expected a split 'test', found train"):
         load_table(pin, "corpus", split="test")
+
+
+def test_ids_are_strings_whatever_the_dataset_has(hub):
+    numbers = {"train": Dataset.from_dict({"docid": [7, 8]})}
+    assert load_table(publish("lrat/numbers", {"held_out": numbers}), "document_ids")["docid"] == ["7", "8"]
+
+
+def test_offline_another_revision_never_stands_in_for_the_pin(hub, tmp_path):
+    old = publish("lrat/moved", {"corpus": rows("old")})
+    new = publish("lrat/moved", {"corpus": rows("new")})
+    code = """
+import sys
+from lrat_hub.errors import LratError
+from lrat_hub.hub.inputs import load_table, resolve
+for text in sys.argv[1:]:
+    try:
+        print(load_table(resolve(text, repo_type="dataset"), "corpus")["docid"][0])
+    except LratError as error:
+        print("refused")
+"""
+
+    def load(*pins, **environment):
+        command = [sys.executable, "-c", code, *map(str, pins)]
+        environment = os.environ | {"HF_HOME": str(tmp_path)} | environment
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.split()
+
+    assert load(old, new) == ["old", "new"]
+    assert load(old, new, HF_HUB_OFFLINE="1") in (["old", "new"], ["refused", "new"])

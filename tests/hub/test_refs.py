@@ -27,7 +27,24 @@ def test_no_revision_means_main_and_no_prefix_means_what_the_option_expects():
     assert HubRef.parse("datasets/ns/name").repo_type == "dataset"
 
 
-@pytest.mark.parametrize("text", ["name", "ns/name@", "a/b/c", "", "ns/na me", "ns/name#", "-x/name"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "name",
+        "ns/name@",
+        "a/b/c",
+        "",
+        "ns/na me",
+        "ns/name#",
+        "-x/name",
+        "ns/a--b",
+        "ns/a..b",
+        "ns/name.git",
+        "ns/name-",
+        "ns/ünï",
+        "ns/" + "x" * 97,
+    ],
+)
 def test_other_texts_are_refused(text):
     with pytest.raises(LratError, match="expected namespace/name"):
         HubRef.parse(text)

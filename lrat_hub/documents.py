@@ -1,0 +1,156 @@
+"""Documents by id, and rows by key, out of memory-mapped tables: 16 bytes of memory a row, whatever its text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lrat_hub.errors import LratError
+from lrat_hub.schema import Document
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from datasets import Dataset
+
+BATCH_ROWS = 1_000
+
+
+class RowIndex:
+    """Finds rows of a table by the values of some columns, without keeping these values.
+
+    A sorted array of 64-bit hashes leads to the rows that may have a key, and the table itself says whether they do:
+    hashes that collide cost a look, never a wrong answer. Reading is safe from several threads.
+
+    Args:
+        table: Any table; it stays memory-mapped.
+        columns: The columns that make the key.
+    """
+
+    def __init__(self, table: Dataset, *columns: str) -> None:
+        self._table, self._columns = table, columns
+        self._keys = table.select_columns(list(columns)).with_format("arrow")
+        hashes = np.empty(len(table), dtype=np.int64)
+        for start, batch in zip(range(0, len(table), BATCH_ROWS), self._keys.iter(BATCH_ROWS), strict=True):
+            hashes[start : start + len(batch)] = [_hash(key) for key in _key_rows(batch)]
+        # Stable, so that rows with one key stay in the table's order.
+        self._rows = np.argsort(hashes, kind="stable")
+        self._hashes = hashes[self._rows]
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Python salts its hashes anew in every process: an index is made again where it is unpickled.
+        return (type(self), (self._table, *self._columns))
+
+    def candidates(self, *key: object) -> Iterator[int]:
+        """Rows that may have this key, ascending: those with its hash."""
+        hashed = _hash(key)
+        place = int(np.searchsorted(self._hashes, hashed))
+        while place < len(self._hashes) and self._hashes[place] == hashed:
+            yield int(self._rows[place])
+            place += 1
+
+    def find(self, *key: object) -> int | None:
+        """The first row with this key, or None."""
+        return next((row for row in self.candidates(*key) if next(_key_rows(self._keys[row])) == key), None)
+
+    def find_all(self, keys: Sequence[tuple[object, ...]]) -> list[int | None]:
+        """As `find` for each key: one look into the table for all of them, as hashes hardly ever collide."""
+        if not keys or not len(self._hashes):
+            return [None] * len(keys)
+        hashed = np.array([_hash(key) for key in keys], dtype=np.int64)
+        places = np.minimum(np.searchsorted(self._hashes, hashed), len(self._hashes) - 1)
+        likely = np.flatnonzero(self._hashes[places] == hashed)
+        found: list[int | None] = [None] * len(keys)
+        rows = self._rows[places[likely]]
+        for place, row, there in zip(likely, rows, _key_rows(self._keys[rows]) if len(rows) else (), strict=True):
+            found[place] = int(row) if there == keys[place] else self.find(*keys[place])
+        return found
+
+    def repeated(self) -> np.ndarray:
+        """Rows whose key an earlier row has, ascending, int64."""
+        same = self._hashes[1:] == self._hashes[:-1]
+        suspects = (
+            np.sort(self._rows[np.append(same, False) | np.append(False, same)]) if len(same) else self._rows[:0]
+        )
+        seen: set[tuple[object, ...]] = set()
+        repeated = []
+        for start in range(0, len(suspects), BATCH_ROWS):
+            rows = suspects[start : start + BATCH_ROWS]
+            for row, key in zip(rows, _key_rows(self._keys[rows]), strict=True):
+                if key in seen:
+                    repeated.append(row)
+                seen.add(key)
+        return np.array(repeated, dtype=np.int64)
+
+
+def _hash(key: tuple[object, ...]) -> int:
+    return hash(key)
+
+
+def _key_rows(batch: pa.Table) -> Iterator[tuple[object, ...]]:
+    return zip(*(column.to_pylist() for column in batch.columns), strict=True)
+
+
+class Documents(Mapping[str, Document]):
+    """A corpus table as documents: looked up by id, read from memory-mapped Arrow when they are asked for.
+
+    Safe to read from several threads, and cheap to send to another process: the table goes there by its path.
+
+    Args:
+        table: A table of kind "corpus" or "documents".
+
+    Raises:
+        LratError: An id occurs twice.
+    """
+
+    def __init__(self, table: Dataset) -> None:
+        self._table = table.select_columns(["docid", "title", "text"]).with_format("arrow")
+        self._index = RowIndex(self._table, "docid")
+        if repeated := len(self._index.repeated()):
+            raise LratError(f"Corpus: expected every docid once, found {repeated} repeated.")
+
+    def __getitem__(self, docid: str) -> Document:
+        # The document is read once, and says itself whether it is the one.
+        for row in self._index.candidates(docid):
+            document = next(_documents(self._table[row]))
+            if document.docid == docid:
+                return document
+        raise KeyError(docid)
+
+    def __contains__(self, docid: object) -> bool:
+        return self._index.find(docid) is not None
+
+    def __iter__(self) -> Iterator[str]:
+        for batch in self._table.select_columns("docid").iter(BATCH_ROWS):
+            yield from batch["docid"].to_pylist()
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    def row(self, docid: str) -> int:
+        """The document's row in the table. Raises KeyError when there is none."""
+        row = self._index.find(docid)
+        if row is None:
+            raise KeyError(docid)
+        return row
+
+    def lookup(self, docids: Sequence[str]) -> list[Document]:
+        """The documents with these ids, in the order of the ids: several at once cost less than one by one.
+
+        Raises:
+            KeyError: The corpus lacks one of them.
+        """
+        rows = self._index.find_all([(docid,) for docid in docids])
+        if None in rows:
+            raise KeyError(docids[rows.index(None)])
+        return list(_documents(self._table[rows])) if rows else []
+
+    def in_order(self) -> Iterator[Document]:
+        """All documents in the corpus's order, which decides ties."""
+        return (document for batch in self._table.iter(BATCH_ROWS) for document in _documents(batch))
+
+
+def _documents(batch: pa.Table) -> Iterator[Document]:
+    columns = (batch[name].to_pylist() for name in ("docid", "title", "text"))
+    return (Document(docid, title or "", text or "") for docid, title, text in zip(*columns, strict=True))
