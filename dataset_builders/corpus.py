@@ -1,75 +1,104 @@
-"""Publishes a corpus with its questions and relevance judgements.
+"""Publishes a corpus with its questions and relevance judgements, out of what others have published.
 
-Either from files (`--documents`, `--queries`, `--qrels`), or `--clues`: Wikipedia passages and two-hop clue questions
-built from the dump that the gensim distribution carries, with train, dev and test articles apart.
+From Hub datasets or files: one for each table (`--documents`, `--queries`, `--qrels`, `--qrels_gold`), or all of them
+at once (`--beir`); docs/corpora.md has what is read, and recipes lie beside this script. Or `--clues`: Wikipedia
+passages and two-hop clue questions built from the dump that the gensim distribution carries, with train, dev and test
+articles apart.
 """
 
 from __future__ import annotations
 
 import sys
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lrat_hub import cli
+from lrat_hub.corpora.settings import ReadSettings
 from lrat_hub.errors import LratError
 from lrat_hub.hub.refs import HubRef
 from lrat_hub.stage import Stage, StageArguments, parse, say
 
+if TYPE_CHECKING:
+    from lrat_hub.corpora.collection import Part
+    from lrat_hub.hub.inputs import Source
+
 
 @dataclass(kw_only=True)
 class Arguments(StageArguments):
-    documents: str = field(default="", metadata={"help": "JSONL file of documents: docid, title, text."})
-    queries: str = field(default="", metadata={"help": "TSV file of questions: id, question and, if known, answer."})
-    qrels: str = field(default="", metadata={"help": "TREC file of the evidence of the questions."})
+    documents: str = field(default="", metadata={"help": "Documents: a Hub dataset, a file, or a MediaWiki dump."})
+    queries: str = field(
+        default="", metadata={"help": "Questions: a Hub dataset, or a file, such as TSV: id, question, answer."}
+    )
+    qrels: str = field(default="", metadata={"help": "Their evidence: a Hub dataset, or a TREC or BEIR file."})
+    qrels_gold: str = field(default="", metadata={"help": "The documents that hold the answer, read as --qrels is."})
+    beir: str = field(default="", metadata={"help": "All at once: a BEIR folder, or an MTEB dataset."})
+    tokenizer: str = field(
+        default="words",
+        metadata={"help": "Model whose tokens chunks count, or 'words' for blank-separated words."},
+    )
+    strict: bool = field(default=False, metadata={"help": "Fail when any row had to be dropped."})
+    description: str = field(
+        default="Documents, questions and evidence as they were given.", metadata={"help": "For the card."}
+    )
+    license: str = field(default="", metadata={"help": "Of the texts, as the Hub names it; for the card."})
     clues: bool = field(default=False, metadata={"help": "Build the quickstart's clue questions instead."})
-    seed: int = field(default=0, metadata={"help": "Of the choice of passages, articles and clues."})
+    seed: int = field(default=0, metadata={"help": "Of the choice of the clues' passages, articles and words."})
 
 
 def main(argv: list[str] | None = None) -> HubRef:
-    (args,) = parse(argv, "corpus", __doc__, Arguments)
-    if args.clues == bool(args.documents):
-        raise LratError("lrat corpus: expected either --documents FILE or --clues.")
-    return from_clues(args) if args.clues else from_files(args)
+    args, settings = parse(argv, "corpus", __doc__, Arguments, ReadSettings)
+    has_sources = bool(args.documents or args.queries or args.qrels or args.qrels_gold or args.beir)
+    if args.clues == has_sources:
+        raise LratError("lrat corpus: expected sources (--documents, --queries, --qrels, --beir) or --clues.")
+    if settings.deobfuscate and not args.private:
+        raise LratError("lrat corpus: --deobfuscate makes plain text that must not become public. Add --private.")
+    if settings.chunk_tokens and (args.qrels or args.qrels_gold or args.beir):
+        raise LratError(
+            "lrat corpus: --chunk_tokens gives the parts of documents ids of their own, which no judgement names. "
+            "Leave out the judgements, or the chunks."
+        )
+    return from_clues(args, settings) if args.clues else from_sources(args, settings)
 
 
-def from_files(args: Arguments) -> HubRef:
-    from datasets import Dataset
+def from_sources(args: Arguments, settings: ReadSettings) -> HubRef:
+    from lrat_hub.corpora import build_collection
+    from lrat_hub.hub.inputs import load_tokenizer
 
-    from lrat_hub import corpora, schema
-    from lrat_hub.hub.inputs import LocalSource, path_digest
-    from lrat_hub.ledger import Ledger
-
-    stage = Stage("corpus", args)
-    sources = {
-        "documents": ("corpus", "train", corpora.read_documents, schema.document_features()),
-        "queries": ("queries", "test", corpora.read_queries, schema.query_features()),
-        "qrels": ("qrels_evidence", "test", corpora.read_qrels, schema.qrel_features()),
-    }
-    tables, counts = {}, {}
-    for name, (config, split, read, features) in sources.items():
-        if not (given := getattr(args, name)):
-            continue
-        path = Path(given).expanduser()
-        if not path.is_file():
-            raise LratError(f"lrat corpus: expected a file at {path}, found none. Check --{name}.")
-        stage.record(name, str(LocalSource(path, path_digest(path))))
-        ledger = Ledger(name)
-        rows = list(read(path, ledger))
-        say(str(ledger))
-        if not rows:
-            raise LratError(f"lrat corpus: expected rows in {path}, found none that can be used (see the counts).")
-        tables[config] = {split: Dataset.from_list(rows, features=features)}
-        counts[name] = ledger.to_dict()
-    return publish(stage, tables, counts, description="Documents, questions and evidence as they were given.")
+    stage = Stage("corpus", args, settings)
+    sources = pinned_sources(stage, args, settings.split)
+    tokenizer = None
+    if settings.chunk_tokens and args.tokenizer != "words":
+        tokenizer = load_tokenizer(stage.input("tokenizer", args.tokenizer, repo_type="model"))
+    with tempfile.TemporaryDirectory() as folder:
+        made = build_collection(sources, settings, Path(folder), tokenizer=tokenizer, judged_only=bool(args.beir))
+        for ledger in made.ledgers.values():
+            say(str(ledger))
+        if args.strict and made.num_dropped:
+            raise LratError(f"lrat corpus: --strict allows no loss, found {made.num_dropped} (see the counts).")
+        counts = {name: ledger.to_dict() for name, ledger in made.ledgers.items()}
+        return publish(stage, made.configs(settings.split), counts, description=args.description, license=args.license)
 
 
-def from_clues(args: Arguments) -> HubRef:
+def pinned_sources(stage: Stage, args: Arguments, split: str) -> dict[Part, Source]:
+    """Every source at its pin. What is named by an option of its own replaces that part of --beir."""
+    from lrat_hub.corpora import as_path, beir_sources
+
+    sources = beir_sources(stage.input("beir", as_path(args.beir)), split) if args.beir else {}
+    for part in ("documents", "queries", "qrels", "qrels_gold"):
+        if given := getattr(args, part):
+            sources[part] = stage.input(part, as_path(given))
+    return sources
+
+
+def from_clues(args: Arguments, settings: ReadSettings) -> HubRef:
     from datasets import Dataset
 
     from lrat_hub import schema
     from lrat_hub.clues import SPLITS, build_clue_collection, dump_source
 
-    stage = Stage("corpus", args)
+    stage = Stage("corpus", args, settings)
     stage.record("wikipedia", dump_source())
     collection = build_clue_collection(args.seed)
 

@@ -1,0 +1,221 @@
+"""Rows with named columns, out of Hub datasets, Parquet, JSONL and TSV, under this project's names."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from lrat_hub.corpora.files import MAX_LENGTH, file_format, opened, read_lines
+from lrat_hub.errors import LratError
+from lrat_hub.hub.inputs import Source, load_split
+from lrat_hub.hub.refs import HubRef
+from lrat_hub.ledger import Ledger
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from datasets import Dataset
+
+Kind = Literal["documents", "queries", "qrels"]
+Row = dict[str, Any]
+
+KNOWN_NAMES: Mapping[Kind, Mapping[str, tuple[str, ...]]] = {
+    "documents": {"docid": ("docid", "id", "_id", "doc_id"), "title": ("title",), "text": ("text", "contents")},
+    "queries": {
+        "query_id": ("query_id", "query-id", "id", "_id", "qid"),
+        "query": ("query", "question", "text"),
+        "answer": ("answer",),
+        "canary": ("canary",),
+    },
+    "qrels": {
+        "query_id": ("query_id", "query-id", "qid"),
+        "docid": ("docid", "corpus-id", "doc_id"),
+        "relevance": ("relevance", "score"),
+    },
+}
+"""Our columns and the names they go by in published datasets, the likeliest first."""
+
+OPTIONAL = frozenset({"title", "answer", "canary"})
+_BATCH_ROWS = 500
+
+
+@dataclass(frozen=True)
+class ColumnMap:
+    """Which columns of a source become ours.
+
+    Args:
+        names: Our column to the names it may have in the source, tried in order; none leaves it empty.
+    """
+
+    names: Mapping[str, tuple[str, ...]]
+
+    @classmethod
+    def of(cls, kind: Kind, given: Sequence[str] = ()) -> ColumnMap:
+        """The known names of a kind of table, but for those that are given as `ours=theirs`; `title=` means no title.
+
+        Raises:
+            LratError: It is not `ours=theirs`, or there is no such column of ours.
+        """
+        names = dict(KNOWN_NAMES[kind])
+        for pair in given:
+            ours, equals, theirs = pair.partition("=")
+            if not equals or ours not in names or not (theirs or ours in OPTIONAL):
+                raise LratError(
+                    f"Columns of {kind}: expected OURS=THEIRS with {', '.join(names)} on the left, found {pair!r}."
+                )
+            names[ours] = (theirs,) if theirs else ()
+        return cls(names)
+
+    def resolve(self, available: Sequence[str], where: object) -> dict[str, str]:
+        """Our column to theirs in a source with a fixed set of columns.
+
+        Raises:
+            LratError: It lacks one that is needed.
+        """
+        found = {ours: next((name for name in names if name in available), None) for ours, names in self.names.items()}
+        if missing := [ours for ours, theirs in found.items() if theirs is None and ours not in OPTIONAL]:
+            raise LratError(
+                f"{where}: expected a column for {missing[0]} ({', '.join(self.names[missing[0]])}), found "
+                f"{', '.join(available)}. Say which it is with {missing[0]}=COLUMN in the option for columns."
+            )
+        return {ours: theirs for ours, theirs in found.items() if theirs is not None}
+
+    def pick(self, row: Mapping[str, Any]) -> Row:
+        """Our columns of a row whose keys are its own; None for what it lacks."""
+        return {
+            ours: next((row[name] for name in names if row.get(name) is not None), None)
+            for ours, names in self.names.items()
+        }
+
+
+def read_rows(
+    source: Source,
+    columns: ColumnMap,
+    ledger: Ledger,
+    *,
+    max_length: int = MAX_LENGTH,
+) -> Iterator[Row]:
+    """Rows with all of our columns, whatever their values; None for what is missing.
+
+    Args:
+        source: A Hub dataset, a `.jsonl`, `.parquet` or (with a header) `.tsv` file, or a folder of such files.
+        max_length: Longest line of a file, in bytes; the texts of other sources are the caller's to measure.
+
+    Raises:
+        LratError: It can't be read, or lacks a column.
+    """
+    if isinstance(source, HubRef):
+        yield from _hub_rows(source, columns)
+        return
+    for path in files_of(source.path):
+        if file_format(path) == ".parquet":
+            yield from _parquet_rows(path, columns, ledger)
+        elif file_format(path) == ".jsonl":
+            yield from _json_rows(path, columns, ledger, max_length)
+        elif file_format(path) == ".tsv":
+            yield from header_rows(read_lines(path, ledger, max_length=max_length), columns, ledger, path)
+        else:
+            raise LratError(f"{path}: expected a .jsonl, .parquet or .tsv file, found {path.name}.")
+
+
+def files_of(path: Path) -> list[Path]:
+    """The file itself, or the files of rows in a folder by name, so that a corpus can lie there in shards."""
+    if path.is_file():
+        return [path]
+    files = sorted(file for file in path.iterdir() if file_format(file) in (".jsonl", ".parquet", ".tsv", ".xml"))
+    if len({file_format(file) for file in files}) != 1:
+        raise LratError(
+            f"{path}: expected files of one format there (.jsonl, .parquet, .tsv or .xml), "
+            f"found {', '.join(file.name for file in files[:5]) or 'none'}. Name the file."
+        )
+    return files
+
+
+def open_table(source: HubRef) -> Dataset:
+    """One split of a Hub dataset, whatever its columns, memory-mapped; see `lrat_hub.hub.inputs.load_split`."""
+    return load_split(
+        source,
+        "data that load_dataset reads (give the file itself to have bad rows counted and left out, or name the config "
+        "as ref#config)",
+    )
+
+
+def _hub_rows(source: HubRef, columns: ColumnMap) -> Iterator[Row]:
+    table = open_table(source)
+    chosen = columns.resolve(table.column_names, source)
+    # A column can stand for two of ours.
+    batches = table.select_columns(sorted(set(chosen.values()))).with_format("arrow").iter(_BATCH_ROWS)
+    for batch in batches:
+        yield from _table_rows(batch, chosen, columns, lambda reason: None)
+
+
+def _parquet_rows(path: Path, columns: ColumnMap, ledger: Ledger) -> Iterator[Row]:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        with opened(path) as stream, parquet.ParquetFile(stream) as file:
+            chosen = columns.resolve(file.schema_arrow.names, path)
+            for batch in file.iter_batches(_BATCH_ROWS, columns=sorted(set(chosen.values()))):
+                yield from _table_rows(pa.Table.from_batches([batch]), chosen, columns, ledger.drop)
+    except pa.ArrowInvalid as error:
+        raise LratError(f"{path}: expected a Parquet file; {str(error).splitlines()[0]}") from error
+
+
+def _table_rows(
+    batch: pa.Table, chosen: Mapping[str, str], columns: ColumnMap, drop: Callable[[str], None]
+) -> Iterator[Row]:
+    try:
+        rows = batch.to_pylist()
+    except UnicodeDecodeError:
+        rows = _decoded(batch, drop)
+    for row in rows:
+        yield {ours: row[chosen[ours]] if ours in chosen else None for ours in columns.names}
+
+
+def _decoded(batch: pa.Table, drop: Callable[[str], None]) -> Iterator[Row]:
+    """Rows one at a time, without those that are not UTF-8: Parquet lets writers put any bytes into strings."""
+    for place in range(len(batch)):
+        try:
+            yield batch.slice(place, 1).to_pylist()[0]
+        except UnicodeDecodeError:
+            drop("bad UTF-8")
+
+
+def _json_rows(path: Path, columns: ColumnMap, ledger: Ledger, max_length: int) -> Iterator[Row]:
+    for line in read_lines(path, ledger, max_length=max_length):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            ledger.drop("not JSON")
+            continue
+        if isinstance(row, dict):
+            yield columns.pick(row)
+        else:
+            ledger.drop("not a JSON object")
+
+
+def header_rows(lines: Iterable[str], columns: ColumnMap, ledger: Ledger, where: object) -> Iterator[Row]:
+    """Rows of a TSV file whose first line names the columns. Quotes are text like any other."""
+    chosen: dict[str, int] | None = None
+    width = 0
+    for line in lines:
+        fields = line.rstrip("\r\n").split("\t")
+        if chosen is None:
+            width = len(fields)
+            chosen = {ours: fields.index(theirs) for ours, theirs in columns.resolve(fields, where).items()}
+        elif len(fields) != width:
+            ledger.drop("another number of fields than the header")
+        else:
+            yield {ours: fields[chosen[ours]] if ours in chosen else None for ours in columns.names}
+
+
+def identifier(value: Any) -> str | None:
+    """An id as text; some sources have numbers. None when it is neither, or blank."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return value if isinstance(value, str) and value.strip() else None
