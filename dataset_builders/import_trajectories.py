@@ -1,25 +1,52 @@
-"""Turns released LRAT trajectory files (a file, a folder or a tar.gz) into a trajectories dataset.
+"""Turns logs of search agents into a trajectories dataset: files, folders and archives in the formats that are known.
 
-One bad step costs that step, one unreadable file costs that file, and the ledger says so.
+The format is recognised, or named by --format. One bad step costs that step, one unreadable record costs that record,
+and the counts say so. Secrets are redacted before anything is published, and the trajectories are also written as
+session traces, which the Hub shows.
 """
 
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, field
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 from lrat_hub import cli
 from lrat_hub.errors import LratError
 from lrat_hub.hub.refs import HubRef
+from lrat_hub.importers import FormatName
 from lrat_hub.stage import Stage, StageArguments, parse, say
+
+if TYPE_CHECKING:
+    from lrat_hub.importers import Redactor, Tools
+    from lrat_hub.schema import Trajectory
 
 
 @dataclass(kw_only=True)
 class Arguments(StageArguments):
-    source: str = field(default="", metadata={"help": "File, folder or tar.gz; may be given first, without --source."})
+    source: str = field(
+        default="",
+        metadata={"help": "File, folder, tar.gz or dataset repository; may be given first, without --source."},
+    )
+    format: Literal["auto", FormatName] = field(
+        default="auto", metadata={"help": "Format of the source; 'auto' recognises it."}
+    )
+    mapping: str = field(
+        default="", metadata={"help": "YAML file that says which tools search, browse and answer, and by what keys."}
+    )
     config_name: str = field(
         default="default", metadata={"help": "Config of the dataset, one an agent and retriever."}
+    )
+    redact: bool = field(default=True, metadata={"help": "Take keys, tokens and passwords out of all texts."})
+    redact_emails: bool = field(default=False, metadata={"help": "Take e-mail addresses out of all texts, too."})
+    redact_hook: str = field(
+        default="", metadata={"help": "module:function that every text passes through; the module is on PYTHONPATH."}
+    )
+    traces: int = field(
+        default=1000, metadata={"help": "Trajectories, at most, that are also written as session-trace files."}
     )
     strict: bool = field(default=False, metadata={"help": "Fail when anything at all can't be read."})
 
@@ -33,32 +60,95 @@ def main(argv: list[str] | None = None) -> HubRef:
         raise LratError(
             "lrat import: expected a file, folder or tar.gz, found none. Give it first: lrat import SRC --to REF"
         )
+    if args.traces < 0:
+        raise LratError(f"lrat import: expected a number of traces of at least 0, found {args.traces}.")
 
     from lrat_hub.analysis import outcome_table
-    from lrat_hub.hub.inputs import LocalSource, path_digest
-    from lrat_hub.importers import new_ledgers, read_release
-    from lrat_hub.tables import trajectory_table
+    from lrat_hub.importers import UNREAD, new_ledgers, read_trajectories, recognise_format, trace_files, write_table
 
     stage = Stage("import", args)
-    path = Path(args.source).expanduser()
-    if not path.exists():
-        raise LratError(f"lrat import: expected a file, folder or tar.gz at {path}, found nothing. Check the path.")
-    stage.record("source", str(LocalSource(path.resolve(), path_digest(path))))
-    ledgers = new_ledgers()
-    trajectories = list(read_release(path, ledgers))
-    for ledger in ledgers.values():
-        say(str(ledger))
-    lost = sum(ledger.num_dropped for ledger in ledgers.values())
-    if not trajectories:
-        raise LratError(f"lrat import: expected trajectories in {path}, found none that can be read (see the counts).")
-    if args.strict and lost:
-        raise LratError(f"lrat import: --strict allows no loss, found {lost} (see the counts).")
-    return stage.publish_dataset(
-        {args.config_name: {"train": trajectory_table(trajectories)}},
-        template="trajectories",
-        counts={name: ledger.to_dict() for name, ledger in ledgers.items()},
-        summary=outcome_table(trajectories),
-    )
+    redactor, path = _redactor(args), _source(stage, args.source)
+    format_name, tools = None if args.format == "auto" else args.format, _tools(stage, args.mapping)
+    if format_name is None and (recognised := recognise_format(path)):
+        say(f"  format: {recognised}")
+        format_name = recognised.format
+
+    ledgers, outlines = new_ledgers(), []
+
+    def redacted() -> Iterator[Trajectory]:
+        for trajectory in read_trajectories(path, ledgers, format=format_name, tools=tools):
+            published = redactor.redact(trajectory, ledgers["texts"]) if redactor else trajectory
+            outlines.append(_outline(published))
+            yield published
+
+    with tempfile.TemporaryDirectory() as folder:
+        table = write_table(redacted(), Path(folder))
+        for ledger in ledgers.values():
+            say(str(ledger))
+        if not outlines:
+            raise LratError(
+                f"lrat import: expected trajectories in {path}, found none that can be read (see the counts)."
+            )
+        lost = sum(ledger.num_dropped for ledger in ledgers.values()) + ledgers["steps"].notes[UNREAD]
+        if args.strict and lost:
+            raise LratError(f"lrat import: --strict allows no loss, found {lost} (see the counts).")
+        if len(table) > args.traces:
+            say(f"traces: of {len(table)} trajectories, the first {args.traces} are also session traces (--traces)")
+        return stage.publish_dataset(
+            {args.config_name: {"train": table}},
+            template="trajectories",
+            counts={name: ledger.to_dict() for name, ledger in ledgers.items()},
+            summary=outcome_table(outlines),
+            files=trace_files(table, limit=args.traces),
+        )
+
+
+def _source(stage: Stage, text: str) -> Path:
+    """The files to read: those of a path, or of a dataset repository at its pin."""
+    from huggingface_hub import snapshot_download
+
+    from lrat_hub.hub.inputs import LocalSource, path_digest
+    from lrat_hub.hub.refs import hub_errors
+
+    path = Path(text).expanduser()
+    if path.exists():
+        stage.record("source", str(LocalSource(path.resolve(), path_digest(path))))
+        return path
+    try:
+        HubRef.parse(text, repo_type="dataset")
+    except LratError as error:
+        raise LratError(
+            f"lrat import: expected a file, folder or tar.gz at {path}, or a dataset repository, found nothing."
+        ) from error
+    ref = stage.input("source", text)
+    with hub_errors(ref):
+        return Path(snapshot_download(ref.repo_id, repo_type="dataset", revision=ref.revision))
+
+
+def _tools(stage: Stage, mapping: str) -> Tools | None:
+    from lrat_hub.hub.inputs import LocalSource, path_digest
+    from lrat_hub.importers import load_mapping
+
+    if not mapping:
+        return None
+    path = Path(mapping).expanduser()
+    tools = load_mapping(path)
+    stage.record("mapping", str(LocalSource(path.resolve(), path_digest(path))))
+    return tools
+
+
+def _redactor(args: Arguments) -> Redactor | None:
+    from lrat_hub.importers import EMAIL, SECRETS, Redactor, load_hook
+
+    patterns = (*(SECRETS if args.redact else ()), *((EMAIL,) if args.redact_emails else ()))
+    hook = load_hook(args.redact_hook) if args.redact_hook else None
+    return Redactor(patterns, hook) if patterns or hook else None
+
+
+def _outline(trajectory: Trajectory) -> Trajectory:
+    """What the summary needs of a trajectory: not its texts, which would not fit into memory all together."""
+    steps = tuple(replace(step, reasoning=None, queries=(), results=(), observation="") for step in trajectory.steps)
+    return replace(trajectory, question="", gold_answer=None, final_answer=None, metadata="{}", steps=steps)
 
 
 if __name__ == "__main__":

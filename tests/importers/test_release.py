@@ -13,7 +13,7 @@ from lrat_hub.importers import new_ledgers, parse_release, read_release
 from lrat_hub.ledger import Ledger
 from lrat_hub.schema import Trajectory
 
-REAL = Path(__file__).parents[2] / "shared" / "data" / "lrat_release" / "trajectories"
+REAL = Path(__file__).parents[3] / "shared" / "data" / "lrat_release" / "trajectories"
 
 RESULTS = (
     "A search for 'who's \"there\"' found 2 results:\n\n## Web Results\n"
@@ -144,7 +144,7 @@ def test_an_unreadable_file_costs_that_file(tmp_path):
     (tmp_path / "other.json").write_text('{"pairs": []}')
     ledgers = new_ledgers()
     assert [run.trajectory_id for run in read_release(tmp_path, ledgers)] == ["good"]
-    assert ledgers["files"].to_dict()["dropped"] == {
+    assert ledgers["records"].to_dict()["dropped"] == {
         "not JSON": 1, "not UTF-8": 1, "not a trajectory: no `result` list": 1,
     }  # fmt: skip
 
@@ -164,7 +164,42 @@ def test_an_archive_that_is_cut_off_gives_what_came_before_the_cut(tmp_path):
     path.write_bytes(buffer.getvalue()[: len(buffer.getvalue()) // 2])
     ledgers = new_ledgers()
     assert 5 < len(list(read_release(path, ledgers))) < 15
-    assert ledgers["files"].dropped == {"archive is cut off or damaged": 1}
+    assert ledgers["records"].dropped == {"archive is cut off or damaged": 1}
+
+
+def test_an_archive_with_a_damaged_header_is_not_taken_for_its_end(tmp_path):
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for number in range(5):
+            content = json.dumps(GOOD).encode()
+            info = tarfile.TarInfo(f"{number}.json")
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+            size = archive.offset // (number + 1)
+    damaged = bytearray(buffer.getvalue())
+    damaged[2 * size : 2 * size + 512] = b"\x01" * 512
+    path = tmp_path / "runs.tar"
+    path.write_bytes(damaged)
+    ledgers = new_ledgers()
+    assert len(list(read_release(path, ledgers))) == 2
+    assert ledgers["records"].dropped == {"archive is cut off or damaged": 1}
+
+
+def test_the_outcome_in_a_folders_name_is_kept_when_that_folder_or_its_file_is_the_source(tmp_path):
+    folder = tmp_path / "bm25_false"
+    folder.mkdir()
+    (folder / "1.json").write_text(json.dumps(GOOD))
+    for source in (tmp_path, folder, folder / "1.json"):
+        assert [run.correct for run in load_trajectories(source)] == [False]
+
+
+@pytest.mark.parametrize(
+    ("observation", "candidates"),
+    [("A search for 'x' found 0 results:\n\n## Web Results\n", 0), (RESULTS.replace("\n", "\r\n"), 2)],
+)
+def test_empty_lists_and_other_line_ends_are_read(observation, candidates):
+    run = parse_release("x", released(call("search", '{"query": ["x"]}', observation)), Ledger("steps"))
+    assert [(step.action, len(step.results)) for step in run.steps] == [("search", candidates)]
 
 
 def test_nothing_to_read_is_an_error(tmp_path):

@@ -1,0 +1,191 @@
+"""Logs of agents with a text browser: `search`, `open` and `find`, as OpenResearcher and gpt-oss's browser have them.
+
+Every call shows a page under a number, `[2] Title (url)`. A result list names its entries `【0†Title†site】`; `open`
+follows such a link of a page by its number, or goes to an id. So what was opened follows from what was shown before.
+
+A list often shows only the site of a result. Its address is known once it has been opened, and then becomes its
+docid in all lists of the run; what was never opened is called by its title and site.
+
+`find`, and `open` without a target, look again at a page that is open. They are no browse of another document: such
+a call stays in the trajectory as an `invalid` step, so that the reasoning after a browse is what it was, and the
+ledger counts it as read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from lrat_hub.importers.actions import Recorder, queries_of
+from lrat_hub.importers.chat import call_names, conversation_of, parse_conversation
+from lrat_hub.importers.mapping import SEARCH, Tools, short_name
+from lrat_hub.importers.observations import failure_of, first_line
+from lrat_hub.importers.values import docid_of, integer_of, load_json, object_of
+from lrat_hub.ledger import Ledger
+from lrat_hub.schema import Candidate, Step, Trajectory
+
+FORMAT = "search, open and find"
+
+LOOK = "a look at a page that is open"
+_HEADER = re.compile(r"^\s*\[(?P<cursor>\d{1,9})\] (?P<header>.*)$", re.MULTILINE)
+_LINK = re.compile(r"【(?P<number>\d{1,9})†(?P<title>.*?)(?:†(?P<site>[^】]*))?】(?P<snippet>[^【]*)")
+_LINE_NUMBER = re.compile(r"^L\d+:", re.MULTILINE)
+_BARE_SITE = re.compile(r"[\w-]+(\.[\w-]+)+")
+
+
+@dataclass(frozen=True)
+class _Page:
+    """A page that was shown: a document with its id, or a list. `links` are docids by their numbers."""
+
+    docid: str | None = None
+    links: Mapping[int, str] = field(default_factory=dict)
+
+
+def recognise_browser(value: Any) -> str | None:
+    """Why a value is a run with a browser, or None."""
+    if conversation_of(value) is None:
+        return None
+    names = {short_name(name) for name in call_names(value)}
+    return "messages with calls of `search` and `open`" if {"search", "open"} <= names else None
+
+
+def parse_browser(name: str, value: Any, steps: Ledger, tools: Tools | None = None) -> Trajectory:
+    """A conversation with browser calls as a trajectory; see `lrat_hub.importers.chat.parse_chat`."""
+    recorder = Recorder(tools or Tools(), steps)
+    browser = _Browser(recorder)
+    trajectory = parse_conversation(name, value, recorder, browser, FORMAT)
+    return replace(trajectory, steps=tuple(browser.named(step) for step in trajectory.steps))
+
+
+class _Browser:
+    """Keeps the pages that were shown, to tell what a call opens."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._pages: dict[int, _Page] = {}
+        self._current: int | None = None
+        self._addresses: dict[str, str] = {}
+
+    def call(self, name: Any, arguments: Any, observation: str, *, joined: bool = False, failed: bool = False) -> None:
+        """A call of any tool; those that are none of a browser go to the recorder as they are."""
+        action, values = short_name(name) if isinstance(name, str) else "", _arguments(arguments)
+        if values is None or action not in ("search", "open", "find"):
+            self._recorder.call(name, arguments, observation, joined=joined, failed=failed)
+        elif action == "search":
+            self._search(name, values, observation, joined, failed)
+        elif action == "open":
+            self._open(values, observation, joined, failed)
+        else:
+            self._show(observation, self._pages.get(self._cursor(values), _Page()))
+            self._recorder.aside(LOOK, observation, joined=joined)
+
+    def named(self, step: Step) -> Step:
+        """The step with the addresses that later became known."""
+        results = tuple(replace(hit, docid=self._addresses.get(hit.docid, hit.docid)) for hit in step.results)
+        return replace(step, results=results, docid=self._addresses.get(step.docid or "", step.docid))
+
+    def _search(self, name: str, values: Mapping[str, Any], observation: str, joined: bool, failed: bool) -> None:
+        asked = queries_of(self._recorder.tools.find(name) or SEARCH, values)
+        links = list(_LINK.finditer(observation))
+        if asked and links and not failed:
+            results = tuple(
+                Candidate(0, rank, _docid(link), link["title"].strip(), _snippet(link["snippet"]))
+                for rank, link in enumerate(links, start=1)
+            )
+            self._recorder.search(asked[:1], results, observation, joined=joined)
+            self._show(observation, _Page(links=_links(observation)))
+            return
+        self._recorder.call(name, values, observation, joined=joined, failed=failed)
+        results = self._recorder.steps[-1].results
+        self._show(observation, _Page(links=_numbers(observation, results)))
+
+    def _open(self, values: Mapping[str, Any], observation: str, joined: bool, failed: bool) -> None:
+        target, page = values.get("id"), self._pages.get(self._cursor(values), _Page())
+        number = integer_of(target)
+        if target in (None, "", -1):
+            self._show(observation, page)
+            self._recorder.aside(LOOK, observation, joined=joined)
+            return
+        docid = page.links.get(number) if number is not None else None
+        if docid is None:
+            docid = docid_of(target)
+            # A number that no list gave out can still be the id of a document that one listed.
+            if number is not None and docid not in self._listed():
+                self._recorder.invalid(f"open of a link that no page shows: {number}", observation, joined=joined)
+                return
+        error = (first_line(observation) or "the tool failed") if failed else failure_of(observation)
+        if docid is None:
+            self._recorder.invalid("browse without a docid", observation, joined=joined)
+            return
+        if error is None:
+            if number is not None and (address := _address(observation)):
+                self._addresses[docid] = address
+            self._show(observation, _Page(docid, _links(observation)))
+        self._recorder.browse(docid, observation, joined=joined, error=error)
+
+    def _cursor(self, values: Mapping[str, Any]) -> int | None:
+        """The number of the page that a call is about: the last one unless it names another."""
+        cursor = integer_of(values.get("cursor"))
+        return self._current if cursor is None or cursor < 0 else cursor
+
+    def _show(self, observation: str, page: _Page) -> None:
+        header = _HEADER.match(observation)
+        self._current = int(header["cursor"]) if header else len(self._pages)
+        self._pages[self._current] = page
+
+    def _listed(self) -> set[str]:
+        return {hit.docid for step in self._recorder.steps for hit in step.results}
+
+
+def _arguments(arguments: Any) -> Mapping[str, Any] | None:
+    if isinstance(arguments, str):
+        try:
+            arguments = load_json(arguments)
+        except (ValueError, RecursionError):
+            return None
+    return arguments if isinstance(arguments, dict) else None
+
+
+def _links(observation: str) -> dict[int, str]:
+    return {int(link["number"]): _docid(link) for link in _LINK.finditer(observation)}
+
+
+def _docid(link: re.Match[str]) -> str:
+    """What a link leads to, as far as it says: an address or an id; with a site alone, its title tells it apart."""
+    title, site = link["title"].strip(), (link["site"] or "").strip()
+    return site if site and not _BARE_SITE.fullmatch(site) else f"{title} ({site})" if site else title
+
+
+def _snippet(text: str) -> str:
+    """The text below a link, without the browser's line numbers and the bullet of the next entry."""
+    return " ".join(_LINE_NUMBER.sub("", text).split()).removesuffix("*").strip()
+
+
+def _numbers(observation: str, results: tuple[Candidate, ...]) -> dict[int, str]:
+    """Docids of a list that is JSON by the numbers of its rows, where it gives them."""
+    try:
+        rows = load_json(observation)
+    except (ValueError, RecursionError):
+        return {}
+    rows = rows if isinstance(rows, list) else object_of(rows).get("results")
+    listed = {hit.docid for hit in results}
+    numbers = {}
+    for row in rows if isinstance(rows, list) else ():
+        keys = object_of(row)
+        docid = next((found for key in ("docid", "url", "link") if (found := docid_of(keys.get(key))) in listed), None)
+        number = next(
+            (found for key in ("id", "index", "rank") if (found := integer_of(keys.get(key))) is not None), None
+        )
+        if docid is not None and number is not None:
+            numbers[number] = docid
+    return numbers
+
+
+def _address(observation: str) -> str | None:
+    """The address in a page's header, `[2] Title (url)`."""
+    header = _HEADER.match(observation)
+    if header is None or not header["header"].rstrip().endswith(")"):
+        return None
+    return header["header"].rstrip()[:-1].rpartition(" (")[2] or None

@@ -1,0 +1,286 @@
+"""Session traces of the Hub, in and out: a line for the session, then a line for each message.
+
+    {"type": "session", "harness": "lrat-hub", "id": "12-0", "name": "Who wrote ...?"}
+    {"type": "message", "message": {"role": "user", "content": "Who wrote ...?"}}
+    {"type": "message", "message": {"role": "assistant", "content": "I search.", "toolCalls": [{"id": "call-0", ...}]}}
+    {"type": "message", "message": {"role": "tool", "toolCallId": "call-0", "content": "..."}}
+
+Traces written here carry what this shape has no place for under the key `lrat`, beside `type`: reading them gives the
+trajectory that was written. Traces of other harnesses are read as conversations.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, fields
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, get_args
+
+from lrat_hub.importers.actions import Recorder
+from lrat_hub.importers.chat import parse_conversation
+from lrat_hub.importers.mapping import Tools
+from lrat_hub.importers.sources import Record
+from lrat_hub.importers.values import (
+    UnreadableRecord,
+    identifier_of,
+    integer_of,
+    listed,
+    metadata_of,
+    number_of,
+    object_of,
+    sampling_of,
+    text_of,
+)
+from lrat_hub.ledger import Ledger
+from lrat_hub.schema import Action, Candidate, Status, Step, Trajectory
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+FORMAT = "session trace"
+HARNESS = "lrat-hub"
+KEY = "lrat"
+FOLDER = "traces"
+NAME_LENGTH = 80
+INT32 = range(-(2**31), 2**31)
+
+_TOOLS = {"search": "search", "browse": "get_document", "invalid": "invalid"}
+
+
+# Out
+
+
+def trace_files(trajectories: Dataset | Sequence[Trajectory], *, limit: int | None = None) -> Mapping[str, str]:
+    """Session-trace files of trajectories: `traces/<id>.jsonl` to its text, which is made when it is asked for.
+
+    Args:
+        trajectories: Records, or a table of them, which is then read a row at a time.
+        limit: At most so many, from the start; None for all.
+    """
+    return _TraceFiles(trajectories, len(trajectories) if limit is None else min(limit, len(trajectories)))
+
+
+class _TraceFiles(Mapping[str, str]):
+    """A mapping rather than a dict: a large import's traces are never in memory together."""
+
+    def __init__(self, trajectories: Dataset | Sequence[Trajectory], count: int) -> None:
+        self._trajectories = trajectories
+        if hasattr(trajectories, "column_names"):
+            names = trajectories.select_columns(["trajectory_id"])[:count]["trajectory_id"]
+        else:
+            names = [trajectory.trajectory_id for trajectory in trajectories[:count]]
+        self._rows: dict[str, int] = {}
+        for row, name in enumerate(names):
+            path = _trace_path(name)
+            self._rows[path if path not in self._rows else _trace_path(f"{name}\0{row}")] = row
+
+    def __getitem__(self, path: str) -> str:
+        row = self._trajectories[self._rows[path]]
+        return trace_text(row if isinstance(row, Trajectory) else Trajectory.from_dict(row))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+
+def _trace_path(name: str) -> str:
+    """A path in the repository for an id, which may be any text; a hash tells apart those that had to be changed."""
+    safe = re.sub(r"[^\w-]+", "_", name, flags=re.ASCII).strip("_")[:NAME_LENGTH]
+    if safe != name:
+        safe = "-".join(filter(None, (safe, hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()[:8])))
+    return f"{FOLDER}/{safe}.jsonl"
+
+
+def trace_text(trajectory: Trajectory) -> str:
+    """A trajectory as the text of a session-trace file."""
+    return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in _lines(trajectory))
+
+
+def _lines(trajectory: Trajectory) -> Iterator[dict[str, Any]]:
+    columns = {item.name: getattr(trajectory, item.name) for item in fields(Trajectory) if item.name != "steps"}
+    yield {
+        "type": "session",
+        "harness": HARNESS,
+        "id": trajectory.trajectory_id,
+        "name": trajectory.question or trajectory.trajectory_id,
+        KEY: columns | {"sampling": asdict(trajectory.sampling)},
+    }
+    yield _message("user", trajectory.question)
+    for group in _by_message(trajectory.steps):
+        reasoning, calls = group[0].reasoning or "", [step for step in group if step.action != "answer"]
+        if calls:
+            yield _message("assistant", reasoning, toolCalls=list(map(_call, calls)))
+        elif reasoning:
+            yield _message("assistant", reasoning)
+        for step in group:
+            extra = {KEY: _extra(step)}
+            if step.action == "answer":
+                yield _message("assistant", trajectory.final_answer or "") | extra
+            else:
+                yield _message("tool", step.observation, toolCallId=_call(step)["id"]) | extra
+
+
+def _by_message(steps: Sequence[Step]) -> list[list[Step]]:
+    """Steps by the message they came in: one without reasoning of its own belongs to the step before it."""
+    starts = 0
+    numbered = []
+    for step in steps:
+        starts += step.reasoning is not None
+        numbered.append((starts, step))
+    return [[step for _, step in group] for _, group in groupby(numbered, key=lambda item: item[0])]
+
+
+def _message(role: str, content: str, **more: Any) -> dict[str, Any]:
+    return {"type": "message", "message": {"role": role, "content": content, **more}}
+
+
+def _call(step: Step) -> dict[str, Any]:
+    arguments = {"query": list(step.queries)} if step.action == "search" else {"docid": step.docid}
+    function = {"name": _TOOLS[step.action], "arguments": {} if step.action == "invalid" else arguments}
+    return {"id": f"call-{step.turn}", "function": function}
+
+
+def _extra(step: Step) -> dict[str, Any]:
+    """A step without what its messages say. `joined` marks one that shares the reasoning of the step before it."""
+    said = {"turn", "reasoning"} | (set() if step.action == "answer" else {"observation"})
+    blank = asdict(Step(step.turn, None, step.action))
+    values = {key: value for key, value in asdict(step).items() if key not in said}
+    extra = {key: value for key, value in values.items() if key == "action" or value != blank[key]}
+    return extra | ({"joined": True} if step.reasoning is None else {})
+
+
+# In
+
+
+def is_trace_line(value: Any) -> bool:
+    """Whether a value is a line of a session trace."""
+    return isinstance(value, dict) and (
+        (value.get("type") == "session" and ("harness" in value or "id" in value))
+        or (value.get("type") == "message" and isinstance(value.get("message"), dict))
+    )
+
+
+def sessions(records: Iterator[Record]) -> Iterator[Record]:
+    """Records with the lines of each session trace put together: a list that starts with the session's line.
+
+    Other lines of the same file, which harnesses write too, belong to the session they stand in.
+    """
+    for _, group in groupby(records, key=lambda record: record.source):
+        open_session: Record | None = None
+        for record in group:
+            starts = is_trace_line(record.value) and (open_session is None or record.value["type"] == "session")
+            if starts:
+                if open_session is not None:
+                    yield open_session
+                place = None if record.place in (None, 1) else record.place
+                open_session = Record(record.source, place, [record.value])
+            elif open_session is not None:
+                open_session.value.append(record.value)
+            else:
+                yield record
+        if open_session is not None:
+            yield open_session
+
+
+def recognise_trace(value: Any) -> str | None:
+    """Why a value is a session trace, or None."""
+    if not isinstance(value, list) or not value or not is_trace_line(value[0]):
+        return None
+    header = value[0] if value[0]["type"] == "session" else {}
+    return f"lines of type session and message, harness {text_of(header.get('harness')) or 'unknown'}"
+
+
+def parse_trace(name: str, value: Any, steps: Ledger, tools: Tools | None = None) -> Trajectory:
+    """A session as a trajectory.
+
+    Args:
+        name: Becomes the trajectory's id, unless the session was written here.
+        value: The session's lines.
+        steps: The account of steps.
+
+    Raises:
+        UnreadableRecord: It is no session, or has no messages.
+    """
+    if recognise_trace(value) is None:
+        raise UnreadableRecord("not a trajectory: no session or message lines")
+    header = value[0] if value[0]["type"] == "session" else {}
+    recorder = Recorder(tools or Tools(), steps)
+    if header.get("harness") == HARNESS and isinstance(header.get(KEY), dict):
+        return _restored(name, header[KEY], value[1:], recorder)
+    messages = [line.get("message") for line in value if isinstance(line, dict) and line.get("type") == "message"]
+    extra = {key: header[key] for key in ("harness", "id", "name") if key in header}
+    return parse_conversation(
+        name, messages, recorder, recorder, FORMAT,
+        query_id=identifier_of(header.get("id")) or name,
+        agent=text_of(header.get("harness")),
+        metadata=metadata_of(FORMAT, extra),
+    )  # fmt: skip
+
+
+def _restored(name: str, columns: Mapping[str, Any], lines: Sequence[Any], recorder: Recorder) -> Trajectory:
+    """A trajectory that was written here."""
+    for line in lines:
+        message, extra = object_of(object_of(line).get("message")), object_of(line).get(KEY)
+        content = text_of(message.get("content"))
+        if isinstance(extra, dict):
+            _restore_step(extra, content, recorder)
+        elif message.get("role") == "assistant":
+            recorder.reason(content)
+        elif message.get("role") != "user":
+            recorder.invalid("line of a trace can't be read", content)
+    known = {key: value for key, value in columns.items() if key in _COLUMNS and _COLUMNS[key](value)}
+    recorder.ledger.note("columns of a session that could not be read", len(_COLUMNS.keys() - known.keys()))
+    sampling = sampling_of(object_of(known.pop("sampling", None)))
+    blank = {"trajectory_id": name, "query_id": name, "question": ""}
+    return Trajectory(**(blank | known), steps=recorder.finish(), sampling=sampling)
+
+
+def _restore_step(extra: Mapping[str, Any], content: str, recorder: Recorder) -> None:
+    action, joined = extra.get("action"), extra.get("joined") is True
+    queries, docid, error = extra.get("queries", []), extra.get("docid"), extra.get("error")
+    results = [_candidate(row) for row in listed(extra.get("results"))]
+    if (
+        action not in get_args(Action)
+        or None in results
+        or not (isinstance(queries, list) and all(isinstance(query, str) for query in queries))
+        or not (_is_optional_text(docid) and _is_optional_text(error))
+        or (action == "invalid" and error is None)
+        or (action == "browse" and docid is None)
+        or any(not 0 <= hit.query_index < len(queries) for hit in results)
+    ):
+        recorder.invalid("step of a trace can't be read", content, joined=joined)
+        return
+    observation = text_of(extra.get("observation")) if action == "answer" else content
+    recorder.restore(Step(0, None, action, tuple(queries), tuple(results), docid, observation, error), joined=joined)
+
+
+def _candidate(row: Any) -> Candidate | None:
+    values = object_of(row)
+    query_index, rank = (integer_of(values.get(key), INT32) for key in ("query_index", "rank"))
+    docid, title, snippet = (values.get(key, "") for key in ("docid", "title", "snippet"))
+    if query_index is None or rank is None or not all(isinstance(text, str) for text in (docid, title, snippet)):
+        return None
+    return Candidate(query_index, rank, docid, title, snippet, number_of(values.get("score")))
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_optional_text(value: Any) -> bool:
+    return value is None or isinstance(value, str)
+
+
+_COLUMNS: Mapping[str, Callable[[Any], bool]] = {
+    **dict.fromkeys(("trajectory_id", "query_id", "question", "agent", "retriever", "metadata"), _is_text),
+    **dict.fromkeys(("gold_answer", "final_answer", "agent_revision", "retriever_revision"), _is_optional_text),
+    "status": lambda value: value in get_args(Status),
+    "correct": lambda value: value is None or isinstance(value, bool),
+    "sampling": lambda value: isinstance(value, dict),
+}
+"""The columns that a session's line carries, and which values they can have."""

@@ -1,0 +1,121 @@
+"""Reading values of unknown type: what logs hold where an id, a text, a number or an object is expected."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+from typing import Any
+
+from lrat_hub.schema import Sampling
+
+
+class UnreadableRecord(Exception):
+    """A record is no trajectory of its format. The message is the reason in the ledger."""
+
+
+INT64 = range(-(2**63), 2**63)
+
+
+_SURROGATES = re.compile("[\ud800-\udfff]")
+
+
+def load_json(text: str) -> Any:
+    """The value of a JSON text, storable.
+
+    Raises:
+        ValueError: It is not JSON.
+        RecursionError: It is nested too deeply.
+    """
+    value = json.loads(text)
+    return storable(value) if "\\ud" in text or "\\uD" in text else value
+
+
+def storable(value: Any) -> Any:
+    r"""The value without lone surrogates, which literals can write as \ud800 and no UTF-8 column can hold."""
+    if isinstance(value, str):
+        return _SURROGATES.sub("\ufffd", value)
+    if isinstance(value, list):
+        return [storable(part) for part in value]
+    if isinstance(value, dict):
+        return {storable(key): storable(part) for key, part in value.items()}
+    return value
+
+
+def text_of(value: Any) -> str:
+    """A value as text: lists of strings a line each, other lists and objects as JSON."""
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    if isinstance(value, list) and all(isinstance(part, str) for part in value):
+        return "\n".join(value)
+    if isinstance(value, (list, dict)):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return str(value)
+
+
+def join_texts(*texts: str) -> str:
+    """The texts that say something, a line each."""
+    return "\n".join(text for text in texts if text)
+
+
+def identifier_of(value: Any) -> str | None:
+    """An id as a string: numbers without a fraction as integers; None for what can't be an id."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        return None
+    return str(value).strip() or None
+
+
+def docid_of(value: Any) -> str | None:
+    """A document's id without the prefix that listings put before it."""
+    identifier = identifier_of(value)
+    return re.sub(r"^DocID:\s*", "", identifier) or None if identifier else None
+
+
+def number_of(value: Any) -> float | None:
+    """A number, or None for what is none or too large for one."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return None
+
+
+def integer_of(value: Any, within: range = INT64) -> int | None:
+    """An integer in a range, or None."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and value in within else None
+
+
+def listed(value: Any) -> list[Any]:
+    """A value as a list: itself, nothing for None, or the one it is."""
+    return value if isinstance(value, list) else [] if value is None else [value]
+
+
+def object_of(value: Any) -> Mapping[str, Any]:
+    """A JSON object, empty for anything else."""
+    return value if isinstance(value, dict) else {}
+
+
+def model_name(value: Any) -> str:
+    """A model's name: the last part of what is often a path of the machine it ran on."""
+    return PurePosixPath(text_of(value)).name
+
+
+def sampling_of(settings: Mapping[str, Any]) -> Sampling:
+    """The sampling parameters among settings."""
+    return Sampling(
+        temperature=number_of(settings.get("temperature")),
+        top_p=number_of(settings.get("top_p")),
+        presence_penalty=number_of(settings.get("presence_penalty")),
+        seed=integer_of(settings.get("seed")),
+    )
+
+
+def metadata_of(format_name: str, values: Mapping[str, Any]) -> str:
+    """What a source says beyond the columns, as the JSON text of a trajectory's `metadata`."""
+    return json.dumps({"format": format_name, **values}, ensure_ascii=False, sort_keys=True, default=str)

@@ -1,0 +1,235 @@
+"""Every format gives the same run, is recognised by itself, and breaks no further than what is broken."""
+
+import json
+
+import pytest
+
+from lrat_hub import mine_pairs
+from lrat_hub.errors import LratError
+from lrat_hub.importers import new_ledgers, read_trajectories, recognise_format
+from tests.importers import fixtures
+from tests.importers.fixtures import RECORDS, THOUGHTS, call, line, memory_step
+
+
+def read(path, value, format=None, tools=None):
+    path.write_text(json.dumps(value))
+    ledgers = new_ledgers()
+    return list(read_trajectories(path, ledgers, format=format, tools=tools)), ledgers
+
+
+@pytest.fixture
+def chat(tmp_path):
+    """Reads messages as one conversation."""
+
+    def parsed(*messages):
+        (run,), ledgers = read(tmp_path / "run.json", {"messages": list(messages)}, "chat")
+        return run, ledgers["steps"]
+
+    return parsed
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_every_format_gives_the_same_run(name, tmp_path):
+    (run,), ledgers = read(tmp_path / "run.json", RECORDS[name][1])
+    search, browse, _ = run.steps
+    assert [step.action for step in run.steps] == ["search", "browse", "answer"]
+    assert [step.reasoning for step in run.steps] == list(THOUGHTS)
+    assert search.queries == (fixtures.QUERY,)
+    assert [(hit.rank, hit.title, hit.snippet) for hit in search.results] == [
+        (1, "A title", "First snippet"), (2, "Another", "Second snippet"),
+    ]  # fmt: skip
+    assert browse.docid == search.results[0].docid
+    assert "Long text" in browse.observation
+    assert (run.final_answer, run.status) == (fixtures.ANSWER, "completed")
+    assert run.question == ("" if name == "browsecomp-plus" else fixtures.QUESTION)  # these runs name only its id
+    assert [pair.query for pair in mine_pairs([run]).pairs] == [fixtures.QUERY]
+    assert ledgers["records"].to_dict() == {"read": 1, "kept": 1, "dropped": {}, "notes": {}}
+    assert ledgers["steps"].dropped == {}
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_formats_are_told_apart_with_the_reason(name, tmp_path):
+    path = tmp_path / "run.json"
+    path.write_text(json.dumps(RECORDS[name][1]))
+    recognised = recognise_format(path)
+    assert recognised.format == RECORDS[name][0]
+    assert recognised.why.startswith("run is ")
+
+
+def test_what_is_unknown_or_ambiguous_names_the_candidates_and_the_option(tmp_path):
+    path = tmp_path / "run.jsonl"
+    path.write_text('{"pairs": []}')
+    with pytest.raises(LratError, match=r"expected records in one of lrat, .*'pairs'.*--format"):
+        recognise_format(path)
+    path.write_text(json.dumps(fixtures.SMOLAGENTS) + "\n" + json.dumps(fixtures.OPENAI))
+    with pytest.raises(LratError, match=r"several formats .*smolagents .*chat .*--format"):
+        recognise_format(path)
+
+
+def test_calls_of_one_message_share_its_reasoning_and_find_their_results_by_id(chat):
+    run, ledger = chat(
+        {"role": "user", "content": "Q?"},
+        {"role": "assistant", "content": "Both.", "tool_calls": [
+            call("search", '{"query": "a"}', "c1"), call("search", {"query": "b"}, "c2"), call("search", "{", "c3")]},
+        {"role": "tool", "tool_call_id": "c2", "content": '[{"docid": 2}]'},
+        {"role": "tool", "tool_call_id": "c1", "content": '[{"docid": 1}]'},
+        {"role": "tool", "tool_call_id": "c9", "content": "whose?"},
+    )  # fmt: skip
+    assert [step.reasoning for step in run.steps] == ["Both.", None, None]
+    assert [[hit.docid for hit in step.results] for step in run.steps] == [["1"], ["2"], []]
+    assert run.steps[2].error == "arguments are not JSON"
+    assert (run.final_answer, run.status) == (None, "failed")
+    assert ledger.notes == {"tool results without a call": 1}
+
+
+def test_ids_that_every_message_uses_again_belong_to_the_nearest_call(chat):
+    def turn(query, docid):
+        return (
+            {"role": "assistant", "content": "", "tool_calls": [call("search", {"query": query}, "call_0")]},
+            {"role": "tool", "tool_call_id": "call_0", "content": json.dumps([{"docid": docid}])},
+        )
+
+    run, _ = chat(*turn("a", "1"), *turn("b", "2"))
+    assert [(step.queries, step.results[0].docid) for step in run.steps] == [(("a",), "1"), (("b",), "2")]
+
+
+def test_lists_of_lists_are_the_results_of_each_query_and_one_list_is_the_first_ones(chat):
+    def searched(result):
+        run, ledger = chat(
+            {"role": "assistant", "content": "", "tool_calls": [call("search", {"queries": ["a", "b"]}, "1")]},
+            {"role": "tool", "tool_call_id": "1", "content": json.dumps(result)},
+        )
+        step = run.steps[0]
+        return step.queries, [(hit.query_index, hit.rank, hit.docid) for hit in step.results], dict(ledger.notes)
+
+    assert searched([[{"id": 1}], [{"id": 2}, {"id": 3}]]) == (("a", "b"), [(0, 1, "1"), (1, 1, "2"), (1, 2, "3")], {})
+    untold = {"queries whose results can't be told apart": 1}
+    assert searched([{"id": 1}, {"id": 2}]) == (("a",), [(0, 1, "1"), (0, 2, "2")], untold)
+
+
+def test_a_lone_surrogate_in_arguments_is_replaced_because_no_column_can_hold_it(chat):
+    asked = r'{"query": "a\ud800"}'
+    run, _ = chat(
+        {"role": "assistant", "content": "\ud800", "tool_calls": [call("search", asked, "1")]},
+        {"role": "tool", "tool_call_id": "1", "content": r'[{"docid": "\udfff"}]'},
+    )
+    step = run.steps[0]
+    assert (step.reasoning, step.queries, step.results[0].docid) == ("\ufffd", ("a\ufffd",), "\ufffd")
+
+
+def test_a_tool_that_reports_an_error_fails_its_step(chat):
+    run, _ = chat(
+        {"type": "ai", "content": "", "tool_calls": [{"name": "visit", "args": {"url": "u"}, "id": "1"}]},
+        {"type": "tool", "tool_call_id": "1", "content": "No such page\nat all", "status": "error"},
+    )
+    assert [(step.action, step.error) for step in run.steps] == [("browse", "No such page")]
+
+
+def test_an_agent_of_a_text_protocol_had_only_its_first_call_carried_out(chat):
+    calls = "".join(
+        f'<tool_call>{{"name": "search", "arguments": {{"query": "{query}"}}}}</tool_call>' for query in "ab"
+    )
+    run, ledger = chat(
+        {"role": "assistant", "content": f"Both</think>{calls}<tool_response>DocID:1\n[T]\n</tool_response>Last"},
+        {"role": "assistant", "content": "<tool_call>not json</tool_call>"},
+        {"role": "user", "content": "<tool_response>Error: Tool call is not a valid JSON</tool_response>"},
+        {"role": "assistant", "content": "<think>Never closed"},
+    )
+    assert [(step.action, step.reasoning) for step in run.steps] == [
+        ("search", "Both"), ("invalid", "Last"), ("invalid", "Never closed"),
+    ]  # fmt: skip
+    assert ledger.dropped == {"tool call is not JSON": 1, "no action follows": 1}
+    assert ledger.notes == {"calls that were not carried out": 1}
+
+
+def test_a_lost_message_keeps_its_turn_so_that_no_strangers_become_neighbours(chat):
+    messages = fixtures.record("openai")["messages"]
+    run, _ = chat(*messages[:4], None, *messages[4:])
+    assert [step.action for step in run.steps] == ["search", "invalid", "browse", "answer"]
+    assert mine_pairs([run]).pairs == []
+
+
+def test_smolagents_messages_are_read_as_a_conversation(chat):
+    def said(role, text):
+        return {"role": role, "content": [{"type": "text", "text": text}], "tool_calls": None, "raw": None}
+
+    calls = [call("web_search", {"query": "a"}, "c1"), call("visit_webpage", {"url": "u"}, "c2")]
+    run, _ = chat(
+        said("user", "New task:\nQ?"), said("assistant", "Both."), said("tool-call", f"Calling tools:\n{calls}"),
+        said("tool-response", "Observation:\n## Search Results\n\n[T](u)\nabout u\n\n[V](v)\nabout v"),
+        said("tool-call", f"Calling tools:\n{[call('final_answer', {'answer': 'A'}, 'c3')]}"),
+    )  # fmt: skip
+    assert [(step.action, step.reasoning) for step in run.steps] == [
+        ("search", "Both."), ("browse", None), ("answer", ""),
+    ]  # fmt: skip
+    assert [(hit.docid, hit.snippet) for hit in run.steps[0].results] == [("u", "about u"), ("v", "about v")]
+
+
+def test_searches_that_share_an_observation_get_no_results_of_one_another(tmp_path):
+    steps = [fixtures.TASK, memory_step(1, "Both.", fixtures.LISTING, *(call("search", q, "c") for q in ("a", "b")))]
+    (run,), ledgers = read(tmp_path / "run.json", steps)
+    assert [(step.queries, step.results) for step in run.steps] == [(("a",), ()), (("b",), ())]
+    assert ledgers["steps"].notes == {"searches whose results can't be told from those of others in the message": 2}
+
+
+def test_code_whose_calls_depend_on_variables_costs_those_calls(tmp_path):
+    code = "for url in urls:\n    visit_webpage(url)\nsearch('a')\nprint(1)"
+    broken = fixtures.code_step(2, "Odd", "visit_webpage(", "")
+    error = {"type": "AgentMaxStepsError", "message": "Reached max steps."}
+    last = memory_step(3, "", None, error=error, action_output="Perhaps")
+    steps = [fixtures.TASK, fixtures.code_step(1, "All", code, ""), broken, last]
+    (run,), ledgers = read(tmp_path / "run.json", steps)
+    assert [step.action for step in run.steps] == ["invalid", "search", "invalid", "invalid", "answer"]
+    assert (run.final_answer, run.status) == ("Perhaps", "limited")
+    assert ledgers["steps"].dropped == {
+        "code calls visit_webpage without literal arguments": 1, "code can't be parsed": 1, "no call": 1,
+    }  # fmt: skip
+
+
+def test_a_look_at_an_open_page_is_no_browse_and_links_lead_to_what_was_shown(tmp_path):
+    run = fixtures.record("openresearcher")
+    run["messages"][-1:-1] = [
+        fixtures.browser_call("find", pattern="Ada", cursor=1),
+        fixtures.page("find", 2, "Find results for text: `Ada` in `A title`", "# 【0†match at L3】", "Ada wrote"),
+        fixtures.browser_call("open", loc=40),
+        fixtures.page("open", 3, "A title (https://example.org/7)", "more"),
+        fixtures.browser_call("open", id=1, cursor=0),
+        fixtures.page("open", 4, "Another (https://other.org/8)", "other"),
+        fixtures.browser_call("open", id="https://else.org"),
+        fixtures.harmony("tool", "Error fetching URL `https://else.org`", name="browser.open"),
+        fixtures.browser_call("open", id=17, cursor=0),
+    ]
+    (trajectory,), ledgers = read(tmp_path / "run.json", run)
+    assert [(step.action, step.docid) for step in trajectory.steps] == [
+        ("search", None), ("browse", "https://example.org/7"), ("invalid", None), ("invalid", None),
+        ("browse", "https://other.org/8"), ("browse", "https://else.org"), ("invalid", None), ("answer", None),
+    ]  # fmt: skip
+    # Addresses are known once a page was open, and then also in the lists before it.
+    assert [hit.docid for hit in trajectory.steps[0].results] == ["https://example.org/7", "https://other.org/8"]
+    assert trajectory.steps[5].error.startswith("Error fetching")
+    assert ledgers["steps"].dropped == {"open of a link that no page shows": 1}
+    assert ledgers["steps"].notes == {"kept as invalid steps, a look at a page that is open": 2}
+
+
+@pytest.mark.parametrize("rows", [[{"docid": "d7", "id": 0}], [{"docid": "0", "title": "T"}]])
+def test_results_are_opened_by_number_or_by_id(rows, tmp_path):
+    turns = [("search", {"query": "q"}, json.dumps(rows)), ("open", {"id": 0}, "Text")]
+    messages = [{"role": "user", "content": "Q?"}]
+    for name, arguments, result in turns:
+        messages += [{"role": "assistant", "content": "", "tool_calls": [call(name, arguments, name)]},
+                     {"role": "tool", "tool_call_id": name, "content": result}]  # fmt: skip
+    (run,), _ = read(tmp_path / "run.json", {"messages": messages})
+    assert run.steps[1].docid == rows[0]["docid"]
+
+
+def test_sessions_of_a_trace_file_are_runs_and_its_other_lines_do_not_matter(tmp_path):
+    lines = [*fixtures.TRACE[:3], {"type": "thinking_level_change"}, *fixtures.TRACE[3:], *fixtures.TRACE]
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(json.dumps(one) + "\n" for one in [*lines, line("user", "lost")][:-1]) + '{"type": "mess')
+    ledgers = new_ledgers()
+    runs = list(read_trajectories(path, ledgers))
+    assert [(run.trajectory_id, run.query_id, run.agent) for run in runs] == [
+        ("a", "5f3c", "some-agent"), ("a/10", "5f3c", "some-agent"),
+    ]  # fmt: skip
+    assert runs[0].steps == runs[1].steps
+    assert ledgers["records"].to_dict()["dropped"] == {"not JSON": 1}

@@ -1,0 +1,64 @@
+"""`lrat import`: what it says, what it publishes, and that what it published can be imported again."""
+
+import json
+
+import pytest
+from datasets import load_dataset
+
+from lrat_hub import cli, load_trajectories
+from lrat_hub.errors import LratError
+from tests.importers.fixtures import OPENAI, SMOLAGENTS
+from tests.importers.test_redaction import KEYS
+
+
+@pytest.fixture
+def runs(tmp_path):
+    """A file of two conversations, of which one shows a token, and a line that is cut."""
+    secret = {**OPENAI, "question": f"Is {KEYS['Hugging Face token']} mine? ada@example.org"}
+    path = tmp_path / "runs.jsonl"
+    path.write_text(f"{json.dumps(OPENAI)}\n{json.dumps(secret)}\n{json.dumps(OPENAI)[:50]}")
+    return path
+
+
+def test_an_import_says_its_format_redacts_and_comes_back_from_its_traces(hub, runs, tmp_path, capsys):
+    pin = cli.run(["import", str(runs), "--to", "lrat/chat-runs", "--redact_emails"])
+    said = capsys.readouterr().out
+    assert "format: chat: runs/1 is an object of messages with `role`" in said
+    assert "redacted, Hugging Face token: 1" in said
+    assert "redacted, e-mail address: 1" in said
+    published = list(load_trajectories(pin))
+    assert published[1].question == "Is [redacted: Hugging Face token] mine? [redacted: e-mail address]"
+    again = cli.run(["import", f"datasets/{pin.repo_id}@{pin.revision}", "--to", "lrat/again"])
+    assert "format: traces: traces/" in capsys.readouterr().out
+    assert sorted(load_trajectories(again), key=str) == sorted(published, key=str)
+
+
+def test_redaction_and_traces_can_be_left_out_and_the_same_import_is_the_same_commit(hub, runs):
+    words = ["import", str(runs), "--to", "lrat/as-it-is", "--no_redact", "--traces", "0"]
+    pin = cli.run(words)
+    assert cli.run(words) == pin
+    rows = load_dataset(pin.repo_id, revision=pin.revision, split="train")
+    assert KEYS["Hugging Face token"] in rows[1]["question"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--format", "smolagents"], "found none that can be read"),
+        (["--strict"], "--strict allows no loss"),
+        (["--mapping", "nowhere.yaml"], "Mapping nowhere.yaml"),
+        (["--redact_hook", "nowhere:hide"], "Redaction hook 'nowhere:hide'"),
+        (["--traces", "-1"], "expected a number of traces of at least 0"),
+    ],
+)
+def test_what_can_not_be_done_is_said(hub, runs, words, message):
+    with pytest.raises(LratError, match=message):
+        cli.run(["import", str(runs), "--to", "lrat/refused", *words])
+
+
+def test_a_source_that_is_mixed_needs_its_format_named(hub, runs):
+    runs.write_text(f"{json.dumps(OPENAI)}\n{json.dumps(SMOLAGENTS)}\n")
+    with pytest.raises(LratError, match=r"several formats .*--format"):
+        cli.run(["import", str(runs), "--to", "lrat/mixed"])
+    pin = cli.run(["import", str(runs), "--to", "lrat/mixed", "--format", "smolagents"])
+    assert [run.final_answer for run in load_trajectories(pin)] == ["Ada"]
