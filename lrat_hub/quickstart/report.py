@@ -114,8 +114,9 @@ def caveats(found: Findings) -> list[str]:
         "it is a good reader of them by construction; a language model's logs are noisier.",
         "Training and test questions come from one generator. No article is in both, and passages of held-out "
         "articles are neither positives nor negatives, but other corpora and natural questions are not tested.",
-        "Filtering by the judge helps here; weights by reasoning length are a tie with equal weights "
-        "(docs/quickstart.md has the figures).",
+        "Neither the judge's filter nor the weights by reasoning length make a difference that could be told from "
+        "noise: all naive pairs, weighted alike, train as well (docs/quickstart.md). The agent's naive pairs are "
+        "clean already, and templates make its reasoning about equally long.",
         "The interval covers the choice of questions, not the noise of training: this is one seed.",
     ]
 
