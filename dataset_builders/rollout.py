@@ -8,8 +8,12 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from lrat_hub import cli
+from lrat_hub.errors import LratError
 from lrat_hub.hub.refs import HubRef
 from lrat_hub.stage import Stage, StageArguments, parse, say
+
+TRACES = 1000
+"""Trajectories, at most, that are also written as session traces, which the Hub shows."""
 
 
 @dataclass(kw_only=True)
@@ -19,7 +23,14 @@ class Arguments(StageArguments):
     agent: Literal["clue-reader"] = field(
         default="clue-reader", metadata={"help": "The agent: the offline reader of clue questions."}
     )
-    retriever: str = field(default="bm25", metadata={"help": "'bm25', or a SentenceTransformer."})
+    retriever: str = field(
+        default="",
+        metadata={
+            "help": "'bm25' (the default) or a SentenceTransformer, over the whole corpus. With --index it is that "
+            "index's model, and only needed when the model is not on the Hub."
+        },
+    )
+    index: str = field(default="", metadata={"help": "An index of the corpus, or the URL of one that is served."})
     k: int = field(default=10, metadata={"help": "Results a query (paper: 10)."})
     snippet_tokens: int = field(default=64, metadata={"help": "Tokens of a document in a result list (paper: 64)."})
     max_turns: int = field(default=100, metadata={"help": "Actions after which an answer is asked for (paper: 100)."})
@@ -27,14 +38,22 @@ class Arguments(StageArguments):
 
 def main(argv: list[str] | None = None) -> HubRef:
     (args,) = parse(argv, "rollout", __doc__, Arguments)
+    if args.index and args.retriever == "bm25":
+        raise LratError("lrat rollout: --index says what retrieves, and --retriever bm25 too. Give one of them.")
+    if not args.index:
+        args.retriever = args.retriever or "bm25"
 
     from tqdm import tqdm
 
     from lrat_hub.agents import ClueReader, Question, SearchEnvironment, run_agents
     from lrat_hub.analysis import outcome_table
-    from lrat_hub.hub.inputs import Documents, load_model, load_table
+    from lrat_hub.documents import Documents
+    from lrat_hub.hub.inputs import load_model, load_table
+    from lrat_hub.importers import trace_files
     from lrat_hub.judges import answer_matches
     from lrat_hub.retrieval.bm25 import BM25Retriever
+    from lrat_hub.retrieval.dense import DenseRetriever
+    from lrat_hub.retrieval.opening import open_index
     from lrat_hub.tables import trajectory_table
 
     stage = Stage("rollout", args)
@@ -44,16 +63,17 @@ def main(argv: list[str] | None = None) -> HubRef:
     if args.retriever == "bm25":
         retriever = BM25Retriever(documents.in_order(), revision=getattr(corpus, "revision", None))
     else:
-        from lrat_hub.retrieval.dense import DenseRetriever
-
-        source = stage.input("retriever", args.retriever, repo_type="model")
-        retriever = DenseRetriever(
-            load_model(source),
-            documents.in_order(),
-            name=getattr(source, "repo_id", str(source)),
-            revision=getattr(source, "revision", None),
-            show_progress=True,
-        )
+        source = stage.input("retriever", args.retriever, repo_type="model") if args.retriever else None
+        if args.index:
+            retriever = open_index(stage, args.index, corpus=corpus, model=source)
+        else:
+            retriever = DenseRetriever(
+                load_model(source),
+                documents.in_order(),
+                name=getattr(source, "repo_id", str(source)),
+                revision=getattr(source, "revision", None),
+                show_progress=True,
+            )
     environment = SearchEnvironment(retriever, documents, k=args.k, snippet_tokens=args.snippet_tokens)
     questions = [Question(row["query_id"], row["query"], row["answer"]) for row in queries]
     with tqdm(total=len(questions), desc=f"{args.agent} with {retriever.name}", unit="question") as bar:
@@ -85,6 +105,7 @@ def main(argv: list[str] | None = None) -> HubRef:
         template="trajectories",
         counts={"questions": len(questions), "statuses": statuses, "outcomes": summary},
         summary=summary,
+        files=trace_files(trajectories, limit=TRACES),
     )
 
 

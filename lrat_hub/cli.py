@@ -10,10 +10,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "quickstart": ("lrat_hub.commands.quickstart", "run the whole loop on an embedded Hub and report what it gains"),
     "corpus": ("lrat_hub.dataset_builders.corpus", "publish a corpus with its questions and relevance judgements"),
     "import": ("lrat_hub.dataset_builders.import_trajectories", "turn logs of search agents into trajectories"),
+    "index": ("lrat_hub.dataset_builders.index", "build an index of a corpus: BM25, or a model's vectors in FAISS"),
     "rollout": ("lrat_hub.dataset_builders.rollout", "run an agent over questions and record its trajectories"),
     "mine": ("lrat_hub.dataset_builders.mine", "mine weighted training pairs from trajectories"),
     "train": ("lrat_hub.training.train", "train a retriever on mined pairs"),
     "eval retrieval": ("lrat_hub.eval.retrieval", "compare retrievers on queries with relevance judgements"),
+    "serve": ("lrat_hub.commands.serve", "serve an index by HTTP, for agents on other machines"),
     "lineage": ("lrat_hub.commands.lineage", "show what an artifact was made from, back to the corpus"),
     "hub": ("lrat_hub.commands.hub", "serve an embedded Hub, or print the exports that point a shell at it"),
 }

@@ -8,7 +8,6 @@ from lrat_hub.errors import LratError
 from lrat_hub.metrics import score_run, trec_run
 from lrat_hub.retrieval import Hit
 from lrat_hub.retrieval.bm25 import BM25Retriever
-from lrat_hub.retrieval.ranking import ranked
 from lrat_hub.schema import Document
 from lrat_hub.significance import paired_interval
 
@@ -42,18 +41,6 @@ def test_queries_and_judgements_that_do_not_belong_together_are_refused():
         score_run({}, {"q1": {"a": 0}})
 
 
-def test_bm25_orders_equal_scores_by_place_in_the_corpus_and_finds_nothing_for_unknown_words():
-    retriever = BM25Retriever([Document(str(number), "", "same words") for number in range(30)])
-    found = retriever.search(["same", "other", ""], k=12)
-    assert [hit.docid for hit in found[0]] == [str(number) for number in range(12)]
-    assert [hit.rank for hit in found[0]] == list(range(1, 13))
-    assert found[1:] == [[], []]
-
-
-def test_ranking_cuts_ties_at_the_kth_place_by_place():
-    assert [hit.docid for hit in ranked("abcd", np.array([1.0, 2.0, 1.0, 1.0]), 2)] == ["b", "a"]
-
-
 def test_run_files_are_trec_lines():
     assert trec_run({"q": hits("a")}, "bm25") == "q Q0 a 1 1.000000 bm25\n"
 
@@ -64,8 +51,7 @@ def test_a_system_does_not_differ_from_itself_and_a_planted_difference_is_found(
     assert (paired_interval(base, base).low, paired_interval(base, base).high) == (0.0, 0.0)
     better = {query: max(score, float(rng.random() < 0.2)) for query, score in base.items()}
     interval = paired_interval(better, base)
-    assert interval.excludes_zero
-    assert interval.low < interval.mean < interval.high
+    assert 0 < interval.low < interval.mean < interval.high
     assert interval.mean == pytest.approx(np.mean([better[query] - base[query] for query in base]))
 
 

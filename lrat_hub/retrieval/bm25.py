@@ -1,39 +1,94 @@
-"""BM25 with bm25s."""
+"""BM25 with bm25s, in memory or from the files that bm25s itself reads."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 
+from lrat_hub.errors import LratError
 from lrat_hub.retrieval import Hit
 from lrat_hub.retrieval.ranking import ranked
+from lrat_hub.retrieval.settings import K1, B
 from lrat_hub.schema import Document
 
 STOPWORDS = "en"
 
 
 class BM25Retriever:
-    """Lexical retrieval over title and text: bm25s with its default parameters, English stop words, no stemmer.
+    """Lexical retrieval over title and text: bm25s' Lucene variant, English stop words, no stemmer.
+
+    Building streams the corpus: texts are not kept, and a token takes 4 bytes.
 
     Args:
         documents: The corpus, read once.
         revision: Commit sha of the corpus, kept for records.
+        k1, b: BM25's parameters, by default those of bm25s.
+
+    Raises:
+        LratError: No document has a word.
     """
 
     name = "bm25"
 
-    def __init__(self, documents: Iterable[Document], *, revision: str | None = None) -> None:
+    def __init__(
+        self, documents: Iterable[Document], *, revision: str | None = None, k1: float = K1, b: float = B
+    ) -> None:
         import bm25s
+        from bm25s.tokenization import Tokenized, Tokenizer
 
         self.revision = revision
-        self._docids: list[str] = []
-        texts: list[str] = []
-        for document in documents:
-            self._docids.append(document.docid)
-            texts.append(document.content)
-        self._index = bm25s.BM25()
-        self._index.index(bm25s.tokenize(texts, stopwords=STOPWORDS, show_progress=False), show_progress=False)
+        self._docids: Sequence[str]
+        self._docids = docids = []
+        tokens = _TokenIds()
+        tokenizer = Tokenizer(stopwords=STOPWORDS)
+
+        def texts() -> Iterator[str]:
+            for document in documents:
+                docids.append(document.docid)
+                yield document.content
+
+        for ids in tokenizer.streaming_tokenize(texts(), allow_empty=False):
+            tokens.append(ids)
+        vocabulary = tokenizer.get_vocab_dict()
+        if not vocabulary:
+            raise LratError(f"BM25: expected documents with words, found none among {len(docids)}. Check the corpus.")
+        # SciPy sorts the postings in half the memory that bm25s' own way takes, and to the same result.
+        self._index = bm25s.BM25(k1=k1, b=b, csc_backend="scipy")
+        self._index.index(Tokenized(tokens, vocabulary), show_progress=False)
+
+    @classmethod
+    def load(
+        cls, folder: Path, docids: Sequence[str], *, revision: str | None = None, mmap: bool = True
+    ) -> BM25Retriever:
+        """A retriever from the files of `save`, memory-mapped unless told otherwise.
+
+        Args:
+            docids: Ids of the documents, in the order of the corpus.
+
+        Raises:
+            LratError: The files are not there, damaged, or of another number of documents.
+        """
+        from bm25s.hf import BM25HF
+
+        retriever = cls.__new__(cls)
+        retriever.revision, retriever._docids = revision, docids
+        try:
+            retriever._index = BM25HF.load(folder, mmap=mmap, show_progress=False)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise LratError(f"BM25 index: expected the files of bm25s, found {error}. Build it again.") from error
+        if retriever._index.scores["num_docs"] != len(docids):
+            raise LratError(
+                f"BM25 index: expected {len(docids)} documents, found {retriever._index.scores['num_docs']}. "
+                "Build it again."
+            )
+        return retriever
+
+    def save(self, folder: Path) -> None:
+        """Writes the files that `BM25HF.load_from_hub` reads; their "corpus" holds the docids."""
+        self._index.save(folder, corpus=({"docid": docid} for docid in self._docids), show_progress=False)
 
     def search(self, queries: Sequence[str], k: int) -> list[list[Hit]]:
         """See `Retriever.search`. A query with no word of the corpus finds nothing."""
@@ -46,3 +101,22 @@ class BM25Retriever:
             scores = self._index.get_scores(known) if known else np.zeros(0, dtype=np.float32)
             results.append(ranked(self._docids, scores, k, above=0.0))
         return results
+
+
+class _TokenIds(Sequence[list[int]]):
+    """Token ids of documents: one flat array instead of a list of lists, which would take ten times as much."""
+
+    def __init__(self) -> None:
+        self._flat, self._ends = array("i"), array("q", [0])
+
+    def append(self, ids: Iterable[int]) -> None:
+        self._flat.extend(ids)
+        self._ends.append(len(self._flat))
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    def __getitem__(self, place: int) -> list[int]:
+        if not 0 <= place < len(self):
+            raise IndexError(place)
+        return self._flat[self._ends[place] : self._ends[place + 1]].tolist()

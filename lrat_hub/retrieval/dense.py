@@ -1,74 +1,127 @@
-"""Dense retrieval: a SentenceTransformer and exact inner-product search with FAISS."""
+"""Dense retrieval: a SentenceTransformer over an index of its vectors."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lrat_hub.errors import LratError
 from lrat_hub.retrieval import Hit
+from lrat_hub.retrieval.settings import BATCH_SIZE, SHARD_SIZE, IndexSettings
+from lrat_hub.retrieval.vectors import VectorIndex, build_index
 from lrat_hub.schema import Document
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-TIE_MARGIN = 32
-"""Documents fetched beyond k, so that ties at the k-th place are decided by this module and not by FAISS."""
-
 
 class DenseRetriever:
-    """Bi-encoder retrieval over title and text with a flat FAISS index of normalised vectors.
+    """Bi-encoder retrieval over title and text.
 
     Queries are encoded with the model's `query` prompt and documents with its `document` prompt, where it has them.
+    Vectors are normalised, and scores are cosine similarities; a model whose own similarity is the dot product
+    keeps it.
 
     Args:
         model: Any SentenceTransformer.
-        documents: The corpus, read once.
+        documents: The corpus, read once and searched exactly; or an index of its vectors by this model.
         name, revision: The model's repository and commit sha, kept for records.
         batch_size: Texts an encoding step.
         show_progress: Show a progress bar while the corpus is encoded.
+
+    Raises:
+        LratError: The corpus is empty, the model compares by a distance, or it makes vectors that are not finite.
     """
 
     def __init__(
         self,
         model: SentenceTransformer,
-        documents: Iterable[Document],
+        documents: Iterable[Document] | VectorIndex,
         *,
         name: str = "dense",
         revision: str | None = None,
-        batch_size: int = 64,
+        batch_size: int = BATCH_SIZE,
         show_progress: bool = False,
     ) -> None:
-        import faiss
-
         self.name, self.revision = name, revision
         self._model, self._batch_size = model, batch_size
-        self._docids: list[str] = []
-        texts: list[str] = []
-        for document in documents:
-            self._docids.append(document.docid)
-            texts.append(document.content)
-        vectors = model.encode_document(
-            texts, batch_size=batch_size, normalize_embeddings=True, show_progress_bar=show_progress
-        )
-        vectors = np.asarray(vectors, dtype=np.float32)
-        self._index = faiss.IndexFlatIP(vectors.shape[1])
-        self._index.add(vectors)
+        self._normalize = normalizes(model)
+        if isinstance(documents, VectorIndex):
+            self._vectors = documents
+        else:
+            self._vectors = _encoded(model, documents, batch_size=batch_size, show_progress=show_progress)
 
     def search(self, queries: Sequence[str], k: int) -> list[list[Hit]]:
-        """See `Retriever.search`. Scores are cosine similarities."""
+        """See `Retriever.search`."""
         if not len(queries):
             return []
         vectors = self._model.encode_query(
-            list(queries), batch_size=self._batch_size, normalize_embeddings=True, show_progress_bar=False
+            list(queries),
+            batch_size=self._batch_size,
+            normalize_embeddings=self._normalize,
+            show_progress_bar=False,
         )
-        depth = min(k + TIE_MARGIN, len(self._docids))
-        scores, places = self._index.search(np.asarray(vectors, dtype=np.float32), depth)
-        results = []
-        for row_scores, row_places in zip(scores, places, strict=True):
-            order = np.lexsort((row_places, -row_scores))[:k]
-            results.append(
-                [Hit(self._docids[row_places[i]], float(row_scores[i]), rank) for rank, i in enumerate(order, start=1)]
-            )
-        return results
+        return self._vectors.search(np.asarray(vectors, dtype=np.float32), k)
+
+
+def normalizes(model: SentenceTransformer) -> bool:
+    """Whether a model's vectors are normalised for search: by cosine, but not by dot product.
+
+    Raises:
+        LratError: It compares by a distance, which an index of inner products can't.
+    """
+    if model.similarity_fn_name not in ("cosine", "dot"):
+        raise LratError(
+            f"Model: expected one that compares by cosine or dot product, found {model.similarity_fn_name}. "
+            "Take another, or change similarity_fn_name in its configuration."
+        )
+    return model.similarity_fn_name == "cosine"
+
+
+def encode_documents(
+    model: SentenceTransformer,
+    documents: Sequence[Document],
+    *,
+    batch_size: int = BATCH_SIZE,
+    show_progress: bool = False,
+) -> np.ndarray:
+    """Vectors of documents, shape (documents, dimension), float32, on the model's device.
+
+    sentence-transformers sorts the texts by length, so that a batch holds little padding, and then gives the vectors
+    in the order of the documents. Which texts share a batch touches their last bits: for the same vectors, give the
+    same documents at once.
+
+    Raises:
+        LratError: A vector is not finite.
+    """
+    vectors = model.encode_document(
+        [document.content for document in documents],
+        batch_size=batch_size,
+        normalize_embeddings=normalizes(model),
+        show_progress_bar=show_progress,
+    )
+    vectors = np.asarray(vectors, dtype=np.float32)
+    if not (finite := np.isfinite(vectors).all(axis=1)).all():
+        raise LratError(
+            f"Model: expected finite vectors, found others for {(~finite).sum()} documents "
+            f"({documents[int(np.argmin(finite))].docid} ...). Has it been damaged, or trained to pieces?"
+        )
+    return vectors
+
+
+def _encoded(
+    model: SentenceTransformer, documents: Iterable[Document], *, batch_size: int, show_progress: bool
+) -> VectorIndex:
+    """A flat index, of the same vectors that `lrat index` stores: shard by shard."""
+    docids: list[str] = []
+    shards: list[np.ndarray] = []
+    rest = iter(documents)
+    while shard := list(islice(rest, SHARD_SIZE)):
+        docids.extend(document.docid for document in shard)
+        shards.append(encode_documents(model, shard, batch_size=batch_size, show_progress=show_progress))
+    if not docids:
+        raise LratError("Corpus: expected at least one document, found none.")
+    return VectorIndex(build_index(shards, IndexSettings()), docids)

@@ -1,0 +1,53 @@
+"""`lrat serve`: a published index as an HTTP service, for agents on other machines."""
+
+from __future__ import annotations
+
+import argparse
+import socket
+
+from lrat_hub.errors import LratError
+
+DEFAULT_PORT = 8971
+
+
+def main(argv: list[str]) -> int:
+    """Serve an index until Ctrl-C; the protocol is described in lrat_hub.retrieval.remote."""
+    args = _parser().parse_args(argv)
+
+    import uvicorn
+
+    from lrat_hub.hub.inputs import resolve
+    from lrat_hub.retrieval.indexes import IndexStamp, load_index
+    from lrat_hub.retrieval.server import create_app
+
+    index = resolve(args.index, repo_type="model", require_pinned=args.require_pinned)
+    corpus = resolve(args.corpus, repo_type="dataset", require_pinned=args.require_pinned)
+    retriever = load_index(index, corpus=corpus, model=args.model or None)
+    # Taken after the index is ready: who can connect is answered.
+    with _listen(args.host, args.port) as listener:
+        print(f"{index} at http://{args.host}:{listener.getsockname()[1]}", flush=True)
+        app = create_app(retriever, corpus=IndexStamp.of(index).corpus)
+        uvicorn.Server(uvicorn.Config(app, lifespan="off", ws="none", log_level="warning")).run(sockets=[listener])
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="lrat serve", description=main.__doc__)
+    parser.add_argument("--index", required=True, metavar="REF", help="the index: namespace/name, or a folder")
+    parser.add_argument("--corpus", required=True, metavar="REF", help="its corpus; another is refused")
+    parser.add_argument("--model", metavar="REF", help="its model, when that is not on the Hub")
+    parser.add_argument("--host", default="127.0.0.1", metavar="H", help="address to listen on; default: %(default)s")
+    parser.add_argument(
+        "--port", type=int, default=DEFAULT_PORT, metavar="N", help="0 for a free one; default: %(default)s"
+    )
+    parser.add_argument("--require-pinned", action="store_true", help="refuse references that are not a commit sha")
+    return parser
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((host, port), backlog=512)
+    except (OSError, OverflowError) as error:
+        raise LratError(
+            f"lrat serve: expected {host}:{port} to be free, found {error}. Take another --port."
+        ) from error

@@ -1,0 +1,56 @@
+"""Fusion: several retrievers over one corpus as one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+from lrat_hub.errors import LratError
+from lrat_hub.retrieval import Hit, Retriever
+
+RRF_CONSTANT = 60
+"""k of reciprocal rank fusion, as Cormack, Clarke and Buettcher chose it (SIGIR 2009): results hardly depend on it."""
+
+FUSION_DEPTH = 100
+
+
+class FusionRetriever:
+    """Reciprocal rank fusion: a document scores the sum of `1 / (constant + rank)` over the lists it is in.
+
+    Args:
+        retrievers: Two or more, over the same corpus.
+        place: A document's place in the corpus by its docid, which decides ties: `Documents.row`.
+        depth: Results of each retriever that take part, at least; a larger `k` takes more.
+        constant: The larger it is, the less the first ranks stand out.
+    """
+
+    def __init__(
+        self,
+        retrievers: Sequence[Retriever],
+        place: Callable[[str], int],
+        *,
+        depth: int = FUSION_DEPTH,
+        constant: int = RRF_CONSTANT,
+    ) -> None:
+        if len(retrievers) < 2:
+            raise LratError(f"Fusion: expected two or more retrievers, found {len(retrievers)}.")
+        self._retrievers, self._place = tuple(retrievers), place
+        self._depth, self._constant = depth, constant
+        self.name = "+".join(retriever.name for retriever in retrievers)
+        revisions = [retriever.revision for retriever in retrievers]
+        self.revision = None if None in revisions else "+".join(map(str, revisions))
+
+    def search(self, queries: Sequence[str], k: int) -> list[list[Hit]]:
+        """See `Retriever.search`. Each retriever gets all queries at once."""
+        found = [retriever.search(queries, max(k, self._depth)) for retriever in self._retrievers]
+        return [self._fused(lists, k) for lists in zip(*found, strict=True)]
+
+    def _fused(self, lists: Sequence[Sequence[Hit]], k: int) -> list[Hit]:
+        shares: dict[str, list[float]] = {}
+        for hits in lists:
+            for hit in hits:
+                shares.setdefault(hit.docid, []).append(1 / (self._constant + hit.rank))
+        # Summed exactly, so that a tie is one whatever the order of the retrievers.
+        scores = {docid: math.fsum(parts) for docid, parts in shares.items()}
+        best = sorted(scores, key=lambda docid: (-scores[docid], self._place(docid)))[:k]
+        return [Hit(docid, scores[docid], rank) for rank, docid in enumerate(best, start=1)]

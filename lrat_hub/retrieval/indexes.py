@@ -1,0 +1,178 @@
+"""Indexes as artifacts: their files, the stamp that says what they are of, and serving that checks it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from lrat_hub.errors import LratError
+from lrat_hub.hub.inputs import LocalSource, Source, load_model, resolve
+from lrat_hub.hub.refs import HubRef, hub_errors
+from lrat_hub.retrieval.bm25 import BM25Retriever
+from lrat_hub.retrieval.docids import DocidFile, write_docids
+
+if TYPE_CHECKING:
+    import faiss
+
+    from lrat_hub.retrieval.dense import DenseRetriever
+
+INDEX_FILE = "index.faiss"
+DOCIDS_FILE = "docids.feather"
+STAMP_FILE = "stamp.json"
+CORPUS_CONFIG = "corpus"
+
+_LOCAL = re.compile(r"(#(?P<config>[\w.-]+))?(:(?P<split>[\w.-]+))? \(unpinned, sha256:(?P<digest>[0-9a-f]{64})\)$")
+
+
+@dataclass(frozen=True)
+class IndexStamp:
+    """What an index is of, published with it as `stamp.json`.
+
+    Args:
+        kind: "bm25", or that of the FAISS index.
+        corpus: The corpus's pin, with its config and split.
+        model: The pin of the model that made the vectors; None for BM25.
+        documents: Documents of the corpus, which are all in the index.
+        dimension: Numbers a vector; None for BM25.
+        settings: What else shaped it.
+    """
+
+    kind: Literal["bm25", "flat", "hnsw", "ivf"]
+    corpus: str
+    model: str | None
+    documents: int
+    dimension: int | None
+    settings: dict[str, Any]
+
+    def write(self, folder: Path) -> None:
+        (folder / STAMP_FILE).write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def of(cls, index: Source) -> IndexStamp:
+        """The stamp of an index.
+
+        Raises:
+            LratError: It has none that can be read, or can't be reached.
+        """
+        try:
+            fields = json.loads((_folder(index) / STAMP_FILE).read_text(encoding="utf-8"))
+            return cls(**{field.name: fields[field.name] for field in dataclasses.fields(cls)})
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise LratError(
+                f"{index}: expected an index with its {STAMP_FILE}, found {error!r}. Build one: lrat index"
+            ) from error
+
+    def check(self, name: str, *, corpus: Source, model: Source | None = None) -> None:
+        """Refuses to serve another corpus, or with another model, than the stamp's.
+
+        Raises:
+            LratError: It is another; both pins are named.
+        """
+        if not same_source(self.corpus, corpus, config=CORPUS_CONFIG):
+            raise LratError(f"{name}: expected its corpus {self.corpus}, found {corpus}. Build an index of that one.")
+        if model is not None and not same_source(self.model or "", model):
+            raise LratError(
+                f"{name}: expected its model {self.model or 'none, for it is BM25'}, found {model}. "
+                "Build an index with that one, or leave the model out."
+            )
+
+
+def corpus_pin(source: Source, split: str) -> str:
+    """A corpus as stamps name it: with the config and the split that were read."""
+    return str(dataclasses.replace(source, config=source.config or CORPUS_CONFIG, split=split))
+
+
+def same_source(stamped: str, given: Source, *, config: str | None = None) -> bool:
+    """Whether an input is the one that a stamp names: the same commit of a repository, or the same content.
+
+    Args:
+        config: The config that is meant where the input names none. Without a split, the stamp's is meant.
+    """
+    if isinstance(given, LocalSource):
+        # A folder may have been moved: its content counts, not its name.
+        local = _LOCAL.search(stamped)
+        return (
+            bool(local)
+            and (given.digest, given.config or config) == (local["digest"], local["config"])
+            and (given.split in (None, local["split"]))
+        )
+    try:
+        ref = HubRef.parse(stamped)
+    except LratError:
+        return False
+    return dataclasses.replace(given, config=given.config or config, split=given.split or ref.split) == ref
+
+
+def write_vector_index(folder: Path, index: faiss.Index, docids: Iterable[str], stamp: IndexStamp) -> None:
+    """Writes the files of a FAISS index."""
+    import faiss
+
+    write_docids(folder / DOCIDS_FILE, docids)
+    faiss.write_index(index, str(folder / INDEX_FILE))
+    stamp.write(folder)
+
+
+def write_bm25_index(folder: Path, retriever: BM25Retriever, docids: Iterable[str], stamp: IndexStamp) -> None:
+    """Writes the files of a BM25 index, which `bm25s.hf.BM25HF` reads too."""
+    write_docids(folder / DOCIDS_FILE, docids)
+    retriever.save(folder)
+    stamp.write(folder)
+
+
+def load_index(
+    index: Source | str, *, corpus: Source | str, model: Source | str | None = None, mmap: bool = True
+) -> BM25Retriever | DenseRetriever:
+    """A retriever from a published index, or from a folder with one.
+
+    Args:
+        index: What `lrat index` published.
+        corpus: The corpus that will be searched: that of the stamp, or it is refused.
+        model: The model that will encode queries, by default that of the stamp; another is refused. It has to be
+            given for an index that was made with a model outside the Hub.
+        mmap: Leave the index on disk and read what a search needs.
+
+    Raises:
+        LratError: It is no index, is damaged, or is of another corpus or model.
+    """
+    index = resolve(index, repo_type="model") if isinstance(index, str) else index
+    corpus = resolve(corpus, repo_type="dataset") if isinstance(corpus, str) else corpus
+    model = resolve(model, repo_type="model") if isinstance(model, str) else model
+    folder, stamp = _folder(index), IndexStamp.of(index)
+    stamp.check(str(index), corpus=corpus, model=model)
+    docids = DocidFile(folder / DOCIDS_FILE)
+    if stamp.kind == "bm25":
+        return BM25Retriever.load(folder, docids, revision=getattr(corpus, "revision", None), mmap=mmap)
+
+    from lrat_hub.retrieval.dense import DenseRetriever
+    from lrat_hub.retrieval.vectors import VectorIndex
+
+    vectors = VectorIndex.load(folder / INDEX_FILE, docids, stamp.kind, mmap=mmap)
+    source = model or _model_of(stamp, str(index))
+    return DenseRetriever(
+        load_model(source),
+        vectors,
+        name=getattr(source, "repo_id", str(source)),
+        revision=getattr(source, "revision", None),
+        batch_size=stamp.settings["batch_size"],
+    )
+
+
+def _folder(index: Source) -> Path:
+    from huggingface_hub import snapshot_download
+
+    if isinstance(index, LocalSource):
+        return index.path
+    with hub_errors(index):
+        return Path(snapshot_download(index.repo_id, repo_type=index.repo_type, revision=index.revision))
+
+
+def _model_of(stamp: IndexStamp, name: str) -> HubRef:
+    try:
+        return HubRef.parse(stamp.model or "")
+    except LratError as error:
+        raise LratError(f"{name}: expected its model {stamp.model} to be given, for it is not on the Hub.") from error

@@ -1,0 +1,60 @@
+"""Settings of indexes; no heavy import, so that options can be read and shown quickly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from lrat_hub.errors import LratError
+
+Kind = Literal["flat", "hnsw", "ivf"]
+
+BATCH_SIZE = 64
+SHARD_SIZE = 2_048
+K1, B = 1.5, 0.75
+
+
+@dataclass(frozen=True)
+class IndexSettings:
+    """How an index is made; each field says what it means, and a stamp holds those that shaped its index."""
+
+    kind: Kind = field(
+        default="flat",
+        metadata={"help": "flat: exact; hnsw: a graph, fast at any size; ivf: clusters, small and quick to build."},
+    )
+    fp16: bool = field(default=False, metadata={"help": "Store vectors in 2 bytes a number instead of 4."})
+    max_length: int = field(default=0, metadata={"help": "Tokens of a document; 0 for the model's own limit."})
+    batch_size: int = field(default=BATCH_SIZE, metadata={"help": "Texts an encoding step."})
+    shard_size: int = field(
+        default=SHARD_SIZE, metadata={"help": "Documents encoded and stored together: what a killed run loses."}
+    )
+    hnsw_links: int = field(default=32, metadata={"help": "Links of a document in the graph (M)."})
+    hnsw_build: int = field(default=200, metadata={"help": "Candidates when it is built (efConstruction)."})
+    hnsw_search: int = field(default=128, metadata={"help": "Candidates when it is searched (efSearch)."})
+    ivf_lists: int = field(
+        default=0, metadata={"help": "Clusters (nlist); 0 for 4 sqrt(documents), with 39 documents each at least."}
+    )
+    ivf_probes: int = field(
+        default=0, metadata={"help": "Clusters a search looks into (nprobe); 0 for a quarter of them."}
+    )
+    k1: float = field(default=K1, metadata={"help": "BM25: how soon repeated words stop to count."})
+    b: float = field(default=B, metadata={"help": "BM25: how much long documents are held back."})
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "shard_size", "hnsw_links", "hnsw_build", "hnsw_search"):
+            if getattr(self, name) < 1:
+                raise LratError(f"Index settings: expected {name} of 1 or more, found {getattr(self, name)}.")
+        for name in ("max_length", "ivf_lists", "ivf_probes"):
+            if getattr(self, name) < 0:
+                raise LratError(f"Index settings: expected {name} of 0 or more, found {getattr(self, name)}.")
+
+    def encoding(self) -> dict[str, Any]:
+        """What shapes the vectors, bit for bit: which texts share a batch does, too."""
+        return self._select("fp16", "max_length", "batch_size", "shard_size")
+
+    def structure(self) -> dict[str, Any]:
+        """What shapes the index of the vectors."""
+        return self._select(*(name for name in self.__dataclass_fields__ if name.startswith(f"{self.kind}_")))
+
+    def _select(self, *names: str) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in names}

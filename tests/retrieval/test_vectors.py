@@ -1,0 +1,137 @@
+"""Search in vectors: ties by place, whatever FAISS does, and the kinds of index."""
+
+import hashlib
+
+import faiss
+import numpy as np
+import pytest
+
+from lrat_hub.errors import LratError
+from lrat_hub.retrieval.settings import IndexSettings
+from lrat_hub.retrieval.vectors import VectorIndex, build_index, ivf_lists
+
+KINDS = ("flat", "hnsw", "ivf")
+DIMENSION = 24
+
+
+def unit_vectors(count, seed=0):
+    vectors = np.random.default_rng(seed).standard_normal((count, DIMENSION)).astype(np.float32)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def index_of(vectors, **settings):
+    docids = [f"d{place}" for place in range(len(vectors))]
+    return VectorIndex(build_index([vectors], IndexSettings(**settings)), docids)
+
+
+def docids_of(hits):
+    return [hit.docid for hit in hits]
+
+
+def test_a_flat_index_finds_what_numpy_finds():
+    vectors, queries = unit_vectors(2_000), unit_vectors(30, seed=1)
+    found = index_of(vectors).search(queries, 10)
+    scores = queries @ vectors.T
+    for hits, row in zip(found, scores, strict=True):
+        assert docids_of(hits) == [f"d{place}" for place in np.argsort(-row, kind="stable")[:10]]
+        assert [hit.score for hit in hits] == pytest.approx(np.sort(row)[::-1][:10], abs=1e-6)
+        assert [hit.rank for hit in hits] == list(range(1, 11))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_more_equal_vectors_than_are_fetched_at_first_are_ordered_by_place(kind):
+    """200 copies of the best vector lie scattered: the first ten of them are the result, for every kind of index."""
+    vectors = unit_vectors(1_500)
+    copies = np.sort(np.random.default_rng(2).choice(1_500, 200, replace=False))
+    vectors[copies] = vectors[7]
+    copies = sorted({7, *copies.tolist()})
+    # As many candidates as documents: an approximate index then sees every copy, too.
+    index = index_of(vectors, kind=kind, hnsw_search=1_500, ivf_lists=4, ivf_probes=4)
+    for query in (vectors[7], vectors[7] + 0.01 * unit_vectors(1, seed=3)[0]):
+        assert docids_of(index.search(query[None], 10)[0]) == [f"d{place}" for place in copies[:10]]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_result_of_a_query_does_not_depend_on_the_queries_beside_it(kind):
+    """FAISS sums in another order when there are twenty queries or more."""
+    vectors, queries = unit_vectors(3_000), unit_vectors(64, seed=1)
+    index = index_of(vectors, kind=kind)
+    together = index.search(queries, 5)
+    assert together == [index.search(query[None], 5)[0] for query in queries]
+    assert together == index.search(queries, 5)
+
+
+def test_fewer_documents_than_asked_for_are_all_found():
+    assert docids_of(index_of(np.eye(3, DIMENSION, dtype=np.float32)).search(np.eye(1, DIMENSION), 10)[0]) == [
+        "d0",
+        "d1",
+        "d2",
+    ]
+    assert index_of(unit_vectors(5)).search(np.empty((0, DIMENSION), dtype=np.float32), 3) == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+def test_files_are_the_same_every_time_and_serve_the_same_memory_mapped(kind, dtype, tmp_path):
+    vectors, queries = unit_vectors(1_500).astype(dtype), unit_vectors(20, seed=1)
+    docids = [f"d{place}" for place in range(1_500)]
+    digests = set()
+    for threads in (1, 2):
+        faiss.omp_set_num_threads(threads)
+        index = build_index(np.array_split(vectors, 3), IndexSettings(kind=kind))
+        assert faiss.omp_get_max_threads() == threads
+        faiss.write_index(index, str(tmp_path / "index.faiss"))
+        digests.add(hashlib.sha256((tmp_path / "index.faiss").read_bytes()).hexdigest())
+    assert len(digests) == 1
+    expected = VectorIndex(index, docids).search(queries, 10)
+    for mmap in (True, False):
+        assert VectorIndex.load(tmp_path / "index.faiss", docids, kind, mmap=mmap).search(queries, 10) == expected
+
+
+def test_half_the_bytes_change_scores_by_little():
+    vectors, queries = unit_vectors(1_000), unit_vectors(10, seed=1)
+    for full, half in zip(
+        index_of(vectors).search(queries, 5), index_of(vectors.astype(np.float16)).search(queries, 5), strict=True
+    ):
+        assert [hit.score for hit in half] == pytest.approx([hit.score for hit in full], abs=1e-3)
+
+
+def test_approximate_indexes_find_nearly_all_of_the_best():
+    vectors, queries = unit_vectors(4_000), unit_vectors(100, seed=1)
+    exact = index_of(vectors).search(queries, 10)
+
+    def share(**settings):
+        found = index_of(vectors, **settings).search(queries, 10)
+        return np.mean([len({*docids_of(a)} & {*docids_of(b)}) / 10 for a, b in zip(found, exact, strict=True)])
+
+    assert share(kind="hnsw") > 0.98
+    # Random vectors have no clusters, so that this is the worst case.
+    assert share(kind="ivf") > 0.6
+    assert share(kind="ivf", ivf_lists=20, ivf_probes=20) == 1.0
+
+
+def test_clusters_keep_enough_documents_each():
+    assert ivf_lists(10, IndexSettings()) == 1
+    assert ivf_lists(6_119, IndexSettings()) == 156
+    assert ivf_lists(1_000_000, IndexSettings()) == 4_000
+    assert ivf_lists(1_000_000, IndexSettings(ivf_lists=50)) == 50
+
+
+def test_other_numbers_of_ids_and_damaged_files_are_refused(tmp_path):
+    index = build_index([unit_vectors(10)], IndexSettings())
+    with pytest.raises(LratError, match="expected 9 vectors, found 10"):
+        VectorIndex(index, ["d"] * 9)
+    path = tmp_path / "index.faiss"
+    faiss.write_index(index, str(path))
+    path.write_bytes(path.read_bytes()[:500])
+    for mmap in (True, False):
+        with pytest.raises(LratError, match="expected a FAISS index"):
+            VectorIndex.load(path, ["d"] * 10, "flat", mmap=mmap)
+    with pytest.raises(LratError, match="expected a FAISS index"):
+        VectorIndex.load(tmp_path / "nothing", ["d"] * 10, "flat")
+
+
+def test_settings_that_make_no_sense_are_refused():
+    for setting in ({"batch_size": 0}, {"shard_size": -1}, {"ivf_lists": -1}):
+        with pytest.raises(LratError, match=next(iter(setting))):
+            IndexSettings(**setting)
