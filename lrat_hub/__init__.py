@@ -14,14 +14,17 @@ __version__ = "0.1.0"
 _HOMES = {
     "BM25Retriever": "lrat_hub.retrieval.bm25",
     "DenseRetriever": "lrat_hub.retrieval.dense",
+    "FusionRetriever": "lrat_hub.retrieval.fusion",
     "HubRef": "lrat_hub.hub.refs",
     "LocalHub": "lrat_hub.hub.server",
+    "RemoteRetriever": "lrat_hub.retrieval.remote",
     "Pair": "lrat_hub.schema",
     "Step": "lrat_hub.schema",
     "Trajectory": "lrat_hub.schema",
     "WeightedMultipleNegativesRankingLoss": "lrat_hub.losses",
     "evaluate_retrieval": "lrat_hub.metrics",
     "intensity_weights": "lrat_hub.weights",
+    "load_index": "lrat_hub.retrieval.indexes",
     "load_trajectories": "lrat_hub.importers",
     "mine_pairs": "lrat_hub.mining",
 }
@@ -37,6 +40,9 @@ if TYPE_CHECKING:
     from lrat_hub.mining import mine_pairs as mine_pairs
     from lrat_hub.retrieval.bm25 import BM25Retriever as BM25Retriever
     from lrat_hub.retrieval.dense import DenseRetriever as DenseRetriever
+    from lrat_hub.retrieval.fusion import FusionRetriever as FusionRetriever
+    from lrat_hub.retrieval.indexes import load_index as load_index
+    from lrat_hub.retrieval.remote import RemoteRetriever as RemoteRetriever
     from lrat_hub.schema import Pair as Pair
     from lrat_hub.schema import Step as Step
     from lrat_hub.schema import Trajectory as Trajectory
