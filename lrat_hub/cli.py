@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from typing import Any
 
@@ -66,19 +67,23 @@ def main(argv: list[str] | None = None) -> int:
     from lrat_hub.errors import LratError
 
     words = sys.argv[1:] if argv is None else argv
-    if not words or words[0] in ("-h", "--help"):
-        print(usage())
-        return 0
-    if words[0] == "--version":
-        from lrat_hub import __version__
-
-        print(f"lrat-hub {__version__}")
-        return 0
     try:
-        run(words)
+        if not words or words[0] in ("-h", "--help"):
+            print(usage())
+        elif words[0] == "--version":
+            from lrat_hub import __version__
+
+            print(f"lrat-hub {__version__}")
+        else:
+            run(words)
+        sys.stdout.flush()
     except LratError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except BrokenPipeError:
+        # Whoever read the output, such as `head`, has seen enough. Nothing may be left to flush at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except KeyboardInterrupt:
         print("lrat: interrupted", file=sys.stderr)
         return 130

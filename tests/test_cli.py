@@ -25,6 +25,14 @@ def test_help_is_quick_and_names_every_command():
     assert min(times) < 0.5
 
 
+def test_a_reader_that_has_seen_enough_is_no_error():
+    command = f"{sys.executable} -m lrat_hub.cli --help | true; exit ${{PIPESTATUS[0]}}"
+    for _ in range(3):
+        ended = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+        assert ended.stderr == ""
+        assert ended.returncode in (0, 141)
+
+
 def test_importing_the_package_loads_nothing_heavy():
     code = "import lrat_hub, sys; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
     loaded = set(run("-c", code).stdout.split())
