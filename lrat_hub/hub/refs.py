@@ -23,6 +23,7 @@ _REF = re.compile(
 )
 # What huggingface_hub refuses besides, with an error of its own.
 _REFUSED = re.compile(r"--|\.\.|\.git$")
+HTTP_LIBRARIES = ("httpx", "httpx2", "httpcore", "httpcore2", "requests")
 _SHA = re.compile(r"[0-9a-f]{40}")
 
 
@@ -118,11 +119,10 @@ def hub_errors(ref: HubRef) -> Iterator[None]:
     except HfHubHTTPError as error:
         detail = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
         raise LratError(f"{ref}: {endpoint} refused the request. {detail}") from error
-    except (ConnectionError, TimeoutError) as error:
-        raise LratError(f"{ref}: the Hub at {endpoint} can't be reached. Is HF_ENDPOINT right, and up?") from error
     except Exception as error:
         # The client's HTTP library has changed before, and its transport errors share no base class with the
         # built-in ones; they are told by their module.
-        if type(error).__module__.partition(".")[0] in ("httpx", "httpx2", "httpcore", "httpcore2", "requests"):
+        library = type(error).__module__.partition(".")[0]
+        if isinstance(error, (ConnectionError, TimeoutError)) or library in HTTP_LIBRARIES:
             raise LratError(f"{ref}: the Hub at {endpoint} can't be reached. Is HF_ENDPOINT right, and up?") from error
         raise
