@@ -2,8 +2,8 @@
 # Runs the installed `lrat` command outside a checkout: help, an embedded Hub, one stage, and its lineage.
 set -euo pipefail
 
-lrat --help | grep -q "eval retrieval"
-lrat train --help | grep -q learning_rate
+[[ $(lrat --help) == *"eval retrieval"* ]]
+[[ $(lrat train --help) == *learning_rate* ]]
 printf '%s\n' '{"docid": "1", "title": "Sea", "text": "Water with salt."}' \
     '{"docid": "2", "title": "Sky", "text": "Air with clouds."}' >documents.jsonl
 printf 'q1\twhat has salt\tthe sea\n' >queries.tsv
