@@ -135,6 +135,7 @@ class _ReaderEpisode:
 
     def __init__(self, reader: ClueReader, question: str) -> None:
         self._reader = reader
+        self.notes: dict[str, Any] = {}
         self._thoughts: list[str] = []
         self._opened: set[str] = set()
         self._must_answer = False

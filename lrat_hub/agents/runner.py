@@ -13,16 +13,18 @@ from lrat_hub.agents.environment import Observation, SearchEnvironment
 from lrat_hub.errors import LratError
 from lrat_hub.schema import Action, Sampling, Status, Step, Trajectory
 
-LAST_CALL = "This was the last action. Give your final answer now."
-
 
 @dataclass(frozen=True)
 class Question:
-    """A question as it is given out: the agent gets `text` and nothing else of it."""
+    """A question as it is given out: the agent gets `text` and nothing else of it.
+
+    `sample` numbers the runs of one question, from 0.
+    """
 
     query_id: str
     text: str
     gold_answer: str | None = None
+    sample: int = 0
 
 
 @dataclass(frozen=True)
@@ -43,10 +45,16 @@ class Browse:
 
 @dataclass(frozen=True)
 class Answer:
-    """Give the final answer, which ends the run."""
+    """Give the final answer, which ends the run.
+
+    Args:
+        text: None when the agent was asked for one and has none.
+        limit: What made the agent answer before it wanted to ("context", "repetition"), or None.
+    """
 
     reasoning: str | None
-    text: str
+    text: str | None
+    limit: str | None = None
 
 
 @dataclass(frozen=True)
@@ -61,7 +69,13 @@ Call = Search | Browse | Answer | Invalid
 
 
 class Episode(Protocol):
-    """An agent at work on one question."""
+    """An agent at work on one question.
+
+    `notes` is what the run should be remembered with besides its steps, as values of JSON: tokens used, for example.
+    It is read once, when the run has ended in whatever way.
+    """
+
+    notes: Mapping[str, Any]
 
     async def act(self, observation: Observation | None) -> Call:
         """Gives the next call, from what the last one showed: None before the first.
@@ -176,20 +190,28 @@ async def _run(agent: Agent, question: Question, environment: SearchEnvironment,
         if isinstance(call, Answer):
             steps.append(Step(turn, call.reasoning, "answer"))
             final_answer = call.text
-            if turn < max_turns:
+            if call.limit is not None:
+                metadata["limit"] = call.limit
+            elif turn == max_turns:
+                metadata["limit"] = "turns"
+            else:
                 status = "completed"
             break
         if turn == max_turns:
             # The call is not carried out, but its reasoning is still about what the agent saw last.
             error = "a final answer was expected at the limit of turns"
+            metadata["limit"] = "turns"
             steps.append(Step(turn, call.reasoning, "invalid", error=error))
             break
         observation = await _carry_out(call, environment)
         if turn + 1 == max_turns:
-            observation = dataclasses.replace(observation, text=f"{observation.text}\n\n{LAST_CALL}", is_last=True)
+            # How to say so is the agent's own matter: what a search or browse showed is recorded as it was.
+            observation = dataclasses.replace(observation, is_last=True)
         steps.append(_recorded(turn, call, observation))
+    if episode is not None:
+        metadata |= episode.notes
     return Trajectory(
-        trajectory_id=f"{question.query_id}-0",
+        trajectory_id=f"{question.query_id}-{question.sample}",
         query_id=question.query_id,
         question=question.text,
         steps=tuple(steps),

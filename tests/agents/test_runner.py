@@ -54,7 +54,7 @@ class Scripted:
 
     class _Episode:
         def __init__(self, agent: Scripted, calls: Iterator[Call]) -> None:
-            self._agent, self._calls = agent, calls
+            self._agent, self._calls, self.notes = agent, calls, {"tokens": 3}
 
         async def act(self, observation: Observation | None) -> Call:
             self._agent.shown.append(observation)
@@ -133,7 +133,7 @@ def test_at_the_limit_an_agent_is_told_to_answer():
     (trajectory,), agent, _ = run(search_and_answer, max_turns=3)
     assert (trajectory.status, trajectory.final_answer) == ("limited", "answer to question 0?")
     assert [seen.is_last for seen in agent.shown if seen] == [False, False, True]
-    assert "Give your final answer now." in trajectory.steps[2].observation
+    assert json.loads(trajectory.metadata)["limit"] == "turns"
 
 
 def test_an_agent_that_does_not_answer_at_the_limit_is_stopped_with_its_last_reasoning_kept():
