@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "BM25Retriever": "lrat_hub.retrieval.bm25",
+    "CachedWeightedMultipleNegativesRankingLoss": "lrat_hub.losses",
     "DenseRetriever": "lrat_hub.retrieval.dense",
     "FusionRetriever": "lrat_hub.retrieval.fusion",
     "HubRef": "lrat_hub.hub.refs",
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
     from lrat_hub.hub.refs import HubRef as HubRef
     from lrat_hub.hub.server import LocalHub as LocalHub
     from lrat_hub.importers import load_trajectories as load_trajectories
+    from lrat_hub.losses import (
+        CachedWeightedMultipleNegativesRankingLoss as CachedWeightedMultipleNegativesRankingLoss,
+    )
     from lrat_hub.losses import WeightedMultipleNegativesRankingLoss as WeightedMultipleNegativesRankingLoss
     from lrat_hub.metrics import evaluate_retrieval as evaluate_retrieval
     from lrat_hub.mining import mine_pairs as mine_pairs

@@ -1,0 +1,103 @@
+"""Two real processes with half of a batch each, against one with the whole."""
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from torch.nn.parallel import DistributedDataParallel
+
+from lrat_hub.losses import (
+    CachedWeightedMultipleNegativesRankingLoss,
+    Targets,
+    WeightedMultipleNegativesRankingLoss,
+)
+
+WORLD, BATCH, COLUMNS, WIDTH = 2, 6, 4, 8
+CASES = [
+    *[{"reduction": r, "cached": c, "gather_across_devices": True} for r in ("mean", "weighted_mean") for c in (0, 1)],
+    *[{"reduction": r, "cached": 0, "document_anchor": 2.0} for r in ("mean", "weighted_mean")],
+]
+MODEL = torch.nn.Sequential(torch.nn.Identity())  # the losses are given embeddings: it is never asked
+
+
+def whole_batch():
+    """Inputs of shape (columns, batch, width), and targets with repeated documents, tiers and gaps."""
+    generator = torch.Generator().manual_seed(3)
+    inputs = torch.randn(COLUMNS, BATCH, WIDTH, generator=generator)
+    tiers = torch.tensor([3.0, 1.0, 0.3, 0.0])[torch.randint(4, (COLUMNS - 2, BATCH), generator=generator)]
+    ids = torch.randint(12, (COLUMNS - 1, BATCH), generator=generator)
+    base = torch.randn(COLUMNS - 1, BATCH, WIDTH, generator=generator)
+    return inputs, Targets(torch.rand(BATCH, generator=generator), ids, tiers, base)
+
+
+def half(targets, rows):
+    return Targets(
+        targets.weights[rows],
+        targets.document_ids[:, rows],
+        targets.negative_weights[:, rows],
+        targets.base_embeddings[:, rows],
+    )
+
+
+def encoder():
+    torch.manual_seed(4)
+    return torch.nn.Linear(WIDTH, WIDTH, bias=False)
+
+
+def value_and_gradient(encode, parameter, inputs, targets, *, cached, **options):
+    if cached:
+        loss = CachedWeightedMultipleNegativesRankingLoss(MODEL, mini_batch_size=2, **options)
+        columns = list(encode(inputs))
+        leaves = [column.detach().requires_grad_() for column in columns]
+        value = loss.calculate_loss([list(leaf.split(2)) for leaf in leaves], targets, with_backward=True)
+        torch.autograd.backward(columns, [leaf.grad for leaf in leaves])
+    else:
+        loss = WeightedMultipleNegativesRankingLoss(MODEL, **options)
+        value = loss.compute_loss_from_embeddings(list(encode(inputs)), targets)
+        value.backward()
+    return value.detach(), parameter.grad.clone()
+
+
+def work(rank, folder):
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=WORLD)
+    inputs, targets = whole_batch()
+    rows = slice(rank * BATCH // WORLD, (rank + 1) * BATCH // WORLD)
+    results = []
+    for options in CASES:
+        model = encoder()
+        value, gradient = value_and_gradient(
+            DistributedDataParallel(model), model.weight, inputs[:, rows], half(targets, rows), **options
+        )
+        dist.all_reduce(value)
+        results.append((value / WORLD, gradient))
+    if rank == 0:
+        torch.save(results, folder / "results.pt")
+    dist.destroy_process_group()
+
+
+@pytest.fixture(scope="module")
+def in_two_processes(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("gloo")
+    mp.spawn(work, args=(folder,), nprocs=WORLD)
+    return torch.load(folder / "results.pt")
+
+
+def in_one_process(rows, options):
+    inputs, targets = whole_batch()
+    model = encoder()
+    options = options | {"cached": False, "gather_across_devices": False}
+    return value_and_gradient(model, model.weight, inputs[:, rows], half(targets, rows), **options)
+
+
+@pytest.mark.parametrize("case", range(4))
+def test_with_gathering_two_processes_are_one_with_the_whole_batch(in_two_processes, case):
+    torch.testing.assert_close(in_two_processes[case], in_one_process(slice(None), CASES[case]))
+
+
+@pytest.mark.parametrize("case", [4, 5])
+def test_without_gathering_they_are_the_mean_over_the_halves(in_two_processes, case):
+    values, gradients = zip(*(in_one_process(slice(at, at + 3), CASES[case]) for at in (0, 3)), strict=True)
+    torch.testing.assert_close(
+        in_two_processes[case], (torch.stack(values).mean(), torch.stack(gradients).mean(dim=0))
+    )
