@@ -33,6 +33,14 @@ class Arguments(StageArguments):
     index: str = field(default="", metadata={"help": "An index of the corpus, or the URL of one that is served."})
     k: int = field(default=10, metadata={"help": "Results a query (paper: 10)."})
     snippet_tokens: int = field(default=64, metadata={"help": "Tokens of a document in a result list (paper: 64)."})
+    browse_tokens: int = field(
+        default=0,
+        metadata={"help": "Tokens of a document that is opened, from its start; 0 for the complete document."},
+    )
+    hide_seen: bool = field(
+        default=False,
+        metadata={"help": "Fill result lists up to k new documents; those shown before are listed by title only."},
+    )
     max_turns: int = field(default=100, metadata={"help": "Actions after which an answer is asked for (paper: 100)."})
 
 
@@ -74,7 +82,14 @@ def main(argv: list[str] | None = None) -> HubRef:
                 revision=getattr(source, "revision", None),
                 show_progress=True,
             )
-    environment = SearchEnvironment(retriever, documents, k=args.k, snippet_tokens=args.snippet_tokens)
+    environment = SearchEnvironment(
+        retriever,
+        documents,
+        k=args.k,
+        snippet_tokens=args.snippet_tokens,
+        browse_tokens=args.browse_tokens or None,
+        hide_seen=args.hide_seen,
+    )
     questions = [Question(row["query_id"], row["query"], row["answer"]) for row in queries]
     with tqdm(total=len(questions), desc=f"{args.agent} with {retriever.name}", unit="question") as bar:
         trajectories = run_agents(

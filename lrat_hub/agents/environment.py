@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from lrat_hub.errors import LratError
 from lrat_hub.retrieval import Hit, Retriever
 from lrat_hub.schema import Candidate, Document
 
@@ -16,6 +19,12 @@ if TYPE_CHECKING:
 
 SNIPPETS_KEPT = 65_536
 
+OVERFETCH = 100
+"""Results asked of the retriever when documents that were shown before are hidden."""
+
+SEEN = "(shown before)"
+"""Stands in a result list in the place of the snippet of a document that was shown before."""
+
 
 @dataclass(frozen=True)
 class Observation:
@@ -23,8 +32,9 @@ class Observation:
 
     Args:
         text: The observation as a language model reads it, and as the trajectory records it.
-        results: The same as records, after a search.
-        document: The same as a record, after a browse.
+        results: The same as records, after a search. Those that were shown before have no snippet if the environment
+            hides them.
+        document: The same as a record, after a browse: with as much of its text as was shown.
         error: Why the action could not be done, or None.
         is_last: Whether the agent has to answer now.
     """
@@ -56,7 +66,13 @@ class SearchEnvironment:
         documents: Looks a document up by its docid; a KeyError means that there is none.
         k: Results of each query.
         snippet_tokens: Tokens at the start of a document's text that are shown in a result list.
+        browse_tokens: Tokens at the start of a document's text that are shown when it is opened; None for all of it.
+        hide_seen: Whether a search shows `k` documents that are new to the agent. Those it was shown by earlier
+            searches, and that rank among these, are then listed by title as seen.
         tokenizer: A fast tokenizer whose tokens are meant; None for words between blanks.
+
+    Raises:
+        LratError: A number of results or tokens is less than 1.
     """
 
     def __init__(
@@ -66,11 +82,18 @@ class SearchEnvironment:
         *,
         k: int = 10,
         snippet_tokens: int = 64,
+        browse_tokens: int | None = None,
+        hide_seen: bool = False,
         tokenizer: PreTrainedTokenizerBase | None = None,
     ) -> None:
+        for name, value in {"k": k, "snippet_tokens": snippet_tokens, "browse_tokens": browse_tokens}.items():
+            if value is not None and value < 1:
+                raise LratError(f"Environment: expected {name} of at least 1, found {value}. Raise it.")
         self.retriever = retriever
         self._k = k
         self._snippet_tokens = snippet_tokens
+        self._browse_tokens = browse_tokens
+        self._hide_seen = hide_seen
         self._documents = documents
         self._tokenizer = tokenizer
         # The same documents are listed again and again, and tokenising a long one takes milliseconds.
@@ -82,10 +105,21 @@ class SearchEnvironment:
     def settings(self) -> dict[str, Any]:
         """What agents are shown, for records: as values of JSON."""
         tokenizer = None if self._tokenizer is None else self._tokenizer.name_or_path
-        return {"k": self._k, "snippet_tokens": self._snippet_tokens, "tokenizer": tokenizer}
+        return {
+            "k": self._k,
+            "snippet_tokens": self._snippet_tokens,
+            "browse_tokens": self._browse_tokens,
+            "hide_seen": self._hide_seen,
+            "tokenizer": tokenizer,
+        }
 
-    async def search(self, queries: Sequence[str]) -> Observation:
-        """Lists the `k` best documents for each query; what the retriever raises is raised."""
+    async def search(self, queries: Sequence[str], seen: Set[str] = frozenset()) -> Observation:
+        """Lists the `k` best documents for each query; what the retriever raises is raised.
+
+        Args:
+            queries: One or several; each gets a list of its own, whatever is in the others'.
+            seen: Documents that the agent's earlier searches have shown, for an environment that hides them.
+        """
         # An open batch that is done was left behind by an event loop that was stopped.
         if self._open is None or self._open.task.done():
             pending: list[str] = []
@@ -94,8 +128,13 @@ class SearchEnvironment:
         batch.queries.extend(queries)
         # Other agents wait for the same task: one that is cancelled must not take it along.
         hits = (await asyncio.shield(batch.task))[start : start + len(queries)]
-        results = tuple(self._candidate(index, hit) for index, found in enumerate(hits) for hit in found)
-        return Observation(_render_results(queries, results), results=results)
+        hidden = seen if self._hide_seen else frozenset()
+        results = tuple(
+            self._candidate(index, hit, is_seen=hit.docid in hidden)
+            for index, found in enumerate(hits)
+            for hit in _up_to_new(found, self._k, hidden)
+        )
+        return Observation(_render_results(queries, results, hidden), results=results)
 
     async def browse(self, docid: str) -> Observation:
         """Opens a document; for an unknown docid the observation has an error."""
@@ -104,7 +143,13 @@ class SearchEnvironment:
         except KeyError:
             error = f"no document has the DocID {docid!r}"
             return Observation(f"Error: {error}. Open a document of a result list.", error=error)
-        return Observation(f"DocID: {docid}\nTitle: {document.title}\n\n{document.text}", document=document)
+        cut = document.text
+        if self._browse_tokens is not None:
+            cut = self._start(document.text, self._browse_tokens)
+        text = f"DocID: {docid}\nTitle: {document.title}\n\n{cut}"
+        if len(cut) < len(document.text.rstrip()):
+            text += f"\n\n[Cut after {self._browse_tokens} tokens.]"
+        return Observation(text, document=Document(docid, document.title, cut))
 
     async def _search_batch(
         self, queries: list[str], previous: asyncio.Task[list[list[Hit]]] | None
@@ -117,33 +162,45 @@ class SearchEnvironment:
             known = len(queries)
             await asyncio.sleep(0)
         self._open, self._searching = None, asyncio.current_task()
-        return await asyncio.to_thread(self.retriever.search, queries, self._k)
+        depth = max(self._k, OVERFETCH) if self._hide_seen else self._k
+        return await asyncio.to_thread(self.retriever.search, queries, depth)
 
-    def _candidate(self, query_index: int, hit: Hit) -> Candidate:
-        title, snippet = self._documents[hit.docid].title, self._snippet(hit.docid)
+    def _candidate(self, query_index: int, hit: Hit, *, is_seen: bool) -> Candidate:
+        title, snippet = self._documents[hit.docid].title, "" if is_seen else self._snippet(hit.docid)
         return Candidate(query_index, hit.rank, hit.docid, title, snippet, hit.score)
 
     def _cut_snippet(self, docid: str) -> str:
-        text = self._documents[docid].text
+        return self._start(self._documents[docid].text, self._snippet_tokens)
+
+    def _start(self, text: str, tokens: int) -> str:
+        """The first tokens of a text, as they are written."""
         if self._tokenizer is None:
-            return " ".join(text.split()[: self._snippet_tokens])
+            last = next(islice(re.finditer(r"\S+", text), tokens - 1, None), None)
+            return text.rstrip() if last is None else text[: last.end()]
         # Cut by offsets: decoded tokens would not give the text as it is written.
         offsets = self._tokenizer(
             text,
             add_special_tokens=False,
             truncation=True,
-            max_length=self._snippet_tokens,
+            max_length=tokens,
             return_offsets_mapping=True,
         )["offset_mapping"]
         return text[: offsets[-1][1]] if offsets else ""
 
 
-def _render_results(queries: Sequence[str], results: Sequence[Candidate]) -> str:
+def _up_to_new(hits: Sequence[Hit], k: int, seen: Set[str]) -> list[Hit]:
+    """The head of a list that has `k` documents which are not seen, or all of a shorter one."""
+    new = [place for place, hit in enumerate(hits) if hit.docid not in seen]
+    return list(hits[: new[k - 1] + 1] if len(new) >= k else hits)
+
+
+def _render_results(queries: Sequence[str], results: Sequence[Candidate], seen: Set[str]) -> str:
     """Result lists as text, one block a query."""
     blocks = []
     for index, query in enumerate(queries):
         entries = [
-            f"[{candidate.rank}] DocID: {candidate.docid}\nTitle: {candidate.title}\n{candidate.snippet}"
+            f"[{candidate.rank}] DocID: {candidate.docid}\nTitle: {candidate.title}\n"
+            + (SEEN if candidate.docid in seen else candidate.snippet)
             for candidate in results
             if candidate.query_index == index
         ]

@@ -178,6 +178,7 @@ async def _run(agent: Agent, question: Question, environment: SearchEnvironment,
     }
     episode: Episode | None = None
     observation: Observation | None = None
+    seen: set[str] = set()
     for turn in range(max_turns + 1):
         # An agent is any code, and lives on what a model writes: whatever it raises costs its own question only.
         try:
@@ -203,7 +204,8 @@ async def _run(agent: Agent, question: Question, environment: SearchEnvironment,
             metadata["limit"] = "turns"
             steps.append(Step(turn, call.reasoning, "invalid", error=error))
             break
-        observation = await _carry_out(call, environment)
+        observation = await _carry_out(call, environment, seen)
+        seen.update(candidate.docid for candidate in observation.results)
         if turn + 1 == max_turns:
             # How to say so is the agent's own matter: what a search or browse showed is recorded as it was.
             observation = dataclasses.replace(observation, is_last=True)
@@ -227,10 +229,10 @@ async def _run(agent: Agent, question: Question, environment: SearchEnvironment,
     )
 
 
-async def _carry_out(call: Search | Browse | Invalid, environment: SearchEnvironment) -> Observation:
+async def _carry_out(call: Search | Browse | Invalid, environment: SearchEnvironment, seen: set[str]) -> Observation:
     match call:
         case Search(queries=queries) if queries:
-            return await environment.search(queries)
+            return await environment.search(queries, seen)
         case Browse(docid=docid):
             return await environment.browse(docid)
         case Search():

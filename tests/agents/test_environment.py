@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from collections.abc import Sequence
 
@@ -8,9 +9,11 @@ import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from lrat_hub.agents import SearchEnvironment
+from lrat_hub.agents import Answer, Call, Observation, Question, Search, SearchEnvironment, run_agents
+from lrat_hub.agents.environment import OVERFETCH, SEEN
+from lrat_hub.errors import LratError
 from lrat_hub.retrieval import Hit
-from lrat_hub.schema import Candidate, Document
+from lrat_hub.schema import Candidate, Document, Sampling
 
 DOCUMENTS = {docid: Document(docid, f"Title {docid}", f"one, two three {docid}") for docid in ("d1", "d2", "d3")}
 
@@ -114,3 +117,54 @@ def test_errors_of_the_retriever_reach_every_agent_of_the_batch():
     assert [str(error) for error in asyncio.run(run())] == ["out of memory"] * 2
     with pytest.raises(RuntimeError, match="out of memory"):
         asyncio.run(environment.search(["d1"]))
+
+
+def test_documents_shown_before_are_listed_as_seen_and_new_ones_take_their_place():
+    class Ranked(Echo):
+        def search(self, queries: Sequence[str], k: int) -> list[list[Hit]]:
+            assert k == OVERFETCH
+            return [[Hit(docid, 1.0 / rank, rank) for rank, docid in enumerate(("d1", "d2", "d3"), 1)]] * len(queries)
+
+    class TwoSearches:
+        name, revision, sampling, settings, notes = "two-searches", None, Sampling(), {}, {}
+
+        def start(self, question: str) -> TwoSearches:
+            self.calls = iter([Search("", ("a",)), Search("", ("b", "c")), Answer("", None)])
+            return self
+
+        async def act(self, observation: Observation | None) -> Call:
+            return next(self.calls)
+
+    environment = SearchEnvironment(Ranked(), DOCUMENTS, k=1, hide_seen=True)
+    (run,) = run_agents(TwoSearches(), [Question("q", "?")], environment)
+    first, second = run.steps[:2]
+    assert [(hit.docid, hit.snippet) for hit in first.results] == [("d1", "one, two three d1")]
+    # What stands in one list of a call does not take the place of a document of another list.
+    assert [(hit.query_index, hit.rank, hit.docid, hit.snippet) for hit in second.results] == [
+        (0, 1, "d1", ""),
+        (0, 2, "d2", "one, two three d2"),
+        (1, 1, "d1", ""),
+        (1, 2, "d2", "one, two three d2"),
+    ]
+    assert f"[1] DocID: d1\nTitle: Title d1\n{SEEN}\n\n[2] DocID: d2\nTitle: Title d2\none" in second.observation
+    assert json.loads(run.metadata)["environment"]["hide_seen"] is True
+
+
+def test_without_that_option_a_document_is_shown_as_often_as_it_is_found():
+    environment = SearchEnvironment(Echo(), DOCUMENTS, k=1)
+    assert "one, two three d1" in asyncio.run(environment.search(["d2"], {"d1"})).text
+
+
+def test_a_browse_shows_only_the_first_tokens_when_asked_and_hands_on_no_more_than_that():
+    documents = {"d": Document("d", "Title", "one  two,\nthree"), "short": Document("short", "", "one two")}
+    environment = SearchEnvironment(Echo(), documents, browse_tokens=2)
+    cut, whole = (asyncio.run(environment.browse(docid)) for docid in documents)
+    assert cut.text == "DocID: d\nTitle: Title\n\none  two,\n\n[Cut after 2 tokens.]"
+    assert cut.document == Document("d", "Title", "one  two,")
+    assert "Cut after" not in whole.text
+
+
+@pytest.mark.parametrize("setting", ["k", "snippet_tokens", "browse_tokens"])
+def test_a_size_below_one_is_an_error(setting):
+    with pytest.raises(LratError, match=f"expected {setting} of at least 1, found 0"):
+        SearchEnvironment(Echo(), DOCUMENTS, **{setting: 0})
