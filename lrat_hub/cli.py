@@ -15,6 +15,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "rollout": ("lrat_hub.dataset_builders.rollout", "run an agent over questions and record its trajectories"),
     "mine": ("lrat_hub.dataset_builders.mine", "mine weighted training pairs from trajectories"),
     "train": ("lrat_hub.training.train", "train a retriever on mined pairs"),
+    "adopt": ("lrat_hub.training.adopt", "make a bare checkpoint a complete SentenceTransformer repository"),
     "eval retrieval": ("lrat_hub.eval.retrieval", "compare retrievers on queries with relevance judgements"),
     "serve": ("lrat_hub.commands.serve", "serve an index by HTTP, for agents on other machines"),
     "lineage": ("lrat_hub.commands.lineage", "show what an artifact was made from, back to the corpus"),

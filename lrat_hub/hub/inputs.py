@@ -176,6 +176,22 @@ def check_kind(table: Dataset, kind: Kind, name: str) -> Dataset:
     return table
 
 
+def fetch_folder(source: Source) -> Path:
+    """All files of a repository at its pin, in a folder on this machine.
+
+    Raises:
+        LratError: They can't be fetched, or the source is a file.
+    """
+    from huggingface_hub import snapshot_download
+
+    if isinstance(source, LocalSource):
+        if not source.path.is_dir():
+            raise LratError(f"{source}: expected a folder, found a file.")
+        return source.path
+    with hub_errors(source):
+        return Path(snapshot_download(source.repo_id, repo_type=source.repo_type, revision=source.revision))
+
+
 def load_model(source: Source, **options: object) -> SentenceTransformer:
     """A SentenceTransformer at a pin, on the device sentence-transformers chooses.
 

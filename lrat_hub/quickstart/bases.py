@@ -60,7 +60,9 @@ def publish_base(base: Base, to: str) -> HubRef:
             )
         else:
             _save_static(source, folder)
-        card = render_card("base_model", lineage, repo_id=target.repo_id, description=_DESCRIPTIONS[base])
+        card = render_card(
+            "base_model", lineage, repo_id=target.repo_id, description=_DESCRIPTIONS[base], license="apache-2.0"
+        )
         (folder / CARD_FILE).write_text(card, encoding="utf-8")
         return publish_folder(target, folder, lineage)
 

@@ -1,0 +1,98 @@
+"""Families of embedding models: what a checkpoint needs besides its weights to encode as it was trained to.
+
+A bare checkpoint, such as those that came with the LRAT paper, says nothing of pooling, normalisation and prompts.
+sentence-transformers would then average all tokens and use no prompt, which for a model that was trained with
+last-token pooling and an instruction gives poor vectors without any error.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from lrat_hub.errors import LratError
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+Pooling = Literal["mean", "cls", "lasttoken"]
+
+SEARCH_TASK = "Given a web search query, retrieve relevant passages that answer the query"
+
+
+@dataclass(frozen=True)
+class Family:
+    """How models of a family encode.
+
+    Args:
+        pooling: What becomes the vector: the mean of all tokens, the first token, or the last.
+        query_prompt, document_prompt: What is put before a text, to the letter.
+        normalize: Whether vectors have length 1.
+        max_length: Tokens of a text; the rest is cut off.
+        model_types: `model_type` of the checkpoints' config; others are refused.
+    """
+
+    pooling: Pooling
+    query_prompt: str = ""
+    document_prompt: str = ""
+    normalize: bool = True
+    max_length: int = 512
+    model_types: tuple[str, ...] = ()
+
+
+FAMILIES: dict[str, Family] = {
+    # No blank after "Query:": it is the model's published form.
+    "qwen3-embedding": Family(
+        "lasttoken", f"Instruct: {SEARCH_TASK}\nQuery:", max_length=8192, model_types=("qwen3",)
+    ),
+    "e5-instruct": Family("mean", f"Instruct: {SEARCH_TASK}\nQuery: ", model_types=("xlm-roberta", "mistral")),
+    "e5": Family("mean", "query: ", "passage: ", model_types=("bert", "xlm-roberta")),
+    "bge": Family("cls", "Represent this sentence for searching relevant passages: ", model_types=("bert",)),
+    "minilm": Family("mean", max_length=256, model_types=("bert",)),
+    "plain": Family("mean"),
+}
+"""By name. Names and forms are those of the models' own cards."""
+
+
+def find_family(name: str) -> Family:
+    """Raises LratError when there is none of that name."""
+    if name not in FAMILIES:
+        raise LratError(f"Family: expected one of {', '.join(FAMILIES)}, found {name!r}.")
+    return FAMILIES[name]
+
+
+def wrap_checkpoint(folder: Path, family: Family) -> SentenceTransformer:
+    """A checkpoint of transformers as a complete SentenceTransformer.
+
+    Args:
+        folder: Holds config, weights and tokenizer.
+
+    Raises:
+        LratError: It is not of the family, or can't be loaded.
+    """
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
+    from transformers import AutoConfig
+
+    try:
+        model_type = AutoConfig.from_pretrained(folder).model_type
+        if family.model_types and model_type not in family.model_types:
+            raise LratError(
+                f"Family: expected a model of type {' or '.join(family.model_types)}, found {model_type}. "
+                "Name the family the checkpoint was trained as."
+            )
+        transformer = Transformer(str(folder), max_seq_length=family.max_length)
+    except LratError:
+        raise
+    except Exception as error:
+        # transformers and its tokenizers raise many kinds for what is missing or broken in a folder.
+        raise LratError(f"Checkpoint: expected one that transformers loads; {' '.join(str(error).split())}") from error
+    modules = [transformer, Pooling(transformer.get_embedding_dimension(), pooling_mode=family.pooling)]
+    if family.normalize:
+        modules.append(Normalize())
+    return SentenceTransformer(
+        modules=modules,
+        prompts={"query": family.query_prompt, "document": family.document_prompt},
+        similarity_fn_name="cosine" if family.normalize else "dot",
+    )
