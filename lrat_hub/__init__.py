@@ -28,6 +28,8 @@ _HOMES = {
     "load_index": "lrat_hub.retrieval.indexes",
     "load_trajectories": "lrat_hub.importers",
     "mine_pairs": "lrat_hub.mining",
+    "QueryState": "lrat_hub.queries",
+    "render_query": "lrat_hub.queries",
 }
 
 __all__ = sorted(_HOMES)
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
     from lrat_hub.losses import WeightedMultipleNegativesRankingLoss as WeightedMultipleNegativesRankingLoss
     from lrat_hub.metrics import evaluate_retrieval as evaluate_retrieval
     from lrat_hub.mining import mine_pairs as mine_pairs
+    from lrat_hub.queries import QueryState as QueryState
+    from lrat_hub.queries import render_query as render_query
     from lrat_hub.retrieval.bm25 import BM25Retriever as BM25Retriever
     from lrat_hub.retrieval.dense import DenseRetriever as DenseRetriever
     from lrat_hub.retrieval.fusion import FusionRetriever as FusionRetriever

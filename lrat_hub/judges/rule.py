@@ -1,27 +1,13 @@
-"""Judges: verdicts on documents an agent opened, read from the reasoning that follows, and on final answers."""
+"""A judge that needs no model: set phrases in the reasoning after a browse."""
 
 from __future__ import annotations
 
+import hashlib
 import re
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from lrat_hub.schema import Pair, Verdict
-
-
-class Judge(Protocol):
-    """Says of naive pairs whether the opened document helped the agent (paper, section 5.1.2).
-
-    `name` identifies the judge on every pair it has seen.
-    """
-
-    name: str
-
-    def judge(self, pairs: Sequence[Pair]) -> list[Verdict]:
-        """One verdict a pair, in order; "unjudged" where there is none, never "irrelevant" by default."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -43,6 +29,11 @@ class RuleJudge:
     relevant: str = r"\b(supports?|confirms?|helps?|reveals?|answers?|states?)\b"
     name: str = "rule"
 
+    @property
+    def prompt(self) -> str:
+        """A hash of the patterns: what this judge goes by."""
+        return hashlib.sha256(f"{self.irrelevant}\0{self.relevant}".encode()).hexdigest()[:16]
+
     def judge(self, pairs: Sequence[Pair]) -> list[Verdict]:
         return [self._verdict(pair.reasoning) for pair in pairs]
 
@@ -51,15 +42,3 @@ class RuleJudge:
         if re.search(self.irrelevant, reasoning, re.IGNORECASE):
             return "irrelevant"
         return "relevant" if re.search(self.relevant, reasoning, re.IGNORECASE) else "unjudged"
-
-
-def normalize_answer(text: str) -> str:
-    """Lower case, no accents, punctuation, articles or extra blanks: SQuAD's normalisation, and accents besides."""
-    plain = "".join(char for char in unicodedata.normalize("NFKD", text) if not unicodedata.combining(char))
-    words = re.sub(r"[^\w\s]|_", " ", plain.lower()).split()
-    return " ".join(word for word in words if word not in ("a", "an", "the"))
-
-
-def answer_matches(answer: str | None, gold: str) -> bool:
-    """Whether an answer equals the gold answer once both are normalised."""
-    return bool(answer) and normalize_answer(answer) == normalize_answer(gold)

@@ -1,0 +1,31 @@
+"""Judges: verdicts on documents an agent opened, read from the reasoning that follows, and on final answers.
+
+`rule` needs no model; `documents` asks a language model. Whatever asks one shares `llm` (asking and reading), `cache`
+(no reply is paid for twice) and `prompting` (the prompts, which lie in `prompts/`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from lrat_hub.judges.matching import answer_matches, normalize_answer
+from lrat_hub.judges.rule import RuleJudge
+from lrat_hub.schema import Pair, Verdict
+
+__all__ = ["Judge", "RuleJudge", "answer_matches", "normalize_answer"]
+
+
+class Judge(Protocol):
+    """Says of naive pairs whether the opened document helped the agent (paper, section 5.1.2).
+
+    `name` and `prompt` identify the judge on every pair it has seen: a model at its revision, or a set of rules, and
+    a hash of what it was asked or of its rules.
+    """
+
+    name: str
+    prompt: str
+
+    def judge(self, pairs: Sequence[Pair]) -> list[Verdict]:
+        """One verdict a pair, in order; "unjudged" where there is none, never "irrelevant" by default."""
+        ...

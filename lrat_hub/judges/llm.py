@@ -1,0 +1,174 @@
+"""Verdicts of language models, whatever they are about: asked side by side, read tolerantly, paid for once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Coroutine, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from typing import Any, TypeVar
+
+from lrat_hub.chat import ChatBackend, ChatError, Message, Reply
+from lrat_hub.judges.cache import ReplyCache, request_key
+from lrat_hub.judges.parsing import after_thinking, read_verdict
+from lrat_hub.judges.prompting import VerdictPrompt
+from lrat_hub.schema import Sampling
+
+T = TypeVar("T")
+
+GREEDY = Sampling(temperature=0.0)
+
+
+@dataclass(frozen=True)
+class Ruling:
+    """What came of one case.
+
+    Args:
+        verdict: One of the prompt's labels; None where there is none.
+        problem: Why there is none, in a few words that can be counted.
+        text: What the model said last.
+    """
+
+    verdict: str | None
+    problem: str | None = None
+    text: str = ""
+
+
+@dataclass
+class VerdictModel:
+    """A language model that is asked for verdicts with one prompt, at temperature 0.
+
+    The server is asked to hold the reply to the prompt's JSON schema; one that can't is asked without. A reply without
+    a verdict gets one more request. Models that think may do so: their thinking is not read for verdicts.
+
+    Args:
+        cache: Where replies are kept and looked up; None keeps none.
+        concurrency: Requests under way at a time.
+        max_tokens: Of a reply, thinking included.
+        give_up_after: So many requests that fail one after the other, and no more are sent in this run: the server is
+            down, and each failure takes minutes of retries.
+    """
+
+    backend: ChatBackend
+    prompt: VerdictPrompt
+    cache: ReplyCache | None = None
+    concurrency: int = 32
+    max_tokens: int = 8192
+    give_up_after: int = 10
+    requests: int = field(default=0, init=False)
+    problems: Counter[str] = field(default_factory=Counter, init=False)
+
+    def __post_init__(self) -> None:
+        self._structured = True
+        self._failures = 0
+        self._under_way: dict[str, asyncio.Task[Reply]] = {}
+
+    @property
+    def name(self) -> str:
+        """The model at its revision, as it stands on rows."""
+        return f"{self.backend.name}@{self.backend.revision}" if self.backend.revision else self.backend.name
+
+    def rule(self, cases: Sequence[Mapping[str, str]]) -> list[Ruling]:
+        """One ruling a case, in order. `requests` and `problems` count what it took and what went wrong."""
+        return run_blocking(self._rule_all(cases))
+
+    async def _rule_all(self, cases: Sequence[Mapping[str, str]]) -> list[Ruling]:
+        self._under_way.clear()
+        rulings: list[Ruling | None] = [None] * len(cases)
+        places = iter(range(len(cases)))
+
+        async def work() -> None:
+            for place in places:
+                rulings[place] = await self.rule_one(cases[place])
+
+        workers = [asyncio.create_task(work()) for _ in range(min(self.concurrency, len(cases)))]
+        try:
+            await asyncio.gather(*workers)
+        finally:
+            for worker in workers:
+                worker.cancel()
+        return [ruling for ruling in rulings if ruling is not None]
+
+    async def rule_one(self, case: Mapping[str, str]) -> Ruling:
+        """The ruling on one case, for callers with an event loop of their own."""
+        ruling = await self._ask(case)
+        if ruling.problem:
+            self.problems[ruling.problem] += 1
+        return ruling
+
+    async def _ask(self, case: Mapping[str, str]) -> Ruling:
+        messages = self.prompt.messages(case)
+        try:
+            reply = await self._reply(messages)
+            verdict = self._read(reply)
+            if verdict is None and reply.finish_reason != "length":
+                said = {"role": "assistant", "content": after_thinking(reply.content) or ""}
+                reply = await self._reply([*messages, said, {"role": "user", "content": self.prompt.again.strip()}])
+                verdict = self._read(reply)
+        except ChatError as error:
+            down = isinstance(error, _NotSentError)
+            return Ruling(None, "not asked, as the model did not answer before" if down else "no reply", str(error))
+        if verdict is not None:
+            return Ruling(verdict, None, reply.content)
+        cut = reply.finish_reason == "length"
+        return Ruling(None, "reply cut off" if cut else "reply without a verdict", reply.content)
+
+    def _read(self, reply: Reply) -> str | None:
+        return read_verdict(reply.content, self.prompt.labels, self.prompt.field)
+
+    async def _reply(self, messages: Sequence[Message]) -> Reply:
+        """The reply to a conversation: out of the cache, of a request under way, or of a new one."""
+        key = request_key(
+            model=self.backend.name,
+            revision=self.backend.revision,
+            extra=dict(getattr(self.backend, "extra", {})),
+            prompt=self.prompt.digest,
+            messages=list(messages),
+            sampling=asdict(GREEDY),
+            max_tokens=self.max_tokens,
+        )
+        if self.cache is not None and (known := self.cache.get(key)):
+            return known
+        if key not in self._under_way:
+            self._under_way[key] = asyncio.create_task(self._request(messages))
+        try:
+            reply = await self._under_way[key]
+        finally:
+            self._under_way.pop(key, None)
+        if self.cache is not None:
+            self.cache.put(key, reply)
+        return reply
+
+    async def _request(self, messages: Sequence[Message]) -> Reply:
+        if self._failures >= self.give_up_after:
+            raise _NotSentError(f"{self.name}: {self._failures} requests failed one after the other.")
+        schema = self.prompt.schema if self._structured else None
+        self.requests += 1
+        try:
+            reply = await self.backend.chat(messages, sampling=GREEDY, max_tokens=self.max_tokens, schema=schema)
+        except ChatError as error:
+            if schema and error.status in _REFUSES_SCHEMA:
+                self._structured = False
+                return await self._request(messages)
+            self._failures += 1
+            raise
+        self._failures = 0
+        return reply
+
+
+class _NotSentError(ChatError):
+    """The request was not sent, as too many before it failed."""
+
+
+_REFUSES_SCHEMA = (400, 404, 415, 422, 501)
+
+
+def run_blocking(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Runs a coroutine to its end, also from a notebook, whose thread has an event loop of its own."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(coroutine)
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, coroutine).result()

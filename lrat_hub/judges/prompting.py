@@ -1,0 +1,85 @@
+"""Prompts that ask for a verdict: YAML files beside this module, or anyone's own of the same shape."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from lrat_hub.chat import Message
+from lrat_hub.errors import LratError
+
+
+@dataclass(frozen=True)
+class VerdictPrompt:
+    """A question that has one of a few verdicts as its answer.
+
+    Args:
+        system, user: The two messages; `user` is a Jinja template over the fields of a case.
+        again: What is said to a model whose reply held no verdict.
+        schema: JSON schema of the reply, for servers that can hold a model to it.
+        field: The property of the schema that holds the verdict.
+        labels: Each verdict with the words that mean it, in lower case ("relevant": "relevant", "yes").
+    """
+
+    system: str
+    user: str
+    again: str
+    schema: Mapping[str, Any]
+    field: str
+    labels: Mapping[str, tuple[str, ...]]
+
+    @classmethod
+    def load(cls, name: str | Path) -> VerdictPrompt:
+        """A prompt of this package by its name ("document"), or any YAML file by its path.
+
+        Raises:
+            LratError: There is none, or it is not of this shape.
+        """
+        import yaml
+
+        file = resources.files("lrat_hub.judges") / "prompts" / f"{name}.yaml"
+        path = file if file.is_file() else Path(name)
+        try:
+            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+            labels = {label: tuple(str(word).lower() for word in words) for label, words in content["labels"].items()}
+            prompt = cls(**{**content, "labels": labels})
+            prompt.messages(dict.fromkeys(prompt.fields, ""))
+        except OSError as error:
+            raise LratError(f"Prompt {name}: expected the name of a prompt or a YAML file, found neither.") from error
+        except Exception as error:
+            # Not YAML, other keys, or a template that Jinja can't read: each library has its own exceptions.
+            raise LratError(
+                f"Prompt {name}: expected a verdict prompt; {' '.join(str(error).split())[:200]}"
+            ) from error
+        return prompt
+
+    @cached_property
+    def digest(self) -> str:
+        """Identifies the prompt, whatever file it came from: 16 hexadecimal digits."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]
+
+    @cached_property
+    def fields(self) -> frozenset[str]:
+        """Names of the fields that a case must have."""
+        from jinja2 import Environment, meta
+
+        return frozenset(meta.find_undeclared_variables(Environment().parse(self.user)))
+
+    @cached_property
+    def _template(self) -> Any:
+        from jinja2 import Environment, StrictUndefined
+
+        return Environment(undefined=StrictUndefined, keep_trailing_newline=False).from_string(self.user)
+
+    def messages(self, case: Mapping[str, str]) -> list[Message]:
+        """The conversation that asks about one case."""
+        return [
+            {"role": "system", "content": self.system.strip()},
+            {"role": "user", "content": self._template.render(case).strip()},
+        ]

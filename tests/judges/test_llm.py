@@ -1,0 +1,150 @@
+"""A language model as judge, over HTTP: right verdicts, `unjudged` where there is none, no reply paid for twice."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+from lrat_hub.chat import ChatClient
+from lrat_hub.judges.cache import ReplyCache
+from lrat_hub.judges.documents import DocumentJudge
+from lrat_hub.schema import Pair
+from tests.judges.server import ChatServer
+
+
+def pair(reasoning: str, name: str = "p") -> Pair:
+    return Pair(name, "t", "q", 0, 1, "Who was it?", "who", "d", (), (), reasoning, 3)
+
+
+def judge_at(server, *, cache=None, attempts=1, **options):
+    backend = ChatClient(server.url, "m", name="org/judge", revision="a" * 40, attempts=attempts, timeout=5)
+    return DocumentJudge(backend, cache=cache, **options)
+
+
+def notes_of(request):
+    """The reasoning that a request asks about."""
+    return request["messages"][1]["content"].split("<notes>")[1].split("</notes>")[0].strip()
+
+
+def test_the_model_is_asked_at_temperature_zero_for_json_and_its_reply_is_read_however_it_comes():
+    replies = {
+        "a": '{"why": "w", "verdict": "relevant"}',
+        "b": "IRRELEVANT.",
+        "c": "**RELEVANT**",
+        "d": "<think>irrelevant?</think>RELEVANT",
+        "e": {"message": {"role": "assistant", "content": "irrelevant", "reasoning_content": "relevant? no"}},
+        "f": {"message": {"role": "assistant", "content": None, "reasoning": "relevant"}},
+    }
+    with ChatServer(lambda request: replies[notes_of(request)]) as server:
+        judge = judge_at(server)
+        verdicts = judge.judge([pair(name) for name in replies])
+    assert verdicts == ["relevant", "irrelevant", "relevant", "relevant", "irrelevant", "unjudged"]
+    assert judge.problems["reply without a verdict"] == 1
+    first = server.requests[0]
+    assert first["temperature"] == 0
+    assert first["response_format"]["json_schema"]["schema"]["properties"]["verdict"]["enum"]
+    assert judge.name == f"org/judge@{'a' * 40}"
+
+
+def test_a_reply_without_a_verdict_is_asked_about_once_more():
+    def answer(request):
+        return "Hard to say." if len(request["messages"]) == 2 else "relevant"
+
+    with ChatServer(answer) as server:
+        assert judge_at(server).judge([pair("x")]) == ["relevant"]
+    assert [message["content"] for message in server.requests[1]["messages"]][2] == "Hard to say."
+
+
+def test_what_has_no_verdict_is_unjudged_and_never_irrelevant():
+    cut = {"finish_reason": "length", "message": {"role": "assistant", "content": "<think>irrelevant, because"}}
+    with ChatServer(lambda request: {"x": "nonsense", "y": 500, "z": cut}[notes_of(request)]) as server:
+        judge = judge_at(server)
+        assert judge.judge([pair("x"), pair("y"), pair("z"), pair(" ")]) == ["unjudged"] * 4
+    assert judge.problems == {
+        "reply without a verdict": 1, "no reply": 1, "reply cut off": 1, "no reasoning after the browse": 1,
+    }  # fmt: skip
+
+
+def test_a_judge_that_is_down_leaves_everything_unjudged_and_is_not_asked_for_ever():
+    with ChatServer(lambda request: "relevant") as server:
+        pass
+    judge = judge_at(server, concurrency=4)
+    assert judge.judge([pair(str(number)) for number in range(200)]) == ["unjudged"] * 200
+    assert judge.problems["no reply"] + judge.problems["not asked, as the model did not answer before"] == 200
+    assert judge.requests < 20
+
+
+def test_a_server_that_knows_no_schemas_is_asked_without():
+    with ChatServer(lambda request: 400 if "response_format" in request else "relevant") as server:
+        assert judge_at(server, concurrency=1).judge([pair("x"), pair("y")]) == ["relevant"] * 2
+    assert len(server.requests) == 3
+
+
+def test_requests_that_fail_for_a_while_are_sent_again_and_no_more_than_allowed_run_at_once():
+    failed = set()
+
+    def answer(request):
+        time.sleep(0.02)
+        if (notes := notes_of(request)) not in failed:
+            failed.add(notes)
+            return 503
+        return "relevant"
+
+    with ChatServer(answer) as server:
+        verdicts = judge_at(server, concurrency=3, attempts=3).judge([pair(str(number)) for number in range(6)])
+    assert verdicts == ["relevant"] * 6
+    assert server.highest == 3
+
+
+def test_the_same_request_is_sent_once_and_another_model_prompt_or_text_is_another_request(tmp_path):
+    with ChatServer(lambda request: "relevant") as server:
+        cache = ReplyCache(tmp_path / "replies.sqlite")
+        assert judge_at(server, cache=cache).judge([pair("x"), pair("x"), pair("y")]) == ["relevant"] * 3
+        assert len(server.requests) == 2
+        again = judge_at(server, cache=ReplyCache(tmp_path / "replies.sqlite"))
+        assert again.judge([pair("y"), pair("x")]) == ["relevant"] * 2
+        assert (len(server.requests), again.requests) == (2, 0)
+        other = DocumentJudge(ChatClient(server.url, "m", name="org/judge", revision="b" * 40), cache=cache)
+        assert other.judge([pair("x")]) == ["relevant"]
+        assert len(server.requests) == 3
+
+
+KILLED = """
+import sys
+from lrat_hub.judges.cache import ReplyCache
+from tests.judges.test_llm import judge_at, pair
+class Server: url = sys.argv[1]
+verdicts = judge_at(Server, cache=ReplyCache(sys.argv[2]), concurrency=2).judge([pair(str(n)) for n in range(12)])
+print(*verdicts)
+"""
+
+
+def test_a_kill_in_the_middle_costs_no_finished_verdict_and_repeats_no_finished_request(tmp_path):
+    cache = tmp_path / "replies.sqlite"
+
+    def run(url):
+        words = [sys.executable, "-c", KILLED, url, str(cache)]
+        return subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": "."})
+
+    def slowly(request):
+        time.sleep(0.1)
+        return "relevant"
+
+    with ChatServer(slowly) as server:
+        process = run(server.url)
+        while len(server.requests) < 6:
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+        time.sleep(0.3)  # for the requests that were under way
+        started = len(server.requests)
+        kept = len(ReplyCache(cache))
+        # All but those under way (two) were finished, and are kept.
+        assert started - 2 <= kept <= started
+        process = run(server.url)
+        said, _ = process.communicate()
+        assert said.split() == ["relevant"] * 12
+        assert len(server.requests) - started == 12 - kept
