@@ -81,10 +81,17 @@ SECRETS: tuple[Pattern, ...] = (
     _pattern("JSON web token", r"\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}", "eyj"),
     _pattern("bearer token", r"\b(?i:bearer)\s+(?P<secret>(?=[\w.~+/-]*[0-9])[\w.~+/-]{20,}=*)", "bearer"),
     _pattern(
+        "authorization header",
+        r"(?i:authorization)\\*[\"']?\s*[:=]\s*\\*[\"']?(?i:basic|token)\s+(?P<secret>[\w.~+/-]{12,}=*)",
+        "authorization",
+    ),
+    _pattern(
         "named secret",
-        r"(?i:\b(?:api[_-]?key|access[_-]?token|auth[_-]?token|client[_-]?secret|password))"
-        r"[\"']?\s*[:=]\s*[\"']?(?P<secret>(?=[\w.~+/-]*[0-9])[\w.~+/-]{16,}=*)",
-        "apikey", "api_key", "api-key", "token", "secret", "password",
+        # Names of variables, such as SERPER_API_KEY, or of arguments; quotes are escaped in JSON within JSON.
+        r"(?:(?i:(?<![a-z0-9])(?:api[_-]?key|secret[_-]?key|access[_-]?token|auth[_-]?token|client[_-]?secret|password))"
+        r"|\b[A-Z][A-Z0-9]*_(?:[A-Z0-9]+_)*(?:KEY|TOKEN|SECRET))"
+        r"\\*[\"']?\s*[:=]\s*\\*[\"']?(?P<secret>(?=[\w.~+/-]*[0-9])[\w.~+/-]{16,}=*)",
+        "apikey", "_key", "-key", "token", "secret", "password",
     ),
     _pattern("password in an address", r"://[^\s:/@]{1,100}:(?P<secret>[^\s:/@]{3,200})@", "://"),
 )  # fmt: skip

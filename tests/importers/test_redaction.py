@@ -47,6 +47,10 @@ def test_keys_of_known_forms_are_replaced_and_counted(name):
     [
         (f"Authorization: Bearer {A[:30]}", "Authorization: Bearer [redacted: bearer token]"),
         (f"{{'api_key': '{A[:20]}'}}", "{'api_key': '[redacted: named secret]'}"),
+        (f"SERPER_API_KEY={D}", "SERPER_API_KEY=[redacted: named secret]"),
+        (f"AZURE_OPENAI_KEY: {D}", "AZURE_OPENAI_KEY: [redacted: named secret]"),
+        (rf'"{{\"db_password\": \"{A[:20]}\"}}"', r'"{\"db_password\": \"[redacted: named secret]\"}"'),
+        (f"Authorization: Basic {A[:20]}==", "Authorization: Basic [redacted: authorization header]"),
         (f"aws_secret_access_key = {A[:40]}", "aws_secret_access_key = [redacted: AWS secret]"),
         ("postgres://ada:hunter2@db/x", "postgres://ada:[redacted: password in an address]@db/x"),
     ],
@@ -59,7 +63,9 @@ def test_of_a_secret_with_a_name_only_the_secret_is_replaced(text, expected):
     "text",
     [
         "sk-hynix-announces-a-new-generation-of-memory-chips", "task-list of fc-barcelona-femeni-2024-season-squad",
-        "The bearer of this letter", "password: see the notice board", "-----BEGIN PRIVATE KEY----- is how one starts",
+        "The bearer of this letter", "An authorization token is needed", "MONKEY: 1234567890123456 of them",
+        "PRIMARY_KEY: chosen-by-the-database",
+        "password: see the notice board", "-----BEGIN PRIVATE KEY----- is how one starts",
         "9b3e1c0a7d5f4e2b8c6a1d3f5e7b9c0a", "https://example.org:8080/a@b", "ada@example.org",
     ],
 )  # fmt: skip
