@@ -64,7 +64,7 @@ def main(argv: list[str] | None = None) -> HubRef:
         raise LratError(f"lrat import: expected a number of traces of at least 0, found {args.traces}.")
 
     from lrat_hub.analysis import outcome_table
-    from lrat_hub.importers import UNREAD, new_ledgers, read_trajectories, recognise_format, trace_files, write_table
+    from lrat_hub.importers import LOSSES, new_ledgers, read_trajectories, recognise_format, trace_files, write_table
 
     stage = Stage("import", args)
     redactor, path = _redactor(args), _source(stage, args.source)
@@ -89,7 +89,8 @@ def main(argv: list[str] | None = None) -> HubRef:
             raise LratError(
                 f"lrat import: expected trajectories in {path}, found none that can be read (see the counts)."
             )
-        lost = sum(ledger.num_dropped for ledger in ledgers.values()) + ledgers["steps"].notes[UNREAD]
+        lost = sum(ledger.num_dropped for ledger in ledgers.values())
+        lost += sum(ledgers["steps"].notes[loss] for loss in LOSSES)
         if args.strict and lost:
             raise LratError(f"lrat import: --strict allows no loss, found {lost} (see the counts).")
         if len(table) > args.traces:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lrat_hub.errors import LratError
-from lrat_hub.importers.actions import UNREAD
+from lrat_hub.importers.actions import LOSSES
 from lrat_hub.importers.detection import BY_NAME, FORMATS, FormatName, Recognised, recognise_format, records_of
 from lrat_hub.importers.mapping import Tools, load_mapping
 from lrat_hub.importers.redaction import EMAIL, SECRETS, Redactor, load_hook
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from lrat_hub.hub.refs import HubRef
 
 __all__ = [
-    "EMAIL", "FORMATS", "SECRETS", "UNREAD", "FormatName", "Recognised", "Redactor", "Tools", "load_hook",
+    "EMAIL", "FORMATS", "LOSSES", "SECRETS", "FormatName", "Recognised", "Redactor", "Tools", "load_hook",
     "load_mapping", "load_trajectories", "new_ledgers", "parse_release", "read_release", "read_trajectories",
     "recognise_format", "trace_files", "trace_text", "write_table",
 ]  # fmt: skip

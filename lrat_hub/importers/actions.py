@@ -16,6 +16,9 @@ from lrat_hub.schema import Candidate, Step
 UNTOLD = "queries whose results can't be told apart"
 SHARED = "searches whose results can't be told from those of others in the message"
 UNREAD = "candidates announced that could not be read"
+UNKNOWN = "searches whose results are in no form that is known"
+LOSSES = (UNREAD, UNKNOWN)
+"""Notes of the account of steps that say that something was lost inside of a step that is kept."""
 
 
 class Recorder:
@@ -106,6 +109,7 @@ class Recorder:
             return self.invalid("search without a query", observation, joined=joined)
         self.ledger.note(UNTOLD, found.untold)
         self.ledger.note(UNREAD, found.unread)
+        self.ledger.note(UNKNOWN, int(found.unknown and error is None))
         return self.search(found.queries, found.candidates, observation, joined=joined, error=error)
 
     def _browse(

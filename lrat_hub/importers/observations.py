@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lrat_hub.importers.values import docid_of, load_json, number_of, text_of
+from lrat_hub.importers.values import docid_of, load_json, number_of, object_of, text_of
 from lrat_hub.schema import Candidate
 
 # A query can hold quotes itself, so it ends only where the announcement goes on.
@@ -55,12 +55,14 @@ class Results:
         candidates: What they found.
         untold: Queries that were asked and whose results, if any, can't be told from those of the others.
         unread: Candidates that the observation announces and does not show in a form that can be read.
+        unknown: Whether the observation says something, but has no list in a form that is known.
     """
 
     queries: tuple[str, ...]
     candidates: tuple[Candidate, ...]
     untold: int = 0
     unread: int = 0
+    unknown: bool = False
 
 
 def read_results(observation: str, asked: Sequence[str], listing: Listing | None) -> Results:
@@ -83,10 +85,17 @@ def read_results(observation: str, asked: Sequence[str], listing: Listing | None
         announced = sum(int(match["found"]) for match in sections)
         queries = tuple(match["query"] for match in sections)
         return Results(queries, candidates, unread=max(0, announced - len(candidates)))
-    lists = _lists(observation, listing)[: max(1, len(asked))]
+    found = _lists(observation, asked, listing)
+    lists = (found or [])[: max(1, len(asked))]
     queries = tuple(asked[: max(1, len(lists))])
-    candidates = tuple(candidate for found in lists for candidate in found)
-    return Results(queries, candidates, untold=len(asked) - len(queries))
+    candidates = tuple(candidate for entries in lists for candidate in entries.candidates)
+    return Results(
+        queries,
+        candidates,
+        untold=len(asked) - len(queries),
+        unread=sum(entries.announced for entries in lists) - len(candidates),
+        unknown=found is None and observation.strip() != "",
+    )
 
 
 def documents_shown(observation: str) -> set[str]:
@@ -115,17 +124,30 @@ def value_at(value: Any, path: str) -> Any:
     return value
 
 
-def _lists(observation: str, listing: Listing | None) -> list[list[Candidate]]:
-    """A list of candidates for each query, as far as they are kept apart."""
+@dataclass(frozen=True)
+class _Entries:
+    """One result list.
+
+    Args:
+        announced: How many entries it has, with those that could not be read.
+    """
+
+    candidates: tuple[Candidate, ...]
+    announced: int
+
+
+def _lists(observation: str, asked: Sequence[str], listing: Listing | None) -> list[_Entries] | None:
+    """A list for each query, as far as they are kept apart; None where nothing looks like one."""
     if listing is not None and listing.pattern is not None:
-        return [list(_entries(observation, listing.pattern, 0))]
+        return [_matches(observation, listing.pattern)]
     if (value := _json(observation)) is not None:
-        return _json_lists(value, listing or BLOCKS)
+        lists = _json_lists(value, asked, listing)
+        return lists and [_rows(rows, listing or BLOCKS, index) for index, rows in enumerate(lists)]
     if listing is None:
         for known in (BLOCKS, LINKS):
-            if entries := list(_entries(observation, known.pattern, 0)):
+            if (entries := _matches(observation, known.pattern)).candidates:
                 return [entries]
-    return []
+    return None
 
 
 def _json(observation: str) -> Any:
@@ -137,31 +159,50 @@ def _json(observation: str) -> Any:
         return None
 
 
-def _json_lists(value: Any, listing: Listing) -> list[list[Candidate]]:
+def _json_lists(value: Any, asked: Sequence[str], listing: Listing | None) -> list[list[Any]] | None:
+    """The rows for each query: lists in a list, in objects of a list, under the queries, or one list for all."""
+    known = listing or BLOCKS
+    rows = _list_in(value, known)
+    if rows is None:
+        by_query = [object_of(value).get(query) for query in asked]
+        return by_query if by_query and all(isinstance(part, list) for part in by_query) else None
+    if rows and all(isinstance(part, list) for part in rows):
+        return rows
+    groups = [_list_in(part, known) for part in rows if isinstance(part, dict) and _first(part, known.docid) is None]
+    if len(groups) == len(rows) and any(groups):
+        return [group or [] for group in groups]
+    return [rows]
+
+
+def _list_in(value: Any, listing: Listing) -> list[Any] | None:
     found = (value_at(value, path) for path in listing.rows)
-    rows = next((candidate for candidate in found if isinstance(candidate, list)), [])
-    lists = rows if rows and all(isinstance(part, list) for part in rows) else [rows]
-    return [list(_rows(part, listing, index)) for index, part in enumerate(lists)]
+    return next((candidate for candidate in found if isinstance(candidate, list)), None)
 
 
-def _rows(rows: Sequence[Any], listing: Listing, query_index: int) -> Iterator[Candidate]:
-    rank = 0
-    for row in rows:
-        docid = docid_of(_first(row, listing.docid)) if isinstance(row, dict) else None
-        if docid is not None:
-            rank += 1
-            yield Candidate(
-                query_index,
-                rank,
-                docid,
-                text_of(_first(row, listing.title)),
-                text_of(_first(row, listing.snippet)),
-                number_of(_first(row, listing.score)),
-            )
+def _rows(rows: Sequence[Any], listing: Listing, query_index: int) -> _Entries:
+    """Rows as candidates. One without an id is none, but keeps its place in the ranking."""
+    candidates = [
+        Candidate(
+            query_index,
+            rank,
+            docid,
+            text_of(_first(row, listing.title)),
+            text_of(_first(row, listing.snippet)),
+            number_of(_first(row, listing.score)),
+        )
+        for rank, row in enumerate(rows, start=1)
+        if isinstance(row, dict) and (docid := docid_of(_first(row, listing.docid))) is not None
+    ]
+    return _Entries(tuple(candidates), len(rows))
 
 
 def _first(row: Mapping[str, Any], paths: Sequence[str]) -> Any:
     return next((found for path in paths if (found := value_at(row, path)) is not None), None)
+
+
+def _matches(text: str, pattern: re.Pattern[str]) -> _Entries:
+    candidates = tuple(_entries(text, pattern, 0))
+    return _Entries(candidates, len(candidates))
 
 
 def _entries(text: str, pattern: re.Pattern[str], query_index: int) -> Iterator[Candidate]:

@@ -93,18 +93,57 @@ def test_ids_that_every_message_uses_again_belong_to_the_nearest_call(chat):
     assert [(step.queries, step.results[0].docid) for step in run.steps] == [(("a",), "1"), (("b",), "2")]
 
 
-def test_lists_of_lists_are_the_results_of_each_query_and_one_list_is_the_first_ones(chat):
-    def searched(result):
+@pytest.fixture
+def searched(chat):
+    """What comes of a search for a and b with some result."""
+
+    def read(result):
         run, ledger = chat(
             {"role": "assistant", "content": "", "tool_calls": [call("search", {"queries": ["a", "b"]}, "1")]},
-            {"role": "tool", "tool_call_id": "1", "content": json.dumps(result)},
+            {
+                "role": "tool",
+                "tool_call_id": "1",
+                "content": result if isinstance(result, str) else json.dumps(result),
+            },
         )
         step = run.steps[0]
         return step.queries, [(hit.query_index, hit.rank, hit.docid) for hit in step.results], dict(ledger.notes)
 
-    assert searched([[{"id": 1}], [{"id": 2}, {"id": 3}]]) == (("a", "b"), [(0, 1, "1"), (1, 1, "2"), (1, 2, "3")], {})
-    untold = {"queries whose results can't be told apart": 1}
-    assert searched([{"id": 1}, {"id": 2}]) == (("a",), [(0, 1, "1"), (0, 2, "2")], untold)
+    return read
+
+
+UNTOLD_ONE = {"queries whose results can't be told apart": 1}
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        [[{"id": 1}], [{"id": 2}, {"id": 3}]],
+        [{"query": "a", "results": [{"id": 1}]}, {"query": "b", "results": [{"id": 2}, {"id": 3}]}],
+        {"results": [{"hits": [{"id": 1}]}, {"hits": [{"id": 2}, {"id": 3}]}]},
+        {"a": [{"id": 1}], "b": [{"id": 2}, {"id": 3}]},
+    ],
+)
+def test_lists_that_are_kept_apart_are_the_results_of_each_query(searched, result):
+    assert searched(result) == (("a", "b"), [(0, 1, "1"), (1, 1, "2"), (1, 2, "3")], {})
+
+
+def test_one_list_for_several_queries_is_the_first_ones(searched):
+    assert searched([{"id": 1}, {"id": 2}]) == (("a",), [(0, 1, "1"), (0, 2, "2")], UNTOLD_ONE)
+
+
+def test_an_entry_without_an_id_keeps_its_place_and_is_counted(searched):
+    unread = {"candidates announced that could not be read": 1}
+    assert searched([{"id": 1}, {"title": "x"}, {"id": 2}]) == (
+        ("a",), [(0, 1, "1"), (0, 3, "2")], UNTOLD_ONE | unread
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("result", ["<result>1</result>", {"answer": "x"}, {"b": [{"id": 2}]}])
+def test_results_in_a_form_that_is_not_known_are_counted_and_an_empty_list_is_none(searched, result):
+    unknown = {"searches whose results are in no form that is known": 1}
+    assert searched(result) == (("a",), [], UNTOLD_ONE | unknown)
+    assert searched([]) == searched("") == (("a",), [], UNTOLD_ONE)
 
 
 def test_a_lone_surrogate_in_arguments_is_replaced_because_no_column_can_hold_it(chat):
