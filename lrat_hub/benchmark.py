@@ -12,7 +12,7 @@ from lrat_hub.hub.inputs import Source, load_table
 from lrat_hub.metrics import RetrievalScores, evaluate_retrieval, has_relevant
 from lrat_hub.retrieval import Retriever
 from lrat_hub.retrieval.dense import DenseRetriever
-from lrat_hub.significance import Interval, clusters_of, paired_interval
+from lrat_hub.significance import Difference, clusters_of, paired_difference
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -64,9 +64,9 @@ class Benchmark:
         """Scores a model by exact search over the corpus, which is encoded for it with a progress bar."""
         return self.score(DenseRetriever(model, self.documents.in_order(), show_progress=True))
 
-    def difference(self, system: RetrievalScores, baseline: RetrievalScores, metric: str) -> Interval:
-        """Mean difference per query with its paired 95 % interval."""
-        return paired_interval(
+    def difference(self, system: RetrievalScores, baseline: RetrievalScores, metric: str) -> Difference:
+        """Mean difference per query with its paired 95 % interval and test."""
+        return paired_difference(
             {query_id: scores[metric] for query_id, scores in system.per_query.items()},
             {query_id: scores[metric] for query_id, scores in baseline.per_query.items()},
             self.clusters,

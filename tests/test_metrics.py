@@ -1,4 +1,4 @@
-"""Metrics over the full query set, and intervals of paired differences."""
+"""Metrics over the full query set."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,6 @@ from lrat_hub.metrics import score_run, trec_run
 from lrat_hub.retrieval import Hit
 from lrat_hub.retrieval.bm25 import BM25Retriever
 from lrat_hub.schema import Document
-from lrat_hub.significance import paired_interval
 
 
 def hits(*docids):
@@ -43,28 +42,3 @@ def test_queries_and_judgements_that_do_not_belong_together_are_refused():
 
 def test_run_files_are_trec_lines():
     assert trec_run({"q": hits("a")}, "bm25") == "q Q0 a 1 1.000000 bm25\n"
-
-
-def test_a_system_does_not_differ_from_itself_and_a_planted_difference_is_found():
-    rng = np.random.default_rng(0)
-    base = {str(query): float(rng.random() < 0.5) for query in range(400)}
-    assert (paired_interval(base, base).low, paired_interval(base, base).high) == (0.0, 0.0)
-    better = {query: max(score, float(rng.random() < 0.2)) for query, score in base.items()}
-    interval = paired_interval(better, base)
-    assert 0 < interval.low < interval.mean < interval.high
-    assert interval.mean == pytest.approx(np.mean([better[query] - base[query] for query in base]))
-
-
-def test_queries_of_one_question_are_resampled_together():
-    """Copies of a query add no information: with whole clusters the interval stays as wide as without them."""
-    rng = np.random.default_rng(1)
-    base = {f"{query}": 0.0 for query in range(60)}
-    system = {query: float(rng.random() < 0.3) for query in base}
-    copies = [(query, f"{query}-{copy}") for query in base for copy in range(5)]
-    clusters = {copy: query for query, copy in copies}
-    alone = paired_interval(system, base)
-    copied = paired_interval(
-        {copy: system[query] for query, copy in copies}, {copy: base[query] for query, copy in copies}, clusters
-    )
-    assert copied.clusters == alone.clusters == 60
-    assert copied.high - copied.low == pytest.approx(alone.high - alone.low, rel=0.1)

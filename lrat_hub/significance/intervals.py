@@ -1,0 +1,122 @@
+"""Intervals of one system's figures: Wilson's for rates, the bootstrap for means."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+CONFIDENCE = 0.95
+RESAMPLES = 9_999
+BATCH = 500
+"""Resamples held in memory at once."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean or rate with its 95 % interval.
+
+    Printed as `0.430 [0.402, 0.458]`; a format such as `f"{interval:.1f}"` is that of each number.
+
+    Args:
+        low, high: Infinite when a mean is of a single unit, which says nothing of the spread.
+        clusters: How many independent units it is of.
+    """
+
+    mean: float
+    low: float
+    high: float
+    clusters: int
+
+    def __format__(self, spec: str) -> str:
+        spec = spec or ".3f"
+        return f"{self.mean:{spec}} [{self.low:{spec}}, {self.high:{spec}}]"
+
+    def __str__(self) -> str:
+        return format(self)
+
+
+def wilson_interval(successes: int, trials: int) -> Interval:
+    """A rate with Wilson's score interval, which is sound also near 0 and 1 and for few trials.
+
+    Raises:
+        ValueError: There are no trials, or more successes than trials.
+    """
+    from scipy.stats import binomtest
+
+    if trials < 1 or not 0 <= successes <= trials:
+        raise ValueError(f"Expected 0 to n successes of n trials, found {successes} of {trials}.")
+    low, high = binomtest(successes, trials).proportion_ci(CONFIDENCE, method="wilson")
+    return Interval(successes / trials, float(low), float(high), trials)
+
+
+def mean_interval(
+    scores: Mapping[str, float], clusters: Mapping[str, str] | None = None, *, seed: int = 0
+) -> Interval:
+    """A mean over queries with its percentile bootstrap interval.
+
+    Args:
+        scores: Query id to score.
+        clusters: Query id to what it is a part of; see `cluster_totals`.
+
+    Raises:
+        ValueError: There are no scores.
+    """
+    return bootstrap_interval(*cluster_totals(scores, clusters), seed=seed)
+
+
+def cluster_totals(
+    values: Mapping[str, float], clusters: Mapping[str, str] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Sum and number of the values in each cluster, two float64 arrays of shape (clusters,).
+
+    Args:
+        values: Query id to value.
+        clusters: Query id to what it is a part of. Queries of one question stand or fall together, so whole clusters
+            are the units of every interval and test; every query is its own cluster when None.
+
+    Raises:
+        ValueError: There are no values, or one is not finite.
+    """
+    if not values:
+        raise ValueError("Expected at least one query, found none.")
+    sums: dict[str, list[float]] = {}
+    for query_id, value in values.items():
+        sums.setdefault(clusters[query_id] if clusters else query_id, []).append(value)
+    totals = np.array([sum(parts) for parts in sums.values()], dtype=np.float64)
+    if not np.isfinite(totals).all():
+        raise ValueError("Expected finite scores, found others. Score what is missing as 0, or leave it out of both.")
+    return totals, np.array([len(parts) for parts in sums.values()], dtype=np.float64)
+
+
+def bootstrap_interval(totals: np.ndarray, counts: np.ndarray, *, seed: int = 0) -> Interval:
+    """The mean over queries with its percentile bootstrap interval, whole clusters resampled.
+
+    Args:
+        totals, counts: From `cluster_totals`.
+    """
+    from scipy.stats import bootstrap
+
+    mean = float(totals.sum() / counts.sum())
+    if len(totals) == 1:
+        return Interval(mean, -math.inf, math.inf, 1)
+    if np.ptp(totals / counts) == 0:
+        # All alike: every resample has the same mean, which SciPy warns of.
+        return Interval(mean, mean, mean, len(totals))
+
+    def ratio(totals: np.ndarray, counts: np.ndarray, axis: int) -> np.ndarray:
+        return totals.sum(axis=axis) / counts.sum(axis=axis)
+
+    result = bootstrap(
+        (totals, counts), ratio, paired=True, vectorized=True, n_resamples=RESAMPLES, batch=BATCH,
+        confidence_level=CONFIDENCE, method="percentile", rng=np.random.default_rng(seed),
+    )  # fmt: skip
+    low, high = result.confidence_interval
+    return Interval(mean, float(low), float(high), len(totals))
+
+
+def clusters_of(query_ids: Sequence[str], question_ids: Sequence[str | None]) -> dict[str, str]:
+    """Query id to the question it came from, or to itself where there is none."""
+    return {query: question or query for query, question in zip(query_ids, question_ids, strict=True)}
