@@ -146,6 +146,10 @@ class Documents(Mapping[str, Document]):
             raise KeyError(docids[rows.index(None)])
         return list(_documents(self._table[rows])) if rows else []
 
+    def at(self, rows: Sequence[int]) -> list[Document]:
+        """The documents in these rows of the table."""
+        return list(_documents(self._table[rows])) if len(rows) else []
+
     def in_order(self) -> Iterator[Document]:
         """All documents in the corpus's order, which decides ties."""
         return (document for batch in self._table.iter(BATCH_ROWS) for document in _documents(batch))

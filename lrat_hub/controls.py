@@ -1,0 +1,130 @@
+"""Controls: what a retriever may have forgotten, and how much of what it learned is nothing but titles.
+
+Questions of agents name titles, and training on them can teach a model to match titles and little else. No metric on
+such questions shows what that costs: a model can gain on all of them and lose half of what it knew of texts. Two
+controls do, and cost a minute:
+
+- `content_check`: finds a passage by a sentence of it, without the words of its title. Compare before and after.
+- `title_check` and `title_control`: the same judgements with the titles as queries, and the same training pairs with
+  the title of the positive as query. What these reach as well owes nothing to the agent's queries.
+"""
+
+from __future__ import annotations
+
+import random
+import unicodedata
+from typing import TYPE_CHECKING
+
+from lrat_hub.benchmark import Benchmark
+from lrat_hub.clues.wording import split_sentences, split_words
+from lrat_hub.documents import Documents
+from lrat_hub.errors import LratError
+from lrat_hub.schema import Document
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from datasets import Dataset
+
+CHECK_METRIC = "recall@10"
+CHECKED_PASSAGES = 500
+MIN_WORDS = 5
+"""Words that must be left of a sentence for it to be a query."""
+
+LOOKS = 1_000
+"""Passages read at once while those for the check are drawn."""
+
+
+def content_check(documents: Documents, *, passages: int = CHECKED_PASSAGES, seed: int = 0) -> Benchmark:
+    """Queries that only a passage's text answers: its last sentence, without the words of its title.
+
+    Score it as any benchmark, before and after training, and look at `CHECK_METRIC`; a retriever that is there already
+    serves here too, so that nothing is encoded twice::
+
+        check = content_check(documents)
+        before = check.score_model(base)
+        after = check.score_model(trained)
+        forgotten = check.difference(after, before, CHECK_METRIC)
+
+    Args:
+        documents: The corpus, or as little as the documents of mined pairs.
+        passages: How many are drawn, seeded; all that serve where there are fewer. A passage serves when it has two
+            sentences or more and five words are left of the last.
+
+    Raises:
+        LratError: No passage serves.
+    """
+    rows = random.Random(seed).sample(range(len(documents)), len(documents))
+    queries: dict[str, str] = {}
+    for start in range(0, len(rows), LOOKS):
+        for document in documents.at(rows[start : start + LOOKS]):
+            if len(queries) < passages and (query := sentence_query(document)):
+                queries[document.docid] = query
+        if len(queries) >= passages:
+            break
+    if not queries:
+        raise LratError(
+            f"Content check: expected passages of two sentences or more, found none among {len(documents)}. "
+            "Leave the check out."
+        )
+    return Benchmark(documents, queries, {docid: {docid: 1} for docid in queries}, {docid: docid for docid in queries})
+
+
+def sentence_query(document: Document) -> str | None:
+    """The last sentence without the words of the title, whatever their case and accents; None where little is left."""
+    sentences = split_sentences(document.text)
+    if len(sentences) < 2:
+        return None
+    title = {_plain(word.text) for word in split_words(document.title)}
+    words = [word.text for word in split_words(sentences[-1]) if _plain(word.text) not in title]
+    return " ".join(words) if len(words) >= MIN_WORDS else None
+
+
+def _plain(word: str) -> str:
+    return "".join(
+        character
+        for character in unicodedata.normalize("NFKD", word.casefold())
+        if not unicodedata.combining(character)
+    )
+
+
+def title_check(benchmark: Benchmark) -> Benchmark:
+    """The benchmark with the titles of its relevant documents as queries: what looking up names alone would reach.
+
+    A query a relevant document, of which that document is the answer; those of one question stay one cluster.
+    Documents without a title, or not in the corpus, are left out.
+
+    Raises:
+        LratError: None is left.
+    """
+    queries, qrels, clusters = {}, {}, {}
+    for query_id, grades in benchmark.qrels.items():
+        for docid, grade in grades.items():
+            if grade > 0 and docid in benchmark.documents and (title := benchmark.documents[docid].title):
+                name = f"{query_id}/{docid}"
+                queries[name], qrels[name], clusters[name] = title, {docid: grade}, benchmark.clusters[query_id]
+    if not queries:
+        raise LratError("Title check: expected relevant documents with a title, found none. Leave the check out.")
+    return Benchmark(benchmark.documents, queries, qrels, clusters)
+
+
+def title_control(pairs: Dataset, documents: Mapping[str, Document]) -> Dataset:
+    """Training pairs with the query replaced by the title of the positive, and all else as it was.
+
+    Train on them as on the pairs themselves: what that model gains as well was no matter of the agents' queries. Pairs
+    whose positive has no title are left out; whoever reports it says how many (`len`).
+
+    Args:
+        pairs: Config `pairs`.
+        documents: Those that the pairs name.
+    """
+    titled = pairs.filter(lambda row: bool(documents[row["positive_id"]].title), load_from_cache_file=False)
+    return titled.map(
+        lambda row: {
+            "query": documents[row["positive_id"]].title,
+            "question": "",
+            "previous_queries": [],
+            "reasoning_before": "",
+        },
+        load_from_cache_file=False,
+    )

@@ -1,0 +1,80 @@
+"""Controls: content without titles, titles without content."""
+
+import pytest
+from datasets import Dataset
+
+from lrat_hub.controls import CHECK_METRIC, content_check, sentence_query, title_check, title_control
+from lrat_hub.documents import Documents
+from lrat_hub.errors import LratError
+from lrat_hub.mining import mine_pairs
+from lrat_hub.retrieval.bm25 import BM25Retriever
+from lrat_hub.schema import Document
+from lrat_hub.tables import pair_table
+from tests.builders import browse, search, trajectory
+
+
+def corpus(*rows):
+    return Documents(Dataset.from_list([{"docid": d, "title": t, "text": x} for d, t, x in rows]))
+
+
+def texts(count):
+    """Passages that share a title and a first sentence; only the last tells them apart."""
+    return [
+        (f"d{n}", "The Same", f"All begin alike. The same tower number{n} was built by mason{n} of stone.")
+        for n in range(count)
+    ]
+
+
+def test_a_sentence_loses_its_title_whatever_case_and_accents():
+    document = Document(
+        "d", "Amélie (2001 film)", "It is a film. The AMELIE of 2001 was shot by Jeunet in Paris, with Tautou's help."
+    )
+    assert sentence_query(document) == "The of was shot by Jeunet in Paris with Tautou help"
+    assert sentence_query(Document("d", "Paris", "One sentence is the whole of this passage here.")) is None
+    assert sentence_query(Document("d", "Tall Tower", "It stands. The tall tower is tall.")) is None
+
+
+def test_content_is_found_by_who_reads_texts_and_not_by_who_reads_titles():
+    documents = corpus(*texts(40))
+    check = content_check(documents, passages=30)
+    assert len(check.queries) == 30
+    assert content_check(documents, passages=30).queries == check.queries
+    assert content_check(documents, passages=30, seed=1).queries != check.queries
+    assert len(content_check(documents).queries) == 40
+    reads_texts = check.score(BM25Retriever(documents.in_order()))
+    reads_titles = check.score(BM25Retriever(Document(row.docid, "", row.title) for row in documents.in_order()))
+    assert reads_texts.mean(CHECK_METRIC) == 1
+    assert reads_titles.mean(CHECK_METRIC) == 0
+    forgotten = check.difference(reads_titles, reads_texts, CHECK_METRIC)
+    assert forgotten.high < 0
+    assert forgotten.p_value < 0.01
+    with pytest.raises(LratError, match="none among 1"):
+        content_check(corpus(("d", "Title", "One sentence.")))
+
+
+def test_titles_become_queries_of_each_relevant_document():
+    documents = corpus(("a", "Ada", "x"), ("b", "Bob", "y"), ("c", "", "z"))
+    check = content_check(corpus(*texts(3)))
+    questions = type(check)(documents, {"q": "who"}, {"q": {"a": 1, "b": 0, "c": 1, "gone": 1}}, {"q": "question"})
+    titles = title_check(questions)
+    assert titles.queries == {"q/a": "Ada"}
+    assert titles.qrels == {"q/a": {"a": 1}}
+    assert titles.clusters == {"q/a": "question"}
+
+
+def test_pairs_of_the_title_control_differ_in_nothing_but_what_the_agent_said():
+    documents = corpus(("a", "Ada", "x"), ("b", "Bob", "y"), ("c", "", "z"))
+    run = trajectory(
+        *(search("who wrote it", "a", "b", "c"), browse("a"), search("and he", "b", "c"), browse("c")),
+        *(search("who else", "b", "a"), browse("b")),
+    )
+    pairs = pair_table(mine_pairs([run]).pairs)
+    control = title_control(pairs, documents)
+    assert set(pairs["positive_id"]) == {"a", "b", "c"}
+    assert list(control["query"]) == [documents[docid].title for docid in control["positive_id"]]
+    assert "c" not in control["positive_id"]
+    kept = [row for row in pairs if row["positive_id"] != "c"]
+    spoken = {"query", "question", "previous_queries", "reasoning_before"}
+    for before, after in zip(kept, control, strict=True):
+        assert all(after[name] == before[name] for name in before.keys() - spoken)
+    assert control.features == pairs.features
