@@ -158,8 +158,8 @@ class Stage:
         return Lineage(self.name, dict(self.inputs), recipe, dict(counts))
 
     def publish_dataset(
-        self, tables: Tables, *, template: str, counts: Mapping[str, Any], files: Mapping[str, str] | None = None,
-        **values: Any,
+        self, tables: Tables, *, template: str, counts: Mapping[str, Any],
+        files: Mapping[str, str | bytes] | None = None, **values: Any,
     ) -> HubRef:  # fmt: skip
         """Publishes tables with the card `model_cards/<template>.md`; see `lrat_hub.hub.publish.publish_dataset`."""
         from lrat_hub.hub.cards import render_card

@@ -21,7 +21,7 @@ Tables = Mapping[str, Mapping[str, "Dataset"]]
 """Config name to split name to rows. The first config is the dataset's default."""
 
 CARD_FILE = "README.md"
-DERIVED_FOLDERS = {"traces", "runs"}
+DERIVED_FOLDERS = {"figures", "traces", "runs"}
 """Folders of a dataset that are made from its configs and may come and go."""
 
 ROWS_PER_FILE = 500_000
@@ -34,14 +34,14 @@ def publish_dataset(
     *,
     card: str,
     lineage: Lineage,
-    files: Mapping[str, str] | None = None,
+    files: Mapping[str, str | bytes] | None = None,
 ) -> HubRef:
     """Publishes configs and splits as Parquet with their card and lineage, as one commit.
 
     Args:
         ref: Where to; its revision is a branch, made when it is missing.
         card: Text of the card, without metadata for `configs`, which is added here.
-        files: Further text files, by their path in the repository.
+        files: Further files, texts or bytes, by their path in the repository.
 
     Returns:
         The pin of what was published. Publishing the same content again gives the same pin.
@@ -60,7 +60,7 @@ def publish_dataset(
         for name, content in (files or {}).items():
             path = root / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(content, encoding="utf-8")
+            path.write_bytes(content.encode() if isinstance(content, str) else content)
         (root / CARD_FILE).write_text(with_configs(card, tables), encoding="utf-8")
         return publish_folder(ref, root, lineage)
 
