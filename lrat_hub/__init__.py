@@ -23,6 +23,7 @@ _HOMES = {
     "Step": "lrat_hub.schema",
     "Trajectory": "lrat_hub.schema",
     "WeightedMultipleNegativesRankingLoss": "lrat_hub.losses",
+    "evaluate_agents": "lrat_hub.agent_evaluation",
     "evaluate_retrieval": "lrat_hub.metrics",
     "intensity_weights": "lrat_hub.weights",
     "load_index": "lrat_hub.retrieval.indexes",
@@ -35,6 +36,7 @@ _HOMES = {
 __all__ = sorted(_HOMES)
 
 if TYPE_CHECKING:
+    from lrat_hub.agent_evaluation import evaluate_agents as evaluate_agents
     from lrat_hub.hub.refs import HubRef as HubRef
     from lrat_hub.hub.server import LocalHub as LocalHub
     from lrat_hub.importers import load_trajectories as load_trajectories
