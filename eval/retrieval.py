@@ -64,11 +64,11 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
         system_name,
     )
     from lrat_hub.hub.inputs import load_model
-    from lrat_hub.metrics import trec_run
     from lrat_hub.retrieval.bm25 import BM25Retriever
     from lrat_hub.retrieval.dense import DenseRetriever
     from lrat_hub.retrieval.fusion import FusionRetriever
     from lrat_hub.retrieval.opening import open_index
+    from lrat_hub.runs import trec_run
 
     stage = Stage("eval retrieval", args)
     corpus, queries, qrels = (stage.input(name, getattr(args, name)) for name in ("corpus", "queries", "qrels"))

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from lrat_hub.documents import Documents
 from lrat_hub.errors import LratError
 from lrat_hub.hub.inputs import Source, load_table
-from lrat_hub.metrics import RetrievalScores, evaluate_retrieval, has_relevant
+from lrat_hub.metrics import METRICS, RetrievalScores, Run, evaluate_retrieval, has_relevant, search_all
+from lrat_hub.queries import QueryState, QueryStyle, render_query
 from lrat_hub.retrieval import Retriever
 from lrat_hub.retrieval.dense import DenseRetriever
 from lrat_hub.significance import Difference, clusters_of, paired_difference
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
+
+CONTEXT = ("question", "previous_queries", "reasoning_before")
+"""Columns of a table of queries that styles other than "plain" render."""
 
 
 @dataclass(frozen=True)
@@ -26,12 +30,14 @@ class Benchmark:
         queries: Query id to text.
         qrels: Query id to docid to relevance.
         clusters: Query id to the question it came from; whole questions are resampled for intervals.
+        states: Query id to what an agent knew when it searched, where that is known.
     """
 
     documents: Documents
     queries: Mapping[str, str]
     qrels: Mapping[str, Mapping[str, int]]
     clusters: Mapping[str, str]
+    states: Mapping[str, QueryState] = field(default_factory=dict)
 
     @classmethod
     def load(cls, corpus: Source, queries: Source, qrels: Source) -> Benchmark:
@@ -41,33 +47,62 @@ class Benchmark:
             LratError: One of them is missing or of another kind, or no relevant document is in the corpus.
         """
         documents = Documents(load_table(corpus, "corpus", config="corpus"))
-        query_table = load_table(queries, "queries", config="queries")
-        ids = list(query_table["query_id"])
-        questions = query_table["question_id"] if "question_id" in query_table.column_names else ids
+        table = load_table(queries, "queries", config="queries")
+        ids = list(table["query_id"])
+        questions = table["question_id"] if "question_id" in table.column_names else ids
+        known = [name for name in CONTEXT if name in table.column_names]
+        rows = table.select_columns(["query_id", "query", *known]) if known else ()
+        benchmark = cls(
+            documents,
+            dict(zip(ids, table["query"], strict=True)),
+            {},
+            clusters_of(ids, list(questions)),
+            {row["query_id"]: QueryState.from_dict(row) for row in rows},
+        )
+        return benchmark.judged_by(qrels)
+
+    def judged_by(self, qrels: Source, *, config: str = "qrels_evidence") -> Benchmark:
+        """The same benchmark with these judgements.
+
+        Raises:
+            LratError: They are none, or no relevant document is in the corpus.
+        """
         judged: dict[str, dict[str, int]] = {}
-        for row in load_table(qrels, "qrels", config="qrels_evidence"):
+        for row in load_table(qrels, "qrels", config=config):
             judged.setdefault(row["query_id"], {})[row["docid"]] = row["relevance"]
-        texts = dict(zip(ids, query_table["query"], strict=True))
-        kept = {query_id: grades for query_id, grades in judged.items() if query_id in texts and has_relevant(grades)}
+        kept = {
+            query_id: grades
+            for query_id, grades in judged.items()
+            if query_id in self.queries and has_relevant(grades)
+        }
         relevant = {docid for grades in kept.values() for docid, grade in grades.items() if grade > 0}
-        if not any(docid in documents for docid in relevant):
+        if not any(docid in self.documents for docid in relevant):
             raise LratError(
                 f"Qrels: expected judgements of the queries and documents given, found none in {len(judged)} judged "
                 f"queries and {len(relevant)} relevant documents of theirs. The three don't belong together."
             )
-        return cls(documents, texts, kept, clusters_of(ids, list(questions)))
+        return replace(self, qrels=kept)
 
-    def score(self, retriever: Retriever) -> RetrievalScores:
-        return evaluate_retrieval(retriever, self.queries, self.qrels)
+    def texts(self, style: QueryStyle = "plain") -> dict[str, str]:
+        """Query id to what a retriever is given, in the style it was trained with."""
+        return {
+            query_id: render_query(self.states.get(query_id) or QueryState(text), style)
+            for query_id, text in self.queries.items()
+        }
 
-    def score_model(self, model: SentenceTransformer) -> RetrievalScores:
+    def search(self, retriever: Retriever, depth: int, *, style: QueryStyle = "plain") -> Run:
+        """The results of all judged queries."""
+        return search_all(retriever, self.texts(style), self.qrels, depth)
+
+    def score(
+        self, retriever: Retriever, *, style: QueryStyle = "plain", metrics: Sequence[str] = METRICS
+    ) -> RetrievalScores:
+        return evaluate_retrieval(retriever, self.texts(style), self.qrels, metrics=metrics)
+
+    def score_model(self, model: SentenceTransformer, *, style: QueryStyle = "plain") -> RetrievalScores:
         """Scores a model by exact search over the corpus, which is encoded for it with a progress bar."""
-        return self.score(DenseRetriever(model, self.documents.in_order(), show_progress=True))
+        return self.score(DenseRetriever(model, self.documents.in_order(), show_progress=True), style=style)
 
     def difference(self, system: RetrievalScores, baseline: RetrievalScores, metric: str) -> Difference:
         """Mean difference per query with its paired 95 % interval and test."""
-        return paired_difference(
-            {query_id: scores[metric] for query_id, scores in system.per_query.items()},
-            {query_id: scores[metric] for query_id, scores in baseline.per_query.items()},
-            self.clusters,
-        )
+        return paired_difference(system.values(metric), baseline.values(metric), self.clusters)

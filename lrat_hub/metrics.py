@@ -8,15 +8,17 @@ from dataclasses import dataclass
 from lrat_hub.errors import LratError
 from lrat_hub.retrieval import Hit, Retriever
 
-DEPTH = 10
-METRICS: dict[str, str] = {
-    "recall@1": "recall_1",
-    "recall@5": "recall_5",
-    "recall@10": "recall_10",
-    "ndcg@10": "ndcg_cut_10",
-    "mrr@10": "recip_rank",
-}
-"""Our names to trec_eval's. Runs are cut at depth 10, which makes its reciprocal rank MRR@10."""
+METRICS = ("recall@1", "recall@5", "recall@10", "ndcg@10", "mrr@10")
+"""What a first look takes, at ten results a query."""
+
+ALL_METRICS = (*METRICS, "recall@100", "recall@1000", "success@1", "success@5", "success@10", "mrr", "map")
+"""What a full evaluation takes. Success@k asks whether any relevant document is among the first k."""
+
+DEPTH = 1_000
+"""Results a query of a full evaluation; `mrr` and `map` are over all of them."""
+
+_MEASURES = {"recall": "recall", "success": "success", "ndcg": "ndcg_cut", "mrr": "recip_rank", "map": "map"}
+"""Our names to trec_eval's."""
 
 Qrels = Mapping[str, Mapping[str, int]]
 Run = Mapping[str, Sequence[Hit]]
@@ -34,32 +36,64 @@ class RetrievalScores:
     per_query: dict[str, dict[str, float]]
     run: Run
 
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        return tuple(next(iter(self.per_query.values())))
+
     def mean(self, metric: str) -> float:
         return sum(scores[metric] for scores in self.per_query.values()) / len(self.per_query)
 
     @property
     def means(self) -> dict[str, float]:
-        return {metric: self.mean(metric) for metric in METRICS}
+        return {metric: self.mean(metric) for metric in self.metrics}
+
+    def values(self, metric: str) -> dict[str, float]:
+        """Query id to the metric's value: what intervals and tests take."""
+        return {query_id: scores[metric] for query_id, scores in self.per_query.items()}
 
 
-def evaluate_retrieval(retriever: Retriever, queries: Mapping[str, str], qrels: Qrels) -> RetrievalScores:
-    """Searches every judged query and scores the first ten results.
+def metrics_to(depth: int) -> tuple[str, ...]:
+    """Those of `ALL_METRICS` that `depth` results a query are enough for."""
+    return tuple(metric for metric in ALL_METRICS if (cutoff(metric) or 0) <= depth)
+
+
+def cutoff(metric: str) -> int | None:
+    """How many results a metric looks at; None for all there are."""
+    _, at, number = metric.partition("@")
+    return int(number) if at else None
+
+
+def evaluate_retrieval(
+    retriever: Retriever, queries: Mapping[str, str], qrels: Qrels, *, metrics: Sequence[str] = METRICS
+) -> RetrievalScores:
+    """Searches every judged query as deep as the metrics ask, and scores the results.
 
     Args:
         queries: Query id to text.
         qrels: Query id to docid to relevance; above 0 is relevant.
+        metrics: Of `ALL_METRICS`, or such with another cutoff. `mrr` and `map` without one ask for 1,000 results.
 
     Raises:
         LratError: There are no judgements, or a judged query has no text.
     """
-    if missing := [query_id for query_id in qrels if query_id not in queries]:
+    depth = max(cutoff(metric) or DEPTH for metric in metrics)
+    return score_run(search_all(retriever, queries, qrels, depth), qrels, metrics=metrics)
+
+
+def search_all(retriever: Retriever, queries: Mapping[str, str], judged: Sequence[str] | Qrels, depth: int) -> Run:
+    """The results of all judged queries.
+
+    Raises:
+        LratError: One of them has no text.
+    """
+    ids = list(judged)
+    if missing := [query_id for query_id in ids if query_id not in queries]:
         raise LratError(
-            f"Queries: expected a text for each of the {len(qrels)} judged queries, found none for {len(missing)} "
+            f"Queries: expected a text for each of the {len(ids)} judged queries, found none for {len(missing)} "
             f"({missing[0]} ...). Queries and qrels don't belong together."
         )
-    ids = list(qrels)
-    hits = retriever.search([queries[query_id] for query_id in ids], DEPTH)
-    return score_run(dict(zip(ids, hits, strict=True)), qrels)
+    hits = retriever.search([queries[query_id] for query_id in ids], depth)
+    return dict(zip(ids, hits, strict=True))
 
 
 def has_relevant(relevance: Mapping[str, int]) -> bool:
@@ -67,8 +101,10 @@ def has_relevant(relevance: Mapping[str, int]) -> bool:
     return any(grade > 0 for grade in relevance.values())
 
 
-def score_run(run: Run, qrels: Qrels) -> RetrievalScores:
+def score_run(run: Run, qrels: Qrels, *, metrics: Sequence[str] = METRICS) -> RetrievalScores:
     """Scores a run over all judged queries, those it lacks included. Order within a query is by rank.
+
+    What nobody has judged counts as not relevant, and queries of the run that nobody has judged count for nothing.
 
     Raises:
         LratError: There are no relevant documents at all.
@@ -78,24 +114,25 @@ def score_run(run: Run, qrels: Qrels) -> RetrievalScores:
     judged = {query_id: dict(relevance) for query_id, relevance in qrels.items() if has_relevant(relevance)}
     if not judged:
         raise LratError("Qrels: expected at least one query with a relevant document, found none.")
-    evaluator = pytrec_eval.RelevanceEvaluator(judged, {"recall.1,5,10", "ndcg_cut.10", "recip_rank"})
+    evaluator = pytrec_eval.RelevanceEvaluator(judged, {_measure(metric) for metric in metrics})
     # trec_eval orders by score and breaks ties by docid; scores made of ranks keep our order.
     measured = evaluator.evaluate(
-        {query_id: {hit.docid: -float(hit.rank) for hit in hits[:DEPTH]} for query_id, hits in run.items() if hits}
+        {query_id: {hit.docid: -float(hit.rank) for hit in hits} for query_id, hits in run.items() if hits}
     )
     return RetrievalScores(
-        {
-            query_id: {ours: measured.get(query_id, {}).get(theirs, 0.0) for ours, theirs in METRICS.items()}
-            for query_id in judged
-        },
-        run,
+        {query_id: {name: _value(name, measured.get(query_id, {})) for name in metrics} for query_id in judged}, run
     )
 
 
-def trec_run(run: Run, system: str) -> str:
-    """A run in TREC format: `query_id Q0 docid rank score system`, a line a hit."""
-    return "".join(
-        f"{query_id} Q0 {hit.docid} {hit.rank} {hit.score:.6f} {system}\n"
-        for query_id, hits in run.items()
-        for hit in hits
-    )
+def _measure(metric: str) -> str:
+    name, _, number = metric.partition("@")
+    # trec_eval has no reciprocal rank with a cutoff: see `_value`.
+    return f"{_MEASURES[name]}.{number}" if number and name != "mrr" else _MEASURES[name]
+
+
+def _value(metric: str, measured: Mapping[str, float]) -> float:
+    value = measured.get(_measure(metric).replace(".", "_"), 0.0)
+    if metric.startswith("mrr@"):
+        # The first relevant document is within the cutoff, or it does not count.
+        return value if value * (cutoff(metric) or 1) > 1 - 1e-9 else 0.0
+    return value
