@@ -49,6 +49,7 @@ class Reply:
 
     Args:
         reasoning: What a server that separates it gave as reasoning; "" where there is none.
+        reasoning_field: The name that it came by, and goes back by.
         finish_reason: "stop", "length", "tool_calls", or what else the server says.
         prompt_tokens, completion_tokens: As the server counts them; None where it does not.
     """
@@ -59,6 +60,7 @@ class Reply:
     finish_reason: str = "stop"
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    reasoning_field: str = "reasoning"
 
 
 class ChatBackend(Protocol):
@@ -74,6 +76,7 @@ class ChatBackend(Protocol):
         sampling: Sampling,
         max_tokens: int | None = None,
         tools: Sequence[Mapping[str, Any]] | None = None,
+        tool_choice: str | None = None,
         schema: Mapping[str, Any] | None = None,
         stop: Sequence[str] | None = None,
     ) -> Reply:
@@ -82,6 +85,7 @@ class ChatBackend(Protocol):
         Args:
             sampling: Sent as it is; what is None is left to the server.
             tools: Functions the model may call, in OpenAI's format.
+            tool_choice: "none" for a reply without calls; None leaves it to the model.
             schema: A JSON schema that the reply's content must follow.
             stop: Strings that end the reply; they are not part of it.
 
@@ -130,6 +134,7 @@ class ChatClient:
         sampling: Sampling,
         max_tokens: int | None = None,
         tools: Sequence[Mapping[str, Any]] | None = None,
+        tool_choice: str | None = None,
         schema: Mapping[str, Any] | None = None,
         stop: Sequence[str] | None = None,
     ) -> Reply:
@@ -140,6 +145,7 @@ class ChatClient:
             **{name: value for name, value in asdict(sampling).items() if value is not None},
             **({"max_tokens": max_tokens} if max_tokens else {}),
             **({"tools": list(tools)} if tools else {}),
+            **({"tool_choice": tool_choice} if tools and tool_choice else {}),
             **({"stop": list(stop)} if stop else {}),
         }
         if schema:
@@ -156,7 +162,7 @@ class ChatClient:
         return self._read(completion)
 
     def _connection(self) -> AsyncOpenAI:
-        from openai import AsyncOpenAI
+        from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
         # Connections belong to the event loop they were opened in.
         loop = asyncio.get_running_loop()
@@ -165,8 +171,10 @@ class ChatClient:
             self._client = AsyncOpenAI(
                 base_url=self.base_url,
                 api_key=self.api_key or "none",
-                timeout=self.timeout,
                 max_retries=self.attempts - 1,
+                timeout=self.timeout,
+                # openai's own would, once it is collected, be closed in whatever loop runs by then.
+                http_client=DefaultAsyncHttpxClient(timeout=self.timeout),
             )
         return self._client
 
@@ -177,10 +185,11 @@ class ChatClient:
         if message is None:
             raise ChatError(f"{self.base_url}: {self.model}: expected a reply with a message, found none.")
         usage = getattr(completion, "usage", None)
-        reasoning = getattr(message, "reasoning", None) or getattr(message, "reasoning_content", None)
+        named = next((name for name in ("reasoning", "reasoning_content") if getattr(message, name, None)), None)
         return Reply(
             content=_text(getattr(message, "content", None)),
-            reasoning=_text(reasoning),
+            reasoning=_text(getattr(message, named)) if named else "",
+            reasoning_field=named or "reasoning",
             tool_calls=tuple(
                 ToolCall(call.id or "", call.function.name or "", _text(call.function.arguments))
                 for call in getattr(message, "tool_calls", None) or ()

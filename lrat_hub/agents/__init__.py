@@ -1,6 +1,7 @@
-"""Agents that search: what they act in, the loop that runs and records them, and one that needs no model."""
+"""Agents that search: what they act in, the loop that runs and records them, language models, and readers without."""
 
 from lrat_hub.agents.environment import Observation, SearchEnvironment
+from lrat_hub.agents.language import LanguageAgent
 from lrat_hub.agents.reader import ClueReader
 from lrat_hub.agents.runner import (
     Agent,
@@ -13,6 +14,7 @@ from lrat_hub.agents.runner import (
     Search,
     run_agents,
     run_agents_async,
+    run_each,
 )
 
 __all__ = [
@@ -23,10 +25,12 @@ __all__ = [
     "ClueReader",
     "Episode",
     "Invalid",
+    "LanguageAgent",
     "Observation",
     "Question",
     "Search",
     "SearchEnvironment",
     "run_agents",
     "run_agents_async",
+    "run_each",
 ]

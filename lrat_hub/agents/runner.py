@@ -5,13 +5,19 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from lrat_hub.agents.environment import Observation, SearchEnvironment
 from lrat_hub.errors import LratError
 from lrat_hub.schema import Action, Sampling, Status, Step, Trajectory
+
+CUT_HERE = "[Cut here: the context is full.]"
+
+_ENTRY = re.compile(r"^\[\d+\] DocID: ", re.MULTILINE)
+"""Begins a result in a list, as the environment writes it."""
 
 
 @dataclass(frozen=True)
@@ -29,18 +35,26 @@ class Question:
 
 @dataclass(frozen=True)
 class Search:
-    """Run queries. `reasoning` is what led to the call: see `lrat_hub.schema.Step`, also for the other calls."""
+    """Run queries.
+
+    Args:
+        reasoning: What led to the call: see `lrat_hub.schema.Step`, also for the other calls.
+        room: Characters of an observation that the agent can take in, or None: a longer one is cut before it is
+            shown and recorded.
+    """
 
     reasoning: str | None
     queries: tuple[str, ...]
+    room: int | None = None
 
 
 @dataclass(frozen=True)
 class Browse:
-    """Open a document."""
+    """Open a document; `room` as for `Search`."""
 
     reasoning: str | None
     docid: str
+    room: int | None = None
 
 
 @dataclass(frozen=True)
@@ -144,30 +158,64 @@ async def run_agents_async(
     progress: Callable[[Trajectory], None] | None = None,
 ) -> list[Trajectory]:
     """See `run_agents`."""
+    done: dict[Question, Trajectory] = {}
+
+    async def keep(question: Question, trajectory: Trajectory) -> None:
+        done[question] = trajectory
+        if progress is not None:
+            progress(trajectory)
+
+    await run_each(agent, questions, environment, keep, max_turns=max_turns, concurrency=concurrency)
+    return [done[question] for question in questions]
+
+
+async def run_each(
+    agent: Agent | Callable[[int], Agent],
+    questions: Iterable[Question],
+    environment: SearchEnvironment,
+    keep: Callable[[Question, Trajectory], Awaitable[None]],
+    *,
+    max_turns: int = 50,
+    concurrency: int = 64,
+    on_step: Callable[[Step], None] | None = None,
+) -> None:
+    """Runs an agent on every question and hands each trajectory on as soon as it is done; see `run_agents`.
+
+    Args:
+        agent: An agent, or what gives the one for the runs with a sample number.
+        keep: Waited for before the next question is taken, so that it may write to a disk.
+        on_step: Called with every step that is recorded, while runs go on.
+
+    Raises:
+        LratError: If `max_turns` or `concurrency` is less than 1.
+    """
     if concurrency < 1 or max_turns < 1:
         raise LratError(
             "Running agents failed: expected a concurrency and a number of turns of at least 1, "
             f"found {concurrency} and {max_turns}. Raise them."
         )
-    done: dict[int, Trajectory] = {}
-    waiting = iter(enumerate(questions))
+    waiting = iter(questions)
 
     async def work() -> None:
-        for index, question in waiting:
-            done[index] = await _run(agent, question, environment, max_turns)
-            if progress is not None:
-                progress(done[index])
+        for question in waiting:
+            chosen = agent if hasattr(agent, "start") else agent(question.sample)
+            await keep(question, await _run(chosen, question, environment, max_turns, on_step or (lambda _: None)))
 
-    workers = [asyncio.create_task(work()) for _ in range(min(concurrency, len(questions)))]
+    workers = [asyncio.create_task(work()) for _ in range(concurrency)]
     try:
         await asyncio.gather(*workers)
     finally:
         for worker in workers:
             worker.cancel()
-    return [done[index] for index in range(len(questions))]
 
 
-async def _run(agent: Agent, question: Question, environment: SearchEnvironment, max_turns: int) -> Trajectory:
+async def _run(
+    agent: Agent,
+    question: Question,
+    environment: SearchEnvironment,
+    max_turns: int,
+    on_step: Callable[[Step], None],
+) -> Trajectory:
     steps: list[Step] = []
     final_answer: str | None = None
     status: Status = "limited"
@@ -210,6 +258,7 @@ async def _run(agent: Agent, question: Question, environment: SearchEnvironment,
             # How to say so is the agent's own matter: what a search or browse showed is recorded as it was.
             observation = dataclasses.replace(observation, is_last=True)
         steps.append(_recorded(turn, call, observation))
+        on_step(steps[-1])
     if episode is not None:
         metadata |= episode.notes
     return Trajectory(
@@ -231,15 +280,29 @@ async def _run(agent: Agent, question: Question, environment: SearchEnvironment,
 
 async def _carry_out(call: Search | Browse | Invalid, environment: SearchEnvironment, seen: set[str]) -> Observation:
     match call:
-        case Search(queries=queries) if queries:
-            return await environment.search(queries, seen)
-        case Browse(docid=docid):
-            return await environment.browse(docid)
+        case Search(queries=queries, room=room) if queries:
+            return _fit(await environment.search(queries, seen), room)
+        case Browse(docid=docid, room=room):
+            return _fit(await environment.browse(docid), room)
         case Search():
             error = "a search needs at least one query"
         case Invalid(error=error):
             pass
     return Observation(f"Error: {error}.", error=error)
+
+
+def _fit(observation: Observation, room: int | None) -> Observation:
+    """An observation cut to what an agent can take in, with those results that are still listed."""
+    if room is None or len(observation.text) <= room:
+        return observation
+    text = observation.text[:room].rpartition("\n")[0]
+    document = observation.document
+    if document is not None:
+        document = dataclasses.replace(document, text=text.partition("\n\n")[2])
+    listed = len(_ENTRY.findall(text))
+    return dataclasses.replace(
+        observation, text=f"{text}\n\n{CUT_HERE}", results=observation.results[:listed], document=document
+    )
 
 
 def _recorded(turn: int, call: Search | Browse | Invalid, observation: Observation) -> Step:

@@ -1,0 +1,190 @@
+"""Tool calls out of what language models write: whatever can be understood is, and the rest says why not.
+
+A call that can't be read costs itself: it becomes an `Invalid` whose error the agent is told.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from lrat_hub.agents.runner import Answer, Browse, Call, Invalid, Search
+
+MAX_QUERIES = 10
+
+SEARCH_TOOLS = frozenset({"search", "web_search", "local_knowledge_base_retrieval"})
+BROWSE_TOOLS = frozenset({"browse", "get_document", "open", "visit", "fetch"})
+ANSWER_TOOLS = frozenset({"answer", "final_answer", "finish"})
+
+QUERY_KEYS = ("query", "queries", "user_query", "search_query", "q")
+DOCID_KEYS = ("docid", "docids", "doc_id", "document_id", "id", "url", "goal_docid")
+ANSWER_KEYS = ("answer", "final_answer", "text", "response")
+
+_SURROGATES = re.compile("[\ud800-\udfff]")
+_TOOL_CALL = re.compile(r"<tool_call>(.*?)(?:</tool_call>|(?=<tool_call>)|$)", re.DOTALL)
+_ANSWER = re.compile(r"<answer>(.*?)(?:</answer>|$)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Said:
+    """A text that may carry thoughts, calls and an answer in tags, taken apart.
+
+    Args:
+        reasoning: What was thought, and what was said before the first call or answer.
+        calls: The bodies of the calls, as they were written.
+        answer: What stands in <answer>; None without the tag.
+        rest: What was said outside of thoughts, calls and answers.
+        open_thought: Whether the text ends in the middle of a thought.
+    """
+
+    reasoning: str
+    calls: tuple[str, ...]
+    answer: str | None
+    rest: str
+    open_thought: bool
+
+
+def read_tags(text: str) -> Said:
+    """Takes a text of a tag protocol apart. A missing opening <think> is common, and a missing closing one happens."""
+    thought, closed, rest = text.rpartition("</think>")
+    open_thought = not closed and text.lstrip().startswith("<think>")
+    if open_thought:
+        # The thought was never closed. Calls or an answer in it are meant all the same.
+        first = re.search("<tool_call>|<answer>", text)
+        thought, rest = (text[: first.start()], text[first.start() :]) if first else (text, "")
+        open_thought = first is None
+    marks = re.search("<tool_call>|<answer>", rest)
+    before = rest[: marks.start()] if marks else ""
+    answer = _ANSWER.search(_TOOL_CALL.sub("", rest))
+    return Said(
+        reasoning="\n".join(filter(None, (thought.replace("<think>", "").strip(), before.strip()))),
+        calls=tuple(_TOOL_CALL.findall(rest)),
+        answer=answer[1].strip() if answer else None,
+        rest=_ANSWER.sub("", _TOOL_CALL.sub("", rest)).strip(),
+        open_thought=open_thought,
+    )
+
+
+def read_call(body: str) -> tuple[Call, ...]:
+    """The calls that the JSON of one tool call means: `{"name": ..., "arguments": {...}}`."""
+    value = load_object(body)
+    if value is None:
+        return (Invalid(None, "the tool call is not a complete JSON object"),)
+    function = value.get("function")
+    if isinstance(function, Mapping):
+        value = function
+    elif isinstance(function, str) and "name" not in value:
+        value = {**value, "name": function}
+    name = value.get("name") or value.get("tool")
+    arguments = next((value[key] for key in ("arguments", "parameters", "args", "input") if key in value), None)
+    if arguments is None:
+        # Small models put the arguments beside the name.
+        arguments = {key: part for key, part in value.items() if key not in ("name", "tool", "function", "type")}
+    return read_function(name, arguments)
+
+
+def read_function(name: Any, arguments: Any) -> tuple[Call, ...]:
+    """The calls that a function call means: one, or for a browse of several documents one each.
+
+    Args:
+        arguments: An object, or the JSON of one.
+    """
+    tool = tool_name(name)
+    if tool is None:
+        return (Invalid(None, f"there is no tool {str(name)[:80]!r}"),)
+    if isinstance(arguments, str):
+        read = load_object(arguments)
+        if read is None:
+            return (Invalid(None, f"the arguments of {tool} are not a complete JSON object"),)
+        arguments = read
+    if not isinstance(arguments, Mapping):
+        return (Invalid(None, f"the arguments of {tool} are not a JSON object"),)
+    if tool in SEARCH_TOOLS:
+        return read_search(_first(arguments, QUERY_KEYS))
+    if tool in BROWSE_TOOLS:
+        return read_browse(_first(arguments, DOCID_KEYS))
+    text = _first(arguments, ANSWER_KEYS)
+    return (Answer(None, clean(text)) if isinstance(text, str) else Invalid(None, "an answer needs a text"),)
+
+
+def read_search(value: Any) -> tuple[Call, ...]:
+    """A search from what stands for its query: a string, a list of them, or the JSON of a list."""
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        value = _load(value) or value
+    values = value if isinstance(value, list) else [value]
+    queries = tuple(dict.fromkeys(query for part in values if (query := _scalar(part))))
+    if any(part is not None and not isinstance(part, (str, int, float)) for part in values):
+        return (Invalid(None, "a query must be a text or a list of texts"),)
+    if not queries:
+        return (Invalid(None, "a search needs at least one query"),)
+    if len(queries) > MAX_QUERIES:
+        return (Invalid(None, f"a search takes at most {MAX_QUERIES} queries, not {len(queries)}"),)
+    return (Search(None, queries),)
+
+
+def read_browse(value: Any) -> tuple[Call, ...]:
+    """Browses from what stands for a docid: a text, a number, a list of them; ids may carry the prefix of listings."""
+    values = value if isinstance(value, list) else [value]
+    docids = [re.sub(r"^\s*doc\s?id\s*:?\s*", "", docid, flags=re.I) for part in values if (docid := _scalar(part))]
+    docids = [docid for docid in docids if docid]
+    if not docids:
+        return (Invalid(None, "opening a document needs its DocID as a text"),)
+    return tuple(Browse(None, docid) for docid in docids)
+
+
+def with_reasoning(calls: Sequence[Call], reasoning: str) -> list[Call]:
+    """The calls of one message: the first with its reasoning, the others with None."""
+    return [replace(call, reasoning=reasoning if place == 0 else None) for place, call in enumerate(calls)]
+
+
+def tool_name(name: Any) -> str | None:
+    """A known tool's name, without the namespaces and harmony tokens that some servers leave in it."""
+    if not isinstance(name, str):
+        return None
+    name = re.split(r"\.|__|/", name.partition("<|")[0].strip())[-1].lower()
+    return name if name in SEARCH_TOOLS | BROWSE_TOOLS | ANSWER_TOOLS else None
+
+
+def load_object(text: str) -> dict[str, Any] | None:
+    """The JSON object in a text: fenced, followed by something, with line breaks in strings, or as Python writes it.
+
+    What was cut off is not completed: nobody knows what would have followed.
+    """
+    text = re.sub(r"^\s*```(?:json)?|```\s*$", "", text.strip()).strip()
+    value = _load(text)
+    if value is None and (start := text.find("{")) > 0:
+        value = _load(text[start:])
+    return value if isinstance(value, dict) else None
+
+
+def clean(text: str) -> str:
+    r"""A text without lone surrogates, which JSON can write as \ud800 and no UTF-8 column can hold."""
+    return _SURROGATES.sub("�", text)
+
+
+def _load(text: str) -> Any:
+    try:
+        return json.JSONDecoder(strict=False).raw_decode(text)[0]
+    except (ValueError, RecursionError):
+        pass
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return None
+
+
+def _first(arguments: Mapping[str, Any], keys: Sequence[str]) -> Any:
+    return next((arguments[key] for key in keys if arguments.get(key) not in (None, "", [])), None)
+
+
+def _scalar(value: Any) -> str | None:
+    """A text, or a number as one; None for anything else and for what is empty."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        return None
+    return clean(" ".join(str(value).split())) or None

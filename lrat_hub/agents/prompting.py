@@ -1,0 +1,77 @@
+"""What agents are told: YAML files in `prompts/`, or anyone's own of the same shape."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from lrat_hub.errors import LratError
+
+TOOLS_MARK = "{tools}"
+"""Stands in a system text where the tools are listed, a JSON object a line."""
+
+
+@dataclass(frozen=True)
+class AgentPrompt:
+    """What an agent is told, and what it can call.
+
+    Args:
+        system: The system message; "" for none.
+        question: The message with the question, with `{question}` where it goes.
+        final: The message that asks for an answer at a limit.
+        again: What a reply without a call or an answer is told.
+        tools: Functions in OpenAI's format: one that searches and one that opens a document.
+    """
+
+    system: str
+    question: str
+    final: str
+    again: str
+    tools: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
+
+    @classmethod
+    def load(cls, name: str | Path) -> AgentPrompt:
+        """A prompt of this package by its name ("tongyi"), or any YAML file by its path.
+
+        Raises:
+            LratError: There is none, or it is not of this shape.
+        """
+        import yaml
+
+        file = resources.files("lrat_hub.agents") / "prompts" / f"{name}.yaml"
+        path = file if file.is_file() else Path(name)
+        try:
+            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+            prompt = cls(**content)
+            if "{question}" not in prompt.question:
+                raise ValueError("its question has no {question}")
+            json.dumps(asdict(prompt))
+        except OSError as error:
+            raise LratError(
+                f"Prompt {name}: expected the name of an agent's prompt or a YAML file, found neither."
+            ) from error
+        except (TypeError, ValueError, UnicodeDecodeError, yaml.YAMLError) as error:
+            said = " ".join(str(error).split())[:200]
+            raise LratError(f"Prompt {name}: expected the keys system, question, final, again; {said}.") from error
+        return prompt
+
+    @cached_property
+    def digest(self) -> str:
+        """Identifies the prompt, whatever file it came from: 16 hexadecimal digits."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]
+
+    def opening(self, question: str) -> list[dict[str, Any]]:
+        """The messages that a conversation begins with."""
+        tools = "\n".join(json.dumps(tool, ensure_ascii=False) for tool in self.tools)
+        system = self.system.strip().replace(TOOLS_MARK, tools)
+        asked = self.question.strip().replace("{question}", question)
+        return [
+            *([{"role": "system", "content": system}] if system else []),
+            {"role": "user", "content": asked},
+        ]
