@@ -20,8 +20,9 @@ TRACES = 1000
 class Arguments(StageArguments):
     corpus: str = field(metadata={"help": "The corpus to search and browse."})
     queries: str = field(metadata={"help": "The questions, as ref#config:split."})
-    agent: Literal["clue-reader"] = field(
-        default="clue-reader", metadata={"help": "The agent: the offline reader of clue questions."}
+    agent: Literal["clue-reader", "reader"] = field(
+        default="clue-reader",
+        metadata={"help": "The agent: the offline reader of clue questions, or that of natural questions."},
     )
     retriever: str = field(
         default="",
@@ -53,7 +54,7 @@ def main(argv: list[str] | None = None) -> HubRef:
 
     from tqdm import tqdm
 
-    from lrat_hub.agents import ClueReader, Question, SearchEnvironment, run_agents
+    from lrat_hub.agents import ClueReader, NaturalReader, Question, SearchEnvironment, run_agents
     from lrat_hub.analysis import outcome_table
     from lrat_hub.documents import Documents
     from lrat_hub.hub.inputs import load_model, load_table
@@ -91,9 +92,10 @@ def main(argv: list[str] | None = None) -> HubRef:
         hide_seen=args.hide_seen,
     )
     questions = [Question(row["query_id"], row["query"], row["answer"]) for row in queries]
+    agent = NaturalReader() if args.agent == "reader" else ClueReader(documents.in_order())
     with tqdm(total=len(questions), desc=f"{args.agent} with {retriever.name}", unit="question") as bar:
         trajectories = run_agents(
-            ClueReader(documents.in_order()),
+            agent,
             questions,
             environment,
             max_turns=args.max_turns,

@@ -2,6 +2,7 @@
 
 from lrat_hub.agents.environment import Observation, SearchEnvironment
 from lrat_hub.agents.language import LanguageAgent
+from lrat_hub.agents.natural import NaturalReader
 from lrat_hub.agents.reader import ClueReader
 from lrat_hub.agents.runner import (
     Agent,
@@ -26,6 +27,7 @@ __all__ = [
     "Episode",
     "Invalid",
     "LanguageAgent",
+    "NaturalReader",
     "Observation",
     "Question",
     "Search",

@@ -1,0 +1,378 @@
+"""The natural-question reader: finds the passages a question needs by following names from passage to passage.
+
+It gets the question string only. It searches with the question, opens what its result list has on the names in the
+question, and reads there where the question's relations lead: to the director of a film, or to the mother of the
+father of a king. For each name so found it searches again. It stops when every name's chain has been followed and
+what is asked has been read, when it has no query left, or after a number of searches. It knows English by lists of
+words, checks nothing by a model, and its reasoning is made from templates.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Generator, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from lrat_hub.agents.environment import Observation
+from lrat_hub.agents.natural.names import MOST_WORDS, SAME_BUT_BRACKETS, are_spelt_alike, fold, title_match
+from lrat_hub.agents.natural.questions import ParsedQuestion, parse_question
+from lrat_hub.agents.natural.reading import (
+    read_attributes,
+    read_hop,
+    read_inverse,
+    read_topic,
+)
+from lrat_hub.agents.natural.relations import Relation, english
+from lrat_hub.agents.runner import Answer, Browse, Call, Search
+from lrat_hub.schema import Candidate, Document, Sampling
+
+MAX_MENTIONS = 4
+"""Names of a question that are followed."""
+
+MAX_BROWSES = 2
+"""Passages opened for one name after one search."""
+
+ROLE_BONUS, TOPIC_BONUS = 0.6, 0.2
+"""Added to how well a title fits a name: its brackets, or its passage's beginning, say what is looked for."""
+
+
+class NaturalReader:
+    """Follows the names of natural questions over several passages.
+
+    Args:
+        max_searches: Searches for one question.
+        queries_per_name: Searches for one name, each in other words.
+        follows: Whether it follows relations to other names; without, it only reads about the question's own.
+    """
+
+    name = "reader"
+    revision: str | None = None
+    sampling = Sampling()
+
+    def __init__(self, *, max_searches: int = 8, queries_per_name: int = 2, follows: bool = True) -> None:
+        self.max_searches, self.queries_per_name, self.follows = max_searches, queries_per_name, follows
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return {
+            "max_searches": self.max_searches,
+            "queries_per_name": self.queries_per_name,
+            "follows": self.follows,
+            "max_browses": MAX_BROWSES,
+        }
+
+    def start(self, question: str) -> _Episode:
+        return _Episode(self, question)
+
+
+@dataclass
+class _Thread:
+    """One mention of the question and the way from it: what is looked for now, and what remains to be followed.
+
+    Args:
+        mention: The name in the question.
+        meanings: Chains of hops to try from the mention, one after the other, until one has led to its end.
+        name: Whose passage is looked for now.
+        others: Whom else the last passage may have meant, likeliest first.
+        relation: The hop that led to the name; None for the mention itself.
+        hops: Relations that remain to be followed.
+        found_by_name: Documents listed by the searches for this name.
+        rejected: Documents that turned out not to help with it.
+        queries: Searches for it that are left.
+        is_done: Whether everything has been read.
+    """
+
+    mention: str
+    meanings: deque[tuple[Relation, ...]]
+    name: str = ""
+    others: deque[str] = field(default_factory=deque)
+    relation: Relation | None = None
+    hops: tuple[Relation, ...] = ()
+    found_by_name: set[str] = field(default_factory=set)
+    rejected: set[str] = field(default_factory=set)
+    queries: deque[str] = field(default_factory=deque)
+    is_done: bool = False
+
+
+class _Episode:
+    """The reader at work. Its course is a generator: it yields calls, and an observation is what a call comes to."""
+
+    def __init__(self, reader: NaturalReader, question: str) -> None:
+        self._reader = reader
+        self._language = english()
+        self._question = parse_question(question, self._language)
+        self._thoughts: list[str] = []
+        self._listed: dict[str, Candidate] = {}
+        self._opened: dict[str, Document] = {}
+        self._issued: set[str] = set()
+        self._answers: list[str] = []
+        self._must_answer = False
+        self._course = self._work(question)
+        self.notes: dict[str, Any] = {}
+
+    async def act(self, observation: Observation | None) -> Call:
+        # The first send starts the course and has to be None, as the first observation is.
+        return self._course.send(observation)  # type: ignore[arg-type]
+
+    def _work(self, question: str) -> Generator[Call, Observation, None]:
+        asked = self._question
+        threads = [self._thread(mention, asked) for mention in asked.mentions[:MAX_MENTIONS]]
+        self._thoughts.append(
+            f"The question names {_quoted(thread.mention for thread in threads)}. I search with the question as it is."
+            if threads
+            else "The question names nothing that I could look for, so I search with it as it is."
+        )
+        found = yield from self._search(question)
+        if not threads:
+            yield from self._read_first(found, asked)
+        while threads and not self._must_answer:
+            for thread in threads:
+                yield from self._advance(thread)
+            waiting = next((thread for thread in threads if thread.queries and not thread.is_done), None)
+            if waiting is None or len(self._issued) >= self._reader.max_searches or self._must_answer:
+                break
+            self._thoughts.append(f"Next I look for {self._aim(waiting)}.")
+            found = yield from self._search(waiting.queries.popleft())
+            waiting.found_by_name.update(candidate.docid for candidate in found)
+            if not self._must_answer and not self._fitting(waiting):
+                yield from self._look_elsewhere(waiting, found)
+        self.notes["resolved"] = bool(threads) and all(thread.is_done for thread in threads)
+        self._thoughts.append(
+            "I have followed every name of the question." if self.notes["resolved"] else "I can't find more."
+        )
+        yield Answer(self._reasoning(), "; ".join(dict.fromkeys(self._answers)) or "unknown")
+
+    def _thread(self, mention: str, asked: ParsedQuestion) -> _Thread:
+        meanings = list(asked.chains) if self._reader.follows else [()]
+        for chain in tuple(meanings):
+            for place, hop in enumerate(chain):
+                if (detour := self._language.detours.get(hop.name)) is not None:
+                    meanings.append((*chain[:place], *detour, *chain[place + 1 :]))
+        thread = _Thread(mention, deque(dict.fromkeys(meanings)))
+        self._try_next(thread)
+        return thread
+
+    # Following a thread, as far as it goes without another search.
+
+    def _advance(self, thread: _Thread) -> Generator[Call, Observation, None]:
+        """Reads what is listed about a thread's name, and goes on to the names found there.
+
+        Afterwards the thread is done, has a query that has to be searched, or has led nowhere.
+        """
+        browses = 0
+        while not thread.is_done and not self._must_answer:
+            candidate = next(iter(self._fitting(thread)), None)
+            if candidate is None or (candidate.docid not in self._opened and browses == MAX_BROWSES):
+                if thread.queries or not self._try_next(thread):
+                    return
+                continue
+            is_new = candidate.docid not in self._opened
+            if is_new:
+                browses += 1
+                self._thoughts.append(f"I open “{candidate.title}”, DocID {candidate.docid}, for “{thread.name}”.")
+            document = yield from self._open(candidate.docid)
+            if document is None:
+                thread.rejected.add(candidate.docid)
+            elif thread.hops:
+                self._follow(thread, document, is_new=is_new)
+            else:
+                self._conclude(thread, document, is_new=is_new)
+
+    def _try_next(self, thread: _Thread) -> bool:
+        """Turns a thread to the next name that may be meant, or to its next meaning; False if there is none."""
+        if thread.others:
+            self._look_for(thread, thread.others.popleft(), wordings=1)
+            return True
+        if thread.meanings:
+            thread.relation, thread.hops = None, thread.meanings.popleft()
+            self._look_for(thread, thread.mention)
+            return True
+        return False
+
+    def _look_for(self, thread: _Thread, name: str, *, wordings: int | None = None) -> None:
+        thread.name = name
+        thread.found_by_name, thread.rejected = set(), set()
+        queries = [query for query in self._wordings(thread) if query not in self._issued]
+        thread.queries = deque(queries[:wordings])
+
+    def _fitting(self, thread: _Thread) -> list[Candidate]:
+        """The listed passages that seem to be about a thread's name, best first."""
+        scored = []
+        for place, candidate in enumerate(self._listed.values()):
+            if candidate.docid in thread.rejected:
+                continue
+            match = title_match(thread.name, candidate.title, self._language)
+            # A title that only resembles the name is as likely another's, unless it was found by the name.
+            resembles = candidate.docid in thread.found_by_name and (
+                match or are_spelt_alike(thread.name, candidate.title)
+            )
+            if match >= MOST_WORDS or resembles:
+                scored.append((-match - self._role(thread, candidate), place, candidate))
+        return [candidate for _, _, candidate in sorted(scored, key=lambda entry: entry[:2])]
+
+    def _role(self, thread: _Thread, candidate: Candidate) -> float:
+        """What speaks for one namesake among several: it is what the relation leads to, or what the question says."""
+        brackets = candidate.title.partition("(")[2]
+        beginning = candidate.snippet[:200]
+        if thread.relation is None:
+            words = [word.rstrip("s") for word in self._question.topic]
+            in_brackets = any(word in brackets.lower() for word in words)
+            in_text = any(word in beginning.lower() for word in words)
+        elif thread.relation.role is not None:
+            in_brackets = bool(thread.relation.role.search(brackets))
+            in_text = bool(thread.relation.role.search(beginning))
+        else:
+            return 0.0
+        return ROLE_BONUS if in_brackets else TOPIC_BONUS if in_text else 0.0
+
+    def _follow(self, thread: _Thread, document: Document, *, is_new: bool) -> None:
+        """Reads the passage about a thread's name for its next hop."""
+        hop, subject = thread.hops[0], document.title
+        reading = read_hop(document.text, (thread.name, subject), hop, self._language)
+        if not reading.names:
+            self._reject(thread, document, f"it has no sentence on the {hop.say} of “{subject}”", is_new=is_new)
+            return
+        likely, *others = reading.names
+        also = f" Other names near by are {_quoted(others)}." if others else ""
+        self._argue(
+            document,
+            f"supports the search for the {hop.say} of “{subject}”, since it says: {_quoted(reading.sentences)} "
+            f"So the {hop.say} is probably “{likely}”.{also}",
+            is_new=is_new,
+        )
+        self._go_on(thread, reading.names)
+
+    def _go_on(self, thread: _Thread, names: Sequence[str]) -> None:
+        """Takes a thread over its next hop, to the names this leads to."""
+        thread.relation, *rest = thread.hops
+        thread.hops = tuple(rest)
+        likely, *others = names
+        thread.others = deque(others)
+        if not thread.hops and not self._question.attributes:
+            thread.is_done = True
+            self._answers.append(likely)
+        else:
+            self._look_for(thread, likely)
+
+    def _conclude(self, thread: _Thread, document: Document, *, is_new: bool) -> None:
+        """Reads the passage about the last name of a thread for what is asked of it."""
+        asked, subject = self._question.attributes, document.title
+        if asked:
+            reading, aim = read_attributes(document.text, asked), f"{_listing(asked)} of “{subject}”"
+        else:
+            reading, aim = read_topic(document.text, self._question.topic), f"what is asked of “{subject}”"
+        if not reading.sentences:
+            self._reject(thread, document, f"it has no sentence on {aim}", is_new=is_new)
+            return
+        missing = f" What I miss is {_listing(reading.missing)}." if reading.missing else ""
+        self._argue(document, f"states {aim}: {_quoted(reading.sentences)}{missing}", is_new=is_new)
+        thread.is_done = True
+
+    # Passages whose titles don't say that they are about the name.
+
+    def _look_elsewhere(self, thread: _Thread, found: Sequence[Candidate]) -> Generator[Call, Observation, None]:
+        """Opens passages that mention a thread's name, or else the first one of the list."""
+        wanted = f" {fold(thread.name)} "
+        unopened = [candidate for candidate in found if candidate.docid not in self._opened]
+        mentioning = [candidate for candidate in unopened if wanted in f" {fold(candidate.snippet)} "]
+        for candidate in mentioning[:MAX_BROWSES] or unopened[:1]:
+            if self._must_answer:
+                return
+            why = "it mentions it" if candidate in mentioning else "it comes first"
+            self._thoughts.append(
+                f"No title fits “{thread.name}”. I open “{candidate.title}”, DocID {candidate.docid}: {why}."
+            )
+            document = yield from self._open(candidate.docid)
+            if document is None:
+                continue
+            if thread.hops and (reading := read_inverse(document.text, thread.name, thread.hops[0])).sentences:
+                hop = thread.hops[0].say
+                self._argue(
+                    document,
+                    f"supports the search for the {hop} of “{thread.name}”, since it says: "
+                    f"{_quoted(reading.sentences)} So the {hop} may be “{document.title}”.",
+                )
+                self._go_on(thread, [document.title])
+                return
+            self._reject(thread, document, f"it is not about “{thread.name}”")
+
+    def _read_first(self, found: Sequence[Candidate], asked: ParsedQuestion) -> Generator[Call, Observation, None]:
+        """Reads the first passages of a list for a question without names."""
+        words = [*asked.topic, *(relation.query for relation in (*asked.chains[0], *asked.attributes))]
+        for candidate in found[:MAX_BROWSES]:
+            if self._must_answer:
+                return
+            self._thoughts.append(f"I open “{candidate.title}”, DocID {candidate.docid}: it stands high in the list.")
+            document = yield from self._open(candidate.docid)
+            if document is None:
+                continue
+            reading = read_topic(document.text, words)
+            if words and reading.sentences:
+                self._argue(document, f"supports what is asked, since it says: {_quoted(reading.sentences)}")
+            else:
+                self._argue(document, "does not help: it has none of the question's words.")
+
+    # What to search.
+
+    def _wordings(self, thread: _Thread) -> list[str]:
+        """Queries for a thread's name, in the order in which they are tried."""
+        asked = thread.hops[:1] or self._question.attributes
+        relation = " ".join(dict.fromkeys(word for wanted in asked for word in wanted.query.split()))
+        topic = " ".join(self._question.topic[:2]) if thread.relation is None else ""
+        wordings = [f"{thread.name} {topic} {relation}", f"{thread.name} {topic}", thread.name]
+        return list(dict.fromkeys(" ".join(wording.split()) for wording in wordings))[: self._reader.queries_per_name]
+
+    def _aim(self, thread: _Thread) -> str:
+        asked = f"the {thread.hops[0].say}" if thread.hops else _listing(self._question.attributes) or "more"
+        return f"{asked} of “{thread.name}”"
+
+    def _search(self, query: str) -> Generator[Call, Observation, Sequence[Candidate]]:
+        self._issued.add(query)
+        observation = yield Search(self._reasoning(), (query,))
+        self._must_answer = self._must_answer or observation.is_last
+        for candidate in observation.results:
+            known = self._listed.setdefault(candidate.docid, candidate)
+            if not known.snippet:
+                self._listed[candidate.docid] = candidate
+        return observation.results
+
+    def _open(self, docid: str) -> Generator[Call, Observation, Document | None]:
+        """Opens a document, or remembers it."""
+        if docid not in self._opened:
+            observation = yield Browse(self._reasoning(), docid)
+            self._must_answer = self._must_answer or observation.is_last
+            if observation.document is None:
+                return None
+            self._opened[docid] = observation.document
+        return self._opened[docid]
+
+    # What is said. Words of passages stand in “ ”, so that a judge can tell them from the reader's own.
+
+    def _argue(self, document: Document, verdict: str, *, is_new: bool = True) -> None:
+        """Says what a passage is good for, unless it was opened earlier: what it is good for has been said then."""
+        if is_new:
+            self._thoughts.append(f"I have read “{document.title}”, DocID {document.docid}. It {verdict}")
+
+    def _reject(self, thread: _Thread, document: Document, why: str, *, is_new: bool = True) -> None:
+        thread.rejected.add(document.docid)
+        self._argue(document, f"does not help: {why}.", is_new=is_new)
+        if title_match(thread.name, document.title, self._language) >= SAME_BUT_BRACKETS:
+            # It was the right passage, so that more words for the same are hardly worth it, nor are other names.
+            thread.others.clear()
+            while len(thread.queries) > (0 if thread.meanings else 1):
+                thread.queries.pop()
+
+    def _reasoning(self) -> str:
+        """What was thought since the last call, as one text."""
+        text = " ".join(self._thoughts)
+        self._thoughts.clear()
+        return text
+
+
+def _quoted(texts: Iterable[str]) -> str:
+    return ", ".join(f"“{text}”" for text in texts)
+
+
+def _listing(relations: Iterable[Relation]) -> str:
+    return " and ".join(dict.fromkeys(relation.say for relation in relations))
