@@ -19,7 +19,7 @@ import yaml
 
 from lrat_hub.benchmark import Benchmark
 from lrat_hub.documents import Documents
-from lrat_hub.fitting import fit_retriever, training_view
+from lrat_hub.fitting import TrainingRows, fit_retriever
 from lrat_hub.hub.cards import markdown_table
 from lrat_hub.hub.inputs import load_model, load_table, resolve
 from lrat_hub.importers import load_trajectories
@@ -66,12 +66,8 @@ def main() -> None:
         scores: dict[str, list[dict[str, float]]] = {split: [] for split in splits}
         for seed in range(args.seeds):
             settings = replace(FitSettings(**recipe), seed=seed, use_weights=variant["use_weights"])
-            view = training_view(
-                pair_table(pairs.pairs), documents,
-                num_negatives=settings.num_negatives, use_weights=settings.use_weights, seed=seed,
-            )  # fmt: skip
             model = load_model(base)
-            fit_retriever(model, view, settings)
+            fit_retriever(model, TrainingRows(pair_table(pairs.pairs), documents, settings), settings)
             for split, benchmark in splits.items():
                 scores[split].append(benchmark.score_model(model).means)
         rows.append(row(name, len(pairs.trained), scores))

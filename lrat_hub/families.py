@@ -96,3 +96,23 @@ def wrap_checkpoint(folder: Path, family: Family) -> SentenceTransformer:
         prompts={"query": family.query_prompt, "document": family.document_prompt},
         similarity_fn_name="cosine" if family.normalize else "dot",
     )
+
+
+def set_prompts(
+    model: SentenceTransformer, family: str = "", *, query: str | None = None, document: str | None = None
+) -> None:
+    """Gives a model the prompts of a family, where one is named, and those that are given in their place.
+
+    The model keeps them: they are saved with it, and `encode_query` and `encode_document` apply them.
+
+    Raises:
+        LratError: There is no such family.
+    """
+    prompts: dict[str, str | None] = {"query": query, "document": document}
+    if family:
+        known = find_family(family)
+        prompts = {
+            "query": known.query_prompt if query is None else query,
+            "document": known.document_prompt if document is None else document,
+        }
+    model.prompts.update({name: prompt for name, prompt in prompts.items() if prompt is not None})

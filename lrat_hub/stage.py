@@ -12,6 +12,7 @@ A stage script defines a dataclass that extends `StageArguments` and a `main(arg
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -182,5 +183,6 @@ class Stage:
 
 
 def say(text: str) -> None:
-    """Tells the person at the terminal; stages print, the library does not."""
-    print(text, flush=True)
+    """Tells the person at the terminal; stages print, the library does not. Of several processes the first speaks."""
+    if os.environ.get("RANK", "0") == "0":
+        print(text, flush=True)

@@ -1,22 +1,32 @@
 """Trains a retriever on mined pairs with the weighted loss (sections 5.2.2 and 6.1.4 of the LRAT paper).
 
 Publishes a complete SentenceTransformer repository. The defaults are the paper's settings; recipes for other sizes
-lie beside this script.
+lie beside this script. On several devices: `accelerate launch -m lrat_hub.training.train ...`.
 """
 
 from __future__ import annotations
 
-import os
+import shutil
 import sys
 import tempfile
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 from lrat_hub import cli
 from lrat_hub.errors import LratError
+from lrat_hub.families import FAMILIES
 from lrat_hub.hub.refs import HubRef
 from lrat_hub.settings import FitSettings
 from lrat_hub.stage import Stage, StageArguments, parse, say
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from lrat_hub.hub.inputs import Source
+
+CURVE_FILE = "loss_curve.png"
 
 
 @dataclass(kw_only=True)
@@ -26,74 +36,149 @@ class Arguments(StageArguments):
     corpus: str = field(default="", metadata={"help": "Corpus to evaluate on, before and after."})
     queries: str = field(default="", metadata={"help": "Development queries for that; never those of the test."})
     qrels: str = field(default="", metadata={"help": "Their relevance judgements."})
+    check_passages: int = field(
+        default=500, metadata={"help": "Passages for the check of what was forgotten, before and after; 0: no check."}
+    )
+    family: str = field(
+        default="", metadata={"help": f"Take the prompts of this family, not the model's: {', '.join(FAMILIES)}."}
+    )
+    query_prompt: str | None = field(default=None, metadata={"help": "In place of the model's, to the letter."})
+    document_prompt: str | None = field(default=None, metadata={"help": "In place of the model's, to the letter."})
 
 
-def main(argv: list[str] | None = None) -> HubRef:
-    args, settings = parse(argv, "train", __doc__, Arguments, FitSettings)
+@dataclass(kw_only=True)
+class RunArguments:
+    """How the run goes, which changes nothing in what it makes."""
+
+    work_dir: str = field(
+        default="", metadata={"help": "Where checkpoints stay: the same command goes on there when it was killed."}
+    )
+    push_checkpoints: bool = field(
+        default=False,
+        metadata={"help": "Publish every checkpoint, as revisions of the branch `<branch>-checkpoints`."},
+    )
+    report_to: Literal["none", "tensorboard", "trackio"] = field(
+        default="none", metadata={"help": "Where losses are shown while it runs."}
+    )
+    workers: int = field(
+        default=0, metadata={"help": "Processes that read and tokenise, besides the one that trains."}
+    )
+
+
+def main(argv: list[str] | None = None) -> HubRef | None:
+    args, settings, run = parse(argv, "train", __doc__, Arguments, FitSettings, RunArguments)
     if len({bool(args.corpus), bool(args.queries), bool(args.qrels)}) > 1:
         raise LratError("lrat train: --corpus, --queries and --qrels go together, or are all left out.")
 
     from lrat_hub.benchmark import Benchmark
     from lrat_hub.documents import Documents
-    from lrat_hub.fitting import fit_retriever, training_view
+    from lrat_hub.families import set_prompts
+    from lrat_hub.fitting import TrainingRows, fit_retriever, loss_curve, split_questions, summarise
+    from lrat_hub.fitting.checkpoints import claim_work_dir
+    from lrat_hub.fitting.processes import from_first, is_first, processes
     from lrat_hub.hub.cards import model_metadata, render_card
     from lrat_hub.hub.inputs import load_model, load_table
-    from lrat_hub.metrics import METRICS
+    from lrat_hub.model_config import ModelConfig, write_model_config
+    from lrat_hub.trial import Trial
 
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise LratError("lrat train: expected one process, found several. Training on several devices comes later.")
     stage = Stage("train", args, settings, publishes="model")
-    pairs_source = stage.input("pairs", args.pairs)
-    model_source = stage.input("model", args.model, repo_type="model")
-    pairs = load_table(pairs_source, "pairs", config="pairs")
-    documents = Documents(load_table(pairs_source, "documents", config="documents"))
-    view = training_view(
-        pairs, documents, num_negatives=settings.num_negatives, use_weights=settings.use_weights, seed=settings.seed
-    )
-    benchmark = None
-    if args.queries:
-        benchmark = Benchmark.load(
-            stage.input("corpus", args.corpus), stage.input("queries", args.queries), stage.input("qrels", args.qrels)
-        )
 
-    model = load_model(model_source)
-    weights = view.with_format(None)["weight"]
-    say(
-        f"pairs: {len(view)} of {len(pairs)} are trained on; weights mean {sum(weights) / len(weights):.3f}, "
-        f"min {min(weights):.3f}, max {max(weights):.3f}"
-    )
-    before = benchmark.score_model(model) if benchmark else None
-    log = fit_retriever(model, view, settings)
-    results = []
-    if benchmark:
-        after = benchmark.score_model(model)
-        results = [
-            {
-                "metric": metric,
-                "base": before.mean(metric),
-                "trained": after.mean(metric),
-                "difference": str(benchmark.difference(after, before, metric)),
-            }
-            for metric in METRICS
-        ]
-        for row in results:
-            say("  {metric}: base {base:.3f}, trained {trained:.3f}, {difference}".format(**row))
+    def resolve_inputs() -> dict[str, Source]:
+        names = [name for name in ("pairs", "corpus", "queries", "qrels") if getattr(args, name)]
+        found = {name: stage.input(name, getattr(args, name)) for name in names}
+        return found | {"model": stage.input("model", args.model, repo_type="model")}
 
-    counts = {"pairs": len(pairs), "trained_pairs": len(view), "final_loss": log[-1]["loss"], "development": results}
+    sources = from_first(resolve_inputs)
+    work_dir = Path(run.work_dir).expanduser() if run.work_dir else None
+    if work_dir and is_first():
+        claim_work_dir(work_dir, asdict(stage.lineage({})) | {"processes": processes().num_processes})
+    pairs = load_table(sources["pairs"], "pairs", config="pairs")
+    documents = Documents(load_documents(sources["pairs"]))
+    model = load_model(sources["model"])
+    set_prompts(model, args.family, query=args.query_prompt, document=args.document_prompt)
+    trained, kept = split_questions(pairs, settings.validation_share, seed=settings.seed)
+    rows = TrainingRows(trained, documents, settings)
+    validation = TrainingRows(kept, documents, settings) if kept else None
+    say(f"train: {summarise(rows, settings)}")
+    if validation:
+        say(f"  {len(validation)} pairs of other questions are kept to validate on")
+
+    before, trial = {}, Trial()
+    if is_first():
+        task = Benchmark.load(*(sources[name] for name in ("corpus", "queries", "qrels"))) if args.queries else None
+        trial = Trial.of(task, documents, passages=args.check_passages)
+        before = trial.score(model)
+    fitted = fit_retriever(
+        model, rows, settings, validation=validation, work_dir=work_dir, report_to=run.report_to, workers=run.workers,
+        on_checkpoint=checkpoint_publisher(stage, settings) if run.push_checkpoints else None,
+    )  # fmt: skip
+    if not is_first():
+        return None
+    outcome = trial.outcome(before, trial.score(fitted.model))
+    results = [row.to_dict() for row in outcome.rows]
+    for row in results:
+        say("  {benchmark} {metric}: base {base:.3f}, trained {trained:.3f}, {difference}".format(**row))
+
+    counts = {
+        "pairs": len(pairs), "trained_pairs": len(rows), "validation_pairs": len(validation or ()),
+        "final_loss": fitted.final_loss, "best_step": fitted.best_step, "development": results,
+        "verdict": outcome.verdict,
+    }  # fmt: skip
     lineage = stage.lineage(counts)
-    with tempfile.TemporaryDirectory() as folder:
-        model.save_pretrained(folder, create_model_card=False)
+    model = fitted.model
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        model.save_pretrained(str(folder), create_model_card=False)
+        write_model_config(folder, ModelConfig(settings.query_style))
+        (folder / CURVE_FILE).write_bytes(loss_curve(fitted.log, fitted.best_step))
         card = render_card(
             "model",
             lineage,
             repo_id=stage.target.repo_id,
-            metadata=model_metadata(base_model=model_source, dataset=pairs_source),
+            metadata=model_metadata(base_model=sources["model"], dataset=sources["pairs"]),
             max_length=model.max_seq_length if model.max_seq_length != float("inf") else None,
             dimension=model.get_embedding_dimension(),
             prompts={name: prompt for name, prompt in model.prompts.items() if prompt},
-            results=results,
+            query_style=settings.query_style,
+            curve=CURVE_FILE,
         )
-        return stage.publish_model(Path(folder), card=card, lineage=lineage)
+        published = stage.publish_model(folder, card=card, lineage=lineage)
+    say(f"verdict: {outcome.verdict}")
+    return published
+
+
+def load_documents(source: Source) -> Dataset:
+    from lrat_hub.hub.inputs import load_table
+
+    try:
+        return load_table(source, "documents", config="documents")
+    except LratError as error:
+        raise LratError(f"{error} Pairs have their documents with them when `lrat mine` is given --corpus.") from error
+
+
+def checkpoint_publisher(stage: Stage, settings: FitSettings) -> Callable[[Path, int], None]:
+    """Publishes a checkpoint's model, without what only serves to go on, to a branch beside the target's."""
+    from lrat_hub.fitting.checkpoints import TRAINING_STATE
+    from lrat_hub.hub.cards import render_card
+    from lrat_hub.hub.publish import CARD_FILE, publish_folder
+    from lrat_hub.model_config import ModelConfig, write_model_config
+
+    target = replace(stage.target, revision=f"{stage.target.revision}-checkpoints")
+
+    def publish(checkpoint: Path, step: int) -> None:
+        lineage = stage.lineage({"step": step})
+        text = (
+            f"Step {step} of a run of `lrat train` that was still going on. For what came of it see the main branch."
+        )
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = Path(temporary) / "model"
+            shutil.copytree(checkpoint, folder, ignore=shutil.ignore_patterns(*TRAINING_STATE))
+            write_model_config(folder, ModelConfig(settings.query_style))
+            card = render_card("base_model", lineage, repo_id=target.repo_id, description=text)
+            (folder / CARD_FILE).write_text(card, encoding="utf-8")
+            say(f"  checkpoint at step {step}: {publish_folder(target, folder, lineage)}")
+
+    return publish
 
 
 if __name__ == "__main__":

@@ -1,0 +1,83 @@
+"""Which of a model's parameters are trained: all, those of the upper layers, or adapters."""
+
+from __future__ import annotations
+
+import re
+
+from sentence_transformers import SentenceTransformer
+
+from lrat_hub.errors import LratError
+from lrat_hub.settings import FitSettings
+
+
+def choose_parameters(model: SentenceTransformer, settings: FitSettings) -> None:
+    """Freezes what the settings keep as it is, or puts adapters into the model.
+
+    Raises:
+        LratError: The model has no such layers, or can't have adapters, or peft is not installed.
+    """
+    if settings.frozen_layers:
+        freeze_lower_layers(model, settings.frozen_layers)
+    if settings.lora_rank:
+        add_adapters(model, settings.lora_rank)
+
+
+def freeze_lower_layers(model: SentenceTransformer, layers: int) -> int:
+    """Freezes the token embeddings and the lowest transformer layers; gives the number of frozen parameters.
+
+    Raises:
+        LratError: The model has no such layers.
+    """
+    numbers = {name: re.search(r"\blayers?\.(\d+)\.", name) for name, _ in model.named_parameters()}
+    if not any(match and int(match[1]) >= layers for match in numbers.values()):
+        raise LratError(f"Frozen layers: expected a transformer with more than {layers} layers, found none such.")
+    frozen = 0
+    for name, parameter in model.named_parameters():
+        match = numbers[name]
+        if (match and int(match[1]) < layers) or (match is None and "embeddings." in name):
+            parameter.requires_grad_(False)
+            frozen += parameter.numel()
+    return frozen
+
+
+def add_adapters(model: SentenceTransformer, rank: int) -> None:
+    """Puts LoRA adapters beside all linear layers and freezes everything else. Their alpha is twice the rank.
+
+    Raises:
+        LratError: The model is no transformer, or peft is not installed.
+    """
+    try:
+        from peft import LoraConfig, TaskType
+    except ImportError as error:
+        raise LratError('Adapters: peft is not installed. Install it with: pip install "lrat-hub[lora]"') from error
+    if not model.has_peft_compatible_model():
+        raise LratError("Adapters: expected a model with a transformer, found none. Set lora_rank to 0.")
+    linear = sorted({name.rpartition(".")[2] for name, module in model[0].named_modules() if _is_linear(module)})
+    model.add_adapter(
+        LoraConfig(
+            task_type=TaskType.FEATURE_EXTRACTION, r=rank, lora_alpha=2 * rank, lora_dropout=0.0, target_modules=linear
+        )
+    )
+
+
+def merge_adapters(model: SentenceTransformer) -> None:
+    """Adds adapters to the weights they stand beside and removes them, so that the model is again what it was."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    for name, module in list(model.named_modules()):
+        if isinstance(module, BaseTunerLayer):
+            module.merge()
+            model.get_submodule(name.rpartition(".")[0]).register_module(
+                name.rpartition(".")[2], module.get_base_layer()
+            )
+    transformer = model.transformers_model
+    transformer._hf_peft_config_loaded = False
+    if hasattr(transformer, "peft_config"):
+        del transformer.peft_config
+    model.requires_grad_(True)
+
+
+def _is_linear(module: object) -> bool:
+    import torch
+
+    return isinstance(module, torch.nn.Linear)

@@ -1,0 +1,87 @@
+"""What a run is about to train on, in figures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from lrat_hub.fitting.processes import processes
+from lrat_hub.fitting.rows import TrainingRows, document_number
+from lrat_hub.fitting.trainer import count_steps
+from lrat_hub.losses import DOCUMENT_IDS, NEGATIVE_WEIGHTS, Targets
+from lrat_hub.losses.targets import excluded_documents
+from lrat_hub.settings import FitSettings
+
+SAMPLED_BATCHES = 8
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """The opening of a run.
+
+    Args:
+        pairs, questions: That are trained on.
+        weight_mean, weight_min, weight_max: Of the pairs, as the loss takes them.
+        own_negatives: Mined negatives a query, on average.
+        counted_negatives: Documents that count as negatives of a query in its batch, on average: its own and other
+            queries' documents, each once, without copies of its positive. A sample of batches says so.
+        steps: Of the optimiser.
+        batch: Queries an optimiser step, of all devices.
+    """
+
+    pairs: int
+    questions: int
+    weight_mean: float
+    weight_min: float
+    weight_max: float
+    own_negatives: float
+    counted_negatives: float
+    steps: int
+    batch: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.pairs} pairs of {self.questions} questions; weights mean {self.weight_mean:.3f}, "
+            f"min {self.weight_min:.3f}, max {self.weight_max:.3f}; negatives a query: {self.own_negatives:.1f} of "
+            f"its own, {self.counted_negatives:.1f} with its batch; {self.steps} steps of {self.batch} queries"
+        )
+
+
+def summarise(rows: TrainingRows, settings: FitSettings) -> RunSummary:
+    """Figures about a run of these rows in this number of processes.
+
+    Raises:
+        LratError: There are too few pairs for a step.
+    """
+    count = processes().num_processes
+    questions = rows.pairs["question"] if "question" in rows.pairs.column_names else rows.pairs["query"]
+    together = settings.batch_size * (count if settings.gather_across_devices else 1)
+    return RunSummary(
+        pairs=len(rows),
+        questions=len(set(questions)),
+        weight_mean=float(rows.weights.mean()),
+        weight_min=float(rows.weights.min()),
+        weight_max=float(rows.weights.max()),
+        own_negatives=float(np.minimum(rows.pool_sizes, settings.num_negatives).mean()),
+        counted_negatives=_counted(rows, min(together, len(rows)), settings.seed),
+        steps=count_steps(rows, settings),
+        batch=settings.batch_size * settings.gradient_accumulation_steps * count,
+    )
+
+
+def _counted(rows: TrainingRows, batch_size: int, seed: int) -> float:
+    order = np.random.default_rng(seed).permutation(len(rows))
+    view = rows.view()
+    means = []
+    for start in range(0, min(len(order) - batch_size + 1, SAMPLED_BATCHES * batch_size), batch_size):
+        batch: dict[str, Any] = view[order[start : start + batch_size].tolist()]
+        numbers = [[document_number(docid) for docid in docids] for docids in batch[DOCUMENT_IDS]]
+        weights = torch.tensor(batch[NEGATIVE_WEIGHTS]).T if rows.settings.num_negatives else None
+        targets = Targets(torch.ones(batch_size), torch.tensor(numbers).T, weights)
+        excluded = excluded_documents(targets, torch.arange(batch_size))
+        assert excluded is not None
+        means.append(float((~excluded).sum(dim=1).float().mean()) - 1)
+    return float(np.mean(means))

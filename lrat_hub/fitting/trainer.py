@@ -1,0 +1,291 @@
+"""sentence-transformers' trainer around the weighted loss, in one process or several."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from datasets import Dataset
+from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer, SentenceTransformerTrainingArguments
+from sentence_transformers.base.sampler import DefaultBatchSampler
+from torch.utils.data import SequentialSampler
+from transformers import EarlyStoppingCallback, TrainerCallback
+
+from lrat_hub.errors import LratError
+from lrat_hub.fitting.base_vectors import encode_base
+from lrat_hub.fitting.checkpoints import last_checkpoint
+from lrat_hub.fitting.collation import PairCollator
+from lrat_hub.fitting.parameters import choose_parameters, merge_adapters
+from lrat_hub.fitting.processes import processes, shared_folder
+from lrat_hub.fitting.rows import TrainingRows
+from lrat_hub.losses import CachedWeightedMultipleNegativesRankingLoss, WeightedMultipleNegativesRankingLoss
+from lrat_hub.settings import FitSettings
+
+DOCUMENT_PROMPTS = ("document", "passage", "corpus")
+"""Names under which `encode_document` looks for its prompt, in its order."""
+
+LOGGED = 20
+"""Points of the loss curve, at most."""
+
+SAVED = 10
+"""Checkpoints and validations of a run, where the settings don't say how many."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a run made.
+
+    Args:
+        model: The trained model: the one that was given, unless its parameters were spread over devices.
+        log: A row each time something was measured: `step`, and `loss` with `learning_rate`, or `eval_loss`.
+        best_step: The step whose model it is, where it was chosen by its loss on the validation pairs.
+    """
+
+    model: SentenceTransformer
+    log: list[dict[str, float]]
+    best_step: int | None = None
+
+    @property
+    def final_loss(self) -> float:
+        return next(row["loss"] for row in reversed(self.log) if "loss" in row)
+
+
+def fit_retriever(
+    model: SentenceTransformer,
+    rows: TrainingRows,
+    settings: FitSettings,
+    *,
+    validation: TrainingRows | None = None,
+    work_dir: Path | None = None,
+    on_checkpoint: Callable[[Path, int], Any] | None = None,
+    report_to: Literal["none", "tensorboard", "trackio"] = "none",
+    workers: int = 0,
+) -> Fitted:
+    """Trains a model, in place. In every process of a distributed run it is called with the same arguments.
+
+    Args:
+        rows: Made with the same settings.
+        validation: Pairs whose loss is watched, made with the same settings.
+        work_dir: Where checkpoints stay. A run that was killed goes on from its last one when it is called again, and
+            ends with the weights of one that was not. All processes have to see the folder. Without it nothing stays.
+        on_checkpoint: Called in the first process with the folder and step of every checkpoint.
+        workers: Processes that read and tokenise; 0 for none besides this one.
+
+    Raises:
+        LratError: The model, the rows and the settings don't fit together, or the training diverged.
+    """
+    steps = count_steps(rows, settings)
+    _require_negatives(rows, settings)
+    with shared_folder(work_dir) as folder:
+        arguments = SentenceTransformerTrainingArguments(
+            output_dir=str(folder),
+            max_steps=settings.max_steps,
+            num_train_epochs=settings.epochs,
+            per_device_train_batch_size=settings.batch_size,
+            per_device_eval_batch_size=settings.batch_size,
+            gradient_accumulation_steps=settings.gradient_accumulation_steps,
+            learning_rate=settings.learning_rate,
+            warmup_steps=settings.warmup_ratio,
+            weight_decay=settings.weight_decay,
+            seed=settings.seed,
+            batch_sampler=_EpochBatches,
+            logging_steps=max(1, steps // LOGGED),
+            report_to=report_to,
+            dataloader_num_workers=workers,
+            dataloader_pin_memory=torch.cuda.is_available(),
+            **_computation(settings),
+            **_saving(settings, steps, validation=validation, keeps=bool(work_dir or on_checkpoint)),
+        )
+        # They are for sentence-transformers' own card, which ours replaces.
+        model.model_card_data.generate_widget_examples = False
+        base_vectors = None
+        if settings.document_anchor:
+            documents, docids = rows.documents, rows.docids()
+            if validation is not None:
+                docids = sorted({*docids, *validation.docids()})
+            base_vectors = encode_base(
+                model, documents, docids, folder / "base_vectors", max_length=settings.document_length
+            )
+        choose_parameters(model, settings)
+        collator = pair_collator(model, rows, settings)
+        collator.base_vectors = base_vectors
+        trainer = SentenceTransformerTrainer(
+            model=model,
+            args=arguments,
+            train_dataset=rows.view(),
+            eval_dataset=validation.view() if validation is not None else None,
+            data_collator=collator,
+            loss=make_loss(model, settings),
+            callbacks=_callbacks(rows, settings, on_checkpoint),
+        )
+        checkpoint = last_checkpoint(folder) if work_dir else None
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
+            trainer.save_model(str(folder / "whole"))
+            trainer.accelerator.wait_for_everyone()
+            model = SentenceTransformer(str(folder / "whole"))
+        if settings.lora_rank:
+            merge_adapters(model)
+    if not all(torch.isfinite(parameter).all() for parameter in model.parameters()):
+        raise LratError(
+            "Training: expected finite parameters at its end, found others: it diverged. Lower learning_rate."
+        )
+    state = trainer.state
+    best = state.best_model_checkpoint if settings.patience else None
+    return Fitted(
+        model,
+        [row for row in state.log_history if "loss" in row or "eval_loss" in row],
+        int(best.rpartition("-")[2]) if best else None,
+    )
+
+
+def make_loss(
+    model: SentenceTransformer, settings: FitSettings
+) -> WeightedMultipleNegativesRankingLoss | CachedWeightedMultipleNegativesRankingLoss:
+    """The loss that the settings describe.
+
+    Raises:
+        LratError: The model can't be trained with it.
+    """
+    options: dict[str, Any] = {
+        "scale": 1 / settings.temperature,
+        "reduction": settings.reduction,
+        "gather_across_devices": settings.gather_across_devices,
+        "document_anchor": settings.document_anchor,
+    }
+    if not settings.mini_batch_size:
+        return WeightedMultipleNegativesRankingLoss(model, **options)
+    try:
+        return CachedWeightedMultipleNegativesRankingLoss(model, mini_batch_size=settings.mini_batch_size, **options)
+    except ValueError as error:
+        raise LratError(f"Training: {' '.join(str(error).split())} Set mini_batch_size to 0.") from error
+
+
+def pair_collator(model: SentenceTransformer, rows: TrainingRows, settings: FitSettings) -> PairCollator:
+    """The collator that cuts texts to their lengths and puts the model's prompts before them."""
+    query_prompt, document_prompt = served_prompt(model, "query"), served_prompt(model, *DOCUMENT_PROMPTS)
+    prompts = {"anchor": query_prompt, **dict.fromkeys(rows.columns, document_prompt)}
+    return PairCollator(
+        preprocess_fn=model.preprocess,
+        router_mapping={"anchor": "query", **dict.fromkeys(rows.columns, "document")},
+        prompts={column: prompt for column, prompt in prompts.items() if prompt},
+        max_length=_lengths(model, settings),
+    )
+
+
+def served_prompt(model: SentenceTransformer, *names: str) -> str | None:
+    """The prompt that `encode_query` or `encode_document` would use: of the first of its names that the model has."""
+    found = next((model.prompts[name] for name in names if name in model.prompts), None)
+    return found if found is not None else model.prompts.get(model.default_prompt_name)
+
+
+def count_steps(rows: TrainingRows, settings: FitSettings) -> int:
+    """Optimiser steps of a run in this number of processes.
+
+    Raises:
+        LratError: There are too few pairs for a single one.
+    """
+    count = processes().num_processes
+    batch = settings.batch_size * count
+    # Several processes must have the same number of batches: what is left at the end of an epoch waits for the next.
+    batches = len(rows) // batch if count > 1 else -(-len(rows) // batch)
+    if not batches:
+        raise LratError(
+            f"Training: expected {batch} pairs or more, a batch for each of {count} processes, found {len(rows)}. "
+            "Lower batch_size."
+        )
+    updates = -(-batches // settings.gradient_accumulation_steps)
+    return settings.max_steps if settings.max_steps > 0 else math.ceil(updates * settings.epochs)
+
+
+class _EpochBatches(DefaultBatchSampler):
+    """Batches of all rows in an order that depends on the seed and the epoch alone, so that a run can go on anywhere.
+
+    The epoch is that of the rows: the trainer's own calls of `set_epoch` don't reach a sampler that skips batches.
+    """
+
+    def __init__(self, dataset: Dataset, batch_size: int, drop_last: bool, seed: int = 0, **_: Any) -> None:
+        super().__init__(SequentialSampler(dataset), batch_size=batch_size, drop_last=drop_last, seed=seed)
+        self._rows: TrainingRows = dataset.format["format_kwargs"]["transform"].__self__
+
+    def __iter__(self) -> Iterator[list[int]]:
+        chance = torch.Generator().manual_seed(self.seed * 1_000_003 + self._rows.epoch)
+        order = torch.randperm(len(self.sampler), generator=chance).tolist()
+        for start in range(0, len(order), self.batch_size):
+            batch = order[start : start + self.batch_size]
+            if len(batch) == self.batch_size or not self.drop_last:
+                yield batch
+
+
+class _EpochOfRows(TrainerCallback):
+    def __init__(self, rows: TrainingRows) -> None:
+        self.rows = rows
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        # A run that goes on within an epoch starts with a fraction of it.
+        self.rows.epoch = int(state.epoch or 0)
+
+
+class _OnCheckpoint(TrainerCallback):
+    def __init__(self, call: Callable[[Path, int], Any]) -> None:
+        self.call = call
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if state.is_world_process_zero:
+            self.call(Path(args.output_dir) / f"checkpoint-{state.global_step}", state.global_step)
+
+
+def _callbacks(
+    rows: TrainingRows, settings: FitSettings, on_checkpoint: Callable[[Path, int], Any] | None
+) -> list[TrainerCallback]:
+    callbacks: list[TrainerCallback] = [_EpochOfRows(rows)]
+    if settings.patience:
+        callbacks.append(EarlyStoppingCallback(early_stopping_patience=settings.patience))
+    if on_checkpoint:
+        callbacks.append(_OnCheckpoint(on_checkpoint))
+    return callbacks
+
+
+def _saving(settings: FitSettings, steps: int, *, validation: TrainingRows | None, keeps: bool) -> dict[str, Any]:
+    """When the trainer writes checkpoints and watches the validation pairs."""
+    if settings.patience and validation is None:
+        raise LratError("Training: patience needs pairs to watch, found none.")
+    every = settings.save_steps or max(1, steps // SAVED)
+    options: dict[str, Any] = {"save_strategy": "steps" if keeps or settings.patience else "no", "save_steps": every}
+    if validation is not None:
+        options |= {"eval_strategy": "steps", "eval_steps": every}
+    if settings.patience:
+        options |= {"load_best_model_at_end": True, "metric_for_best_model": "eval_loss", "greater_is_better": False}
+    return options | {"save_total_limit": 2}
+
+
+def _computation(settings: FitSettings) -> dict[str, Any]:
+    """Where and how exactly is computed."""
+    on_cpu = not torch.accelerator.is_available()
+    if settings.precision == "fp16" and on_cpu:
+        raise LratError("Training: fp16 needs a GPU, found none. Use bf16 or fp32.")
+    options: dict[str, Any] = {"bf16": settings.precision == "bf16", "fp16": settings.precision == "fp16"}
+    if settings.gradient_checkpointing:
+        options |= {"gradient_checkpointing": True, "gradient_checkpointing_kwargs": {"use_reentrant": False}}
+    if on_cpu:
+        options |= {"use_cpu": True} | ({"ddp_backend": "gloo"} if processes().num_processes > 1 else {})
+    return options
+
+
+def _require_negatives(rows: TrainingRows, settings: FitSettings) -> None:
+    alone = settings.batch_size * (processes().num_processes if settings.gather_across_devices else 1) == 1
+    if alone and not (settings.num_negatives and rows.pool_sizes.any()):
+        raise LratError(
+            "Training: expected something to tell the positives from, found batches of one pair without negatives. "
+            "Raise batch_size, or num_negatives for pairs that have some."
+        )
+
+
+def _lengths(model: SentenceTransformer, settings: FitSettings) -> dict[str, int]:
+    asked = {"query": settings.query_length, "document": settings.document_length}
+    limit = model.max_seq_length
+    return {task: int(min(length, limit)) if limit else length for task, length in asked.items() if length > 0}

@@ -1,0 +1,117 @@
+"""What the trainer is given: rows joined by id, draws of negatives, what goes to the loss, and what is refused."""
+
+from dataclasses import replace
+
+import pytest
+
+from lrat_hub.errors import LratError
+from lrat_hub.fitting import PairCollator, TrainingRows, fit_retriever, split_questions
+from lrat_hub.fitting.rows import document_number
+from lrat_hub.queries import QueryState, render_query
+from lrat_hub.settings import FitSettings
+from lrat_hub.tables import document_table, pair_table, triplet_table
+
+from .small import DOCUMENTS, pair, rows_of
+
+
+def test_rows_have_texts_the_weight_and_the_ids_in_column_order():
+    rows = rows_of(pair("one", "a", "bcd", 0.5), pair("two", "b", "", None), pair("three", "c", "d", 1.5))
+    assert len(rows) == 2  # without a weight a pair is not trained on
+    row = rows.view()[0]
+    assert list(row) == [
+        "anchor", "positive", "negative_1", "negative_2", "label", "document_ids", "negative_weights"
+    ]  # fmt: skip
+    assert (row["anchor"], row["positive"], row["label"]) == ("one", "A\ntext of a", 0.5)
+    texts = [row["positive"], row["negative_1"], row["negative_2"]]
+    assert row["document_ids"] == [text[-1] for text in texts]
+
+
+def test_negatives_are_drawn_anew_each_epoch_by_seed_epoch_and_row():
+    pairs = [pair("one", "a", "bcdef"), pair("two", "b", "acdef")]
+
+    def draws(epoch, **settings):
+        rows = rows_of(*pairs, **settings)
+        rows.epoch = epoch
+        return [row["document_ids"][1:] for row in rows.view()]
+
+    assert draws(0) == draws(0)
+    assert draws(0)[1] == rows_of(pairs[1]).view()[0]["document_ids"][1:]  # a row's draw is its own
+    drawn = {tuple(draws(epoch)[0]) for epoch in range(20)}
+    assert len(drawn) > 10
+    assert {docid for ids in drawn for docid in ids} == set("bcdef")
+    assert all(len(set(ids)) == 2 for ids in drawn)
+    assert draws(0, seed=1) != draws(0)
+
+
+def test_places_that_a_small_pool_leaves_empty_count_for_nothing(model):
+    view = rows_of(pair("one", "a", "b"), pair("two", "c", "")).view()
+    assert [row["negative_weights"] for row in view] == [[1.0, 0.0], [0.0, 0.0]]
+    batch = PairCollator(preprocess_fn=model.preprocess)([view[0], view[1]])
+    assert batch["negative_1_negative_weights"].tolist() == [1.0, 0.0]
+    assert batch["positive_document_ids"].tolist() == [document_number("a"), document_number("c")]
+    assert batch["label"].tolist() == [1.0, 1.0]
+
+
+def test_kinds_of_negatives_weigh_by_their_tier():
+    tiered = replace(pair("one", "a", "bcd"), negative_kinds=("redundant", "weak", "list"))
+    row = rows_of(tiered, num_negatives=3, weak_weight=0.5).view()[0]
+    weights = dict(zip(row["document_ids"][1:], row["negative_weights"], strict=True))
+    assert weights == {"b": 3.0, "c": 0.5, "d": 1.0}
+
+
+def test_queries_are_rendered_in_the_style_of_the_settings():
+    seen = replace(pair("one", "a", "b"), previous_queries=("zero",))
+    row = rows_of(seen, query_style="history").view()[0]
+    assert row["anchor"] == render_query(QueryState("one", "Q?", ("zero",)), "history")
+    assert "zero" in row["anchor"]
+
+
+def test_training_pulls_queries_to_their_positives(model):
+    def margin():
+        texts = [DOCUMENTS[name].content for name in "ab"]
+        scores = model.similarity(model.encode(["one"]), model.encode(texts))[0]
+        return float(scores[0] - scores[1])
+
+    before = margin()
+    settings = FitSettings(max_steps=20, batch_size=2, num_negatives=2, learning_rate=0.05)
+    rows = TrainingRows(pair_table([pair("one", "a", "bc"), pair("two", "d", "ef")]), DOCUMENTS, settings)
+    fitted = fit_retriever(model, rows, settings)
+    assert margin() > before + 0.2
+    assert fitted.final_loss < fitted.log[0]["loss"]
+
+
+def test_validation_shares_neither_questions_nor_queries_with_training():
+    pairs = [
+        replace(pair(f"query {number % 110}", "a", "b"), question=f"Question  {number % 60}?") for number in range(120)
+    ]
+    trained, kept = split_questions(pair_table(pairs), 0.25)
+    for column in ("question", "query"):
+        assert not set(trained[column]) & set(kept[column])
+    assert 5 <= len(set(kept["question"])) <= 25
+    fewer = split_questions(pair_table(pairs[:60]), 0.25)[0]
+    assert set(fewer["question"]) == set(trained["question"])  # where a question goes is its own, too
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [([None, None], "expected some with a weight"), ([0.0, 0.0], "not all 0"), ([-1.0, 1.0], "0 or more"),
+     ([float("nan"), 1.0], "finite"), ([float("inf"), 1.0], "finite")],
+)  # fmt: skip
+def test_weights_that_mean_nothing_are_refused(weights, message):
+    with pytest.raises(LratError, match=message):
+        rows_of(pair("one", "a", "b", weights[0]), pair("two", "c", "d", weights[1]))
+
+
+def test_a_corpus_without_the_pairs_documents_is_refused():
+    with pytest.raises(LratError, match=r"expected the 3 documents of the pairs, found 1; missing are x, y"):
+        rows_of(pair("one", "a", ["x", "y"]))
+
+
+def test_triplets_are_rows_for_the_plain_trainer_and_documents_stand_once():
+    pairs = [pair("one", "a", "bcd", 0.5), pair("two", "b", "", 1.5), pair("three", "c", "d", 1.0)]
+    triplets = triplet_table(pairs, DOCUMENTS, num_negatives=2)
+    assert triplets.column_names == ["anchor", "positive", "negative_1", "negative_2", "label"]
+    assert triplets["anchor"] == ["one", "three"]  # a pair without a negative would need one invented
+    assert triplets[1]["negative_1"] == triplets[1]["negative_2"] == "D\ntext of d"
+    assert triplets["label"] == [0.5, 1.0]
+    assert document_table(pairs, DOCUMENTS)["docid"] == ["a", "b", "c", "d"]
