@@ -17,6 +17,8 @@ from lrat_hub.retrieval.settings import IndexSettings, Kind
 if TYPE_CHECKING:
     import faiss
 
+    from lrat_hub.retrieval.streaming import StreamedVectors
+
 TIE_MARGIN = 32
 """Documents fetched beyond k, so that ties at the k-th place are seen."""
 
@@ -41,14 +43,15 @@ class VectorIndex:
     With a FAISS for GPUs and a GPU, flat and IVF indexes are searched there.
 
     Args:
-        index: From `build_index`, or any FAISS index of inner products over all documents that can give vectors back.
+        index: From `build_index`, or any FAISS index of inner products over all documents that can give vectors back;
+            or vectors on disk.
         docids: Ids of the documents, in the order of the corpus.
 
     Raises:
         LratError: The numbers of vectors and ids differ.
     """
 
-    def __init__(self, index: faiss.Index, docids: Sequence[str]) -> None:
+    def __init__(self, index: faiss.Index | StreamedVectors, docids: Sequence[str]) -> None:
         import faiss
 
         if index.ntotal != len(docids):
@@ -56,7 +59,8 @@ class VectorIndex:
         if isinstance(index, faiss.IndexIVF):
             index.make_direct_map()
         self._index, self._docids = index, docids
-        on_gpu = faiss.get_num_gpus() > 0 and not isinstance(index, faiss.IndexHNSW)
+        movable = isinstance(index, faiss.Index) and not isinstance(index, faiss.IndexHNSW)
+        on_gpu = movable and faiss.get_num_gpus() > 0
         self._gpu_index = faiss.index_cpu_to_all_gpus(index) if on_gpu else None
 
     @classmethod

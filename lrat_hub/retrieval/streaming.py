@@ -1,0 +1,143 @@
+"""Exact search through vectors that stay on disk: neither memory nor one file has to hold them all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from io import FileIO
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lrat_hub.errors import LratError
+from lrat_hub.retrieval.docids import DocidFile, write_docids
+from lrat_hub.retrieval.vectors import VectorIndex
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from lrat_hub.retrieval.encoding import EncodedCorpus
+
+BLOCK_BYTES = 96 * 2**20
+"""Vectors read at once, as float32. Two such blocks are in memory: one is searched while the next is read."""
+
+QUERIES = 4_096
+"""Queries of one pass over the vectors; more of them take another pass."""
+
+DOCIDS_FILE = "docids.feather"
+
+
+class StreamedVectors:
+    """Vectors in shards on disk, with those methods of a flat FAISS index that `VectorIndex` calls.
+
+    A search reads all of them once, in blocks, and keeps the best of each block in FAISS's heaps. They are read, not
+    mapped: pages of mapped files would count as this process's memory, and stay there until somebody else needs it.
+    On a machine with a GPU it is still searched on the CPU.
+
+    Args:
+        shards: Memory-mapped arrays of shape (documents, dimension), float32 or float16, in the order of the corpus:
+            `EncodedCorpus.shards`, or `numpy.load(path, mmap_mode="r")` each.
+
+    Raises:
+        LratError: There are none, or they differ in dimension or type.
+    """
+
+    def __init__(self, shards: Sequence[np.memmap]) -> None:
+        kinds = {(shard.shape[1], shard.dtype) for shard in shards if shard.ndim == 2}
+        if len(kinds) != 1:
+            raise LratError(f"Vectors: expected shards of one dimension and type, found {len(kinds)} kinds of them.")
+        ((self.d, self._dtype),) = kinds
+        self._files = [Path(str(shard.filename)) for shard in shards]
+        self._offsets = [int(shard.offset) for shard in shards]
+        self._starts = np.cumsum([0, *(len(shard) for shard in shards)])
+
+    @property
+    def ntotal(self) -> int:
+        return int(self._starts[-1])
+
+    def search(self, vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """Scores and places of the `k` best for each query, best first, as FAISS gives them; -1 where there are fewer.
+
+        Args:
+            vectors: Shape (queries, dimension), float32.
+        """
+        passes = [self._search(vectors[start : start + QUERIES], k) for start in range(0, len(vectors), QUERIES)]
+        scores, places = zip(*passes, strict=True)
+        return np.concatenate(scores), np.concatenate(places)
+
+    def _search(self, vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        import faiss
+
+        best = faiss.ResultHeap(len(vectors), k, keep_max=True)
+        for start, block in self._blocks():
+            scores, places = faiss.knn(vectors, block, min(k, len(block)), metric=faiss.METRIC_INNER_PRODUCT)
+            best.add_result(scores, places + start)
+        best.finalize()
+        return best.D, best.I
+
+    def reconstruct_batch(self, places: np.ndarray) -> np.ndarray:
+        """The vectors at these places, shape (places, dimension), float32."""
+        found = np.empty((len(places), self.d), dtype=self._dtype)
+        shards = np.searchsorted(self._starts, places, side="right") - 1
+        order = np.argsort(places, kind="stable")
+        row_bytes = self.d * self._dtype.itemsize
+        for shard, group in groupby(order, key=shards.__getitem__):
+            with self._files[shard].open("rb", buffering=0) as file:
+                for at in group:
+                    file.seek(self._offsets[shard] + int(places[at] - self._starts[shard]) * row_bytes)
+                    _read(file, found[at])
+        return found.astype(np.float32, copy=False)
+
+    def _blocks(self) -> Iterator[tuple[int, np.ndarray]]:
+        """Blocks of vectors with the place of their first, each of shape (up to a block's rows, dimension), float32.
+
+        The next one is read while one is in use, into the memory of the one before.
+        """
+        rows = max(1, min(BLOCK_BYTES // (4 * self.d), self.ntotal))
+        buffers = [np.empty((rows, self.d), dtype=np.float32) for _ in range(2)]
+        starts = range(0, self.ntotal, rows)
+        with ThreadPoolExecutor(1) as reader:
+            coming = reader.submit(self._read_block, starts[0], buffers[0])
+            for number, start in enumerate(starts):
+                block = coming.result()
+                if number + 1 < len(starts):
+                    coming = reader.submit(self._read_block, starts[number + 1], buffers[(number + 1) % 2])
+                yield start, block
+
+    def _read_block(self, start: int, buffer: np.ndarray) -> np.ndarray:
+        end = min(start + len(buffer), self.ntotal)
+        block, row_bytes, at = buffer[: end - start], self.d * self._dtype.itemsize, start
+        while at < end:
+            shard = int(np.searchsorted(self._starts, at, side="right")) - 1
+            until = min(end, int(self._starts[shard + 1]))
+            part = block[at - start : until - start]
+            raw = part if self._dtype == np.float32 else np.empty(part.shape, dtype=self._dtype)
+            with self._files[shard].open("rb", buffering=0) as file:
+                file.seek(self._offsets[shard] + (at - int(self._starts[shard])) * row_bytes)
+                _read(file, raw)
+            if raw is not part:
+                part[:] = raw
+            at = until
+        return block
+
+
+def open_streamed(encoded: EncodedCorpus, docids: Iterable[str]) -> VectorIndex:
+    """The search through a corpus that has been encoded. Its docids go into a file beside the shards, too.
+
+    Args:
+        docids: Of the documents, in the order of the corpus.
+    """
+    path = encoded.folder / DOCIDS_FILE
+    write_docids(path, docids)
+    return VectorIndex(StreamedVectors(encoded.shards()), DocidFile(path))
+
+
+def _read(file: FileIO, into: np.ndarray) -> None:
+    view = memoryview(into).cast("B")
+    while len(view):
+        count = file.readinto(view)
+        if not count:
+            raise LratError(f"{file.name}: expected {len(view)} bytes more, found its end. Encode the corpus again.")
+        view = view[count:]
