@@ -43,14 +43,18 @@ class FusionRetriever:
     def search(self, queries: Sequence[str], k: int) -> list[list[Hit]]:
         """See `Retriever.search`. Each retriever gets all queries at once."""
         found = [retriever.search(queries, max(k, self._depth)) for retriever in self._retrievers]
-        return [self._fused(lists, k) for lists in zip(*found, strict=True)]
+        return [fuse(lists, k, self._place, constant=self._constant) for lists in zip(*found, strict=True)]
 
-    def _fused(self, lists: Sequence[Sequence[Hit]], k: int) -> list[Hit]:
-        shares: dict[str, list[float]] = {}
-        for hits in lists:
-            for hit in hits:
-                shares.setdefault(hit.docid, []).append(1 / (self._constant + hit.rank))
-        # Summed exactly, so that a tie is one whatever the order of the retrievers.
-        scores = {docid: math.fsum(parts) for docid, parts in shares.items()}
-        best = sorted(scores, key=lambda docid: (-scores[docid], self._place(docid)))[:k]
-        return [Hit(docid, scores[docid], rank) for rank, docid in enumerate(best, start=1)]
+
+def fuse(
+    lists: Sequence[Sequence[Hit]], k: int, place: Callable[[str], int], *, constant: int = RRF_CONSTANT
+) -> list[Hit]:
+    """The `k` best of several lists for one query, by reciprocal rank fusion; see `FusionRetriever`."""
+    shares: dict[str, list[float]] = {}
+    for hits in lists:
+        for hit in hits:
+            shares.setdefault(hit.docid, []).append(1 / (constant + hit.rank))
+    # Summed exactly, so that a tie is one whatever the order of the retrievers.
+    scores = {docid: math.fsum(parts) for docid, parts in shares.items()}
+    best = sorted(scores, key=lambda docid: (-scores[docid], place(docid)))[:k]
+    return [Hit(docid, scores[docid], rank) for rank, docid in enumerate(best, start=1)]

@@ -25,6 +25,9 @@ TIE_MARGIN = 32
 ROUNDING = 1e-5
 """Largest error of FAISS's inner products, relative to the vectors' norms: sums of float32 in an order of its own."""
 
+FETCHED = 16_384
+"""Vectors fetched at once to be scored again."""
+
 GPU_DEPTH = 2_048
 """Most results that FAISS gives on a GPU."""
 
@@ -95,9 +98,8 @@ class VectorIndex:
         pending, depth = np.arange(len(vectors)), min(k + TIE_MARGIN, len(self._docids))
         while len(pending):
             unsettled = []
-            for row, found in zip(pending, self._find(vectors[pending], depth), strict=True):
-                places = found[found >= 0]
-                scores, error = self._scores(vectors[row], places)
+            for row, places, fetched in self._fetched(pending, self._find(vectors[pending], depth)):
+                scores, error = _scores(vectors[row], fetched)
                 order = np.lexsort((places, -scores))[:k]
                 # A document that was not fetched may still tie with the k-th: then more are fetched.
                 all_found = len(places) < depth or depth == len(self._docids)
@@ -111,18 +113,30 @@ class VectorIndex:
             pending, depth = np.array(unsettled, dtype=np.int64), min(4 * depth, len(self._docids))
         return results
 
+    def _fetched(self, rows: np.ndarray, found: np.ndarray) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+        """Each row with the places that were found for it and their vectors, fetched for many rows at once."""
+        step = max(1, FETCHED // max(1, found.shape[1]))
+        for start in range(0, len(rows), step):
+            part = found[start : start + step]
+            unique = np.unique(part[part >= 0])
+            vectors = self._index.reconstruct_batch(unique) if len(unique) else np.empty((0, 0), dtype=np.float32)
+            for row, places in zip(rows[start : start + step], part, strict=True):
+                places = places[places >= 0]
+                yield row, places, vectors[np.searchsorted(unique, places)]
+
     def _find(self, vectors: np.ndarray, depth: int) -> np.ndarray:
         searched = self._gpu_index if self._gpu_index is not None and depth <= GPU_DEPTH else self._index
         return searched.search(vectors, depth)[1]
 
-    def _scores(self, query: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, float]:
-        """Scores of documents as float32, and how far FAISS's own may be from them."""
-        if not len(places):
-            return np.empty(0, dtype=np.float32), 0.0
-        vectors = self._index.reconstruct_batch(places).astype(np.float64)
-        scores = (vectors * query.astype(np.float64)).sum(axis=1).astype(np.float32)
-        norms = np.sqrt((vectors * vectors).sum(axis=1).max())
-        return scores, float(ROUNDING * norms * np.linalg.norm(query))
+
+def _scores(query: np.ndarray, vectors: np.ndarray) -> tuple[np.ndarray, float]:
+    """Scores of documents as float32, and how far FAISS's own may be from them."""
+    if not len(vectors):
+        return np.empty(0, dtype=np.float32), 0.0
+    vectors = vectors.astype(np.float64)
+    scores = (vectors * query.astype(np.float64)).sum(axis=1).astype(np.float32)
+    norms = np.sqrt((vectors * vectors).sum(axis=1).max())
+    return scores, float(ROUNDING * norms * np.linalg.norm(query))
 
 
 def build_index(shards: Sequence[np.ndarray], settings: IndexSettings) -> faiss.Index:
