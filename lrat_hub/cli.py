@@ -17,6 +17,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("lrat_hub.training.train", "train a retriever on mined pairs"),
     "adopt": ("lrat_hub.training.adopt", "make a bare checkpoint a complete SentenceTransformer repository"),
     "eval retrieval": ("lrat_hub.eval.retrieval", "compare retrievers on queries with relevance judgements"),
+    "eval agents": ("lrat_hub.eval.agents", "evaluate agents with retrievers: success, evidence recall, steps"),
+    "eval report": ("lrat_hub.eval.report", "make tables and figures of published evaluations"),
     "serve": ("lrat_hub.commands.serve", "serve an index by HTTP, for agents on other machines"),
     "lineage": ("lrat_hub.commands.lineage", "show what an artifact was made from, back to the corpus"),
     "hub": ("lrat_hub.commands.hub", "serve an embedded Hub, or print the exports that point a shell at it"),

@@ -80,6 +80,21 @@ def parse(argv: list[str] | None, stage: str, description: str | None, *argument
     return parsed
 
 
+def assignments(option: str, texts: list[str]) -> dict[str, str]:
+    """What an option of the form `NAME=VALUE ...` says, by name.
+
+    Raises:
+        LratError: One of them has no "=", or a name comes twice.
+    """
+    found: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip() or not value.strip() or name.strip() in found:
+            raise LratError(f"--{option}: expected NAME=VALUE, each name once, found {text!r}.")
+        found[name.strip()] = value.strip()
+    return found
+
+
 @lru_cache
 def _type_check(arguments: type[Any]) -> TypeAdapter[Any]:
     """Checks values against the types of a dataclass. Made once, before the parser simplifies these types in place."""

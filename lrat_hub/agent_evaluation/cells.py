@@ -294,7 +294,16 @@ def recorded_k(trajectory: Trajectory) -> int | None:
 
 
 def _versioned(name: str, revision: str | None) -> str:
-    return f"{name}@{revision[:7]}" if revision else name
+    """A retriever's name with the first digits of its revision, and each part of a fusion with those of its own.
+
+    BM25 has no revision but that of the corpus, which all retrievers of a benchmark share.
+    """
+    names, revisions = name.split("+"), (revision or "").split("+")
+    if len(names) != len(revisions):
+        return name
+    return "+".join(
+        f"{part}@{sha[:7]}" if sha and part != "bm25" else part for part, sha in zip(names, revisions, strict=True)
+    )
 
 
 def per_query_features() -> Features:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from lrat_hub.agent_evaluation.metrics import plain_id
 from lrat_hub.judges import answer_matches
 from lrat_hub.schema import Trajectory
 
-RECORDED = "recorded"
-"""The judge's name for verdicts that came with the runs."""
+OfflineJudge = Literal["recorded", "exact"]
+"""Verdicts that came with the runs; and word by word comparison with the gold answer, once both are normalised."""
 
-EXACT = "exact"
-"""The judge that compares answers word by word, once both are normalised."""
+RECORDED: OfflineJudge = "recorded"
+EXACT: OfflineJudge = "exact"
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,17 @@ def exact_verdicts(trajectories: Iterable[Trajectory], gold: Mapping[str, str | 
             correct = answer_matches(run.final_answer, answer)
             verdicts.append(AnswerVerdict(plain_id(run.query_id), EXACT, correct, run.trajectory_id))
     return verdicts
+
+
+def judge_answers(
+    judge: OfflineJudge, trajectories: Sequence[Trajectory], gold: Mapping[str, str | None]
+) -> list[AnswerVerdict]:
+    """Verdicts by one of the judges that need no model.
+
+    Args:
+        gold: Query id to gold answer.
+    """
+    return recorded_verdicts(trajectories) if judge == RECORDED else exact_verdicts(trajectories, gold)
 
 
 def with_verdicts(trajectories: Iterable[Trajectory], verdicts: Iterable[AnswerVerdict]) -> list[Trajectory]:

@@ -1,14 +1,16 @@
-"""The retriever that a stage's `--index` option names, with its pin in the stage's lineage."""
+"""The retrievers that a stage's options name, with their pins in the stage's lineage."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from lrat_hub.errors import LratError
+from lrat_hub.retrieval.fusion import FusionRetriever
 from lrat_hub.retrieval.indexes import load_index
 from lrat_hub.retrieval.remote import RemoteRetriever, is_url
 
 if TYPE_CHECKING:
+    from lrat_hub.documents import Documents
     from lrat_hub.hub.inputs import Source
     from lrat_hub.retrieval import Retriever
     from lrat_hub.stage import Stage
@@ -35,3 +37,57 @@ def open_index(
     retriever = RemoteRetriever(text, corpus=corpus)
     stage.record(name, f"{retriever.name}@{retriever.revision} (served at {retriever.url})", option="index")
     return retriever
+
+
+INDEX_PREFIX = "index:"
+
+
+class RetrieverShelf:
+    """Retrievers over one corpus, each opened once, however many systems it is a part of.
+
+    Args:
+        option: The stage's option that names them; the parts are recorded as `<option>_1` and so on.
+    """
+
+    def __init__(self, stage: Stage, corpus: Source, documents: Documents, *, option: str = "retrievers") -> None:
+        self._stage, self._corpus, self._documents, self._option = stage, corpus, documents, option
+        self._opened: dict[str, Retriever] = {}
+
+    def open(self, text: str) -> Retriever:
+        """The retriever that a text names.
+
+        Args:
+            text: "bm25"; a SentenceTransformer, which encodes the corpus and is searched exactly; "index:REF" or the
+                URL of a served index; or several of these joined by "+", fused by reciprocal rank.
+
+        Raises:
+            LratError: There is no such retriever, or it is of another corpus.
+        """
+        parts = text.split("+") if not is_url(text) else [text]
+        retrievers = [self._part(part.strip()) for part in parts]
+        return retrievers[0] if len(retrievers) == 1 else FusionRetriever(retrievers, self._documents.row)
+
+    def _part(self, text: str) -> Retriever:
+        if text not in self._opened:
+            self._opened[text] = self._new(text, f"{self._option.removesuffix('s')}_{len(self._opened) + 1}")
+        return self._opened[text]
+
+    def _new(self, text: str, name: str) -> Retriever:
+        from lrat_hub.hub.inputs import load_model
+        from lrat_hub.retrieval.bm25 import BM25Retriever
+        from lrat_hub.retrieval.dense import DenseRetriever
+
+        if not text:
+            raise LratError(f"--{self._option}: expected a retriever, found an empty name.")
+        if text == "bm25":
+            return BM25Retriever(self._documents.in_order(), revision=getattr(self._corpus, "revision", None))
+        if is_url(text) or text.startswith(INDEX_PREFIX):
+            return open_index(self._stage, text.removeprefix(INDEX_PREFIX), corpus=self._corpus, name=name)
+        source = self._stage.input(name, text, repo_type="model")
+        return DenseRetriever(
+            load_model(source),
+            self._documents.in_order(),
+            name=getattr(source, "repo_id", str(source)),
+            revision=getattr(source, "revision", None),
+            show_progress=True,
+        )

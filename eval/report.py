@@ -1,0 +1,65 @@
+"""A report on evaluations: tables like the paper's with intervals and tests, figures, and all rows behind them.
+
+Reads what `lrat eval retrieval` and `lrat eval agents` have published (or an earlier report) and nothing else.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lrat_hub import cli
+from lrat_hub.errors import LratError
+from lrat_hub.hub.refs import HubRef
+from lrat_hub.stage import Stage, StageArguments, assignments, parse, say
+
+
+@dataclass(kw_only=True)
+class Arguments(StageArguments):
+    evaluations: list[str] = field(metadata={"help": "Published evaluations, or earlier reports."})
+    names: list[str] = field(
+        default_factory=list,
+        metadata={"help": "What the report calls retrievers, as NAME=RETRIEVER with what the evaluation calls it."},
+    )
+    baselines: list[str] = field(
+        default_factory=list,
+        metadata={"help": "What agents' retrievers are compared with, as RETRIEVER=BASELINE by the report's names."},
+    )
+    title: str = field(default="Evaluation of retrievers and agents", metadata={"help": "The report's title."})
+    folder: str = field(default="", metadata={"help": "Also write report.md and its figures into this folder."})
+
+
+def main(argv: list[str] | None = None) -> HubRef:
+    (args,) = parse(argv, "eval report", __doc__, Arguments)
+    if not args.evaluations:
+        raise LratError("lrat eval report: expected at least one evaluation, found none. Give --evaluations.")
+
+    from lrat_hub.reports.evaluations import Evaluations
+    from lrat_hub.reports.page import report_page
+
+    stage = Stage("eval report", args)
+    evaluations = Evaluations()
+    for place, text in enumerate(args.evaluations, start=1):
+        evaluations.add(stage.input(f"evaluation_{place}", text, option="evaluations"))
+    evaluations.rename({retriever: name for name, retriever in assignments("names", args.names).items()})
+    evaluations.baselines |= assignments("baselines", args.baselines)
+
+    page = report_page(evaluations)
+    if args.folder:
+        say(f"  report: {page.write(Path(args.folder), args.title)}")
+    return stage.publish_dataset(
+        {config: {"test": table} for config, table in evaluations.tables().items()},
+        template="report",
+        counts={
+            "cells": len(evaluations.cells),
+            "retrievers": {one.name: len(one.scores) for one in evaluations.retrieval},
+        },
+        files=page.figures,
+        title=args.title,
+        page=page.text,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(cli.main(["eval", "report", *sys.argv[1:]]))
