@@ -1,26 +1,24 @@
-"""Who is calling, which repositories they may read and write, and links that stand for a permission.
+"""Who is calling, and which repositories they may read and write.
 
-There is one account, the owner, who may write in every namespace: so that a model can be mirrored under its own
-name, and recipes that name it run unchanged. Anybody may read public repositories.
+Anybody may read public repositories. The owner may read and write in every namespace: so that a model can be mirrored
+under its own name, and recipes that name it run unchanged. Others may do so in their own namespaces only.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import time
+import base64
+import binascii
 from dataclasses import dataclass
 
 from starlette.requests import Request
 
+from lrat_hub.hub.server.accounts import Account, Accounts
 from lrat_hub.hub.server.errors import HubError, repo_not_found
+from lrat_hub.hub.server.links import Links
 from lrat_hub.hub.server.names import RepoId
-from lrat_hub.hub.server.objects import ObjectStore, Pointer
+from lrat_hub.hub.server.objects import NamespaceObjects, ObjectStore
 from lrat_hub.hub.server.repository import Repository
 from lrat_hub.hub.server.store import Settings, Store
-
-# Clients ask for the links of a whole commit, and then upload its files one after another.
-UPLOAD_LINK_SECONDS = 24 * 3600
 
 
 @dataclass(frozen=True)
@@ -29,39 +27,48 @@ class Hub:
 
     store: Store
     objects: ObjectStore
-    user: str
-    token: str
+    accounts: Accounts
+    links: Links
 
 
 def hub_of(request: Request) -> Hub:
     return request.app.state.hub
 
 
-def caller(request: Request) -> str | None:
-    """The name of the user who sends a request; None if it carries no token.
+def caller(request: Request, *, password: bool = False) -> Account | None:
+    """Who sends a request; None if it carries no token.
+
+    Args:
+        password: Whether the token may also come as a password, as git and browsers send it. A browser adds it to
+            whatever any page makes it send: never allow that where something is changed.
 
     Raises:
         HubError: 401 if the token is not one of this Hub.
     """
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
     if not scheme:
         return None
-    hub = hub_of(request)
-    if scheme.lower() != "bearer" or not hmac.compare_digest(token.strip().encode(), hub.token.encode()):
+    token: str | None = None
+    if scheme.lower() == "bearer":
+        token = credentials.strip()
+    elif scheme.lower() == "basic" and password:
+        token = _password(credentials)
+    account = hub_of(request).accounts.find(token) if token else None
+    if account is None:
         raise HubError(401, "Invalid credentials in Authorization header")
-    return hub.user
+    return account
 
 
-def require_user(request: Request) -> str:
-    """The name of the user who sends a request.
+def require_user(request: Request) -> Account:
+    """Who sends a request.
 
     Raises:
-        HubError: 401 if there is none.
+        HubError: 401 if it is nobody with a token.
     """
-    user = caller(request)
-    if user is None:
+    account = caller(request)
+    if account is None:
         raise HubError(401, "This needs a token of this Hub: set HF_TOKEN, see `lrat hub env`")
-    return user
+    return account
 
 
 def repo_of(request: Request) -> RepoId:
@@ -70,63 +77,81 @@ def repo_of(request: Request) -> RepoId:
     return RepoId(params["kind"], params["namespace"], params["name"])
 
 
-def settings_for(request: Request) -> Settings:
-    """The settings of the repository of a request.
+def may_see(account: Account | None, repo: RepoId, settings: Settings) -> bool:
+    return not settings.private or (account is not None and account.reads(repo.namespace))
+
+
+def settings_for(request: Request, repo: RepoId | None = None, *, password: bool = False) -> Settings:
+    """The settings of a repository, by default of the one that the path names.
 
     Raises:
         HubError: 404 if there is no such repository, or none that the caller may see.
     """
-    user = caller(request)
-    settings = hub_of(request).store.settings(repo_of(request))
-    if settings is None or (settings.private and user is None):
-        raise repo_not_found(repo_of(request))
+    account = caller(request, password=password)
+    repo = repo or repo_of(request)
+    settings = hub_of(request).store.settings(repo)
+    if settings is None or not may_see(account, repo, settings):
+        raise repo_not_found(repo)
     return settings
 
 
-def readable(request: Request) -> Repository:
+def git_access(request: Request, repo: RepoId) -> None:
+    """Make sure that the sender of a request of git's may read a repository.
+
+    Raises:
+        HubError: 401, on which git asks for a user and password, if the token is wrong, or there is none and the
+            repository is private or missing; 404 if the user of the token may not see it.
+    """
+    ask = {"WWW-Authenticate": 'Basic realm="lrat hub: the token as password"'}
+    try:
+        settings_for(request, repo, password=True)
+    except HubError as error:
+        if error.status == 404 and "authorization" in request.headers:
+            raise
+        raise HubError(401, error.message, error.code, ask) from None
+
+
+def readable(request: Request, *, password: bool = False) -> Repository:
     """Open the repository of a request; raises as `settings_for` does."""
-    settings_for(request)
+    settings_for(request, password=password)
     return hub_of(request).store.open(repo_of(request))
 
 
-def writable(request: Request) -> RepoId:
-    """The repository of a request that is going to change it.
+def writable(request: Request, repo: RepoId | None = None) -> RepoId:
+    """The repository of a request that is going to change it, by default the one that the path names.
 
     Raises:
-        HubError: 404 if the caller may not see it, 401 if they may not write.
+        HubError: 404 if the caller may not see it, 401 or 403 if they may not write.
     """
-    settings_for(request)
-    require_user(request)
-    return repo_of(request)
+    repo = repo or repo_of(request)
+    settings_for(request, repo)
+    require_namespace(request, repo.namespace)
+    return repo
 
 
-def sign_upload(hub: Hub, pointer: Pointer) -> dict[str, str]:
-    """The query of a link by which whoever holds it may upload this object, and no other, for some time.
-
-    Clients send no token with an upload, as they would send it to a storage service.
-    """
-    expires = str(int(time.time()) + UPLOAD_LINK_SECONDS)
-    return {"size": str(pointer.size), "expires": expires, "signature": _signature(hub, pointer, expires)}
-
-
-def check_upload(hub: Hub, oid: str, query: dict[str, str]) -> Pointer:
-    """The object that an upload link is for.
+def require_namespace(request: Request, namespace: str) -> Account:
+    """Who sends a request that writes in a namespace.
 
     Raises:
-        HubError: 403 if the link is forged or has expired.
+        HubError: 401 if it is nobody with a token, 403 if that may not write there.
     """
-    size, expires = query.get("size", ""), query.get("expires", "")
-    if not (size.isdecimal() and expires.isdecimal() and len(size + expires) < 40):
-        raise HubError(403, "Upload link refused: it is incomplete")
-    pointer = Pointer(oid, int(size))
-    if not hmac.compare_digest(_signature(hub, pointer, expires).encode(), query.get("signature", "").encode()):
-        raise HubError(403, "Upload link refused: its signature is wrong")
-    if int(expires) < time.time():
-        raise HubError(403, "Upload link refused: it has expired")
-    return pointer
+    account = require_user(request)
+    if account.role != "write":
+        raise HubError(403, f"The token of {account.name} is for reading only")
+    if not account.writes(namespace):
+        raise HubError(403, f"The token of {account.name} is not for writing in the namespace {namespace}")
+    return account
 
 
-def _signature(hub: Hub, pointer: Pointer, expires: str) -> str:
-    # Made from the token, so that links stay good when the server restarts.
-    text = f"PUT {pointer.oid} {pointer.size} {expires}"
-    return hmac.new(hub.token.encode(), text.encode(), hashlib.sha256).hexdigest()
+def objects_of(request: Request) -> NamespaceObjects:
+    """The large files of the namespace that the path of a request names."""
+    return hub_of(request).objects.of(repo_of(request).namespace)
+
+
+def _password(credentials: str) -> str | None:
+    """The token in the credentials of basic authentication, whatever the user name is."""
+    try:
+        name, _, password = base64.b64decode(credentials, validate=True).decode().partition(":")
+    except (binascii.Error, ValueError):
+        return None
+    return password or name

@@ -6,25 +6,39 @@ therefore matched on the path as it was sent, and its parts decoded afterwards.
 
 from __future__ import annotations
 
+import errno
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import unquote
 
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from lrat_hub.hub.server import routes_commit, routes_git, routes_repos, routes_resolve
+from lrat_hub.hub.server import (
+    routes_clone,
+    routes_commit,
+    routes_git,
+    routes_lfs,
+    routes_pages,
+    routes_repos,
+    routes_resolve,
+)
 from lrat_hub.hub.server.access import Hub
+from lrat_hub.hub.server.accounts import Accounts
 from lrat_hub.hub.server.errors import HubError, repo_not_found
+from lrat_hub.hub.server.links import Links
+from lrat_hub.hub.server.maintenance import adopt_old_objects
 from lrat_hub.hub.server.names import KINDS
-from lrat_hub.hub.server.objects import ObjectStore
-from lrat_hub.hub.server.store import Store
+from lrat_hub.hub.server.root import open_stores
 
 
 class _Kind(Convertor[str]):
@@ -55,6 +69,10 @@ class _Encoded(_Kind):
         return unquote(value)
 
 
+class _Namespace(_Encoded):
+    regex = "(?!api/)" + _Encoded.regex
+
+
 class _EncodedPath(_Encoded):
     regex = "(?:(?!%00).)+"
 
@@ -62,17 +80,24 @@ class _EncodedPath(_Encoded):
 register_url_convertor("kind", _Kind())
 register_url_convertor("prefix", _Prefix())
 register_url_convertor("encoded", _Encoded())
+register_url_convertor("namespace", _Namespace())
 register_url_convertor("encoded_path", _EncodedPath())
 
 _REPO = "/api/{kind:kind}/{namespace:encoded}/{name:encoded}"
-_PAGE = "/{kind:prefix}{namespace:encoded}/{name:encoded}"
+_PAGE = "/{kind:prefix}{namespace:namespace}/{name:encoded}"
 _REV = "{revision:encoded}"
 
 
 def _routes() -> list[Route]:
-    repos, git, content = routes_repos, routes_git, routes_commit
+    repos, git, content, lfs, pages = routes_repos, routes_git, routes_commit, routes_lfs, routes_pages
     return [
+        Route("/", pages.index),
+        Route("/login", pages.login),
+        Route("/api/style.css", pages.style),
         Route("/api/whoami-v2", repos.whoami),
+        Route("/api/agent-harnesses", repos.harnesses),
+        Route("/api/settings/repositories", repos.storage),
+        Route("/api/organizations/{namespace:encoded}/settings/repositories", repos.storage),
         Route("/api/repos/create", repos.create, methods=["POST"]),
         Route("/api/repos/delete", repos.delete, methods=["DELETE"]),
         Route("/api/validate-yaml", repos.validate_yaml, methods=["POST"]),
@@ -94,10 +119,20 @@ def _routes() -> list[Route]:
         Route(f"{_REPO}/preupload/{_REV}", content.preupload, methods=["POST"]),
         Route(f"{_REPO}/commit/{_REV}", content.commit, methods=["POST"]),
         Route(f"{_REPO}/xet-write-token/{_REV}", content.xet_token),
-        Route("/api/lfs-objects/{oid}", content.lfs_upload, methods=["PUT"]),
-        Route(f"{_PAGE}.git/info/lfs/objects/batch", content.lfs_batch, methods=["POST"]),
-        Route(f"{_PAGE}.git/info/lfs/objects/verify", content.lfs_verify, methods=["POST"]),
+        Route("/api/lfs-objects/{namespace}/{oid}", lfs.upload, methods=["PUT"]),
+        Route("/api/lfs-objects/{namespace}/{oid}", lfs.download),
+        Route(f"{_PAGE}.git/info/lfs/objects/batch", lfs.batch, methods=["POST"]),
+        Route(f"{_PAGE}.git/info/lfs/objects/verify", lfs.verify, methods=["POST"]),
+        Route(f"{_PAGE}/info/refs", routes_clone.info_refs),
+        Route(f"{_PAGE}/git-upload-pack", routes_clone.upload_pack, methods=["POST"]),
+        Route(f"{_PAGE}/git-receive-pack", routes_clone.receive_pack, methods=["POST"]),
         Route(f"{_PAGE}/resolve/{_REV}/{{path:encoded_path}}", routes_resolve.resolve),
+        Route(_PAGE, pages.tree),
+        Route(f"{_PAGE}/tree/{_REV}", pages.tree),
+        Route(f"{_PAGE}/tree/{_REV}/{{path:encoded_path}}", pages.tree),
+        Route(f"{_PAGE}/blob/{_REV}/{{path:encoded_path}}", pages.blob),
+        Route(f"{_PAGE}/commits/{_REV}", pages.commits),
+        Route(f"{_PAGE}/commit/{_REV}", pages.commit),
     ]
 
 
@@ -111,19 +146,31 @@ class _MatchRawPath:
         await self._app({**scope, "path": scope["raw_path"].decode("latin-1")}, receive, send)
 
 
-def create_app(root: Path, *, user: str, token: str) -> Starlette:
-    """The Hub in a folder that this process owns; what a killed server left behind is removed first."""
-    objects, store = ObjectStore(root / "lfs"), Store(root / "repos")
-    objects.recover()
+def create_app(root: Path, *, user: str, hosts: Sequence[str] = ("*",)) -> Starlette:
+    """The Hub in a folder that this process owns; what a killed server left behind is removed first.
+
+    Args:
+        root: The folder.
+        user: The name of the Hub's owner.
+        hosts: Names by which clients may call it; `*` for any.
+    """
+    store, objects = open_stores(root)
     store.recover()
+    objects.recover()
+    adopt_old_objects(root, store, objects)
+    accounts = Accounts(root, user)
     app = Starlette(
         routes=_routes(),
-        middleware=[Middleware(_MatchRawPath)],
-        exception_handlers={HubError: _hub_error, HTTPException: _unmatched},
+        # A page from elsewhere, whose name its owner lets point to this machine, must not read what is here.
+        middleware=[
+            Middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False),
+            Middleware(_MatchRawPath),
+        ],
+        exception_handlers={HubError: _hub_error, HTTPException: _unmatched, OSError: _storage_error},
     )
     # Starlette would answer /a/b/ by sending the client to /a/b, losing the encoding on the way.
     app.router.redirect_slashes = False
-    app.state.hub = Hub(store, objects, user, token)
+    app.state.hub = Hub(store, objects, accounts, Links(accounts.link_key()))
     return app
 
 
@@ -133,7 +180,16 @@ async def _hub_error(request: Request, error: HubError) -> Response:
     headers = {**error.headers, "X-Error-Message": message}
     if error.code is not None:
         headers["X-Error-Code"] = error.code
+    error.headers = headers
+    if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
+        return await run_in_threadpool(routes_pages.error_page, request, error)
     return JSONResponse({"error": error.message}, error.status, headers)
+
+
+async def _storage_error(request: Request, error: OSError) -> Response:
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        raise error
+    return await _hub_error(request, HubError(507, "The disk of this Hub is full: nothing was changed"))
 
 
 async def _unmatched(request: Request, error: HTTPException) -> Response:

@@ -39,6 +39,11 @@ def parse_card(readme: str) -> dict[str, Any] | None:
     return _jsonable(data)
 
 
+def without_front_matter(readme: str) -> str:
+    """The text of a README that people read."""
+    return _FRONT_MATTER.sub("", readme, count=1)
+
+
 @lru_cache(maxsize=1024)
 def card_data(readme: bytes) -> dict[str, Any] | None:
     """The metadata of a committed README; None if it has none that can be read. Not to be changed by callers."""

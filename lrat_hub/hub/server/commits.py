@@ -17,7 +17,7 @@ from typing import Any
 
 from lrat_hub.hub.server.errors import HubError
 from lrat_hub.hub.server.names import bad_path, is_sha, is_text
-from lrat_hub.hub.server.objects import ObjectStore, Pointer, is_oid
+from lrat_hub.hub.server.objects import NamespaceObjects, Pointer, is_oid
 from lrat_hub.hub.server.repository import Delete, Put
 
 # Larger files go to the object store, where they are streamed; see `preupload` in `routes_commit`.
@@ -39,13 +39,15 @@ class CommitRequest:
         return f"{self.summary}\n\n{self.description}" if self.description else self.summary
 
 
-def read_commit(lines: Iterable[bytes], write_blob: Callable[[bytes], str], objects: ObjectStore) -> CommitRequest:
+def read_commit(
+    lines: Iterable[bytes], write_blob: Callable[[bytes], str], objects: NamespaceObjects
+) -> CommitRequest:
     """Read and check a commit request, storing the content of each file as it comes.
 
     Args:
         lines: The lines of the body.
         write_blob: Stores a git blob and returns its sha.
-        objects: Where large files must already be.
+        objects: The namespace's large files, where those of the commit must already be.
 
     Raises:
         HubError: 400 for what is malformed, 413 for a file too large to come this way, 422 for a large file that
@@ -88,7 +90,9 @@ def _header(value: dict[str, Any]) -> CommitRequest:
     return CommitRequest(_text(value, "summary"), _text(value, "description", ""), parent)
 
 
-def _change(key: str, value: dict[str, Any], write_blob: Callable[[bytes], str], objects: ObjectStore) -> Put | Delete:
+def _change(
+    key: str, value: dict[str, Any], write_blob: Callable[[bytes], str], objects: NamespaceObjects
+) -> Put | Delete:
     path = _text(value, "path")
     if key == "deletedFolder":
         path = path.removesuffix("/")
@@ -128,7 +132,7 @@ def _content(value: dict[str, Any]) -> bytes:
     raise ValueError(f"expected the encoding base64 or utf-8, found {encoding!r}")
 
 
-def _pointer(path: str, value: dict[str, Any], objects: ObjectStore) -> Pointer:
+def _pointer(path: str, value: dict[str, Any], objects: NamespaceObjects) -> Pointer:
     if value.get("algo", "sha256") != "sha256" or not is_oid(value.get("oid")):
         raise ValueError("expected the sha256 of a large file as oid")
     oid = value["oid"]
@@ -139,6 +143,6 @@ def _pointer(path: str, value: dict[str, Any], objects: ObjectStore) -> Pointer:
     return pointer
 
 
-def _check_uploaded(path: str, pointer: Pointer, objects: ObjectStore) -> None:
+def _check_uploaded(path: str, pointer: Pointer, objects: NamespaceObjects) -> None:
     if not objects.has(pointer):
         raise HubError(422, f"Large file {path} has not been uploaded: no object {pointer.oid} of its size")

@@ -9,6 +9,7 @@ import hashlib
 import os
 import re
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,22 +44,54 @@ def is_oid(oid: object) -> bool:
     return isinstance(oid, str) and _OID.fullmatch(oid) is not None
 
 
-def fsync_folder(path: Path) -> None:
-    """Make what was created, renamed or removed in a folder survive a power cut."""
-    folder = os.open(path, os.O_RDONLY)
+def fsync_path(path: Path) -> None:
+    """Make the content of a file, or what was made, renamed or removed in a folder, survive a power cut."""
+    opened = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        os.fsync(opened)
     finally:
-        os.close(folder)
+        os.close(opened)
 
 
 class ObjectStore:
-    """The objects in `root`: `AA/BB/SHA256`, visible once complete and verified; uploads under way are in `tmp`."""
+    """The objects of all namespaces: `root/NAMESPACE/AA/BB/SHA256`, visible once complete and verified.
 
-    def __init__(self, root: Path) -> None:
+    Each namespace has its own, so that nobody gets at another's content by knowing its hash: who may upload to a
+    namespace may read all of it.
+
+    Args:
+        root: Where the objects are.
+        tmp: Where uploads under way are, on the same file system.
+    """
+
+    def __init__(self, root: Path, tmp: Path) -> None:
         self.root = root
-        self.tmp = root / "tmp"
-        self.tmp.mkdir(parents=True, exist_ok=True)
+        self.tmp = tmp
+        for folder in (root, tmp):
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def of(self, namespace: str) -> NamespaceObjects:
+        return NamespaceObjects(self, namespace)
+
+    def namespaces(self) -> list[NamespaceObjects]:
+        return [self.of(folder.name) for folder in sorted(self.root.iterdir()) if folder.is_dir()]
+
+    def recover(self) -> None:
+        """Remove what a killed server left behind. Only for the owner of the root, before it serves."""
+        for leftover in self.tmp.iterdir():
+            leftover.unlink()
+
+
+@dataclass(frozen=True)
+class NamespaceObjects:
+    """The objects of one namespace, whose name must be a valid one."""
+
+    store: ObjectStore
+    namespace: str
+
+    @property
+    def root(self) -> Path:
+        return self.store.root / self.namespace
 
     def path(self, oid: str) -> Path:
         return self.root / oid[:2] / oid[2:4] / oid
@@ -76,23 +109,22 @@ class ObjectStore:
     def upload(self, pointer: Pointer) -> Upload:
         return Upload(self, pointer)
 
-    def recover(self) -> None:
-        """Remove what a killed server left behind. Only for the owner of the root, before it serves."""
-        for leftover in self.tmp.iterdir():
-            leftover.unlink()
+    def paths(self) -> Iterator[Path]:
+        """The files of all objects."""
+        return self.root.glob("??/??/*")
 
 
 class Upload:
     """An object on its way in; a context manager that leaves nothing behind unless `finish` succeeded."""
 
-    def __init__(self, store: ObjectStore, pointer: Pointer) -> None:
-        self._store = store
+    def __init__(self, objects: NamespaceObjects, pointer: Pointer) -> None:
+        self._objects = objects
         self._pointer = pointer
         self._hash = hashlib.sha256()
         self._received = 0
 
     def __enter__(self) -> Upload:
-        self._file = tempfile.NamedTemporaryFile(dir=self._store.tmp, delete=False)
+        self._file = tempfile.NamedTemporaryFile(dir=self._objects.store.tmp, delete=False)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -114,8 +146,9 @@ class Upload:
             raise HubError(400, f"Upload refused: expected sha256 {self._pointer.oid}, found {self._hash.hexdigest()}")
         self._file.flush()
         os.fsync(self._file.fileno())
-        target = self._store.path(self._pointer.oid)
+        target = self._objects.path(self._pointer.oid)
         target.parent.mkdir(parents=True, exist_ok=True)
         os.replace(self._file.name, target)
-        for folder in (target.parent, target.parent.parent, self._store.root):
-            fsync_folder(folder)
+        root = self._objects.root
+        for folder in (target.parent, target.parent.parent, root, root.parent):
+            fsync_path(folder)

@@ -14,11 +14,14 @@ from pathlib import Path
 from types import TracebackType
 
 from lrat_hub.errors import LratError
-from lrat_hub.hub.server.root import owned, prepare_root, read_token
+from lrat_hub.hub.server.accounts import read_token
+from lrat_hub.hub.server.root import owned, prepare_root
 
 DEFAULT_PORT = 8970
 START_SECONDS = 60
 STOP_SECONDS = 10
+# By these names a Hub that is for this machine only may be called.
+LOOPBACK = ("127.0.0.1", "localhost")
 # Requests under way when the server is told to stop get this long to finish.
 GRACE_SECONDS = 5
 
@@ -65,7 +68,7 @@ def serve(
         from lrat_hub.hub.server.app import create_app
 
         config = uvicorn.Config(
-            create_app(root, user=user, token=read_token(root)),
+            create_app(root, user=user, hosts=LOOPBACK if host in LOOPBACK else ("*",)),
             lifespan="off",
             ws="none",
             access_log=False,

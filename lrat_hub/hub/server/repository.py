@@ -3,43 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
 import pygit2
-from pygit2.enums import AttrCheck, FileMode, ObjectType, RepositoryOpenFlag, SortMode
+from pygit2.enums import AttrCheck, FileMode, ObjectType, SortMode
 
 from lrat_hub.hub.server.errors import HubError, entry_not_found, revision_not_found
 from lrat_hub.hub.server.names import REF_MAX_BYTES, RepoId, bad_ref_name, is_sha
-from lrat_hub.hub.server.objects import POINTER_MAX_BYTES, Pointer
+from lrat_hub.hub.server.objects import Pointer
+from lrat_hub.hub.server.trees import Entry, children, open_git, totals, walk
 
 # libgit2 reads this when it opens a repository: set later, it would flush objects but not references.
 pygit2.settings.enable_fsync_gitdir(True)
 
 MAIN = "main"
 _SHORT_SHA = re.compile(r"[0-9a-f]{7,39}")
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A file or folder of a commit: its git object, and the pointer if the content is a large object."""
-
-    path: str
-    is_folder: bool
-    oid: str
-    blob_size: int
-    pointer: Pointer | None
-
-    @property
-    def etag(self) -> str:
-        """The hash of the content: sha256 for a large object, git's sha1 for other files."""
-        return self.pointer.oid if self.pointer else self.oid
-
-    @property
-    def size(self) -> int:
-        return self.pointer.size if self.pointer else self.blob_size
 
 
 @dataclass(frozen=True)
@@ -67,7 +48,7 @@ class Repository:
     def __init__(self, path: Path, repo_id: RepoId) -> None:
         self.id = repo_id
         self._path = str(path)
-        self._git = _open(self._path)
+        self._git = open_git(self._path)
 
     # Reading
 
@@ -91,14 +72,14 @@ class Repository:
 
     def find(self, commit: pygit2.Commit, path: str) -> Entry | None:
         """The file or folder at a path; None if there is none."""
-        children = _children(self._path, str(commit.tree_id))
+        here = children(self._path, str(commit.tree_id))
         *folders, name = path.split("/")
         for folder in folders:
-            step = children.get(folder)
+            step = here.get(folder)
             if step is None or not step.is_folder:
                 return None
-            children = _children(self._path, step.oid)
-        found = children.get(name)
+            here = children(self._path, step.oid)
+        found = here.get(name)
         return replace(found, path=path) if found else None
 
     def entry(self, commit: pygit2.Commit, path: str) -> Entry:
@@ -109,15 +90,26 @@ class Repository:
         return found
 
     def files(self, commit: pygit2.Commit) -> Iterator[Entry]:
-        return (entry for entry in self.walk(str(commit.tree_id), recursive=True) if not entry.is_folder)
+        return (entry for entry in walk(self._path, str(commit.tree_id)) if not entry.is_folder)
 
     def walk(self, tree_id: str, *, prefix: str = "", recursive: bool) -> Iterator[Entry]:
         """The entries of a tree, in git's order; those of subtrees follow their folder."""
-        for child in _children(self._path, tree_id).values():
-            entry = replace(child, path=prefix + child.path)
-            yield entry
-            if recursive and entry.is_folder:
-                yield from self.walk(entry.oid, prefix=entry.path + "/", recursive=True)
+        return walk(self._path, tree_id, prefix=prefix, recursive=recursive)
+
+    def totals(self, commit: pygit2.Commit) -> tuple[int, int]:
+        """The number of files of a commit, and of their bytes."""
+        return totals(self._path, str(commit.tree_id))
+
+    def changes(self, commit: pygit2.Commit) -> Iterator[tuple[str, str]]:
+        """What a commit changed over its first parent: `A`, `M` or `D`, and the path."""
+        tree = commit.tree
+        difference = commit.parents[0].tree.diff_to_tree(tree) if commit.parents else tree.diff_to_tree(swap=True)
+        return ((delta.status_char(), delta.new_file.path) for delta in difference.deltas)
+
+    def pointers(self) -> frozenset[Pointer]:
+        """Every large file that some commit refers to, whichever branch, tag or pull request leads to it."""
+        tips = {self._git.references[name].peel(pygit2.Commit).id for name in self._git.references}
+        return _pointers(self._path, frozenset(map(str, tips)))
 
     def blob(self, oid: str) -> bytes:
         return self._git[oid].data
@@ -296,24 +288,26 @@ def create_repository(path: Path) -> None:
     pygit2.init_repository(str(path), bare=True, initial_head=MAIN)
 
 
-def _open(path: str) -> pygit2.Repository:
-    return pygit2.Repository(path, RepositoryOpenFlag.BARE | RepositoryOpenFlag.NO_SEARCH)
-
-
-@lru_cache(maxsize=4096)
-def _children(path: str, tree_id: str) -> Mapping[str, Entry]:
-    """The entries directly in a tree. Trees never change, so that a commit costs only the folders it touched."""
-    git = _open(path)
-    return {child.name: _entry(git, child) for child in git[tree_id]}
-
-
-def _entry(git: pygit2.Repository, found: pygit2.Object) -> Entry:
-    oid = str(found.id)
-    if found.filemode == FileMode.TREE:
-        return Entry(found.name, True, oid, 0, None)
-    _, size = git.odb.read_header(found.id)
-    pointer = Pointer.parse(git[found.id].data) if size <= POINTER_MAX_BYTES else None
-    return Entry(found.name, False, oid, size, pointer)
+@lru_cache(maxsize=64)
+def _pointers(path: str, tips: frozenset[str]) -> frozenset[Pointer]:
+    git = open_git(path)
+    walker = git.walk(None)
+    for tip in tips:
+        walker.push(tip)
+    found: set[Pointer] = set()
+    seen: set[str] = set()
+    waiting: list[str] = []
+    for commit in walker:
+        waiting.append(str(commit.tree_id))
+        while waiting:
+            tree_id = waiting.pop()
+            if tree_id in seen:
+                continue
+            seen.add(tree_id)
+            entries = children(path, tree_id).values()
+            waiting += [entry.oid for entry in entries if entry.is_folder]
+            found |= {entry.pointer for entry in entries if entry.pointer}
+    return frozenset(found)
 
 
 def _folders(path: str) -> list[str]:

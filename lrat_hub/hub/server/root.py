@@ -1,9 +1,10 @@
-"""The folder a Hub lives in: one server at a time owns it, and its token is in it.
+"""The folder a Hub lives in: one process at a time owns it.
 
 ROOT/.lock                                   held while a server runs; says which process holds it
-ROOT/token                                   the owner's token, readable by its user alone
+ROOT/token, ROOT/tokens.json                 see `accounts`
 ROOT/repos/{models,datasets,spaces}/NS/NAME.git      see `store`
-ROOT/lfs/AA/BB/SHA256                        see `objects`
+ROOT/objects/NS/AA/BB/SHA256                 see `objects`
+ROOT/tmp                                     uploads under way
 """
 
 from __future__ import annotations
@@ -11,11 +12,15 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lrat_hub.errors import LratError
+
+if TYPE_CHECKING:
+    from lrat_hub.hub.server.objects import ObjectStore
+    from lrat_hub.hub.server.store import Store
 
 
 def prepare_root(root: Path) -> Path:
@@ -56,15 +61,9 @@ def owned(root: Path) -> Iterator[None]:
         yield
 
 
-def read_token(root: Path) -> str:
-    """The owner's token; made on first use."""
-    path = root / "token"
-    if not path.exists():
-        draft = root / f".token-{secrets.token_hex(4)}"
-        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write("hf_" + secrets.token_hex(20))
-        # A link appears complete or not at all, and never replaces a token that another process has handed out.
-        with contextlib.suppress(FileExistsError):
-            os.link(draft, path)
-        draft.unlink()
-    return path.read_text().strip()
+def open_stores(root: Path) -> tuple[Store, ObjectStore]:
+    """The repositories and the large files of a root."""
+    from lrat_hub.hub.server.objects import ObjectStore
+    from lrat_hub.hub.server.store import Store
+
+    return Store(root / "repos"), ObjectStore(root / "objects", root / "tmp")

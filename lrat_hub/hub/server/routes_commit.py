@@ -1,4 +1,4 @@
-"""Endpoints that change content: preupload, upload of large files, commit."""
+"""Endpoints that change content: preupload and commit."""
 
 from __future__ import annotations
 
@@ -6,34 +6,21 @@ import base64
 import tempfile
 from collections.abc import Iterator
 from typing import IO, Any
-from urllib.parse import urlencode
 
 import pygit2
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from lrat_hub.hub.server.access import (
-    check_upload,
-    hub_of,
-    readable,
-    repo_of,
-    require_user,
-    settings_for,
-    sign_upload,
-    writable,
-)
+from lrat_hub.hub.server.access import hub_of, objects_of, readable, repo_of, require_user, writable
 from lrat_hub.hub.server.commits import LINE_MAX_BYTES, REGULAR_MAX_BYTES, read_commit
 from lrat_hub.hub.server.errors import HubError
-from lrat_hub.hub.server.objects import Pointer, is_oid
 from lrat_hub.hub.server.repository import Repository
 from lrat_hub.hub.server.wire import endpoint_of, is_set, list_field, read_json, text_field
 
 COMMIT_MAX_BYTES = 2 * 1024**3
 # A commit larger than this is parsed from disk, not from memory.
 SPOOL_BYTES = 8 * 1024 * 1024
-# Hashing and writing go to a thread in portions of this size; smaller ones cost more in switching than in work.
-PORTION_BYTES = 1024 * 1024
 
 
 async def preupload(request: Request) -> JSONResponse:
@@ -70,55 +57,6 @@ def _is_large(repository: Repository, commit: pygit2.Commit, path: str, file: di
     return size > REGULAR_MAX_BYTES or b"\0" in sample or repository.keeps_as_large(commit, path)
 
 
-async def lfs_batch(request: Request) -> JSONResponse:
-    """Give a link for each object that is not here yet."""
-    writable(request)
-    data = await read_json(request)
-    if data.get("operation") != "upload":
-        raise HubError(501, "This Hub hands out LFS objects by their path in a repository only")
-    hub, endpoint, repo = hub_of(request), endpoint_of(request), repo_of(request)
-    answer = []
-    for item in list_field(data, "objects"):
-        pointer = _pointer(item)
-        fields: dict[str, Any] = {"oid": pointer.oid, "size": pointer.size}
-        if not hub.objects.has(pointer):
-            upload = f"{endpoint}/api/lfs-objects/{pointer.oid}?{urlencode(sign_upload(hub, pointer))}"
-            verify = f"{endpoint}/{repo.url_path}.git/info/lfs/objects/verify"
-            fields["actions"] = {"upload": {"href": upload}, "verify": {"href": verify}}
-        answer.append(fields)
-    return JSONResponse({"transfer": "basic", "objects": answer}, media_type="application/vnd.git-lfs+json")
-
-
-async def lfs_upload(request: Request) -> JSONResponse:
-    hub = hub_of(request)
-    pointer = check_upload(hub, request.path_params["oid"], dict(request.query_params))
-    with hub.objects.upload(pointer) as upload:
-        portion = bytearray()
-        async for chunk in request.stream():
-            portion += chunk
-            if len(portion) >= PORTION_BYTES:
-                await run_in_threadpool(upload.write, portion)
-                portion = bytearray()
-        await run_in_threadpool(upload.write, portion)
-        await run_in_threadpool(upload.finish)
-    return JSONResponse({})
-
-
-async def lfs_verify(request: Request) -> JSONResponse:
-    settings_for(request)
-    pointer = _pointer(await read_json(request))
-    if not hub_of(request).objects.has(pointer):
-        raise HubError(404, f"No object {pointer.oid} of {pointer.size} bytes", code="EntryNotFound")
-    return JSONResponse({})
-
-
-def _pointer(item: dict[str, Any]) -> Pointer:
-    oid, size = item.get("oid"), item.get("size")
-    if not is_oid(oid) or not isinstance(size, int) or size < 0:
-        raise HubError(422, "Malformed LFS object: expected a sha256 as oid and a number of bytes as size")
-    return Pointer(oid, size)
-
-
 async def commit(request: Request) -> JSONResponse:
     _refuse_pull_request(request)
     writable(request)
@@ -135,13 +73,13 @@ async def commit(request: Request) -> JSONResponse:
 
 def _commit(request: Request, body: IO[bytes]) -> JSONResponse:
     hub, repo, user = hub_of(request), repo_of(request), require_user(request)
-    asked = read_commit(_lines(body), hub.store.open(repo).write_blob, hub.objects)
+    asked = read_commit(_lines(body), hub.store.open(repo).write_blob, objects_of(request))
     with hub.store.change(repo) as repository:
         sha = repository.commit(
             request.path_params["revision"],
             asked.changes,
             message=asked.message,
-            author=user,
+            author=user.name,
             parent=asked.parent,
         )
     url = f"{endpoint_of(request)}/{repo.url_path}/commit/{sha}"

@@ -15,7 +15,8 @@ from lrat_hub.hub.server.access import hub_of, readable, require_user, writable
 from lrat_hub.hub.server.errors import HubError, entry_not_found
 from lrat_hub.hub.server.names import RepoId
 from lrat_hub.hub.server.objects import Pointer
-from lrat_hub.hub.server.repository import MAIN, Entry, Repository
+from lrat_hub.hub.server.repository import MAIN, Repository
+from lrat_hub.hub.server.trees import Entry
 from lrat_hub.hub.server.wire import is_set, page_of, read_form, read_json, text_field
 
 # As on huggingface.co; clients follow the links.
@@ -107,7 +108,7 @@ async def create_tag(request: Request) -> JSONResponse:
 def _create_tag(request: Request, repo: RepoId, name: str, message: str) -> JSONResponse:
     with hub_of(request).store.change(repo) as repository:
         target = repository.commit_at(request.path_params["revision"])
-        repository.create_tag(name, target, message=message, author=require_user(request))
+        repository.create_tag(name, target, message=message, author=require_user(request).name)
     return JSONResponse({})
 
 

@@ -9,32 +9,51 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from lrat_hub.hub.server.access import caller, hub_of, readable, require_user, settings_for, writable
+from lrat_hub.hub.server.access import (
+    caller,
+    hub_of,
+    may_see,
+    readable,
+    require_namespace,
+    require_user,
+    settings_for,
+    writable,
+)
+from lrat_hub.hub.server.accounts import Account
 from lrat_hub.hub.server.cards import CardError, card_data, parse_card
 from lrat_hub.hub.server.errors import HubError
 from lrat_hub.hub.server.names import KINDS, RepoId
-from lrat_hub.hub.server.repository import MAIN, Entry, Repository
+from lrat_hub.hub.server.repository import MAIN, Repository
 from lrat_hub.hub.server.routes_git import iso_date, lfs_fields
 from lrat_hub.hub.server.store import Settings, check_new
+from lrat_hub.hub.server.trees import Entry
 from lrat_hub.hub.server.wire import endpoint_of, is_set, page_of, read_json, text_field
 
 LIST_PAGE = 1000
 
 
 def whoami(request: Request) -> JSONResponse:
-    user = require_user(request)
-    auth = {"type": "access_token", "accessToken": {"displayName": "lrat-hub", "role": "write"}}
-    return JSONResponse({"type": "user", "name": user, "fullname": user, "orgs": [], "auth": auth})
+    account = require_user(request)
+    shared = sorted((account.namespaces or set()) - {account.name})
+    orgs = [{"type": "org", "name": name, "fullname": name, "roleInOrg": account.role} for name in shared]
+    auth = {"type": "access_token", "accessToken": {"displayName": "lrat-hub", "role": account.role}}
+    names = {"name": account.name, "fullname": account.name}
+    return JSONResponse({"type": "user", **names, "orgs": orgs, "auth": auth})
+
+
+def harnesses(request: Request) -> JSONResponse:
+    """What the `hf` command asks for each time it runs, until it is told that there is nothing to know."""
+    return JSONResponse({"standardEnvVars": [], "harnesses": {}})
 
 
 async def create(request: Request) -> JSONResponse:
-    user = require_user(request)
     data = await read_json(request)
-    repo = _repo_in(data, user)
+    repo = _repo_in(data, require_user(request))
     check_new(repo)
+    author = require_namespace(request, repo.namespace).name
     private = _is_private(data)
     sdk = text_field(data, "sdk", "static") if repo.kind == "spaces" else None
-    created = await run_in_threadpool(hub_of(request).store.create, repo, private=private, sdk=sdk, author=user)
+    created = await run_in_threadpool(hub_of(request).store.create, repo, private=private, sdk=sdk, author=author)
     # Clients that were told not to mind read the url from the refusal.
     answer = {"url": f"{endpoint_of(request)}/{repo.url_path}", "name": str(repo)}
     if not created:
@@ -43,8 +62,8 @@ async def create(request: Request) -> JSONResponse:
 
 
 async def delete(request: Request) -> JSONResponse:
-    user = require_user(request)
-    repo = _repo_in(await read_json(request), user)
+    repo = _repo_in(await read_json(request), require_user(request))
+    writable(request, repo)
     await run_in_threadpool(hub_of(request).store.delete, repo)
     return JSONResponse({})
 
@@ -70,13 +89,13 @@ def auth_check_write(request: Request) -> JSONResponse:
 
 
 def list_repos(request: Request) -> JSONResponse:
-    user = caller(request)
+    account = caller(request)
     store, kind, query = hub_of(request).store, request.path_params["kind"], request.query_params
     author, searches, tags = query.get("author"), query.getlist("search"), set(query.getlist("filter"))
     found = []
     for repo in store.repositories(kind):
         settings = store.settings(repo)
-        if settings is None or (settings.private and user is None) or (author and repo.namespace != author):
+        if settings is None or not may_see(account, repo, settings) or (author and repo.namespace != author):
             continue
         if all(search.lower() in str(repo).lower() for search in searches):
             repository = store.open(repo)
@@ -84,6 +103,25 @@ def list_repos(request: Request) -> JSONResponse:
             if tags <= set(summary["tags"]):
                 found.append(summary)
     page, headers = page_of(request, found, size=LIST_PAGE, path=f"/api/{kind}")
+    return JSONResponse(page, headers=headers)
+
+
+def storage(request: Request) -> JSONResponse:
+    """What `hf repos ls` lists: the repositories of a namespace, by default the caller's own, with their size."""
+    account = require_user(request)
+    namespace = request.path_params.get("namespace", account.name)
+    store = hub_of(request).store
+    found = []
+    for repo in (repo for kind in KINDS for repo in store.repositories(kind) if repo.namespace == namespace):
+        settings = store.settings(repo)
+        if settings is None or not may_see(account, repo, settings):
+            continue
+        repository = store.open(repo)
+        commit = repository.commit_at(MAIN)
+        visibility = "private" if settings.private else "public"
+        fields = {"id": str(repo), "type": repo.kind[:-1], "visibility": visibility, "updatedAt": iso_date(commit)}
+        found.append({**fields, "storage": repository.totals(commit)[1]})
+    page, headers = page_of(request, found, size=LIST_PAGE, path=request.scope["path"])
     return JSONResponse(page, headers=headers)
 
 
@@ -105,11 +143,11 @@ async def validate_yaml(request: Request) -> JSONResponse:
     return JSONResponse({"errors": [], "warnings": warnings})
 
 
-def _repo_in(data: dict[str, Any], user: str) -> RepoId:
+def _repo_in(data: dict[str, Any], account: Account) -> RepoId:
     kind = text_field(data, "type", "model") + "s"
     if kind not in KINDS:
         raise HubError(400, f"Invalid repository type: expected model, dataset or space, found {kind[:-1]!r}")
-    return RepoId(kind, text_field(data, "organization", user), text_field(data, "name"))
+    return RepoId(kind, text_field(data, "organization", account.name), text_field(data, "name"))
 
 
 def _is_private(data: dict[str, Any]) -> bool:

@@ -16,7 +16,7 @@ from uuid import uuid4
 
 from lrat_hub.hub.server.errors import HubError, repo_not_found
 from lrat_hub.hub.server.names import RepoId
-from lrat_hub.hub.server.objects import fsync_folder
+from lrat_hub.hub.server.objects import fsync_path
 from lrat_hub.hub.server.repository import Repository, create_repository
 
 SETTINGS = "hub.json"
@@ -94,9 +94,12 @@ class Store:
             _write_settings(draft, Settings(private=private, created_at=created_at, sdk=sdk))
             target = self.path(repo)
             target.parent.mkdir(parents=True, exist_ok=True)
+            # libgit2 flushes objects and references, but not what it makes a repository of.
+            for path in (*(path for path in draft.iterdir() if path.is_file()), draft):
+                fsync_path(path)
             draft.rename(target)
             for folder in (target.parent, target.parent.parent, self.root):
-                fsync_folder(folder)
+                fsync_path(folder)
             return True
 
     def update(self, repo: RepoId, *, private: bool) -> None:
@@ -108,7 +111,7 @@ class Store:
         doomed = self.root / f".deleted-{uuid4().hex}"
         with self.change(repo):
             self.path(repo).rename(doomed)
-            fsync_folder(self.path(repo).parent)
+            fsync_path(self.path(repo).parent)
         shutil.rmtree(doomed)
 
     def recover(self) -> None:
@@ -120,6 +123,8 @@ class Store:
             # Git refuses names of references that end in .lock: none of these is a branch. A lock that stayed
             # would make every later commit to its branch fail.
             stale = [*git.glob("*.lock"), *(git / "refs").rglob("*.lock"), *git.glob("objects/tmp_object*")]
+            # Of a garbage collection.
+            stale += [*git.glob("gc.pid"), *git.glob("objects/pack/tmp_*"), *git.glob("objects/??/tmp_obj_*")]
             for leftover in [*stale, *git.glob(f".{SETTINGS}-*")]:
                 leftover.unlink()
 
@@ -137,7 +142,7 @@ def _write_settings(git: Path, settings: Settings) -> None:
         file.flush()
         os.fsync(file.fileno())
     draft.rename(git / SETTINGS)
-    fsync_folder(git)
+    fsync_path(git)
 
 
 def check_new(repo: RepoId) -> None:

@@ -1,19 +1,23 @@
-"""HTTP without the Hub: bodies of requests within limits, answers in pages."""
+"""HTTP without the Hub: bodies of requests within limits, answers in pages and in ranges."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import parse_qs, urlencode
 
 from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
 
 from lrat_hub.hub.server.errors import HubError
 from lrat_hub.hub.server.names import is_text
 
 BODY_MAX_BYTES = 8 * 1024 * 1024
+PORTION_BYTES = 1024 * 1024
+_RANGE = re.compile(r"bytes=(?P<first>\d{0,18})-(?P<last>\d{0,18})", re.ASCII)
 
 
 async def read_body(request: Request) -> bytes:
@@ -69,7 +73,7 @@ def is_set(value: str | None) -> bool:
 def number(request: Request, key: str, default: int) -> int:
     """A parameter of the query that counts something."""
     value = request.query_params.get(key, str(default))
-    if not value.isdecimal() or len(value) > 9:
+    if not (value.isascii() and value.isdecimal()) or len(value) > 9:
         raise HubError(400, f"Malformed request: expected a number as {key}, found {value!r}")
     return int(value)
 
@@ -94,3 +98,66 @@ def page_of(request: Request, items: Iterable[Any], *, size: int, path: str) -> 
         return page, {}
     query = urlencode({**request.query_params, "cursor": start + limit})
     return page[:limit], {"Link": f'<{endpoint_of(request)}{path}?{query}>; rel="next"'}
+
+
+def content_response(
+    request: Request, open_content: Callable[[], BinaryIO], size: int, headers: dict[str, str]
+) -> Response:
+    """The content of a file, or the range of it that is asked for; streamed if it is large.
+
+    Args:
+        request: A GET or HEAD.
+        open_content: Opens the content; not called when none is sent.
+        size: The number of bytes of the content.
+        headers: Those of the answer, with the ETag.
+
+    Raises:
+        HubError: 416 if the range is not in the file.
+    """
+    etag = headers["ETag"]
+    if _unchanged(request, etag):
+        return Response(status_code=304, headers=headers)
+    first, end, status = 0, size, 200
+    if request.method == "GET" and request.headers.get("if-range", etag) == etag:
+        first, end, status = _asked_range(request, size)
+    headers = {**headers, "Accept-Ranges": "bytes", "Content-Length": str(end - first)}
+    if status == 206:
+        headers["Content-Range"] = f"bytes {first}-{end - 1}/{size}"
+    if request.method == "HEAD":
+        return Response(headers=headers)
+    content = open_content()
+    if end - first > PORTION_BYTES:
+        return StreamingResponse(_portions(content, first, end), status, headers)
+    return Response(b"".join(_portions(content, first, end)), status, headers)
+
+
+def _unchanged(request: Request, etag: str) -> bool:
+    known = [tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")]
+    return etag in known or "*" in known
+
+
+def _asked_range(request: Request, size: int) -> tuple[int, int, int]:
+    """First byte, end and status of the answer. Several ranges at once are answered with the whole file."""
+    match = _RANGE.fullmatch(request.headers.get("range", ""))
+    if match is None or match[0] == "bytes=-":
+        return 0, size, 200
+    if match["first"]:
+        first, end = int(match["first"]), min(int(match["last"] or size) + 1, size)
+        if match["last"] and int(match["last"]) < first:
+            return 0, size, 200
+    else:
+        first, end = max(0, size - int(match["last"])), size
+    if first >= end:
+        raise HubError(
+            416, f"Range not satisfiable: the file has {size} bytes", headers={"Content-Range": f"bytes */{size}"}
+        )
+    return first, end, 206
+
+
+def _portions(content: BinaryIO, first: int, end: int) -> Iterator[bytes]:
+    with content:
+        content.seek(first)
+        left = end - first
+        while left > 0 and (portion := content.read(min(PORTION_BYTES, left))):
+            left -= len(portion)
+            yield portion

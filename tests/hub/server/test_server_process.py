@@ -93,7 +93,7 @@ def test_acknowledged_commits_survive_kill_and_stale_locks_do_not(tmp_path: Path
     assert all(isinstance(writer.exception(), httpx2.TransportError) for writer in writers)
 
     git = tmp_path / "root" / "repos" / "models" / "lrat" / "m.git"
-    leftovers = [git / "refs" / "heads" / "main.lock", git / "config.lock", tmp_path / "root" / "lfs" / "tmp" / "part"]
+    leftovers = [git / "refs" / "heads" / "main.lock", git / "config.lock", tmp_path / "root" / "tmp" / "part"]
     for leftover in leftovers:
         leftover.touch()
     with LocalHub(tmp_path / "root") as second:
