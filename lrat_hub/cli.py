@@ -21,7 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "eval report": ("lrat_hub.eval.report", "make tables and figures of published evaluations"),
     "serve": ("lrat_hub.commands.serve", "serve an index by HTTP, for agents on other machines"),
     "lineage": ("lrat_hub.commands.lineage", "show what an artifact was made from, back to the corpus"),
-    "hub": ("lrat_hub.commands.hub", "serve an embedded Hub, or print the exports that point a shell at it"),
+    "hub": ("lrat_hub.commands.hub", "an embedded Hub: serve it, point a shell at it, tokens, gc, verify"),
 }
 """Command words to the module whose `main(argv)` runs them, and a line of help."""
 

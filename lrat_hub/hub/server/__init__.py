@@ -8,10 +8,13 @@ Clients read `HF_ENDPOINT` when they are imported, so a program that wants to us
 
 | module | what it knows |
 | --- | --- |
-| `process`, `root` | the server process; the folder it owns: lock, token |
-| `app`, `access`, `routes_*` | HTTP: routes, who may do what, one module for each group of endpoints |
+| `process`, `root` | the server process; the folder that it alone owns |
+| `app`, `routes_*`, `wire` | HTTP: routes, one module for each group of endpoints, and what is the same for all |
+| `access`, `accounts`, `links` | who may do what: tokens and their roles, links to large files |
+| `pages/`, `rendering` | the pages for people, and cards on them |
 | `commits`, `cards`, `names` | what comes in: commit requests, README front matter, ids and paths |
-| `store`, `repository`, `objects` | what is kept: bare git repositories, and large files by sha256 |
+| `store`, `repository`, `trees`, `edits`, `objects` | what is kept: bare git repositories, and large files by sha256 |
+| `maintenance` | `lrat hub verify` and `gc` |
 """
 
 from lrat_hub.hub.server.process import DEFAULT_PORT, LocalHub, hub_env, serve

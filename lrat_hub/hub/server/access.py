@@ -106,7 +106,7 @@ def git_access(request: Request, repo: RepoId) -> None:
     try:
         settings_for(request, repo, password=True)
     except HubError as error:
-        if error.status == 404 and "authorization" in request.headers:
+        if error.status == 404 and request.headers.get("authorization"):
             raise
         raise HubError(401, error.message, error.code, ask) from None
 

@@ -7,6 +7,7 @@ therefore matched on the path as it was sent, and its parts decoded afterwards.
 from __future__ import annotations
 
 import errno
+import logging
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,10 +19,10 @@ from starlette.convertors import Convertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lrat_hub.hub.server import (
     routes_clone,
@@ -29,6 +30,7 @@ from lrat_hub.hub.server import (
     routes_git,
     routes_lfs,
     routes_pages,
+    routes_pulls,
     routes_repos,
     routes_resolve,
 )
@@ -118,6 +120,11 @@ def _routes() -> list[Route]:
         Route(f"{_REPO}/tag/{_REV}", git.delete_tag, methods=["DELETE"]),
         Route(f"{_REPO}/preupload/{_REV}", content.preupload, methods=["POST"]),
         Route(f"{_REPO}/commit/{_REV}", content.commit, methods=["POST"]),
+        Route(f"{_REPO}/discussions", routes_pulls.pulls),
+        Route(f"{_REPO}/discussions", routes_pulls.refuse, methods=["POST"]),
+        Route(f"{_REPO}/discussions/{{number:encoded}}", routes_pulls.details),
+        Route(f"{_REPO}/discussions/{{number:encoded}}/merge", routes_pulls.merge, methods=["POST"]),
+        Route(f"{_REPO}/discussions/{{number:encoded}}/{{what:encoded}}", routes_pulls.refuse, methods=["POST"]),
         Route(f"{_REPO}/xet-write-token/{_REV}", content.xet_token),
         Route("/api/lfs-objects/{namespace}/{oid}", lfs.upload, methods=["PUT"]),
         Route("/api/lfs-objects/{namespace}/{oid}", lfs.download),
@@ -127,6 +134,7 @@ def _routes() -> list[Route]:
         Route(f"{_PAGE}/git-upload-pack", routes_clone.upload_pack, methods=["POST"]),
         Route(f"{_PAGE}/git-receive-pack", routes_clone.receive_pack, methods=["POST"]),
         Route(f"{_PAGE}/resolve/{_REV}/{{path:encoded_path}}", routes_resolve.resolve),
+        Route(f"{_PAGE}/discussions/{{number:encoded}}", routes_pulls.page),
         Route(_PAGE, pages.tree),
         Route(f"{_PAGE}/tree/{_REV}", pages.tree),
         Route(f"{_PAGE}/tree/{_REV}/{{path:encoded_path}}", pages.tree),
@@ -144,6 +152,33 @@ class _MatchRawPath:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._app({**scope, "path": scope["raw_path"].decode("latin-1")}, receive, send)
+
+
+class _ReportDefects:
+    """Answer requests that failed for no fault of theirs. The server would close their connection as well."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def watch(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watch)
+        except ClientDisconnect:
+            return
+        except Exception:
+            if started:
+                raise
+            # Without the path: people have put tokens into one.
+            logging.getLogger("uvicorn.error").exception("A %s request failed", scope.get("method"))
+            error = HubError(500, "This Hub failed: its output says on what, and `lrat hub verify` looks for damage")
+            await (await _hub_error(Request(scope, receive), error))(scope, receive, send)
 
 
 def create_app(root: Path, *, user: str, hosts: Sequence[str] = ("*",)) -> Starlette:
@@ -164,6 +199,7 @@ def create_app(root: Path, *, user: str, hosts: Sequence[str] = ("*",)) -> Starl
         # A page from elsewhere, whose name its owner lets point to this machine, must not read what is here.
         middleware=[
             Middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False),
+            Middleware(_ReportDefects),
             Middleware(_MatchRawPath),
         ],
         exception_handlers={HubError: _hub_error, HTTPException: _unmatched, OSError: _storage_error},

@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from lrat_hub.hub.server.edits import Delete, Put
 from lrat_hub.hub.server.errors import HubError
 from lrat_hub.hub.server.names import bad_path, is_sha, is_text
 from lrat_hub.hub.server.objects import NamespaceObjects, Pointer, is_oid
-from lrat_hub.hub.server.repository import Delete, Put
 
 # Larger files go to the object store, where they are streamed; see `preupload` in `routes_commit`.
 REGULAR_MAX_BYTES = 10 * 1024 * 1024

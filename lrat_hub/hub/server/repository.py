@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
 import pygit2
 from pygit2.enums import AttrCheck, FileMode, ObjectType, SortMode
 
+from lrat_hub.hub.server.edits import Delete, Put, changed_tree, folders_of
 from lrat_hub.hub.server.errors import HubError, entry_not_found, revision_not_found
 from lrat_hub.hub.server.names import REF_MAX_BYTES, RepoId, bad_ref_name, is_sha
 from lrat_hub.hub.server.objects import Pointer
@@ -20,23 +21,8 @@ from lrat_hub.hub.server.trees import Entry, children, open_git, totals, walk
 pygit2.settings.enable_fsync_gitdir(True)
 
 MAIN = "main"
+_PULL = re.compile(r"refs/pr/[1-9][0-9]{0,8}", re.ASCII)
 _SHORT_SHA = re.compile(r"[0-9a-f]{7,39}")
-
-
-@dataclass(frozen=True)
-class Put:
-    """Write a file; `blob` is a git blob that the repository already has."""
-
-    path: str
-    blob: str
-
-
-@dataclass(frozen=True)
-class Delete:
-    """Remove a file, or a folder with everything in it."""
-
-    path: str
-    is_folder: bool
 
 
 class Repository:
@@ -133,7 +119,7 @@ class Repository:
         return last
 
     def references(self, folder: str) -> dict[str, str]:
-        """Name and commit sha of everything in `heads` or `tags`."""
+        """Name and commit sha of everything in `heads`, `tags` or `pr`."""
         prefix = f"refs/{folder}/"
         return {
             name.removeprefix(prefix): str(self._git.references[name].peel(pygit2.Commit).id)
@@ -158,7 +144,7 @@ class Repository:
         """Apply changes, in order, to the tip of a branch, and move the branch.
 
         Args:
-            branch: The branch; it must exist.
+            branch: The branch, or `refs/pr/N` for a pull request; it must exist.
             changes: What to write and remove.
             message: Title and body of the commit.
             author: The name of who makes it.
@@ -171,20 +157,57 @@ class Repository:
             HubError: 412 if the tip is not `parent`, 404 if something to delete is missing, 400 if a name would be
                 both a file and a folder.
         """
-        tip = self._branch_tip(branch)
+        reference, tip = self._tip(branch)
         if parent is not None and parent != str(tip.id):
             raise _moved(branch, parent, str(tip.id))
-        tree = self._changed_tree(tip, changes)
+        tree = changed_tree(self._git, tip, changes)
         if tree == tip.tree_id:
             return str(tip.id)
         try:
-            return self._create_commit(f"refs/heads/{branch}", tree, [tip.id], message, author)
+            return self._create_commit(reference, tree, [tip.id], message, author)
         except pygit2.GitError as error:
             # libgit2 moves the branch only if it is still at the first parent; whoever moved it took no lock.
-            now = str(self._branch_tip(branch).id)
+            now = str(self._tip(branch)[1].id)
             if now == str(tip.id):
                 raise
             raise _moved(branch, str(tip.id), now) from error
+
+    def propose(
+        self, changes: Iterable[Put | Delete], *, message: str, author: str, parent: str | None = None
+    ) -> tuple[int, str]:
+        """Open a pull request: a commit that no branch has yet, at `refs/pr/N`.
+
+        Args:
+            parent: The sha of the commit that the changes are for; by default the tip of main.
+
+        Returns:
+            N, and the sha of the commit.
+        """
+        base = self.commit_at(parent or MAIN)
+        number = max(map(int, self.references("pr")), default=0) + 1
+        tree = changed_tree(self._git, base, changes)
+        return number, self._create_commit(f"refs/pr/{number}", tree, [base.id], message, author)
+
+    def pull_is_merged(self, tip: pygit2.Commit) -> bool:
+        main = self.commit_at(MAIN)
+        return tip.id == main.id or self._git.descendant_of(main.id, tip.id)
+
+    def merge_pull(self, number: int, *, author: str) -> str:
+        """Bring a pull request into main.
+
+        Raises:
+            HubError: 404 if there is none, 409 if both changed the same in different ways.
+        """
+        _, tip = self._tip(f"refs/pr/{number}")
+        reference, main = self._tip(MAIN)
+        if self.pull_is_merged(tip):
+            return str(main.id)
+        merged = self._git.merge_commits(main, tip)
+        if merged.conflicts is not None:
+            paths = {side.path for conflict in merged.conflicts for side in conflict if side is not None}
+            raise HubError(409, f"Pull request {number} is in conflict with {MAIN}: {', '.join(sorted(paths))}")
+        tree = merged.write_tree(self._git)
+        return self._create_commit(reference, tree, [main.id, tip.id], f"Merge pull request {number}", author)
 
     def create_initial_commit(self, files: dict[str, bytes], author: str) -> None:
         index = pygit2.Index()
@@ -219,38 +242,12 @@ class Repository:
         usable = len(name.encode()) <= 2 * REF_MAX_BYTES and pygit2.reference_is_valid_name(name)
         return usable and name in self._git.references
 
-    def _branch_tip(self, branch: str) -> pygit2.Commit:
-        name = f"refs/heads/{branch}"
+    def _tip(self, branch: str) -> tuple[str, pygit2.Commit]:
+        """The full name of a branch or pull request, and its last commit."""
+        name = branch if _PULL.fullmatch(branch) else f"refs/heads/{branch}"
         if not self._has_reference(name):
             raise revision_not_found(self.id, branch)
-        return self._git.references[name].peel(pygit2.Commit)
-
-    def _changed_tree(self, tip: pygit2.Commit, changes: Iterable[Put | Delete]) -> pygit2.Oid:
-        index = pygit2.Index()
-        index.read_tree(tip.tree)
-        written: set[str] = set()
-        for change in changes:
-            if isinstance(change, Put):
-                # libgit2 would silently replace a file by the folder that a longer path makes of it.
-                if any(folder in index for folder in _folders(change.path)):
-                    raise _file_and_folder(change.path)
-                index.add(pygit2.IndexEntry(change.path, pygit2.Oid(hex=change.blob), FileMode.BLOB))
-                written.add(change.path)
-            elif change.is_folder:
-                before = len(index)
-                index.remove_directory(change.path)
-                if len(index) == before:
-                    raise _nothing_to_delete(change.path, tip)
-            elif change.path in index:
-                index.remove(change.path)
-            else:
-                raise _nothing_to_delete(change.path, tip)
-        # The other direction: libgit2 would write a tree in which one name is a file and a folder.
-        folders = {folder for entry in index for folder in _folders(entry.path)}
-        for path in written & folders:
-            if path in index:
-                raise _file_and_folder(path)
-        return index.write_tree(self._git)
+        return name, self._git.references[name].peel(pygit2.Commit)
 
     def _create_commit(
         self, reference: str, tree: pygit2.Oid, parents: list[pygit2.Oid], message: str, author: str
@@ -268,7 +265,7 @@ class Repository:
             raise HubError(409, f"Reference already exists: {reference}")
         # A reference is a file: `dev` leaves no room for `dev/x`, nor the other way round.
         taken = [other for other in self._git.references if f"{other}/".startswith(f"{reference}/")]
-        taken += [parent for parent in _folders(reference) if parent in self._git.references]
+        taken += [parent for parent in folders_of(reference) if parent in self._git.references]
         if taken:
             raise HubError(409, f"Reference {reference} is in conflict with {taken[0]}")
         return reference
@@ -310,12 +307,6 @@ def _pointers(path: str, tips: frozenset[str]) -> frozenset[Pointer]:
     return frozenset(found)
 
 
-def _folders(path: str) -> list[str]:
-    """Every folder on the way to a path, without the root."""
-    parts = path.split("/")[:-1]
-    return ["/".join(parts[: depth + 1]) for depth in range(len(parts))]
-
-
 def _signature(author: str) -> pygit2.Signature:
     return pygit2.Signature(author, f"{author}@localhost")
 
@@ -324,14 +315,3 @@ def _moved(branch: str, expected: str, found: str) -> HubError:
     return HubError(
         412, f"A commit has happened since: expected {branch} at {expected}, found {found}. Refresh and retry"
     )
-
-
-def _file_and_folder(path: str) -> HubError:
-    return HubError(400, f"Invalid path {path!r}: it would be both a file and a folder")
-
-
-def _nothing_to_delete(path: str, commit: pygit2.Commit) -> HubError:
-    error = entry_not_found(path, str(commit.id))
-    # huggingface_hub looks for this sentence to explain how to delete a folder.
-    error.message = f"A file with this name doesn't exist: {path}"
-    return error

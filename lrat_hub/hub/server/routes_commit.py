@@ -25,7 +25,6 @@ SPOOL_BYTES = 8 * 1024 * 1024
 
 async def preupload(request: Request) -> JSONResponse:
     """Say for each file whether it goes over LFS or inside the commit, and what it is at present."""
-    _refuse_pull_request(request)
     writable(request)
     files = list_field(await read_json(request), "files")
     return await run_in_threadpool(_preupload, request, files)
@@ -58,7 +57,6 @@ def _is_large(repository: Repository, commit: pygit2.Commit, path: str, file: di
 
 
 async def commit(request: Request) -> JSONResponse:
-    _refuse_pull_request(request)
     writable(request)
     with tempfile.SpooledTemporaryFile(SPOOL_BYTES, dir=hub_of(request).objects.tmp) as body:
         received = 0
@@ -74,26 +72,20 @@ async def commit(request: Request) -> JSONResponse:
 def _commit(request: Request, body: IO[bytes]) -> JSONResponse:
     hub, repo, user = hub_of(request), repo_of(request), require_user(request)
     asked = read_commit(_lines(body), hub.store.open(repo).write_blob, objects_of(request))
+    by = {"message": asked.message, "author": user.name, "parent": asked.parent}
+    page, pull = f"{endpoint_of(request)}/{repo.url_path}", {}
     with hub.store.change(repo) as repository:
-        sha = repository.commit(
-            request.path_params["revision"],
-            asked.changes,
-            message=asked.message,
-            author=user.name,
-            parent=asked.parent,
-        )
-    url = f"{endpoint_of(request)}/{repo.url_path}/commit/{sha}"
-    return JSONResponse({"success": True, "commitOid": sha, "commitUrl": url})
+        if is_set(request.query_params.get("create_pr")):
+            number, sha = repository.propose(asked.changes, **by)
+            pull = {"pullRequestUrl": f"{page}/discussions/{number}"}
+        else:
+            sha = repository.commit(request.path_params["revision"], asked.changes, **by)
+    return JSONResponse({"success": True, "commitOid": sha, "commitUrl": f"{page}/commit/{sha}", **pull})
 
 
 def _lines(body: IO[bytes]) -> Iterator[bytes]:
     while line := body.readline(LINE_MAX_BYTES + 1):
         yield line
-
-
-def _refuse_pull_request(request: Request) -> None:
-    if is_set(request.query_params.get("create_pr")):
-        raise HubError(501, "This Hub has no pull requests: commit to a branch instead")
 
 
 def xet_token(request: Request) -> JSONResponse:

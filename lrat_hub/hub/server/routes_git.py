@@ -67,9 +67,9 @@ def refs(request: Request) -> JSONResponse:
             {"name": name, "ref": f"refs/{folder}/{name}", "targetCommit": sha}
             for name, sha in repository.references(folder).items()
         ]
-        for key, folder in (("branches", "heads"), ("tags", "tags"))
+        for key, folder in (("branches", "heads"), ("tags", "tags"), ("pullRequests", "pr"))
     }
-    return JSONResponse({**answer, "converts": [], "pullRequests": []})
+    return JSONResponse({**answer, "converts": []})
 
 
 def commits(request: Request) -> JSONResponse:
@@ -141,18 +141,18 @@ def _described(
         last = repository.last_commits(commit, [entry.path for entry in entries])
         for fields in described:
             found = last[fields["path"]]
-            fields["lastCommit"] = {"id": str(found.id), "title": _title(found), "date": iso_date(found)}
+            fields["lastCommit"] = {"id": str(found.id), "title": title_of(found), "date": iso_date(found)}
     return described
 
 
-def _title(commit: pygit2.Commit) -> str:
+def title_of(commit: pygit2.Commit) -> str:
     return commit.message.partition("\n")[0]
 
 
 def _commit_fields(commit: pygit2.Commit) -> dict[str, Any]:
     return {
         "id": str(commit.id),
-        "title": _title(commit),
+        "title": title_of(commit),
         "message": commit.message.partition("\n")[2].strip(),
         "date": iso_date(commit),
         "authors": [{"user": commit.author.name}],

@@ -203,18 +203,18 @@ def _lineage(request: Request, content: bytes) -> dict[str, Any] | None:
 
 
 def _link(request: Request, text: str) -> dict[str, Any]:
+    """Where an input of a lineage can be seen; `missing` if it is a pin of what is not here, or not for the caller."""
     try:
         ref = HubRef.parse(text)
     except LratError:
-        return {}
+        return {"url": None, "missing": False}
     if not ref.is_pinned:
-        return {}
+        return {"url": None, "missing": False}
     namespace, _, name = ref.repo_id.partition("/")
     repo = RepoId(f"{ref.repo_type}s", namespace, name)
     settings = hub_of(request).store.settings(repo)
-    if settings is None or not may_see(caller(request, password=True), repo, settings):
-        return {"missing": True}
-    return {"url": f"/{repo.url_path}/tree/{ref.revision}"}
+    seen = settings is not None and may_see(caller(request, password=True), repo, settings)
+    return {"url": f"/{repo.url_path}/tree/{ref.revision}" if seen else None, "missing": not seen}
 
 
 def _content(repository: Repository, commit: pygit2.Commit, path: str) -> bytes | None:

@@ -207,9 +207,27 @@ def test_pages_of_a_tree_stay_at_their_commit(http: httpx2.Client, repo: str) ->
     assert len({entry["lastCommit"]["id"] for entry in seen}) == 1
 
 
-def test_a_pull_request_is_refused_rather_than_committed(api: HfApi, repo: str) -> None:
+def test_a_pull_request_stays_apart_until_it_is_merged(api: HfApi, repo: str) -> None:
     from huggingface_hub.errors import HfHubHTTPError
 
-    with pytest.raises(HfHubHTTPError, match="no pull requests"):
-        api.upload_file(repo_id=repo, path_in_repo="a", path_or_fileobj=b"", create_pr=True)
+    def propose(content: bytes, **where: str) -> Any:
+        return api.upload_file(repo_id=repo, path_in_repo="a", path_or_fileobj=content, **where)
+
+    first, second = propose(b"one", create_pr=True), propose(b"other", create_pr=True)
+    assert [pull.pr_revision for pull in (first, second)] == ["refs/pr/1", "refs/pr/2"]
+    propose(b"two", revision="refs/pr/1")
     assert not api.file_exists(repo, "a")
+    with open(api.hf_hub_download(repo, "a", revision="refs/pr/1")) as file:
+        assert file.read() == "two"
+    assert {ref.ref for ref in api.list_repo_refs(repo, include_pull_requests=True).pull_requests} == {
+        "refs/pr/1",
+        "refs/pr/2",
+    }
+
+    api.merge_pull_request(repo, 1)
+    with open(api.hf_hub_download(repo, "a")) as file:
+        assert file.read() == "two"
+    assert {pull.num: pull.status for pull in api.get_repo_discussions(repo)} == {2: "open", 1: "merged"}
+    with pytest.raises(HfHubHTTPError, match="in conflict with main: a"):
+        api.merge_pull_request(repo, 2)
+    assert api.get_discussion_details(repo, 2).status == "open"
