@@ -1,4 +1,4 @@
-"""Figures about trajectories (section 4 of https://huggingface.co/papers/2604.04949)."""
+"""The table of outcomes on the cards of trajectories."""
 
 from __future__ import annotations
 

@@ -1,0 +1,299 @@
+"""Trajectories measured for analysis: what each search showed, what each browse opened, and what came after it.
+
+A trajectory of megabytes becomes a `Run` of a few numbers a step, so that any number of them is read one at a time.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Literal
+
+from lrat_hub.schema import Candidate, Status, Step, Trajectory
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+Outcome = Literal["correct", "incorrect", "unknown"]
+OUTCOMES: tuple[Outcome, ...] = ("correct", "incorrect", "unknown")
+
+TRAJECTORIES_AT_A_TIME = 64
+"""Their reasonings go to the tokenizer together."""
+
+_WORD = re.compile(r"\w+")
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """One search of a run.
+
+    Args:
+        step: Its 1-based place among the run's searches and browses.
+        listed: Different documents in its lists.
+        new: Those of them that no search before it had listed.
+        distance: How far its queries are from those of the search before it; None for the first. See `query_distance`.
+        is_repeat: Whether all of its queries had been asked before.
+    """
+
+    step: int
+    listed: int
+    new: int
+    distance: float | None
+    is_repeat: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Browse:
+    """One browse of a run.
+
+    Args:
+        step: Its 1-based place among the run's searches and browses.
+        position: The document's 1-based place in the list it was opened from: that of the nearest search before the
+            browse that listed it. None when no search had.
+        length: How many documents that list showed.
+        place_by_score: The document's place by the retriever's score, where that list was shown in another order.
+        is_repeat: Whether the run had opened the document before.
+        is_evidence: None where nobody has said which documents of the question are.
+        reasoning: Tokens of the reasoning right after; None when nothing could be read or no step follows.
+    """
+
+    step: int
+    docid: str
+    position: int | None
+    length: int | None
+    place_by_score: int | None
+    is_repeat: bool
+    is_evidence: bool | None
+    reasoning: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """Who ran: an agent with its retriever, both at their revisions where these are known."""
+
+    agent: str
+    agent_revision: str | None
+    retriever: str
+    retriever_revision: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A trajectory, measured.
+
+    Args:
+        actions: A letter a step: S for a search, B for a browse. Other actions are left out.
+        lists: Result lists with scores that tell their order.
+        shuffled: Those of them that were shown in another order than that of the scores.
+        evidence: How many documents of the question are evidence; None without judgements.
+        evidence_listed, evidence_opened: How many of these a search listed, and a browse opened.
+    """
+
+    trajectory_id: str
+    question: str
+    system: System
+    outcome: Outcome
+    status: Status
+    actions: str
+    searches: tuple[Search, ...]
+    browses: tuple[Browse, ...]
+    lists: int
+    shuffled: int
+    evidence: int | None
+    evidence_listed: int | None
+    evidence_opened: int | None
+
+
+def measure_runs(
+    trajectories: Iterable[Trajectory],
+    *,
+    qrels: Mapping[str, Set[str]] | None = None,
+    tokenizer: PreTrainedTokenizerBase | None = None,
+) -> Iterator[Run]:
+    """Measures trajectories, in their order.
+
+    Args:
+        qrels: The evidence documents of each query id.
+        tokenizer: Its tokens, without special ones, are the unit of lengths; blank-separated words when None.
+    """
+    remaining = iter(trajectories)
+    while batch := list(islice(remaining, TRAJECTORIES_AT_A_TIME)):
+        texts = [reasonings_after_browses(trajectory.steps) for trajectory in batch]
+        lengths = iter(_lengths([text for of_run in texts for text in of_run.values()], tokenizer))
+        for trajectory, of_run in zip(batch, texts, strict=True):
+            yield _measured(
+                trajectory, {turn: next(lengths) for turn in of_run}, (qrels or {}).get(trajectory.query_id)
+            )
+
+
+def reasonings_after_browses(steps: Sequence[Step]) -> dict[int, str]:
+    """Turn of a browse to the reasoning right after it: that of the next message.
+
+    Browses that failed showed nothing to reason about, and those that no other message follows have no reasoning:
+    both are left out, unlike an agent that goes on without a word, whose reasoning is "".
+    """
+    found: dict[int, str] = {}
+    following: str | None = None
+    for step in reversed(steps):
+        if step.action == "browse" and step.error is None and following is not None:
+            found[step.turn] = following
+        following = step.reasoning if step.reasoning is not None else following
+    return dict(reversed(found.items()))
+
+
+def query_distance(queries: Sequence[str], before: Sequence[str]) -> float:
+    """How far queries are from earlier ones: 0 for the same words in any order, 1 for no word in common.
+
+    The Jaccard distance of the sets of words, lower-cased: 1 - |A and B| / |A or B|. Of several queries each counts
+    with the nearest earlier one, and their mean is taken.
+    """
+    earlier = [words_of(query) for query in before]
+    distances = [min(_jaccard(words_of(query), words) for words in earlier) for query in queries]
+    return sum(distances) / len(distances)
+
+
+def words_of(query: str) -> frozenset[str]:
+    return frozenset(_WORD.findall(query.lower()))
+
+
+def outcome_of(trajectory: Trajectory) -> Outcome:
+    """Whether a trajectory's answer is known to be right, known to be wrong, or unknown."""
+    if trajectory.correct is None:
+        return "unknown"
+    return "correct" if trajectory.correct else "incorrect"
+
+
+def system_labels(systems: Iterable[System]) -> dict[System, str]:
+    """A short name for each: agent and retriever, with the revisions where names alone don't tell them apart."""
+    different = list(dict.fromkeys(systems))
+
+    def label(system: System, *, with_revisions: bool) -> str:
+        parts = [
+            f"{name}@{revision[:7]}" if with_revisions and revision else name
+            for name, revision in (
+                (system.agent, system.agent_revision),
+                (system.retriever, system.retriever_revision),
+            )
+            if name
+        ]
+        return " + ".join(parts) or "unknown agent"
+
+    short = [label(system, with_revisions=False) for system in different]
+    return {
+        system: name if short.count(name) == 1 else label(system, with_revisions=True)
+        for system, name in zip(different, short, strict=True)
+    }
+
+
+def _lengths(texts: list[str], tokenizer: PreTrainedTokenizerBase | None) -> list[int]:
+    if tokenizer is None or not texts:
+        return [len(text.split()) for text in texts]
+    # Reasonings may be longer than the model could read; here they are only counted.
+    encoded = tokenizer(texts, add_special_tokens=False, truncation=False, verbose=False)
+    return [len(ids) for ids in encoded["input_ids"]]
+
+
+def _jaccard(one: frozenset[str], other: frozenset[str]) -> float:
+    union = one | other
+    return 1 - len(one & other) / len(union) if union else 0.0
+
+
+def _measured(trajectory: Trajectory, reasonings: Mapping[int, int], evidence: Set[str] | None) -> Run:
+    actions: list[str] = []
+    searches: list[Search] = []
+    browses: list[Browse] = []
+    # The list that a document was last seen in, by docid.
+    seen: dict[str, _Place] = {}
+    asked: set[frozenset[str]] = set()
+    before: tuple[str, ...] = ()
+    opened: set[str] = set()
+    lists = shuffled = 0
+    for step in trajectory.steps:
+        if step.action == "search":
+            actions.append("S")
+            listed = {hit.docid for hit in step.results}
+            searches.append(
+                Search(
+                    len(actions),
+                    len(listed),
+                    len(listed - seen.keys()),
+                    query_distance(step.queries, before) if before and step.queries else None,
+                    bool(step.queries) and all(words_of(query) in asked for query in step.queries),
+                )
+            )
+            asked.update(map(words_of, step.queries))
+            before = step.queries or before
+            # The first list of a step that holds a document is the one whose query found it.
+            for shown in reversed(_lists(step.results)):
+                by_score = _places_by_score(shown)
+                lists += by_score is not None
+                is_shuffled = by_score is not None and by_score != list(range(1, len(shown) + 1))
+                shuffled += is_shuffled
+                for index, hit in enumerate(shown):
+                    seen[hit.docid] = _Place(hit.rank, len(shown), by_score[index] if is_shuffled else None)
+        elif step.action == "browse" and step.docid is not None:
+            actions.append("B")
+            place = seen.get(step.docid, _Place(None, None, None))
+            browses.append(
+                Browse(
+                    len(actions),
+                    step.docid,
+                    place.position,
+                    place.length,
+                    place.by_score,
+                    step.docid in opened,
+                    None if evidence is None else step.docid in evidence,
+                    reasonings.get(step.turn),
+                )
+            )
+            if step.error is None:
+                opened.add(step.docid)
+    return Run(
+        trajectory.trajectory_id,
+        trajectory.query_id,
+        System(trajectory.agent, trajectory.agent_revision, trajectory.retriever, trajectory.retriever_revision),
+        outcome_of(trajectory),
+        trajectory.status,
+        "".join(actions),
+        tuple(searches),
+        tuple(browses),
+        lists,
+        shuffled,
+        None if evidence is None else len(evidence),
+        None if evidence is None else len(evidence & seen.keys()),
+        None if evidence is None else len(evidence & opened),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    position: int | None
+    length: int | None
+    by_score: int | None
+
+
+def _lists(results: Sequence[Candidate]) -> list[list[Candidate]]:
+    """The result list of each query that has one."""
+    lists: dict[int, list[Candidate]] = {}
+    for hit in results:
+        lists.setdefault(hit.query_index, []).append(hit)
+    return list(lists.values())
+
+
+def _places_by_score(shown: Sequence[Candidate]) -> list[int] | None:
+    """Each candidate's 1-based place by its score, best first; None where the scores don't tell an order.
+
+    Scores that only rise are distances, of which the least is best.
+    """
+    scores = [hit.score for hit in shown]
+    if None in scores or len(set(scores)) < 2:
+        return None
+    if scores == sorted(scores):
+        return list(range(1, len(shown) + 1))
+    best_first = sorted(range(len(shown)), key=lambda index: -scores[index])
+    places = [0] * len(shown)
+    for place, index in enumerate(best_first, start=1):
+        places[index] = place
+    return places

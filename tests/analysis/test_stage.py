@@ -1,0 +1,102 @@
+"""`lrat analyze`: tables, report and pictures in one commit, with what is missing said."""
+
+import re
+
+import pytest
+
+from lrat_hub import cli
+from lrat_hub.errors import LratError
+from lrat_hub.hub.lineage import read_lineage
+from lrat_hub.schema import qrel_features
+from tests.builders import answer, browse, search, trajectory
+
+CONFIGS = {"accuracy", "agents", "distances", "half_lives", "histogram", "lengths", "outcomes", "positions", "steps",
+           "transitions"}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def published(hub):
+    """Trajectories of two agents, judgements of their evidence, and trajectories that nobody judged."""
+    from dataclasses import replace
+
+    from datasets import Dataset
+
+    from lrat_hub.tables import trajectory_table
+
+    def runs(agent, correct):
+        for place in range(6):
+            steps = [search("a b", "e", "x"), browse("e"), search("a c", "y"), answer("w " * (5 + place))]
+            run = trajectory(*steps, name=f"q{place}", correct=correct and place < 4)
+            yield replace(run, agent=agent, retriever="bm25", status="completed" if place else "failed")
+
+    trajectory_table([*runs("one", True), *runs("two", True)]).push_to_hub("lrat/analysed", "default", split="train")
+    trajectory_table(
+        [trajectory(search("a"), search("b"), name="t")]
+    ).push_to_hub("lrat/analysed-bare", "default", split="train")  # fmt: skip
+    rows = [{"query_id": f"q{place}", "docid": docid, "relevance": grade}
+            for place in range(6) for docid, grade in (("e", 1), ("x", 0))]  # fmt: skip
+    Dataset.from_list(rows, features=qrel_features()).push_to_hub(
+        "lrat/analysed-qrels", "qrels_evidence", split="test"
+    )
+
+
+def files_of(pin):
+    from huggingface_hub import HfApi
+
+    return set(HfApi().list_repo_files(pin.repo_id, repo_type="dataset", revision=pin.revision))
+
+
+def card_of(pin):
+    from huggingface_hub import hf_hub_download
+
+    with open(hf_hub_download(pin.repo_id, "README.md", repo_type="dataset", revision=pin.revision)) as file:
+        return file.read()
+
+
+def test_two_agents_are_analysed_and_compared_in_one_commit(published, tmp_path):
+    from datasets import get_dataset_config_names, load_dataset
+
+    words = ["analyze", "--trajectories", "lrat/analysed", "--qrels", "lrat/analysed-qrels", "--to", "lrat/analysis"]
+    pin = cli.run([*words, "--report", str(tmp_path)])
+    assert set(get_dataset_config_names(pin.repo_id, revision=pin.revision)) == CONFIGS
+    rows = load_dataset(pin.repo_id, "accuracy", revision=pin.revision, split="train").to_list()
+    assert [(row["agent"], row["evidence_opened"], row["n"], round(row["value"], 3)) for row in rows] == [
+        ("one + bm25", 1, 6, 0.667), ("two + bm25", 1, 6, 0.667)]  # fmt: skip
+    card, files = card_of(pin), files_of(pin)
+    pictures = set(re.findall(r"\]\((figures/[^)]+)\)", card))
+    assert len(pictures) == 15
+    assert pictures == {name for name in files if name.endswith(".png")}
+    assert {name for name in pictures if not (tmp_path / name).is_file()} == set()
+    assert "## Agents compared" in (tmp_path / "report.md").read_text()
+    lineage = read_lineage(pin)
+    assert set(lineage.inputs) == {"trajectories_1", "qrels"}
+    assert lineage.counts["trajectories"]["read"] == 12
+    assert cli.run(words) == pin
+
+
+def test_what_needs_judgements_is_said_to_be_missing_and_statuses_can_be_chosen(published):
+    pin = cli.run(["analyze", "--trajectories", "lrat/analysed", "--statuses", "completed", "--to", "lrat/analysis-2"])
+    card = card_of(pin)
+    assert "Not shown: it needs judged answers (`correct`) and judgements of evidence (`--qrels`)" in card
+    assert "evidence is not told apart" in card
+    assert "accuracy.png" not in card
+    assert read_lineage(pin).counts["trajectories read"]["dropped"] == {"status failed": 2}
+    pin = cli.run(["analyze", "--trajectories", "lrat/analysed", "lrat/analysed-bare", "--to", "lrat/analysis-3"])
+    card = card_of(pin)
+    assert "Not shown: no browse opened a document that a search had listed." in card
+    assert card.count("### Length of the reasoning") == 2  # of the agents that browsed
+
+
+def test_nothing_to_analyse_and_wrong_inputs_are_one_line(published, tmp_path):
+    with pytest.raises(LratError, match="expected trajectories, found none"):
+        cli.run(["analyze", "--trajectories", "lrat/analysed", "--statuses", "limited", "--to", "lrat/analysis-4"])
+    with pytest.raises(LratError, match="expected a trajectories dataset"):
+        cli.run(["analyze", "--trajectories", "lrat/analysed-qrels", "--to", "lrat/analysis-4"])
+    with pytest.raises(LratError, match="expected a qrels dataset"):
+        cli.run(["analyze", "--trajectories", "lrat/analysed", "--qrels", "lrat/analysed", "--to", "lrat/analysis-4"])
+    clicks = tmp_path / "clicks.txt"
+    clicks.write_text("many\n")
+    with pytest.raises(LratError, match="expected a file with a number a line"):
+        cli.run(
+            ["analyze", "--trajectories", "lrat/analysed", "--human_clicks", str(clicks), "--to", "lrat/analysis-4"]
+        )
