@@ -42,6 +42,10 @@ class Arguments(StageArguments):
         default=False,
         metadata={"help": "Fill result lists up to k new documents; those shown before are listed by title only."},
     )
+    shuffle: bool = field(
+        default=False,
+        metadata={"help": "Show every result list in random order, which makes position bias visible (lrat analyze)."},
+    )
     max_turns: int = field(default=100, metadata={"help": "Actions after which an answer is asked for (paper: 100)."})
 
 
@@ -90,6 +94,7 @@ def main(argv: list[str] | None = None) -> HubRef:
         snippet_tokens=args.snippet_tokens,
         browse_tokens=args.browse_tokens or None,
         hide_seen=args.hide_seen,
+        shuffle=args.shuffle,
     )
     questions = [Question(row["query_id"], row["query"], row["answer"]) for row in queries]
     agent = NaturalReader() if args.agent == "reader" else ClueReader(documents.in_order())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import re
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
@@ -69,6 +70,8 @@ class SearchEnvironment:
         browse_tokens: Tokens at the start of a document's text that are shown when it is opened; None for all of it.
         hide_seen: Whether a search shows `k` documents that are new to the agent. Those it was shown by earlier
             searches, and that rank among these, are then listed by title as seen.
+        shuffle: Whether each list is shown in random order, the same for the same query, as for Figure 4 (c) of the
+            paper: then positions tell nothing of the documents. Ranks are those shown; scores tell the retriever's.
         tokenizer: A fast tokenizer whose tokens are meant; None for words between blanks.
 
     Raises:
@@ -84,6 +87,7 @@ class SearchEnvironment:
         snippet_tokens: int = 64,
         browse_tokens: int | None = None,
         hide_seen: bool = False,
+        shuffle: bool = False,
         tokenizer: PreTrainedTokenizerBase | None = None,
     ) -> None:
         for name, value in {"k": k, "snippet_tokens": snippet_tokens, "browse_tokens": browse_tokens}.items():
@@ -94,6 +98,7 @@ class SearchEnvironment:
         self._snippet_tokens = snippet_tokens
         self._browse_tokens = browse_tokens
         self._hide_seen = hide_seen
+        self._shuffle = shuffle
         self._documents = documents
         self._tokenizer = tokenizer
         # The same documents are listed again and again, and tokenising a long one takes milliseconds.
@@ -110,6 +115,7 @@ class SearchEnvironment:
             "snippet_tokens": self._snippet_tokens,
             "browse_tokens": self._browse_tokens,
             "hide_seen": self._hide_seen,
+            "shuffle": self._shuffle,
             "tokenizer": tokenizer,
         }
 
@@ -131,8 +137,8 @@ class SearchEnvironment:
         hidden = seen if self._hide_seen else frozenset()
         results = tuple(
             self._candidate(index, hit, is_seen=hit.docid in hidden)
-            for index, found in enumerate(hits)
-            for hit in _up_to_new(found, self._k, hidden)
+            for index, (query, found) in enumerate(zip(queries, hits, strict=True))
+            for hit in self._in_order(query, _up_to_new(found, self._k, hidden))
         )
         return Observation(_render_results(queries, results, hidden), results=results)
 
@@ -164,6 +170,14 @@ class SearchEnvironment:
         self._open, self._searching = None, asyncio.current_task()
         depth = max(self._k, OVERFETCH) if self._hide_seen else self._k
         return await asyncio.to_thread(self.retriever.search, queries, depth)
+
+    def _in_order(self, query: str, hits: list[Hit]) -> list[Hit]:
+        """Hits as they are shown: as they are, or shuffled and ranked anew."""
+        if not self._shuffle:
+            return hits
+        # Seeded by a text, which gives the same everywhere.
+        shown = random.Random(query).sample(hits, len(hits))
+        return [Hit(hit.docid, hit.score, rank) for rank, hit in enumerate(shown, start=1)]
 
     def _candidate(self, query_index: int, hit: Hit, *, is_seen: bool) -> Candidate:
         title, snippet = self._documents[hit.docid].title, "" if is_seen else self._snippet(hit.docid)

@@ -168,3 +168,23 @@ def test_a_browse_shows_only_the_first_tokens_when_asked_and_hands_on_no_more_th
 def test_a_size_below_one_is_an_error(setting):
     with pytest.raises(LratError, match=f"expected {setting} of at least 1, found 0"):
         SearchEnvironment(Echo(), DOCUMENTS, **{setting: 0})
+
+
+def test_shuffled_lists_have_the_same_documents_ranked_as_shown_and_the_same_order_for_the_same_query():
+    class Ten:
+        name, revision = "ten", None
+
+        def search(self, queries: Sequence[str], k: int) -> list[list[Hit]]:
+            return [[Hit(f"d{rank}", float(-rank), rank) for rank in range(1, k + 1)] for _ in queries]
+
+    documents = {f"d{rank}": Document(f"d{rank}", "", "text") for rank in range(1, 11)}
+    environment = SearchEnvironment(Ten(), documents, shuffle=True)
+    shown = asyncio.run(environment.search(["a", "b"])).results
+    assert asyncio.run(environment.search(["a", "b"])).results == shown
+    for index in (0, 1):
+        of = [hit for hit in shown if hit.query_index == index]
+        assert [hit.rank for hit in of] == list(range(1, 11))
+        assert {hit.docid: hit.score for hit in of} == {f"d{rank}": float(-rank) for rank in range(1, 11)}
+        assert [hit.docid for hit in of] != [f"d{rank}" for rank in range(1, 11)]
+    assert [hit.docid for hit in shown[:10]] != [hit.docid for hit in shown[10:]]
+    assert environment.settings["shuffle"] is True
