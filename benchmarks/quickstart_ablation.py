@@ -62,7 +62,7 @@ def main() -> None:
         row("base", 0, {split: [benchmark.score_model(load_model(base)).means] for split, benchmark in splits.items()})
     ]
     for name, variant in VARIANTS.items():
-        pairs = mine_pairs(load_trajectories(table), judge=variant["judge"], held_out=held_out)
+        pairs = mine_pairs(load_trajectories(table), profile="paper", judge=variant["judge"], held_out=held_out)
         scores: dict[str, list[dict[str, float]]] = {split: [] for split in splits}
         for seed in range(args.seeds):
             settings = replace(FitSettings(**recipe), seed=seed, use_weights=variant["use_weights"])

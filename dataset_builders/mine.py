@@ -1,104 +1,172 @@
 """Mines weighted training pairs from trajectories (section 5.1 of the LRAT paper).
 
 Publishes config `pairs` (everything known about each pair, documents by id) and, when the corpus is given, configs
-`documents` (each document of the pairs once) and `triplets` (ready for SentenceTransformerTrainer).
+`documents` (each document of the pairs once) and `triplets` (ready for SentenceTransformerTrainer). Instead of
+trajectories it also takes pairs: mined ones, to judge them again, and files of released ones.
 """
 
 from __future__ import annotations
 
 import sys
+import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from lrat_hub import cli
 from lrat_hub.errors import LratError
 from lrat_hub.hub.refs import HubRef
+from lrat_hub.judges.settings import UNRECORDED, JudgeSettings, open_judge
+from lrat_hub.mining.options import MiningOptions
 from lrat_hub.stage import Stage, StageArguments, parse, say
+
+if TYPE_CHECKING:
+    from lrat_hub.judges import Judge
+    from lrat_hub.judges.agreement import Agreement, QrelAgreement
+    from lrat_hub.mining.scale import MinedTables
+
+Counts = dict[str, Any]
+SOURCES = ("trajectories", "rejudge", "from_released_pairs")
 
 
 @dataclass(kw_only=True)
-class Arguments(StageArguments):
-    trajectories: str = field(metadata={"help": "Trajectories dataset to mine."})
+class Arguments(MiningOptions, JudgeSettings, StageArguments):
+    trajectories: str = field(default="", metadata={"help": "Trajectories dataset to mine."})
+    rejudge: str = field(
+        default="", metadata={"help": "Mined pairs to judge again with another judge, without mining again."}
+    )
+    from_released_pairs: str = field(
+        default="",
+        metadata={
+            "help": "Pairs to take as they are: JSONL files, or a dataset of such, in the format of LRAT-Train, "
+            "FlagEmbedding or Tevatron."
+        },
+    )
     corpus: str = field(
         default="", metadata={"help": "Corpus of the trajectories; without it only ids are published."}
-    )
-    profile: Literal["paper"] = field(default="paper", metadata={"help": "How browses become pairs."})
-    judge: Literal["rule", "none"] = field(
-        default="rule", metadata={"help": "Who judges the reasoning after a browse; 'none' keeps every naive pair."}
     )
     tokenizer: str = field(
         default="words",
         metadata={"help": "Model whose tokens measure reasonings, or 'words' for blank-separated words."},
     )
-    negatives: Literal["unbrowsed", "formula"] = field(
-        default="unbrowsed",
-        metadata={"help": "'unbrowsed' leaves out everything browsed in the trajectory, 'formula' only the positive."},
-    )
-    outcomes: list[str] = field(
-        default_factory=lambda: ["correct", "unknown"],
-        metadata={"help": "Trajectories to mine: any of correct, incorrect, unknown."},
-    )
     held_out: str = field(
         default="", metadata={"help": "Table of docids that must not be trained on, such as those of test questions."}
     )
-    half_life: float | None = field(
-        default=None, metadata={"help": "beta of Eq. 3 in tokens; the median if not given."}
+    qrels: str = field(default="", metadata={"help": "Annotated evidence, to compare the judge with."})
+    reweigh: bool = field(
+        default=False,
+        metadata={"help": "With --from_released_pairs: weigh anew, whatever weights are there."},
     )
-    triplet_negatives: int = field(default=4, metadata={"help": "Negatives a row of config `triplets`."})
+    triplet_negatives: int = field(
+        default=4, metadata={"help": "Negatives a row of config `triplets`; 0 to leave the config out."}
+    )
     seed: int = field(default=0, metadata={"help": "For the choice of the triplets' negatives."})
+    processes: int = field(default=1, metadata={"help": "Processes that read trajectories; the result is the same."})
 
 
 def main(argv: list[str] | None = None) -> HubRef:
     (args,) = parse(argv, "mine", __doc__, Arguments)
-    if args.triplet_negatives < 1:
-        raise LratError(f"lrat mine: expected --triplet-negatives of 1 or more, found {args.triplet_negatives}.")
+    given = [name for name in SOURCES if getattr(args, name)]
+    if len(given) != 1:
+        expected, found = ", ".join(f"--{name}" for name in SOURCES), ", ".join(given) or "none"
+        raise LratError(f"lrat mine: expected one of {expected}; found {found}.")
+    if args.from_released_pairs and args.judge != "none":
+        raise LratError("lrat mine: released pairs hold no reasoning that --judge could read. Leave it out.")
+    if args.rejudge and args.judge == "none":
+        raise LratError("lrat mine: --rejudge expects a judge, found none. Give --judge rule or --judge llm.")
 
     from lrat_hub.documents import Documents
     from lrat_hub.hub.inputs import load_table, load_tokenizer
-    from lrat_hub.importers import load_trajectories
-    from lrat_hub.judges import RuleJudge
-    from lrat_hub.mining import mine_pairs
-    from lrat_hub.tables import document_table, pair_table, triplet_table
+    from lrat_hub.judges.agreement import evidence_of, qrel_agreement
+    from lrat_hub.mining.formats import import_pairs, released_files
+    from lrat_hub.mining.lengths import LengthMeasure
+    from lrat_hub.mining.rejudging import load_pairs, rejudge_tables
+    from lrat_hub.mining.scale import mine_table
+    from lrat_hub.tables import document_table, triplet_table
 
-    stage = Stage("mine", args)
-    trajectories = load_table(stage.input("trajectories", args.trajectories), "trajectories")
+    stage = Stage("mine", args, unrecorded=("processes", *UNRECORDED))
+    source = stage.input(given[0], getattr(args, given[0]))
     corpus = load_table(stage.input("corpus", args.corpus), "corpus", config="corpus") if args.corpus else None
+    documents = Documents(corpus) if corpus is not None else None
     held_out = load_table(stage.input("held_out", args.held_out), "document_ids")["docid"] if args.held_out else ()
+    qrels = load_table(stage.input("qrels", args.qrels), "qrels", config="qrels_evidence") if args.qrels else None
     tokenizer = None
     if args.tokenizer != "words":
         tokenizer = load_tokenizer(stage.input("tokenizer", args.tokenizer, repo_type="model"))
+    judge = open_judge(args, stage)
+    settings, agreements = args.settings(held_out), {}
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        if args.trajectories:
+            mined = mine_table(
+                load_table(source, "trajectories"),
+                folder,
+                settings=settings,
+                measure=LengthMeasure(tokenizer),
+                judge=judge,
+                splits=args.splits,
+                processes=args.processes,
+            )
+        elif args.rejudge:
+            tables, kept = load_pairs(source)
+            documents = documents or kept
+            mined, agreements["with the judge before"] = rejudge_tables(
+                tables, folder, settings=settings, judge=judge, splits=args.splits
+            )
+        else:
+            mined, documents = import_pairs(
+                released_files(source), folder, splits=args.splits, weighting=args.weighting if args.reweigh else None
+            )
+        if qrels is not None:
+            evidence = evidence_of(zip(qrels["query_id"], qrels["docid"], qrels["relevance"], strict=True))
+            agreements["with qrels"] = qrel_agreement(
+                ((pair.query_id, pair.positive_id, pair.verdict) for pair in mined.pairs()), evidence
+            )
+        counts = report(mined, judge, agreements)
+        tables = {"pairs": mined.splits}
+        if documents is not None:
+            tables["documents"] = {"train": document_table(mined.pairs(), documents)}
+            triplets = {
+                split: table
+                for split in mined.splits
+                if args.triplet_negatives
+                and (
+                    table := triplet_table(
+                        mined.pairs(split, trained=True), documents, num_negatives=args.triplet_negatives,
+                        seed=args.seed, path=folder / f"triplets-{split}.arrow",
+                    )
+                )
+            }  # fmt: skip
+            if triplets:
+                tables["triplets"] = triplets
+                counts["triplets"] = {split: len(table) for split, table in triplets.items()}
+        return stage.publish_dataset(
+            tables, template="pairs", counts=counts, mined=mined, agreements=agreements, configs=list(tables)
+        )
 
-    result = mine_pairs(
-        load_trajectories(trajectories),
-        profile=args.profile,
-        judge={"rule": RuleJudge(), "none": None}[args.judge],
-        tokenizer=tokenizer,
-        negatives=args.negatives,
-        outcomes=args.outcomes,
-        held_out=held_out,
-        half_life=args.half_life,
-    )
-    for ledger in result.ledger.values():
-        say(str(ledger))
-    counts = {name: ledger.to_dict() for name, ledger in result.ledger.items()}
-    if result.weights:
-        counts["weights"] = {"half_life": result.weights.half_life, "mean_raw": result.weights.mean_raw}
-        say("weights: half-life {half_life:g}, mean before normalisation {mean_raw:.4f}".format(**counts["weights"]))
 
-    if not result.pairs:
+def report(mined: MinedTables, judge: Judge | None, agreements: Mapping[str, Agreement | QrelAgreement]) -> Counts:
+    """Says what was mined, and gives the same as figures for the lineage."""
+    for ledger in mined.ledger.values():
+        if ledger.read:
+            say(str(ledger))
+    counts: Counts = {name: ledger.to_dict() for name, ledger in mined.ledger.items() if ledger.read}
+    for name, fit in mined.fits.items():
+        say(f"weights of {name}: half-life {fit.half_life:g}, mean before normalisation {fit.mean_raw:.4f}")
+    counts["weights"] = {
+        name: {"half_life": fit.half_life, "mean_raw": fit.mean_raw} for name, fit in mined.fits.items()
+    }
+    counts["splits"] = {split: len(table) for split, table in mined.splits.items()}
+    if problems := getattr(judge, "problems", None):
+        counts["unjudged"] = dict(sorted(problems.items()))
+        say("unjudged: " + ", ".join(f"{count} {problem}" for problem, count in counts["unjudged"].items()))
+    for name, agreement in agreements.items():
+        say(f"agreement {name}: {agreement}")
+    counts["agreement"] = {name: agreement.to_dict() for name, agreement in agreements.items()}
+    if not mined.num_pairs:
         raise LratError("lrat mine: expected pairs, found none (see the counts).")
-    tables = {"pairs": {"train": pair_table(result.pairs)}}
-    if corpus is not None:
-        documents = Documents(corpus)
-        tables["documents"] = {"train": document_table(result.pairs, documents)}
-        triplets = triplet_table(result.trained, documents, num_negatives=args.triplet_negatives, seed=args.seed)
-        if triplets:
-            tables["triplets"] = {"train": triplets}
-        counts["triplets"] = {
-            "rows": len(triplets or ()),
-            "left out, no negative": sum(not pair.negative_ids for pair in result.trained),
-        }
-    return stage.publish_dataset(tables, template="pairs", counts=counts, result=result, configs=list(tables))
+    return counts
 
 
 if __name__ == "__main__":

@@ -135,6 +135,19 @@ class Documents(Mapping[str, Document]):
             raise KeyError(docid)
         return row
 
+    def table(self, docids: Sequence[str]) -> Dataset:
+        """The rows of these documents as a table, in the order of the ids, without reading their texts.
+
+        Raises:
+            KeyError: The corpus lacks one of them.
+        """
+        rows: list[int | None] = []
+        for start in range(0, len(docids), BATCH_ROWS):
+            rows += self._index.find_all([(docid,) for docid in docids[start : start + BATCH_ROWS]])
+        if None in rows:
+            raise KeyError(docids[rows.index(None)])
+        return self._table.with_format(None).select(rows)
+
     def lookup(self, docids: Sequence[str]) -> list[Document]:
         """The documents with these ids, in the order of the ids: several at once cost less than one by one.
 

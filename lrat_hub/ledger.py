@@ -34,6 +34,13 @@ class Ledger:
         if count:
             self.notes[what] += count
 
+    def add(self, other: Ledger) -> None:
+        """Adds the counts of another account of the same kind of items, such as that of another process."""
+        self.read += other.read
+        self.kept += other.kept
+        self.dropped.update(other.dropped)
+        self.notes.update(other.notes)
+
     @property
     def num_dropped(self) -> int:
         return self.dropped.total()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -150,12 +151,15 @@ class Pair:
 
     Args:
         search_turn, browse_turn: 0-based positions among the trajectory's actions.
+        negative_ids: Of each kind in rank order. `negative_kinds` says for each what it is.
+        reasoning: The reasoning right after the browse; `reasoning_length` is its length in tokens.
         previous_queries: What the agent had searched for before this query, oldest first.
         reasoning_before: The reasoning that led to the search.
-        negative_ids: In rank order. `negative_kinds` says for each where it comes from.
-        reasoning: The reasoning right after the browse; `reasoning_length` is its length in tokens.
+        read_ids: Documents the agent had opened before the search, in their order.
+        num_browses: How often it opened the positive from this result list; the reasoning is the longest of theirs.
         weight: Intensity weight (Eq. 3); None on pairs that are not trained on.
-        judge: Who gave the verdict; None where nobody was asked.
+        judge, judge_prompt: Who gave the verdict, by which prompt or rules; None where nobody was asked.
+        agent, retriever: As the trajectory names them.
     """
 
     pair_id: str
@@ -172,22 +176,32 @@ class Pair:
     reasoning_length: int
     previous_queries: tuple[str, ...] = ()
     reasoning_before: str = ""
+    read_ids: tuple[str, ...] = ()
+    num_browses: int = 1
     weight: float | None = None
     verdict: Verdict = "unjudged"
     judge: str | None = None
+    judge_prompt: str | None = None
+    agent: str = ""
+    retriever: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
+        return {name: getattr(self, name) for name in _field_names(Pair)}
 
     @classmethod
     def from_dict(cls, row: dict[str, Any]) -> Pair:
-        lists = {name: tuple(row[name]) for name in ("negative_ids", "negative_kinds", "previous_queries")}
-        return cls(**{**_known(cls, row), **lists})
+        known = _known(cls, row)
+        lists = ("negative_ids", "negative_kinds", "previous_queries", "read_ids")
+        return cls(**{**known, **{name: tuple(known[name]) for name in lists if name in known}})
 
 
 def _known(record: type, row: dict[str, Any]) -> dict[str, Any]:
-    names = {item.name for item in dataclasses.fields(record)}
-    return {name: value for name, value in row.items() if name in names}
+    return {name: row[name] for name in _field_names(record) if name in row}
+
+
+@lru_cache
+def _field_names(record: type) -> tuple[str, ...]:
+    return tuple(item.name for item in dataclasses.fields(record))
 
 
 def trajectory_features() -> Features:
@@ -263,9 +277,14 @@ def pair_features() -> Features:
             "reasoning_length": integer,
             "previous_queries": List(text),
             "reasoning_before": text,
+            "read_ids": List(string),
+            "num_browses": integer,
             "weight": Value("float64"),
             "verdict": string,
             "judge": string,
+            "judge_prompt": string,
+            "agent": string,
+            "retriever": string,
         }
     )
 

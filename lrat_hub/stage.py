@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -126,13 +126,20 @@ class Stage:
         args: The resolved options; all but inputs and `to` become the recipe.
         settings: Further options that are part of the recipe.
         publishes: The kind of repository that `to` names.
+        unrecorded: Options that don't shape what comes out, such as a number of processes.
 
     Raises:
         LratError: Nothing of that kind can be published to `to`; refused now rather than after hours of work.
     """
 
     def __init__(
-        self, name: str, args: StageArguments, settings: Any = None, *, publishes: RepoType = "dataset"
+        self,
+        name: str,
+        args: StageArguments,
+        settings: Any = None,
+        *,
+        publishes: RepoType = "dataset",
+        unrecorded: Collection[str] = (),
     ) -> None:
         from lrat_hub.hub.publish import publication_target
         from lrat_hub.hub.refs import HubRef
@@ -141,7 +148,7 @@ class Stage:
         self.name, self.args = name, args
         self._recipe = asdict(args) | (asdict(settings) if settings is not None else {})
         self.inputs: dict[str, str] = {}
-        self._options: set[str] = {"to", "private", "require_pinned"}
+        self._options: set[str] = {"to", "private", "require_pinned", *unrecorded}
         self.target = publication_target(HubRef.parse(args.to, repo_type=publishes))
         if self.target.repo_type != publishes:
             raise LratError(f"--to {args.to}: lrat {name} publishes a {publishes}, not a {self.target.repo_type}.")

@@ -1,9 +1,10 @@
-"""Records as the tables that are published."""
+"""Records as the tables that are published, in memory or written to a file as they come."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lrat_hub.errors import LratError
@@ -11,6 +12,10 @@ from lrat_hub.schema import Document, Pair, Trajectory, document_features, pair_
 
 if TYPE_CHECKING:
     from datasets import Dataset, Features
+
+    from lrat_hub.documents import Documents
+
+ROWS_AT_A_TIME = 1_000
 
 
 def trajectory_table(trajectories: Iterable[Trajectory]) -> Dataset:
@@ -35,6 +40,51 @@ def _table(rows: Iterable[dict[str, Any]], features: Features) -> Dataset:
     )
 
 
+class TableWriter:
+    """Writes rows into an Arrow file, some at a time, and opens it as a memory-mapped table. A context manager.
+
+    Args:
+        path: A file that does not exist yet.
+    """
+
+    def __init__(self, path: Path, features: Features) -> None:
+        import pyarrow as pa
+
+        self.path, self._schema = path, features.arrow_schema
+        self.num_rows = 0
+        self._waiting: list[Mapping[str, Any]] = []
+        self._stream = pa.OSFile(str(path), "wb")
+        self._writer = pa.ipc.new_stream(self._stream, self._schema)
+
+    def write(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        for row in rows:
+            self._waiting.append(row)
+            if len(self._waiting) >= ROWS_AT_A_TIME:
+                self._flush()
+
+    def _flush(self) -> None:
+        import pyarrow as pa
+
+        if self._waiting:
+            self._writer.write_table(pa.Table.from_pylist(self._waiting, schema=self._schema))
+            self.num_rows += len(self._waiting)
+            self._waiting = []
+
+    def __enter__(self) -> TableWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._flush()
+        self._writer.close()
+        self._stream.close()
+
+    def open(self) -> Dataset:
+        """The table, once it is complete."""
+        from datasets import Dataset
+
+        return Dataset.from_file(str(self.path))
+
+
 def require_documents(wanted: Iterable[str], documents: Mapping[str, Document]) -> None:
     """Raises LratError when an id that pairs name is not among the documents."""
     ids = set(wanted)
@@ -46,51 +96,63 @@ def require_documents(wanted: Iterable[str], documents: Mapping[str, Document]) 
         )
 
 
-def document_table(pairs: Sequence[Pair], documents: Mapping[str, Document]) -> Dataset:
+def document_table(pairs: Iterable[Pair], documents: Mapping[str, Document]) -> Dataset:
     """Config `documents`: each document that a pair names, once, ordered by id.
+
+    Rows of a corpus on disk (`Documents`) are selected there, and not read.
 
     Raises:
         LratError: The corpus lacks one of them.
     """
     from datasets import Dataset
 
+    from lrat_hub.documents import Documents
+
     ids = {docid for pair in pairs for docid in (pair.positive_id, *pair.negative_ids)}
     require_documents(ids, documents)
-    rows = [documents[docid] for docid in sorted(ids)]
-    return Dataset.from_dict(
-        {
-            "docid": [row.docid for row in rows],
-            "title": [row.title for row in rows],
-            "text": [row.text for row in rows],
-        },
+    if isinstance(documents, Documents):
+        return documents.table(sorted(ids))
+    return Dataset.from_list(
+        [{"docid": docid, "title": documents[docid].title, "text": documents[docid].text} for docid in sorted(ids)],
         features=document_features(),
     )
 
 
 def triplet_table(
-    pairs: Sequence[Pair], documents: Mapping[str, Document], *, num_negatives: int, seed: int = 0
+    pairs: Iterable[Pair],
+    documents: Mapping[str, Document] | Documents,
+    *,
+    num_negatives: int,
+    seed: int = 0,
+    path: Path | None = None,
 ) -> Dataset | None:
     """Config `triplets`: anchor, positive, negative_1 ... negative_n and the weight as `label`.
 
     Negatives are drawn from each pair's pool, seeded by (seed, pair_id). A pool that is too small is drawn from more
     than once, as the paper's training framework does; pairs without any negative are left out. None when no pair is
     left.
-    """
-    from datasets import Dataset, Features, Value
 
-    usable = [pair for pair in pairs if pair.negative_ids]
-    if not usable:
-        return None
-    columns: dict[str, list[str] | list[float]] = {
-        "anchor": [pair.query for pair in usable],
-        "positive": [documents[pair.positive_id].content for pair in usable],
-    }
-    drawn = [_draw_filled(pair.negative_ids, num_negatives, f"{seed}/{pair.pair_id}") for pair in usable]
-    for place in range(num_negatives):
-        columns[f"negative_{place + 1}"] = [documents[docids[place]].content for docids in drawn]
-    columns["label"] = [pair.weight for pair in usable]
-    features = {name: Value("large_string") for name in columns} | {"label": Value("float64")}
-    return Dataset.from_dict(columns, features=Features(features))
+    Args:
+        path: Where to write the table, when memory should not hold it.
+    """
+    from datasets import Features, Value
+
+    names = ["anchor", "positive", *(f"negative_{place + 1}" for place in range(num_negatives))]
+    features = Features({name: Value("large_string") for name in names} | {"label": Value("float64")})
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for pair in pairs:
+            if pair.negative_ids:
+                drawn = _draw_filled(pair.negative_ids, num_negatives, f"{seed}/{pair.pair_id}")
+                texts = (documents[docid].content for docid in (pair.positive_id, *drawn))
+                yield dict(zip(names, (pair.query, *texts), strict=True)) | {"label": pair.weight}
+
+    if path is None:
+        table = _table(rows(), features)
+        return table if len(table) else None
+    with TableWriter(path, features) as writer:
+        writer.write(rows())
+    return writer.open() if writer.num_rows else None
 
 
 def _draw_filled(pool: Sequence[str], count: int, seed: str) -> list[str]:

@@ -1,32 +1,71 @@
-"""Intensity weights from reasoning lengths (Eq. 3 of https://huggingface.co/papers/2604.04949)."""
+"""Intensity weights from reasoning lengths (Eq. 3 of https://huggingface.co/papers/2604.04949), and alternatives.
+
+Every scheme gives each length a score, and divides by the mean score, so that the weights have mean 1.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal, get_args
 
 import numpy as np
 
 from lrat_hub.errors import LratError
 
+Scheme = Literal["saturation", "uniform", "linear", "log", "rank"]
+Grouping = Literal["global", "agent", "retriever"]
+
+SCHEMES: tuple[Scheme, ...] = get_args(Scheme)
+GROUPINGS: tuple[Grouping, ...] = get_args(Grouping)
+
+
+@dataclass(frozen=True)
+class Weighting:
+    """How lengths become weights.
+
+    Args:
+        scheme: "saturation" is Eq. 3. For ablations: "uniform" (1), "linear" (l), "log" (ln(1 + l)) and "rank" (the
+            share of lengths that are not above l, ties in the middle).
+        half_life: beta of Eq. 3, in tokens; the median of the lengths when None.
+        by: What has constants of its own: everything together ("global", the paper), or each agent or retriever.
+        empty: The weight of a length of 0, which then has no part in the mean; None leaves it to the scheme.
+    """
+
+    scheme: Scheme = "saturation"
+    half_life: float | None = None
+    by: Grouping = "global"
+    empty: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.scheme not in SCHEMES:
+            raise LratError(f"Weights: expected a scheme out of {', '.join(SCHEMES)}, found {self.scheme!r}.")
+        if self.by not in GROUPINGS:
+            raise LratError(f"Weights: expected a grouping out of {', '.join(GROUPINGS)}, found {self.by!r}.")
+
 
 @dataclass(frozen=True)
 class WeightFit:
-    """Weights of a set of pairs and the two constants that make them.
+    """Weights of a set of pairs and the constants that make them.
 
     Args:
         weights: Shape (pairs,), float64, with mean 1.
         half_life: beta, in tokens: the length at which half of the greatest utility is reached.
-        mean_raw: mu_raw, the mean of the scores before they are normalised, in [0, 1].
+        mean_raw: mu_raw, the mean of the scores before they are normalised.
+        reference: The lengths in ascending order, where the scheme is "rank".
     """
 
     weights: np.ndarray
     half_life: float
     mean_raw: float
+    weighting: Weighting = field(default_factory=Weighting)
+    reference: np.ndarray | None = None
 
     def weigh(self, lengths: Sequence[float] | np.ndarray) -> np.ndarray:
         """Weights of other lengths (tokens) by the same constants. Shape and order of `lengths`, float64."""
-        return saturation(lengths, self.half_life) / self.mean_raw
+        values = np.asarray(lengths, dtype=np.float64)
+        weights = _scores(values, self.weighting.scheme, self.half_life, self.reference) / self.mean_raw
+        return weights if self.weighting.empty is None else np.where(values == 0, self.weighting.empty, weights)
 
 
 def saturation(lengths: Sequence[float] | np.ndarray, half_life: float) -> np.ndarray:
@@ -51,19 +90,93 @@ def intensity_weights(lengths: Sequence[float] | np.ndarray, *, half_life: float
     Raises:
         LratError: There are no lengths, one is negative or not finite, or the half-life is not above 0.
     """
+    return fit_weights(lengths, Weighting(half_life=half_life))
+
+
+def fit_weights(
+    lengths: Sequence[float] | np.ndarray, weighting: Weighting, *, guarded: np.ndarray | None = None
+) -> WeightFit:
+    """Weighs pairs by a scheme; see `intensity_weights`.
+
+    Args:
+        guarded: Shape (pairs,), bool: pairs whose length counts for no more than the half-life.
+    """
     values = np.asarray(lengths, dtype=np.float64)
     if values.size == 0:
         raise LratError("Weights: expected the lengths of at least one pair, found none. Nothing is left to weigh.")
     if not np.isfinite(values).all() or (values < 0).any():
         raise LratError("Weights: expected lengths of 0 tokens or more, found negative or non-finite ones.")
-    beta = float(np.median(values)) if half_life is None else float(half_life)
-    if not (np.isfinite(beta) and beta > 0):
+    beta = float(np.median(values)) if weighting.half_life is None else float(weighting.half_life)
+    if weighting.scheme == "saturation" and not (np.isfinite(beta) and beta > 0):
         raise LratError(
             f"Weights: expected a half-life above 0 tokens, found {beta:g}. "
             "Half or more of the reasonings are empty, or a wrong value was given; pass half_life."
         )
-    raw = saturation(values, beta)
-    mean_raw = float(raw.mean())
+    if guarded is not None:
+        values = capped(values, guarded, beta)
+    reference = np.sort(values) if weighting.scheme == "rank" else None
+    counted = values if weighting.empty is None else values[values > 0]
+    scores = _scores(counted, weighting.scheme, beta, reference)
+    mean_raw = float(scores.mean()) if counted.size else 0.0
     if mean_raw == 0.0:
         raise LratError("Weights: all reasonings are empty, so every weight would be 0 / 0. Train unweighted instead.")
-    return WeightFit(weights=raw / mean_raw, half_life=beta, mean_raw=mean_raw)
+    fit = WeightFit(np.empty(0), beta, mean_raw, weighting, reference)
+    return WeightFit(fit.weigh(values), beta, mean_raw, weighting, reference)
+
+
+def capped(lengths: np.ndarray, guarded: np.ndarray, half_life: float) -> np.ndarray:
+    """The lengths, of which those that are guarded count for no more than the half-life."""
+    return np.where(guarded, np.minimum(lengths, half_life), lengths)
+
+
+def _scores(lengths: np.ndarray, scheme: Scheme, half_life: float, reference: np.ndarray | None) -> np.ndarray:
+    if scheme == "saturation":
+        return saturation(lengths, half_life)
+    if scheme == "linear":
+        return lengths
+    if scheme == "log":
+        return np.log1p(lengths)
+    if scheme == "rank" and reference is not None:
+        below = np.searchsorted(reference, lengths, side="left")
+        return (below + np.searchsorted(reference, lengths, side="right")) / (2 * len(reference))
+    return np.ones_like(lengths)
+
+
+def recover_constants(
+    lengths: Sequence[float], weights: Sequence[float], *, tolerance: float = 1e-9
+) -> list[tuple[float, float, np.ndarray]]:
+    """The (beta, mu_raw) that weights by Eq. 3 were made with, when nobody wrote them down.
+
+    Rows of one group fix both: beta is a median of whole numbers, so a whole or a half, and only the right one gives
+    rows of different lengths the same mu.
+
+    Args:
+        tolerance: How far a weight may be from Eq. 3.
+
+    Returns:
+        A triple for each group with rows of two different lengths or more, the largest first: beta, mu_raw, and the
+        places of the group's rows, ascending. Rows that no group explains are in none.
+    """
+    lengths, weights = np.asarray(lengths, dtype=np.float64), np.asarray(weights, dtype=np.float64)
+    left = np.flatnonzero((lengths > 0) & (weights > 0))
+    # Medians of groups that are not tiny are not among the extremes of all lengths.
+    low, high = np.quantile(lengths[left], (0.05, 0.95)) if len(left) else (0, 0)
+    betas = np.arange(2 * max(int(low), 1), 2 * int(high) + 3) / 2
+    groups: list[tuple[float, float, np.ndarray]] = []
+    while len(left):
+        best: tuple[int, float, float] | None = None
+        for beta in betas:
+            means = saturation(lengths[left], beta) / weights[left]
+            order = np.argsort(means)
+            edges = np.flatnonzero(np.diff(means[order]) > tolerance) + 1
+            for members in np.split(order, edges):
+                size = len(members)
+                if (best is None or size > best[0]) and len(np.unique(lengths[left][members])) > 1:
+                    best = (size, float(beta), float(np.median(means[members])))
+        if best is None:
+            break
+        _, beta, mean_raw = best
+        explained = np.abs(saturation(lengths[left], beta) / mean_raw - weights[left]) <= tolerance
+        groups.append((beta, mean_raw, left[explained]))
+        left = left[~explained]
+    return groups

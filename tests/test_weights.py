@@ -7,7 +7,7 @@ import pytest
 
 from lrat_hub import intensity_weights
 from lrat_hub.errors import LratError
-from lrat_hub.weights import WeightFit
+from lrat_hub.weights import WeightFit, Weighting, fit_weights, recover_constants
 
 
 def test_published_vector_is_reproduced():
@@ -39,3 +39,28 @@ def test_longer_reasoning_never_weighs_less_and_empty_reasoning_weighs_nothing()
 def test_lengths_without_a_meaning_are_refused(lengths, half_life):
     with pytest.raises(LratError, match=r"^Weights: "):
         intensity_weights(lengths, half_life=half_life)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "raw"),
+    [
+        ("uniform", [1, 1, 1, 1]),
+        ("linear", [0, 10, 10, 80]),
+        ("log", [0, math.log(11), math.log(11), math.log(81)]),
+        ("rank", [0.5 / 4, 2 / 4, 2 / 4, 3.5 / 4]),
+    ],
+)
+def test_other_schemes_have_mean_one_and_weigh_other_lengths_by_the_same_constants(scheme, raw):
+    fit = fit_weights([0, 10, 10, 80], Weighting(scheme))
+    assert fit.weights == pytest.approx([value * 4 / sum(raw) for value in raw])
+    assert fit.weigh([80, 10]) == pytest.approx(fit.weights[[3, 1]])
+
+
+def test_constants_of_several_groups_are_recovered_from_their_weights():
+    rng = np.random.default_rng(0)
+    fits = [intensity_weights(rng.geometric(1 / scale, 200)) for scale in (150, 190)]
+    lengths = [rng.geometric(1 / 170, 200) for _ in fits]
+    weights = np.concatenate([fit.weigh(values) for fit, values in zip(fits, lengths, strict=True)])
+    found = recover_constants(np.concatenate(lengths), weights)
+    assert sorted(beta for beta, _, places in found if len(places) > 150) == [fit.half_life for fit in fits]
+    assert sum(len(places) for _, _, places in found) == 400

@@ -128,6 +128,16 @@ def load_split(source: Source, wanted: str = "data that load_dataset reads") -> 
     Raises:
         LratError: It can't be loaded, or has several splits and the source names none of them.
     """
+    loaded = load_splits(source, wanted)
+    name = source.split or (next(iter(loaded)) if len(loaded) == 1 else None)
+    if name not in loaded:
+        expected = f"a split {name!r}" if name else "one split"
+        raise LratError(f"{source}: expected {expected}, found {', '.join(loaded)}. Name one as ref#config:split.")
+    return loaded[name]
+
+
+def load_splits(source: Source, wanted: str = "data that load_dataset reads") -> dict[str, Dataset]:
+    """All splits of one config of a dataset, memory-mapped; see `load_split`."""
     import datasets
     from datasets.exceptions import DatasetNotFoundError
 
@@ -144,15 +154,11 @@ def load_split(source: Source, wanted: str = "data that load_dataset reads") -> 
     except Exception as error:
         # Whatever is wrong with other people's files, datasets and its parsers raise it in many kinds.
         raise LratError(f"{source}: expected {wanted}; {first_line(error)}") from error
-    name = source.split or (next(iter(loaded)) if len(loaded) == 1 else None)
-    if name not in loaded:
-        expected = f"a split {name!r}" if name else "one split"
-        raise LratError(f"{source}: expected {expected}, found {', '.join(loaded)}. Name one as ref#config:split.")
-    files = [file["filename"] for file in loaded[name].cache_files]
+    files = [file["filename"] for table in loaded.values() for file in table.cache_files]
     if isinstance(source, HubRef) and not any(source.revision in file for file in files):
         # Without a connection datasets takes the newest revision it has, whichever was asked for.
         raise LratError(f"{source}: not in the local cache at this commit, and the Hub was not asked. Go online once.")
-    return loaded[name]
+    return dict(loaded)
 
 
 def first_line(error: BaseException) -> str:

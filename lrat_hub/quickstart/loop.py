@@ -71,6 +71,7 @@ def run_loop(base: Base) -> Artifacts:
         "mined pairs",
         lambda: lrat(
             "mine", "--trajectories", trajectories, "--corpus", corpus, "--held_out", f"{corpus}#held_out",
+            "--profile", "paper", "--judge", "rule",
             "--tokenizer", base_model, "--to", f"{NAMESPACE}/clue-pairs",
         ),
     )  # fmt: skip

@@ -57,7 +57,7 @@ def test_real_trajectories_have_their_known_counts(name, searches, browses, step
     (run,) = load_trajectories(REAL / f"{name}.json")
     assert (run.count("search"), run.count("browse"), run.num_steps) == (searches, browses, steps)
     assert len({hit.docid for step in run.steps for hit in step.results}) == candidates
-    assert len(mine_pairs([run]).pairs) == pairs
+    assert len(mine_pairs([run], profile="paper").pairs) == pairs
     assert run.count("invalid") == 0
     assert Trajectory.from_dict(json.loads(json.dumps(run.to_dict()))) == run
 

@@ -1,0 +1,111 @@
+"""From trajectories to mined pairs (sections 5.1 and 5.2.1 of https://huggingface.co/papers/2604.04949).
+
+`profiles` reads one trajectory into naive pairs, `passes` goes over all of them twice (verdicts, then negatives and
+weights), and `scale` does the same from table to table with bounded memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lrat_hub.judges import Judge
+from lrat_hub.ledger import Ledger
+from lrat_hub.mining.guards import Guard
+from lrat_hub.mining.lengths import LengthMeasure, token_lengths
+from lrat_hub.mining.passes import Splits, finish, mine_naive, new_ledgers, note_held_out, survey
+from lrat_hub.mining.profiles import pair_id, reasoning_after, reasoning_before
+from lrat_hub.mining.settings import (
+    KINDS,
+    NEGATIVES,
+    OUTCOMES,
+    PROFILES,
+    Kind,
+    MiningSettings,
+    Negatives,
+    Outcome,
+    Profile,
+    outcome_of,
+)  # fmt: skip
+from lrat_hub.schema import Pair, Trajectory, Verdict
+from lrat_hub.weights import WeightFit, Weighting
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+__all__ = [
+    "KINDS", "NEGATIVES", "OUTCOMES", "PROFILES", "MiningResult", "MiningSettings", "Weighting", "mine_pairs",
+    "outcome_of", "pair_id", "reasoning_after", "reasoning_before", "token_lengths",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class MiningResult:
+    """What was mined, and what became of everything that was read.
+
+    Args:
+        pairs: All naive pairs with their verdicts; only those to be trained on have a weight.
+        ledger: Accounts by name: "trajectories", "steps", "browses" and "pairs" (of which those trained on are kept).
+        fits: The constants behind the weights, by group ("all" where there is one); empty when no pair is trained on.
+    """
+
+    pairs: list[Pair]
+    ledger: dict[str, Ledger]
+    fits: dict[str, WeightFit]
+
+    @property
+    def trained(self) -> list[Pair]:
+        """The pairs to train on."""
+        return [pair for pair in self.pairs if pair.weight is not None]
+
+
+def mine_pairs(
+    trajectories: Iterable[Trajectory],
+    *,
+    profile: Profile = "episode",
+    judge: Judge | None = None,
+    tokenizer: PreTrainedTokenizerBase | None = None,
+    negatives: Negatives | None = None,
+    outcomes: Collection[Outcome] = ("correct", "unknown"),
+    held_out: Collection[str] = frozenset(),
+    same_question: bool | None = None,
+    same_page: bool = False,
+    caps: Mapping[Kind, int] | None = None,
+    train_on: Collection[Verdict] | None = None,
+    guards: Collection[Guard] = (),
+    weighting: Weighting | None = None,
+    half_life: float | None = None,
+) -> MiningResult:
+    """Mines pairs from trajectories, in their order. For more of them than memory holds, see `lrat mine`.
+
+    Args:
+        judge: Gives the verdicts (section 5.1.2). Without one every pair stays "unjudged" and all are trained on,
+            which is the "+Naive" variant of section 6.3; with one, only relevant pairs are.
+        tokenizer: Its tokens, without special ones, are the unit of lengths; blank-separated words when None.
+        half_life: beta of Eq. 3 in tokens, short for `weighting=Weighting(half_life=...)`.
+
+    The others are the fields of `MiningSettings`.
+
+    Raises:
+        LratError: A value is unknown, or two of them contradict each other.
+    """
+    settings = MiningSettings(
+        profile=profile,
+        negatives=negatives,
+        outcomes=tuple(outcomes),
+        held_out=frozenset(held_out),
+        same_question=same_question,
+        same_page=same_page,
+        caps=dict(caps or {}),
+        train_on=tuple(train_on) if train_on is not None else None,
+        guards=tuple(guards),
+        weighting=weighting or (Weighting(half_life=half_life) if half_life is not None else None),
+    ).resolved(judged=judge is not None)
+    ledger = new_ledgers()
+    listed_held_out: set[str] = set()
+    batches = [mine_naive(trajectories, settings, LengthMeasure(tokenizer), ledger, listed_held_out)]
+    note_held_out(ledger, settings, listed_held_out)
+    surveyed = survey(batches, judge, settings, Splits(), ledger)
+    (pairs,) = finish(batches, surveyed, judge, settings, ledger)
+    return MiningResult(pairs, ledger, surveyed.fits)

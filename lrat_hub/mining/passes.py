@@ -1,0 +1,186 @@
+"""The passes of mining: naive pairs from trajectories, verdicts and weights over all, negatives for each."""
+
+from __future__ import annotations
+
+import dataclasses
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+
+from lrat_hub.judges import Judge
+from lrat_hub.ledger import Ledger
+from lrat_hub.mining.guards import GUARDS
+from lrat_hub.mining.lengths import LengthMeasure
+from lrat_hub.mining.negatives import Positives, allowed_negatives, resolve_negatives
+from lrat_hub.mining.profiles import NaivePair, naive_pairs
+from lrat_hub.mining.settings import VERDICTS, MiningSettings, outcome_of
+from lrat_hub.mining.splits import question_key, split_of
+from lrat_hub.schema import Pair, Trajectory, Verdict
+from lrat_hub.weights import WeightFit, capped, fit_weights
+
+Batches = Iterable[Sequence[NaivePair]]
+"""Naive pairs in their order, in batches that never cut a trajectory in two. It can be gone through several times."""
+
+
+_STEP_NOTES = {"search": "searches", "browse": "browses", "answer": "answers", "invalid": "invalid actions"}
+
+
+def new_ledgers() -> dict[str, Ledger]:
+    """Empty accounts of mining."""
+    return {name: Ledger(name) for name in ("trajectories", "steps", "browses", "pairs")}
+
+
+def mine_naive(
+    trajectories: Iterable[Trajectory],
+    settings: MiningSettings,
+    measure: LengthMeasure,
+    ledger: Mapping[str, Ledger],
+    listed_held_out: set[str],
+) -> list[NaivePair]:
+    """The first pass, over some of the trajectories: their naive pairs, with the reasonings measured.
+
+    Args:
+        settings: Resolved.
+        ledger: From `new_ledgers`; its accounts of trajectories, steps and browses are filled.
+        listed_held_out: Gets the held-out documents that any search listed.
+    """
+    naive: list[NaivePair] = []
+    for trajectory in trajectories:
+        outcome = outcome_of(trajectory)
+        if outcome not in settings.outcomes:
+            ledger["trajectories"].drop(f"outcome {outcome}")
+            ledger["steps"].drop(f"of trajectories with outcome {outcome}", len(trajectory.steps))
+            continue
+        ledger["trajectories"].keep()
+        ledger["steps"].keep(len(trajectory.steps))
+        for action, count in Counter(step.action for step in trajectory.steps).items():
+            ledger["steps"].note(_STEP_NOTES[action], count)
+        if settings.held_out:
+            listed = {hit.docid for step in trajectory.steps for hit in step.results}
+            listed_held_out |= listed & settings.held_out
+        naive += naive_pairs(trajectory, settings, ledger["browses"])
+    lengths = measure([pair.reasoning for pair, _ in naive])
+    return [
+        NaivePair(dataclasses.replace(pair, reasoning_length=length), run)
+        for (pair, run), length in zip(naive, lengths, strict=True)
+    ]
+
+
+def note_held_out(ledger: Mapping[str, Ledger], settings: MiningSettings, listed: set[str]) -> None:
+    """Says how many held-out documents were listed; also when none was: then the list is of another corpus."""
+    if settings.held_out:
+        ledger["browses"].notes[f"held-out documents listed, of {len(settings.held_out)}"] = len(listed)
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Shares of the questions that go to each split; the rest is trained on."""
+
+    validation: float = 0.0
+    test: float = 0.0
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What has to be known of all pairs before any is finished: some 20 bytes a pair.
+
+    Args:
+        verdicts: Place of each verdict in VERDICTS, shape (pairs,).
+        weights: Shape (pairs,), nan where the pair is not trained on.
+        fits: By group; only pairs of the split "train" have a part in them.
+    """
+
+    verdicts: np.ndarray
+    weights: np.ndarray
+    positives: Positives
+    fits: dict[str, WeightFit]
+
+
+def survey(
+    batches: Batches, judge: Judge | None, settings: MiningSettings, splits: Splits, ledger: Mapping[str, Ledger]
+) -> Survey:
+    """The second pass: asks the judge, fits the weights and collects the positives.
+
+    Args:
+        settings: Resolved.
+        ledger: Its "pairs" gets the pairs that are trained on, and why others are not.
+    """
+    verdicts, lengths, groups = array("b"), array("l"), array("i")
+    in_train, guarded, hashes = array("b"), array("b"), array("q")
+    names: dict[str, int] = {}
+    pairs_ledger, bites = ledger["pairs"], Counter[str]()
+    for batch in batches:
+        pairs = [pair for pair, _ in batch]
+        said: Sequence[Verdict] = judge.judge(pairs) if judge else ["unjudged"] * len(pairs)
+        for pair, verdict in zip(pairs, said, strict=True):
+            trained = verdict in settings.train_on
+            if trained:
+                pairs_ledger.keep()
+                hashes.append(Positives.hash(question_key(pair), pair.positive_id))
+            else:
+                pairs_ledger.drop(f"verdict {verdict}")
+            group = {"global": "all", "agent": pair.agent, "retriever": pair.retriever}[settings.weighting.by]
+            bitten = [name for name in settings.guards if trained and GUARDS[name](pair)]
+            bites.update(bitten)
+            verdicts.append(VERDICTS.index(verdict))
+            lengths.append(pair.reasoning_length)
+            groups.append(names.setdefault(group or "unknown", len(names)))
+            in_train.append(split_of(pair, validation=splits.validation, test=splits.test) == "train")
+            guarded.append(bool(bitten))
+    for name in settings.guards:
+        # Also when it is 0, so that nobody has to wonder whether the guard was on.
+        pairs_ledger.notes[f"trained pairs, guard {name} bit"] = bites[name]
+    codes = np.array(verdicts, dtype=np.int8)
+    trained = np.isin(codes, [VERDICTS.index(verdict) for verdict in settings.train_on])
+    weights = np.full(len(codes), np.nan)
+    fits: dict[str, WeightFit] = {}
+    values, guard_bits = np.array(lengths, dtype=np.float64), np.array(guarded, dtype=bool)
+    for name, number in sorted(names.items()):
+        members = trained & (np.array(groups) == number)
+        fitted = members & np.array(in_train, dtype=bool)
+        if not members.any():
+            continue
+        # A group that is only in the other splits has nothing but itself to be weighed by.
+        fitted = fitted if fitted.any() else members
+        fit = fit_weights(values[fitted], settings.weighting, guarded=guard_bits[fitted])
+        assert abs(fit.weights.mean() - 1) < 1e-9, f"The weights of {name} have mean {fit.weights.mean()}, not 1."
+        weights[members] = fit.weigh(capped(values[members], guard_bits[members], fit.half_life))
+        fits[name] = fit
+    return Survey(codes, weights, Positives(np.array(hashes, dtype=np.int64)), fits)
+
+
+def finish(
+    batches: Batches, surveyed: Survey, judge: Judge | None, settings: MiningSettings, ledger: Mapping[str, Ledger]
+) -> Iterator[list[Pair]]:
+    """The third pass: gives every pair its negatives, verdict and weight, batch by batch."""
+    place, pairs_ledger = 0, ledger["pairs"]
+    stamp = {"judge": judge.name, "judge_prompt": judge.prompt} if judge else {}
+    for batch in batches:
+        done: list[Pair] = []
+        for _, members in groupby(batch, key=lambda naive: naive.pair.trajectory_id):
+            naive = list(members)
+            here = slice(place, place := place + len(naive))
+            verdicts = [VERDICTS[code] for code in surveyed.verdicts[here]]
+            resolved = resolve_negatives(naive, verdicts, settings, judged=judge is not None)
+            for (pair, _), verdict, weight, negatives in zip(
+                naive, verdicts, surveyed.weights[here], resolved, strict=True
+            ):
+                allowed = allowed_negatives(pair, negatives, surveyed.positives, settings, pairs_ledger)
+                trained = not np.isnan(weight)
+                if trained and not allowed:
+                    pairs_ledger.note("trained pairs without a negative")
+                done.append(
+                    dataclasses.replace(
+                        pair,
+                        negative_ids=tuple(allowed),
+                        negative_kinds=tuple(allowed.values()),
+                        verdict=verdict,
+                        weight=float(weight) if trained else None,
+                        **stamp,
+                    )
+                )
+        yield done

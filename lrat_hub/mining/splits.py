@@ -1,0 +1,45 @@
+"""Splits by question: a hash of the question alone decides, so that mining again never moves one."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+from typing import Literal
+
+from lrat_hub.judges.matching import normalize_answer
+from lrat_hub.schema import Pair
+
+Split = Literal["train", "validation", "test"]
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+
+
+def question_key(pair: Pair) -> str:
+    """What counts as one question: its text, whatever the case, accents, punctuation and articles.
+
+    Pairs from logs that don't hold the question go by its id, and without one by the query.
+    """
+    return _normalized(pair.question) or pair.query_id or _normalized(pair.query)
+
+
+@lru_cache(maxsize=4096)
+def _normalized(text: str) -> str:
+    # A question of nothing but articles or signs is still one.
+    return normalize_answer(text) or text.strip()
+
+
+def split_of(pair: Pair, *, validation: float, test: float) -> Split:
+    """The split of a pair's question.
+
+    Args:
+        validation, test: Shares of all questions. Growing one of them moves questions out of "train" only.
+    """
+    place = _place(question_key(pair))
+    if place < test:
+        return "test"
+    return "validation" if place >= 1 - validation else "train"
+
+
+@lru_cache(maxsize=4096)
+def _place(key: str) -> float:
+    """A number in [0, 1) that looks random and is always the same for a key."""
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:6], "big") / 2**48

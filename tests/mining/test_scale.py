@@ -1,0 +1,180 @@
+"""Mining from table to table: the same as in memory, whatever the number of processes."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from lrat_hub import cli, mine_pairs
+from lrat_hub.errors import LratError
+from lrat_hub.hub.lineage import Lineage, read_lineage
+from lrat_hub.hub.publish import publish_dataset
+from lrat_hub.hub.refs import HubRef
+from lrat_hub.judges import RuleJudge
+from lrat_hub.mining import MiningSettings, scale
+from lrat_hub.mining.lengths import LengthMeasure
+from lrat_hub.mining.passes import Splits
+from lrat_hub.mining.reading import light_trajectories
+from lrat_hub.tables import pair_table, trajectory_table
+from tests.builders import answer, browse, search, trajectory
+from tests.mining.judges import OneWordJudge
+
+WORDS = ["relevant, as it supports x", "irrelevant", "unclear " * 5, "relevant"]
+
+
+def random_runs(count, seed=0):
+    draw, documents = random.Random(seed), [f"d{number}" for number in range(12)]
+
+    def step():
+        if draw.random() < 0.5:
+            return search(f"q{draw.randrange(9)}", *draw.sample(documents, 4), reasoning=draw.choice(WORDS))
+        return browse(draw.choice(documents), reasoning=draw.choice([*WORDS, None, ""]))
+
+    return [
+        trajectory(*(step() for _ in range(12)), answer(draw.choice(WORDS)), name=f"t{number}",
+                   correct=draw.choice([True, True, False, None]))
+        for number in range(count)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("negatives", ["unbrowsed", "pooled", "tiers"])
+def test_tables_and_memory_give_the_same_pairs(tmp_path, monkeypatch, negatives):
+    monkeypatch.setattr(scale, "TASK_ROWS", 7)
+    runs, judge = random_runs(30), OneWordJudge()
+    expected = mine_pairs(runs, negatives=negatives, judge=judge, held_out={"d0"})
+    mined = scale.mine_table(
+        trajectory_table(runs), tmp_path, settings=MiningSettings(negatives=negatives, held_out=frozenset({"d0"})),
+        measure=LengthMeasure(None), judge=judge,
+    )  # fmt: skip
+    assert list(mined.pairs()) == expected.pairs
+    assert len(expected.trained) > 10
+    assert mined.ledger == expected.ledger
+
+
+def test_what_is_left_out_of_reading_changes_no_pair():
+    runs = random_runs(20)
+    light = list(light_trajectories(trajectory_table(runs)))
+    assert mine_pairs(light).pairs == mine_pairs(runs).pairs
+    # Also when the table is a part of another, whose columns begin elsewhere.
+    part = list(light_trajectories(trajectory_table(runs).select(range(7, 13))))
+    assert mine_pairs(part).pairs == mine_pairs(runs[7:13]).pairs
+
+
+def test_questions_keep_their_split_whatever_else_is_mined(tmp_path):
+    runs = random_runs(60)
+
+    def split_by_question(runs, folder):
+        folder.mkdir()
+        mined = scale.mine_table(
+            trajectory_table(runs), folder, settings=MiningSettings(), measure=LengthMeasure(None),
+            splits=Splits(validation=0.2, test=0.2),
+        )  # fmt: skip
+        weights = [pair.weight for pair in mined.pairs("train")]
+        assert sum(weights) / len(weights) == pytest.approx(1.0, abs=1e-9)
+        return {pair.question: split for split in mined.splits for pair in mined.pairs(split)}
+
+    whole = split_by_question(runs, tmp_path / "whole")
+    assert {"train", "validation", "test"} == set(whole.values())
+    part = split_by_question(runs[:31], tmp_path / "part")
+    assert part.items() <= whole.items()
+
+
+def publish(table, name, config="trajectories"):
+    lineage = Lineage("test", {}, {}, {})
+    return publish_dataset(
+        HubRef.parse(name, repo_type="dataset"), {config: {"train": table}}, card="---\n{}\n---\n", lineage=lineage
+    )
+
+
+@pytest.fixture
+def runs(hub, monkeypatch):
+    monkeypatch.setattr(scale, "TASK_ROWS", 10)
+    return publish(trajectory_table(random_runs(30)), "lrat/scale-runs")
+
+
+def test_the_number_of_processes_does_not_show_in_what_is_published(runs):
+    def mine(processes):
+        words = ["mine", "--trajectories", runs, "--judge", "rule", "--negatives", "tiers", "--validation", "0.2"]
+        return cli.run([str(word) for word in [*words, "--processes", processes, "--to", "lrat/scale-pairs"]])
+
+    one = mine(1)
+    assert mine(2) == one
+    counts = read_lineage(one).counts
+    assert counts["trajectories"]["read"] == 30
+    assert counts["splits"]["train"] + counts["splits"]["validation"] == counts["pairs"]["read"]
+
+
+def test_pairs_are_judged_again_without_mining_and_the_judges_are_compared(hub, runs, capsys):
+    from datasets import load_dataset
+
+    words = ["--negatives", "tiers", "--judge", "rule", "--to"]
+    first = cli.run(["mine", "--trajectories", str(runs), *words, "lrat/scale-first"])
+    again = cli.run(["mine", "--rejudge", str(first), "--judge", "rule", "--to", "lrat/scale-again"])
+    pairs = [load_dataset(pin.repo_id, split="train", revision=pin.revision).to_list() for pin in (first, again)]
+    assert pairs[0] == pairs[1]
+    assert read_lineage(again).counts["agreement"]["with the judge before"]["raw"] == 1.0
+    assert "agreement with the judge before: 100.0 % of" in capsys.readouterr().out
+    with pytest.raises(LratError, match="--rejudge expects a judge"):
+        cli.run(["mine", "--rejudge", str(first), "--to", "lrat/x"])
+    pooled = cli.run(["mine", "--trajectories", str(runs), "--negatives", "pooled", "--to", "lrat/scale-pooled"])
+    with pytest.raises(LratError, match="found pooled ones"):
+        cli.run(["mine", "--rejudge", str(pooled), "--judge", "rule", "--to", "lrat/x"])
+
+
+def test_another_judge_moves_what_was_read_between_tiers(tmp_path):
+    from lrat_hub.mining.rejudging import rejudge_tables
+
+    runs = random_runs(25)
+    settings = MiningSettings(negatives="tiers", same_question=False)
+    strict = OneWordJudge()
+    lenient = OneWordJudge({"irrelevant": "irrelevant"})
+    before = pair_table(mine_pairs(runs, negatives="tiers", same_question=False, judge=strict).pairs)
+    mined, compared = rejudge_tables(
+        {"train": before}, tmp_path, settings=settings, judge=lenient, splits=Splits()
+    )  # fmt: skip
+    expected = mine_pairs(runs, negatives="tiers", same_question=False, judge=lenient)
+    assert list(mined.pairs()) == expected.pairs
+    assert compared.counts[("unjudged", "relevant")] > 0
+    assert compared.counts.get(("relevant", "irrelevant"), 0) == 0
+
+
+def test_the_judge_is_compared_with_annotated_evidence(hub, runs):
+    from datasets import Dataset
+
+    rows = {"query_id": ["t1", "t1", "t4"], "docid": ["d1", "d2", "d3"], "relevance": [1, 1, 1]}
+    qrels = publish(Dataset.from_dict(rows), "lrat/scale-qrels", "qrels_evidence")
+    pin = cli.run(
+        ["mine", "--trajectories", str(runs), "--judge", "rule", "--qrels", str(qrels), "--to", "lrat/scale-q"]
+    )
+    found = read_lineage(pin).counts["agreement"]["with qrels"]
+    annotated = [
+        pair for pair in mine_pairs(random_runs(30), judge=RuleJudge()).pairs if pair.query_id in ("t1", "t4")
+    ]
+    evidence = {("t1", "d1"), ("t1", "d2"), ("t4", "d3")}
+    for kind in ("evidence", "other"):
+        verdicts = [
+            pair.verdict
+            for pair in annotated
+            if pair.verdict != "unjudged" and ((pair.query_id, pair.positive_id) in evidence) == (kind == "evidence")
+        ]
+        assert (found[kind]["judged"], found[kind]["relevant"]) == (len(verdicts), verdicts.count("relevant"))
+    assert found["evidence"]["judged"] + found["other"]["judged"] > 2
+
+
+def test_released_rows_become_pairs_documents_and_triplets(hub, tmp_path):
+    import json
+
+    from datasets import load_dataset
+
+    path = Path(tmp_path) / "rows.jsonl"
+    row = {
+        "query": "q", "pos": ["A\na text"], "pos_id": ["1"], "neg": ["B\nb text", "c"], "neg_id": [2, 3],
+        "reasoning_len": 90, "satisfied": True, "reweight_rate": 0.75,
+    }  # fmt: skip
+    path.write_text("\n".join([json.dumps(row), "{", json.dumps(row | {"query": ""})]))
+    pin = cli.run(["mine", "--from_released_pairs", str(path), "--triplet_negatives", "2", "--to", "lrat/scale-rel"])
+    documents = load_dataset(pin.repo_id, "documents", split="train", revision=pin.revision)
+    assert documents.to_list()[0] == {"docid": "1", "title": "A", "text": "a text"}
+    (triplet,) = load_dataset(pin.repo_id, "triplets", split="train", revision=pin.revision)
+    assert (triplet["anchor"], triplet["positive"], triplet["label"]) == ("q", "A\na text", 0.75)
+    assert read_lineage(pin).counts["rows"]["dropped"] == {"no query": 1, "not JSON": 1}
