@@ -250,7 +250,7 @@ def _draw_weights(found: Findings, path: Path) -> None:
             bins=np.linspace(0, max(pair["reasoning_length"] for pair in found.pairs), 40),
             alpha=0.6, color=color, label=f"positive is {label} (n = {len(chosen)})",
         )  # fmt: skip
-    half_life = found.counts["weights"]["half_life"]
+    half_life = found.counts["weights"]["all"]["half_life"]
     curve.axvline(half_life, color="#57606a", linewidth=0.8, linestyle="--", label=f"half-life {half_life:g}")
     curve.set(xlabel="reasoning right after the browse, tokens", ylabel="weight (Eq. 3)", title="Pairs trained on")
     histogram.set(xlabel="reasoning right after the browse, tokens", ylabel="pairs", title="All naive pairs")
