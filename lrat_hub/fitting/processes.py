@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
 
+import torch
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 
@@ -20,7 +21,7 @@ PATIENCE = timedelta(days=1)
 
 def processes() -> PartialState:
     """This process among all; the first call joins them."""
-    return PartialState(timeout=PATIENCE)
+    return PartialState(cpu=not torch.accelerator.is_available(), timeout=PATIENCE)
 
 
 def is_first() -> bool:

@@ -147,12 +147,11 @@ class WeightedMultipleNegativesRankingLoss(MultipleNegativesRankingLoss):
         own = as_targets(labels)
         if len(own.weights) != len(queries):
             raise ValueError(f"Weights: expected {len(queries)}, one a query, found {len(own.weights)}.")
+        targets = own.gathered() if self.gather_across_devices else own
         if self.document_anchor:
-            yield self.document_anchor * _drift(columns, own)
-        targets = own
+            yield self.document_anchor * _drift(columns, own, targets)
         if self.gather_across_devices:
             columns = [all_gather_with_grad(column) for column in columns]
-            targets = own.gathered()
         documents = torch.cat(columns)
         rows = local_rows(len(queries), queries.device, gathered=self.gather_across_devices)
         divisor = self._divisor(own, targets)
@@ -203,15 +202,23 @@ class WeightedMultipleNegativesRankingLoss(MultipleNegativesRankingLoss):
 """
 
 
-def _drift(columns: list[Tensor], targets: Targets) -> Tensor:
-    """Mean of 1 - cos(document now, document by the base model) over the documents that are there."""
-    if targets.base_embeddings is None:
+def _drift(columns: list[Tensor], own: Targets, targets: Targets) -> Tensor:
+    """Mean of 1 - cos(document now, document by the base model) over the documents that are there.
+
+    Args:
+        own, targets: Of this process's batch, and of all whose documents are negatives: the mean over processes is
+            the mean over all their documents.
+    """
+    if own.base_embeddings is None:
         raise ValueError(
             "document_anchor: expected base_embeddings with every column of documents, found none. "
             "Use a collator that adds them, or set document_anchor=0."
         )
     documents = torch.stack(columns)
     # A loss around this one, such as MatryoshkaLoss, may have cut the vectors short.
-    base = targets.base_embeddings[..., : documents.shape[-1]].to(documents.dtype)
+    base = own.base_embeddings[..., : documents.shape[-1]].to(documents.dtype)
     drift = 1 - torch.cosine_similarity(documents, base, dim=-1)
-    return drift.mean() if targets.present is None else drift[targets.present].mean()
+    if own.present is None or targets.present is None:
+        return drift.mean()
+    processes = len(targets.weights) / len(own.weights)
+    return drift[own.present].sum() * processes / targets.present.sum()

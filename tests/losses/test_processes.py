@@ -14,7 +14,11 @@ from lrat_hub.losses import (
 
 WORLD, BATCH, COLUMNS, WIDTH = 2, 6, 4, 8
 CASES = [
-    *[{"reduction": r, "cached": c, "gather_across_devices": True} for r in ("mean", "weighted_mean") for c in (0, 1)],
+    *[
+        {"reduction": r, "cached": c, "gather_across_devices": True, "document_anchor": 2.0 * c}
+        for r in ("mean", "weighted_mean")
+        for c in (0, 1)
+    ],
     *[{"reduction": r, "cached": 0, "document_anchor": 2.0} for r in ("mean", "weighted_mean")],
 ]
 MODEL = torch.nn.Sequential(torch.nn.Identity())  # the losses are given embeddings: it is never asked
