@@ -10,6 +10,7 @@ from lrat_hub.benchmark import Benchmark
 from lrat_hub.controls import CHECK_METRIC, content_check
 from lrat_hub.documents import Documents
 from lrat_hub.metrics import METRICS, RetrievalScores
+from lrat_hub.queries import QueryStyle
 from lrat_hub.retrieval.dense import DenseRetriever
 from lrat_hub.significance import Difference
 
@@ -47,13 +48,13 @@ class Trial:
             benchmarks[CONTENT] = content_check(task.documents if task else documents, passages=passages)
         return cls(benchmarks)
 
-    def score(self, model: SentenceTransformer) -> dict[str, RetrievalScores]:
-        """Scores of every benchmark; their common corpus is encoded once."""
+    def score(self, model: SentenceTransformer, style: QueryStyle = "plain") -> dict[str, RetrievalScores]:
+        """Scores of every benchmark, with queries in the model's style; their common corpus is encoded once."""
         if not self.benchmarks:
             return {}
         documents = next(iter(self.benchmarks.values())).documents
         retriever = DenseRetriever(model, documents.in_order(), show_progress=True)
-        return {name: benchmark.score(retriever) for name, benchmark in self.benchmarks.items()}
+        return {name: benchmark.score(retriever, style=style) for name, benchmark in self.benchmarks.items()}
 
     def outcome(self, before: Mapping[str, RetrievalScores], after: Mapping[str, RetrievalScores]) -> Outcome:
         return Outcome(

@@ -78,7 +78,7 @@ def main(argv: list[str] | None = None) -> HubRef | None:
     from lrat_hub.fitting.processes import from_first, is_first, processes
     from lrat_hub.hub.cards import model_metadata, render_card
     from lrat_hub.hub.inputs import load_model, load_table
-    from lrat_hub.model_config import ModelConfig, write_model_config
+    from lrat_hub.model_config import ModelConfig, read_model_config, write_model_config
     from lrat_hub.trial import Trial
 
     stage = Stage("train", args, settings, publishes="model")
@@ -107,14 +107,15 @@ def main(argv: list[str] | None = None) -> HubRef | None:
     if is_first():
         task = Benchmark.load(*(sources[name] for name in ("corpus", "queries", "qrels"))) if args.queries else None
         trial = Trial.of(task, documents, passages=args.check_passages)
-        before = trial.score(model)
+        base_config = read_model_config(sources["model"]) or ModelConfig()
+        before = trial.score(model, base_config.query_style)
     fitted = fit_retriever(
         model, rows, settings, validation=validation, work_dir=work_dir, report_to=run.report_to, workers=run.workers,
         on_checkpoint=checkpoint_publisher(stage, settings) if run.push_checkpoints else None,
     )  # fmt: skip
     if not is_first():
         return None
-    outcome = trial.outcome(before, trial.score(fitted.model))
+    outcome = trial.outcome(before, trial.score(fitted.model, settings.query_style))
     results = [row.to_dict() for row in outcome.rows]
     for row in results:
         say("  {benchmark} {metric}: base {base:.3f}, trained {trained:.3f}, {difference}".format(**row))

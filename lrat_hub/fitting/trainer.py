@@ -13,11 +13,11 @@ from datasets import Dataset
 from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer, SentenceTransformerTrainingArguments
 from sentence_transformers.base.sampler import DefaultBatchSampler
 from torch.utils.data import SequentialSampler
-from transformers import EarlyStoppingCallback, TrainerCallback
+from transformers import EarlyStoppingCallback, TrainerCallback, TrainerState
 
 from lrat_hub.errors import LratError
 from lrat_hub.fitting.base_vectors import encode_base
-from lrat_hub.fitting.checkpoints import last_checkpoint
+from lrat_hub.fitting.checkpoints import STATE_FILE, last_checkpoint
 from lrat_hub.fitting.collation import PairCollator
 from lrat_hub.fitting.parameters import choose_parameters, merge_adapters
 from lrat_hub.fitting.processes import processes, shared_folder
@@ -93,7 +93,6 @@ def fit_retriever(
             weight_decay=settings.weight_decay,
             seed=settings.seed,
             batch_sampler=_EpochBatches,
-            logging_steps=max(1, steps // LOGGED),
             report_to=report_to,
             dataloader_num_workers=workers,
             dataloader_pin_memory=torch.cuda.is_available(),
@@ -123,7 +122,10 @@ def fit_retriever(
             callbacks=_callbacks(rows, settings, on_checkpoint),
         )
         checkpoint = last_checkpoint(folder) if work_dir else None
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        if checkpoint and _is_finished(checkpoint, steps):
+            _take_over(trainer, checkpoint)
+        else:
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
             trainer.save_model(str(folder / "whole"))
             trainer.accelerator.wait_for_everyone()
@@ -239,6 +241,17 @@ class _OnCheckpoint(TrainerCallback):
             self.call(Path(args.output_dir) / f"checkpoint-{state.global_step}", state.global_step)
 
 
+def _is_finished(checkpoint: Path, steps: int) -> bool:
+    return TrainerState.load_from_json(str(checkpoint / STATE_FILE)).global_step >= steps
+
+
+def _take_over(trainer: SentenceTransformerTrainer, checkpoint: Path) -> None:
+    """Ends a run with its last checkpoint: going on from there, the trainer would make one step too many."""
+    trainer.state = TrainerState.load_from_json(str(checkpoint / STATE_FILE))
+    best = trainer.state.best_model_checkpoint if trainer.args.load_best_model_at_end else None
+    trainer._load_from_checkpoint(best or str(checkpoint))
+
+
 def _callbacks(
     rows: TrainingRows, settings: FitSettings, on_checkpoint: Callable[[Path, int], Any] | None
 ) -> list[TrainerCallback]:
@@ -255,7 +268,12 @@ def _saving(settings: FitSettings, steps: int, *, validation: TrainingRows | Non
     if settings.patience and validation is None:
         raise LratError("Training: patience needs pairs to watch, found none.")
     every = settings.save_steps or max(1, steps // SAVED)
-    options: dict[str, Any] = {"save_strategy": "steps" if keeps or settings.patience else "no", "save_steps": every}
+    options: dict[str, Any] = {
+        "save_strategy": "steps" if keeps or settings.patience else "no",
+        "save_steps": every,
+        # A run that is stopped early has a loss to show as well.
+        "logging_steps": max(1, min(steps // LOGGED, every)),
+    }
     if validation is not None:
         options |= {"eval_strategy": "steps", "eval_steps": every}
     if settings.patience:

@@ -1,7 +1,7 @@
 """Trains a tiny transformer as a program of its own, which can be killed, or started as several processes.
 
-Arguments: the model's folder, where its weights go, and a JSON object of settings; `kill_at` is the step of the checkpoint
-after which the process kills itself, `work_dir` where checkpoints stay.
+Arguments: the model's folder, where its weights go, and a JSON object of settings; `kill_at` is the step of the
+checkpoint after which the process kills itself, `work_dir` where checkpoints stay.
 """
 
 import json

@@ -1,0 +1,181 @@
+"""`lrat train` from the command line: what it publishes, how it goes on, and what it refuses."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from lrat_hub import cli
+from tests.fitting.small import DOCUMENTS, pair, tiny_bert
+
+PLAIN = """
+import json, sys
+from sentence_transformers import SentenceTransformer
+name, revision = sys.argv[1:]
+model = SentenceTransformer(name, revision=revision, device="cpu")
+assert "lrat_hub" not in sys.modules
+print(json.dumps([model.encode_query("one a").tolist(), model.encode_document("text of b").tolist()]))
+"""
+SMALL = ("--batch_size", 4, "--num_negatives", 2, "--learning_rate", 1e-2, "--check_passages", 0)
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    return tiny_bert(tmp_path_factory.mktemp("base"))
+
+
+@pytest.fixture(scope="module")
+def pairs(hub):
+    """A pairs dataset of 24 questions, by pin."""
+    return publish_pairs("lrat/small-pairs")
+
+
+def publish_pairs(name, *, documents=DOCUMENTS, **changes):
+    from lrat_hub.hub.lineage import Lineage
+    from lrat_hub.hub.publish import publish_dataset
+    from lrat_hub.hub.refs import HubRef
+    from lrat_hub.tables import document_table, pair_table
+
+    rows = [
+        replace(pair(f"{'abcdef'[number % 6]} {'abcd'[number // 6]}", "abcdef"[number % 6], "fedcba"[: number % 4]),
+                question=f"Question {number}?", pair_id=str(number), previous_queries=("two",), **changes)
+        for number in range(24)
+    ]  # fmt: skip
+    tables = {"pairs": {"train": pair_table(rows)}}
+    if documents:
+        tables["documents"] = {"train": document_table(rows, documents)}
+    return publish_dataset(
+        HubRef.parse(name, repo_type="dataset"), tables, card="---\n{}\n---\n", lineage=Lineage("mine", {}, {})
+    )
+
+
+def train(pairs, model, to, *options):
+    words = ("train", "--pairs", pairs, "--model", model, "--to", to, *SMALL, *options)
+    return cli.run([str(word) for word in words])
+
+
+def files_of(pin):
+    from pathlib import Path
+
+    from huggingface_hub import snapshot_download
+
+    return Path(snapshot_download(pin.repo_id, revision=pin.revision))
+
+
+def test_what_is_published_is_complete_and_needs_nothing_of_this_project(hub, pairs, base, capsys):
+    from lrat_hub.hub.inputs import load_model
+    from lrat_hub.model_config import read_model_config, require_query_style
+
+    pin = train(
+        pairs, base, "lrat/small", "--query_prompt", "query : ", "--query_style", "history", "--validation_share", 0.3,
+    )  # fmt: skip
+    shown = capsys.readouterr().out
+    assert "weights mean 1.000, min 1.000, max 1.000; negatives a query: " in shown
+    assert "kept to validate on" in shown
+    assert shown.splitlines()[-1].startswith("verdict: not tried on queries")
+
+    done = subprocess.run(
+        [sys.executable, "-c", PLAIN, pin.repo_id, pin.revision], capture_output=True, text=True, check=True
+    )
+    query, document = json.loads(done.stdout.splitlines()[-1])
+    inside = load_model(pin)
+    assert inside.prompts["query"] == "query : "
+    np.testing.assert_allclose(query, inside.encode("query : one a", prompt=""), atol=1e-6)
+    np.testing.assert_allclose(document, inside.encode("text of b", prompt=""), atol=1e-6)
+
+    folder = files_of(pin)
+    assert (folder / "loss_curve.png").read_bytes().startswith(b"\x89PNG")
+    card = (folder / "README.md").read_text()
+    assert "![The loss at every step](loss_curve.png)" in card
+    assert 'render_query(state, "history")' in card
+    assert read_model_config(pin).query_style == "history"
+    with pytest.raises(Exception, match="'history', found 'plain'"):
+        require_query_style(pin, "plain")
+
+
+def test_checkpoints_are_revisions_that_load_while_it_trains(hub, pairs, base, capsys):
+    from sentence_transformers import SentenceTransformer
+
+    train(pairs, base, "lrat/small-steps", "--push_checkpoints", "true", "--save_steps", 5, "--max_steps", 10)
+    shown = [line for line in capsys.readouterr().out.splitlines() if "checkpoint at step" in line]
+    pins = [line.rpartition(" ")[2].partition("@") for line in shown]
+    assert ["step 5:" in shown[0], "step 10:" in shown[1]] == [True, True]
+    vectors = [SentenceTransformer(name, revision=sha, device="cpu").encode("one a") for name, _, sha in pins]
+    last = SentenceTransformer("lrat/small-steps", device="cpu").encode("one a")
+    assert not np.allclose(vectors[0], last, atol=1e-4)
+    np.testing.assert_allclose(vectors[1], last, atol=1e-6)
+
+
+def test_it_stops_early_and_publishes_the_best(hub, pairs, base):
+    """At a learning rate that soon makes the validation loss worse."""
+    pin = train(
+        pairs, base, "lrat/small-early", "--validation_share", 0.3, "--patience", 2, "--save_steps", 2,
+        "--max_steps", 200, "--learning_rate", 0.1,
+    )  # fmt: skip
+    counts = json.loads((files_of(pin) / "lineage.json").read_text())["counts"]
+    assert 0 < counts["best_step"] < 196
+    assert counts["validation_pairs"] > 0
+
+
+def test_adapters_are_merged_into_a_model_like_any_other(hub, pairs, base):
+    from safetensors.torch import load_file
+
+    pin = train(pairs, base, "lrat/small-lora", "--lora_rank", 2, "--max_steps", 10)
+    trained, before = load_file(files_of(pin) / "model.safetensors"), load_file(base / "model.safetensors")
+    assert trained.keys() == before.keys()
+    changed = {name for name in before if not bool((trained[name] == before[name]).all())}
+    assert changed
+    assert all("weight" in name and "embeddings" not in name for name in changed)
+
+
+def test_a_folder_of_another_run_is_refused(hub, pairs, base, tmp_path):
+    work = ("--work_dir", tmp_path / "work", "--max_steps", 4)
+    first = train(pairs, base, "lrat/small-work", *work)
+    assert train(pairs, base, "lrat/small-work", *work) == first  # nothing is left to do, and the same comes out
+    with pytest.raises(Exception, match="one that differs in learning_rate"):
+        train(pairs, base, "lrat/small-work", *work, "--learning_rate", 1e-3)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--batch_size", 1, "--num_negatives", 0), "batches of one pair without negatives"),
+        (("--family", "qwen"), "expected one of qwen3-embedding"),
+        (("--query_style", "verse"), "invalid choice"),
+        (("--patience", 2), "Set validation_share"),
+        (("--precision", "fp16"), "fp16 needs a GPU"),
+        (("--frozen_layers", 2), "more than 2 layers"),
+        (("--hard_weight", 0), "hard_weight above 0"),
+    ],
+)
+def test_options_that_make_no_run_are_refused(hub, pairs, base, capsys, options, message):
+    words = ["train", "--pairs", pairs, "--model", base, "--to", "lrat/no", *SMALL, *options]
+    try:
+        code = cli.main([str(word) for word in words])
+    except SystemExit as ended:  # argparse's own
+        code = ended.code
+    assert code
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"documents": None}, "when `lrat mine` is given --corpus"),
+        ({"weight": float("nan")}, "finite"),
+        ({"weight": -0.5}, "0 or more"),
+        ({"weight": 0.0}, "not all 0"),
+        ({"weight": None}, "found none among 24"),
+    ],
+)
+def test_pairs_that_can_not_be_trained_on_are_refused(hub, base, capsys, changes, message):
+    name = f"lrat/bad-pairs-{abs(hash(message)) % 10**6}"
+    pin = publish_pairs(name, **changes)
+    words = ["train", "--pairs", pin, "--model", base, "--to", "lrat/no", *SMALL]
+    assert cli.main([str(word) for word in words]) == 1
+    error = capsys.readouterr().err
+    assert message in error
+    assert "Traceback" not in error
