@@ -66,22 +66,28 @@ def main(argv: list[str] | None = None) -> HubRef:
     from lrat_hub.hub.inputs import load_tokenizer
     from lrat_hub.ledger import Ledger
 
+    if len(set(args.trajectories)) < len(args.trajectories):
+        raise LratError("lrat analyze: expected different --trajectories, found one twice.")
     stage = Stage("analyze", args)
     clicks = Path(args.human_clicks).expanduser() if args.human_clicks else None
     human = human_curve(args.human_exponent, clicks)
     if clicks:
         record_file(stage, "human_clicks", clicks)
-    sources = [
-        stage.input(f"trajectories_{place}", text, option="trajectories")
+    sources = {
+        text: stage.input(f"trajectories_{place}", text, option="trajectories")
         for place, text in enumerate(args.trajectories, start=1)
-    ]
+    }
     qrels = load_evidence(stage.input("qrels", args.qrels)) if args.qrels else None
     tokenizer = None
     if args.tokenizer != "words":
         tokenizer = load_tokenizer(stage.input("tokenizer", args.tokenizer, repo_type="model"))
 
     chosen = Ledger("trajectories read")
-    runs = list(measure_runs(selected(sources, args.statuses, chosen), qrels=qrels, tokenizer=tokenizer))
+    runs = [
+        run
+        for name, source in sources.items()
+        for run in measure_runs(selected(source, args.statuses, chosen), qrels=qrels, tokenizer=tokenizer, source=name)
+    ]
     ledgers = [chosen, *account_of(runs).values()]
     for ledger in ledgers:
         say(str(ledger))
@@ -111,18 +117,17 @@ def main(argv: list[str] | None = None) -> HubRef:
     )
 
 
-def selected(sources: list[Source], statuses: list[str], ledger: Ledger) -> Iterator[Trajectory]:
-    """The trajectories of all sources with one of the statuses, one at a time."""
+def selected(source: Source, statuses: list[str], ledger: Ledger) -> Iterator[Trajectory]:
+    """The trajectories of a source with one of the statuses, one at a time."""
     from lrat_hub.hub.inputs import load_table
     from lrat_hub.importers import load_trajectories
 
-    for source in sources:
-        for trajectory in load_trajectories(load_table(source, "trajectories")):
-            if trajectory.status in statuses:
-                ledger.keep()
-                yield trajectory
-            else:
-                ledger.drop(f"status {trajectory.status}")
+    for trajectory in load_trajectories(load_table(source, "trajectories")):
+        if trajectory.status in statuses:
+            ledger.keep()
+            yield trajectory
+        else:
+            ledger.drop(f"status {trajectory.status}")
 
 
 def load_evidence(source: Source) -> dict[str, set[str]]:

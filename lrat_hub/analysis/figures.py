@@ -273,8 +273,8 @@ def draw_agents(rows: Sequence[Row]) -> Figure:
     agents = list(dict.fromkeys(row["agent"] for row in rows))
     columns = min(5, len(measures))
     lines = math.ceil(len(measures) / columns)
-    longest = max(map(len, agents))
-    figure = _figure(2.3 * columns + 0.075 * min(longest, 60), lines * (1.0 + 0.32 * len(agents)) + 0.4)
+    longest = max(len(line) for agent in agents for line in _wrapped(agent).splitlines())
+    figure = _figure(2.3 * columns + 0.06 * min(longest, 60), lines * (1.0 + 0.36 * len(agents)) + 0.4)
     grid = figure.subplots(lines, columns, squeeze=False, sharey=True)
     for place, axes in enumerate(grid.flat):
         if place >= len(measures):
@@ -291,6 +291,7 @@ def draw_agents(rows: Sequence[Row]) -> Figure:
         axes.set_xlabel(UNITS[measures[place]], fontsize=7)
         axes.tick_params(labelsize=7)
         axes.margins(x=0.15)
+        axes.locator_params(axis="x", nbins=4)
         axes.grid(axis="x", linewidth=0.4, alpha=0.5)
         axes.set_yticks(range(len(agents)), [_wrapped(agent) for agent in agents])
         axes.set_ylim(len(agents) - 0.5, -0.5)
@@ -304,7 +305,7 @@ def _runs(rows: Sequence[Row], agent: str) -> int:
 
 
 def _wrapped(name: str) -> str:
-    return name.replace(" + ", "\n+ ")
+    return name.replace(" + ", "\n+ ").replace(" (", "\n(")
 
 
 def _figure(width: float, height: float) -> Figure:

@@ -60,6 +60,8 @@ def write_report(tables: Tables, facts: Facts) -> Report:
     if len(agents) > 1:
         report.pictures["figures/agents.png"] = figures.png(figures.draw_agents(tables["agents"]))
         report.text += "\n\n![Agents compared in every measure](figures/agents.png)"
+    if tables["comparisons"]:
+        report.text += f"\n\n{_about_differences(tables['comparisons'])}"
     report.text += "\n"
     return report
 
@@ -173,6 +175,24 @@ def _side_by_side(rows: Sequence[Row], agents: Sequence[str]) -> list[dict[str, 
         }
         for measure in dict.fromkeys(row["measure"] for row in rows)
     ]
+
+
+def _about_differences(rows: Sequence[Row]) -> str:
+    table = [
+        {
+            "agent": row["agent"],
+            "measure": row["measure"],
+            "difference": _figure(row, "+.3f"),
+            "p": row["p_value"],
+            "p, Holm": row["p_corrected"],
+            "questions": row["questions"],
+        }
+        for row in rows
+    ]
+    return (
+        f"Differences from {rows[0]['baseline']} on the questions that both were asked: paired bootstrap intervals, "
+        f"randomisation tests, and Holm's correction for all of them.\n\n{markdown_table(table)}"
+    )
 
 
 def _about_positions(rows: Sequence[Row], human: str, shuffled: bool | None) -> str:

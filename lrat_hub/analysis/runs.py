@@ -71,12 +71,17 @@ class Browse:
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """Who ran: an agent with its retriever, both at their revisions where these are known."""
+    """Who ran: an agent with its retriever, both at their revisions where these are known.
+
+    Args:
+        source: Where its runs are from, when those of several places are not to be taken together.
+    """
 
     agent: str
     agent_revision: str | None
     retriever: str
     retriever_revision: str | None
+    source: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,21 +116,22 @@ def measure_runs(
     *,
     qrels: Mapping[str, Set[str]] | None = None,
     tokenizer: PreTrainedTokenizerBase | None = None,
+    source: str | None = None,
 ) -> Iterator[Run]:
     """Measures trajectories, in their order.
 
     Args:
         qrels: The evidence documents of each query id.
         tokenizer: Its tokens, without special ones, are the unit of lengths; blank-separated words when None.
+        source: See `System`.
     """
     remaining = iter(trajectories)
     while batch := list(islice(remaining, TRAJECTORIES_AT_A_TIME)):
         texts = [reasonings_after_browses(trajectory.steps) for trajectory in batch]
         lengths = iter(_lengths([text for of_run in texts for text in of_run.values()], tokenizer))
         for trajectory, of_run in zip(batch, texts, strict=True):
-            yield _measured(
-                trajectory, {turn: next(lengths) for turn in of_run}, (qrels or {}).get(trajectory.query_id)
-            )
+            reasonings = {turn: next(lengths) for turn in of_run}
+            yield _measured(trajectory, reasonings, (qrels or {}).get(trajectory.query_id), source)
 
 
 def reasonings_after_browses(steps: Sequence[Step]) -> dict[int, str]:
@@ -166,25 +172,22 @@ def outcome_of(trajectory: Trajectory) -> Outcome:
 
 
 def system_labels(systems: Iterable[System]) -> dict[System, str]:
-    """A short name for each: agent and retriever, with the revisions where names alone don't tell them apart."""
+    """A name for each: agent and retriever, then revisions, then the source, as far as it takes to tell them apart."""
     different = list(dict.fromkeys(systems))
-
-    def label(system: System, *, with_revisions: bool) -> str:
-        parts = [
-            f"{name}@{revision[:7]}" if with_revisions and revision else name
-            for name, revision in (
-                (system.agent, system.agent_revision),
-                (system.retriever, system.retriever_revision),
-            )
-            if name
-        ]
-        return " + ".join(parts) or "unknown agent"
-
-    short = [label(system, with_revisions=False) for system in different]
+    names = [_names(system) for system in different]
     return {
-        system: name if short.count(name) == 1 else label(system, with_revisions=True)
-        for system, name in zip(different, short, strict=True)
+        system: next((name for name in of if sum(name in others for others in names) == 1), of[-1])
+        for system, of in zip(different, names, strict=True)
     }
+
+
+def _names(system: System) -> tuple[str, str, str]:
+    """Names that say more and more."""
+    parts = [(system.agent, system.agent_revision), (system.retriever, system.retriever_revision)]
+    short = " + ".join(name for name, _ in parts if name) or "unknown agent"
+    pinned = " + ".join(f"{name}@{revision[:7]}" if revision else name for name, revision in parts if name)
+    pinned = pinned or short
+    return short, pinned, f"{short} ({system.source})" if system.source else pinned
 
 
 def _lengths(texts: list[str], tokenizer: PreTrainedTokenizerBase | None) -> list[int]:
@@ -200,7 +203,9 @@ def _jaccard(one: frozenset[str], other: frozenset[str]) -> float:
     return 1 - len(one & other) / len(union) if union else 0.0
 
 
-def _measured(trajectory: Trajectory, reasonings: Mapping[int, int], evidence: Set[str] | None) -> Run:
+def _measured(
+    trajectory: Trajectory, reasonings: Mapping[int, int], evidence: Set[str] | None, source: str | None
+) -> Run:
     actions: list[str] = []
     searches: list[Search] = []
     browses: list[Browse] = []
@@ -253,7 +258,9 @@ def _measured(trajectory: Trajectory, reasonings: Mapping[int, int], evidence: S
     return Run(
         trajectory.trajectory_id,
         trajectory.query_id,
-        System(trajectory.agent, trajectory.agent_revision, trajectory.retriever, trajectory.retriever_revision),
+        System(
+            trajectory.agent, trajectory.agent_revision, trajectory.retriever, trajectory.retriever_revision, source
+        ),
         outcome_of(trajectory),
         trajectory.status,
         "".join(actions),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from lrat_hub.analysis.actions import distance_rows, outcome_rows, step_rows, summary_rows, transition_rows
+from lrat_hub.analysis.comparison import comparison_rows
 from lrat_hub.analysis.evidence import accuracy_rows, half_life_rows, histogram_rows, length_rows
 from lrat_hub.analysis.positions import position_rows
 from lrat_hub.analysis.runs import Run, system_labels
@@ -36,11 +37,11 @@ def analyze_runs(runs: Sequence[Run], *, human: Sequence[float]) -> Tables:
         "distances": distance_rows,
     }
     tables: Tables = {name: [] for name in made}
-    for system, label in labels.items():
-        group = [run for run in runs if run.system == system]
+    groups = {label: [run for run in runs if run.system == system] for system, label in labels.items()}
+    for label, group in groups.items():
         for name, rows_of in made.items():
             tables[name] += [{"agent": label, **row} for row in rows_of(group)]
-    return tables
+    return tables | {"comparisons": comparison_rows(groups)}
 
 
 def account_of(runs: Sequence[Run]) -> dict[str, Ledger]:

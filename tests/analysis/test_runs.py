@@ -99,3 +99,6 @@ def test_systems_are_named_as_shortly_as_tells_them_apart():
     assert list(system_labels([base, bm25, base, trained, System("", None, "", None)]).values()) == [
         "agent + me/r@aaaaaaa", "agent + bm25", "agent + me/r@bbbbbbb", "unknown agent"]  # fmt: skip
     assert list(system_labels([base]).values()) == ["agent + me/r"]
+    sources = [replace(base, source="me/old"), replace(base, source="me/new"), replace(bm25, source="me/old")]
+    assert list(system_labels(sources).values()) == [
+        "agent + me/r (me/old)", "agent + me/r (me/new)", "agent + bm25"]  # fmt: skip

@@ -209,4 +209,23 @@ def test_agents_are_told_apart_and_compared_in_the_same_measures():
     assert value(tables["agents"], agent="two", measure="browse after search") == 1
     assert value(tables["agents"], agent="two", measure="opened at position 1") == 1
     assert {row["agent"] for rows in tables.values() for row in rows} == {"one", "two"}
+    assert value(tables["comparisons"], agent="two", measure="accuracy") == -0.5
     assert all(rows[0].keys() == row.keys() for rows in tables.values() for row in rows)
+
+
+def test_agents_differ_on_the_questions_that_both_were_asked():
+    def runs(agent, more):
+        for place in range(12):
+            steps = [search("q", "a"), *[search("r", "b")] * (more if place % 2 else 1), browse("a"), answer()]
+            yield replace(trajectory(*steps, name=f"q{place}", correct=place % 2 == 0), agent=agent)
+
+    alone = replace(trajectory(*[search("q")] * 50, name="alone", correct=True), agent="two")
+    rows = {row["measure"]: row for row in analyzed([*runs("one", 1), *runs("two", 3), alone])["comparisons"]}
+    assert rows.keys() == {"accuracy", "searches", "browses", "steps"}
+    more = rows["searches"]
+    assert (more["agent"], more["baseline"], more["value"], more["questions"]) == ("two", "one", 1, 12)
+    assert 0 < more["low"] < 1 < more["high"] < 2
+    assert more["p_value"] == pytest.approx(2 / 2**6)  # six questions differ, all one way
+    assert more["p_corrected"] == pytest.approx(4 * 2 / 2**6)
+    assert (rows["accuracy"]["value"], rows["accuracy"]["p_value"]) == (0, 1)
+    assert analyzed([alone])["comparisons"] == []
