@@ -12,12 +12,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from lrat_hub.agents.environment import Observation
 from lrat_hub.agents.natural.names import MOST_WORDS, SAME_BUT_BRACKETS, are_spelt_alike, fold, title_match
 from lrat_hub.agents.natural.questions import ParsedQuestion, parse_question
 from lrat_hub.agents.natural.reading import (
+    describe,
     read_attributes,
     read_hop,
     read_inverse,
@@ -33,8 +34,15 @@ MAX_MENTIONS = 4
 MAX_BROWSES = 2
 """Passages opened for one name after one search."""
 
+MIN_SNIPPET_SHARE = 0.6
+"""Share of the wanted words in a snippet for its passage to be opened, if snippets decide."""
+
 ROLE_BONUS, TOPIC_BONUS = 0.6, 0.2
 """Added to how well a title fits a name: its brackets, or its passage's beginning, say what is looked for."""
+
+
+Opener = Literal["title", "snippet"]
+Naming = Literal["name", "described"]
 
 
 class NaturalReader:
@@ -44,14 +52,27 @@ class NaturalReader:
         max_searches: Searches for one question.
         queries_per_name: Searches for one name, each in other words.
         follows: Whether it follows relations to other names; without, it only reads about the question's own.
+        opener: How it chooses passages: by titles that fit the name, or, which is weaker, by snippets that have the
+            words of the name and of what is asked.
+        naming: How queries say whom a passage has led to: by the name, or by its last word and the passage's
+            description, as somebody would who does not remember the whole name.
     """
 
     name = "reader"
     revision: str | None = None
     sampling = Sampling()
 
-    def __init__(self, *, max_searches: int = 8, queries_per_name: int = 2, follows: bool = True) -> None:
+    def __init__(
+        self,
+        *,
+        max_searches: int = 8,
+        queries_per_name: int = 2,
+        follows: bool = True,
+        opener: Opener = "title",
+        naming: Naming = "name",
+    ) -> None:
         self.max_searches, self.queries_per_name, self.follows = max_searches, queries_per_name, follows
+        self.opener, self.naming = opener, naming
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -59,6 +80,8 @@ class NaturalReader:
             "max_searches": self.max_searches,
             "queries_per_name": self.queries_per_name,
             "follows": self.follows,
+            "opener": self.opener,
+            "naming": self.naming,
             "max_browses": MAX_BROWSES,
         }
 
@@ -76,6 +99,7 @@ class _Thread:
         name: Whose passage is looked for now.
         others: Whom else the last passage may have meant, likeliest first.
         relation: The hop that led to the name; None for the mention itself.
+        description: What the passage that led to it says, without the names in it.
         hops: Relations that remain to be followed.
         found_by_name: Documents listed by the searches for this name.
         rejected: Documents that turned out not to help with it.
@@ -88,6 +112,7 @@ class _Thread:
     name: str = ""
     others: deque[str] = field(default_factory=deque)
     relation: Relation | None = None
+    description: tuple[str, ...] = ()
     hops: tuple[Relation, ...] = ()
     found_by_name: set[str] = field(default_factory=set)
     rejected: set[str] = field(default_factory=set)
@@ -202,6 +227,11 @@ class _Episode:
         for place, candidate in enumerate(self._listed.values()):
             if candidate.docid in thread.rejected:
                 continue
+            if self._reader.opener == "snippet":
+                share = self._snippet_share(thread, candidate)
+                if share >= MIN_SNIPPET_SHARE and candidate.docid not in self._opened:
+                    scored.append((-share, place, candidate))
+                continue
             match = title_match(thread.name, candidate.title, self._language)
             # A title that only resembles the name is as likely another's, unless it was found by the name.
             resembles = candidate.docid in thread.found_by_name and (
@@ -210,6 +240,11 @@ class _Episode:
             if match >= MOST_WORDS or resembles:
                 scored.append((-match - self._role(thread, candidate), place, candidate))
         return [candidate for _, _, candidate in sorted(scored, key=lambda entry: entry[:2])]
+
+    def _snippet_share(self, thread: _Thread, candidate: Candidate) -> float:
+        """The share of the words of a thread's name, and of what is asked of it, that a snippet shows."""
+        wanted = set(fold(" ".join([thread.name, *(relation.query for relation in self._asked(thread))])).split())
+        return len(wanted & set(fold(candidate.snippet).split())) / len(wanted)
 
     def _role(self, thread: _Thread, candidate: Candidate) -> float:
         """What speaks for one namesake among several: it is what the relation leads to, or what the question says."""
@@ -241,6 +276,7 @@ class _Episode:
             f"So the {hop.say} is probably “{likely}”.{also}",
             is_new=is_new,
         )
+        thread.description = describe(reading.sentences, self._language)
         self._go_on(thread, reading.names)
 
     def _go_on(self, thread: _Thread, names: Sequence[str]) -> None:
@@ -317,11 +353,19 @@ class _Episode:
 
     def _wordings(self, thread: _Thread) -> list[str]:
         """Queries for a thread's name, in the order in which they are tried."""
-        asked = thread.hops[:1] or self._question.attributes
-        relation = " ".join(dict.fromkeys(word for wanted in asked for word in wanted.query.split()))
-        topic = " ".join(self._question.topic[:2]) if thread.relation is None else ""
-        wordings = [f"{thread.name} {topic} {relation}", f"{thread.name} {topic}", thread.name]
+        relation = " ".join(dict.fromkeys(word for wanted in self._asked(thread) for word in wanted.query.split()))
+        name, topic = thread.name, ""
+        if thread.relation is None:
+            topic = " ".join(self._question.topic[:2])
+        elif self._reader.naming == "described":
+            name = fold(name).split()[-1] if fold(name) else name
+            topic = " ".join([thread.relation.query, *thread.description])
+        wordings = [f"{name} {topic} {relation}", f"{name} {topic}", name]
         return list(dict.fromkeys(" ".join(wording.split()) for wording in wordings))[: self._reader.queries_per_name]
+
+    def _asked(self, thread: _Thread) -> tuple[Relation, ...]:
+        """What is to be read in the passage about a thread's name."""
+        return thread.hops[:1] or self._question.attributes
 
     def _aim(self, thread: _Thread) -> str:
         asked = f"the {thread.hops[0].say}" if thread.hops else _listing(self._question.attributes) or "more"

@@ -8,10 +8,13 @@ from dataclasses import dataclass
 
 from lrat_hub.agents.natural.names import Span, find_names, fold
 from lrat_hub.agents.natural.relations import Language, Relation
-from lrat_hub.clues.wording import split_sentences
+from lrat_hub.clues.wording import is_content_word, split_sentences, split_words
 
 MAX_NAMES = 3
 """Names taken from a passage for one relation."""
+
+MAX_DESCRIPTION = 8
+"""Words of a description."""
 
 _BEFORE, _RANK, _ONE_WORD, _SENTENCE, _OTHER_PARENT, _ASIDE = 40, 8, 40, 25, 50, 30
 """Added to a name's distance from the cue: it stands before it, after other names, is one word, in a later sentence,
@@ -170,3 +173,16 @@ def read_topic(text: str, words: Sequence[str]) -> Reading:
     if not sentences or (words and not max(shared)):
         return Reading(())
     return Reading((sentences[shared.index(max(shared))],))
+
+
+def describe(sentences: Sequence[str], language: Language) -> tuple[str, ...]:
+    """Words of sentences that describe without naming: content words in lower case, nationalities and years."""
+    words = [word.text for sentence in sentences for word in split_words(sentence)]
+    telling = [
+        word
+        for word in words
+        if word in language.demonyms
+        or (word.islower() and is_content_word(word))
+        or re.fullmatch(r"1\d{3}|20\d\d", word)
+    ]
+    return tuple(dict.fromkeys(telling))[:MAX_DESCRIPTION]
