@@ -28,7 +28,7 @@ from lrat_hub.mining.settings import (
     Profile,
     outcome_of,
 )  # fmt: skip
-from lrat_hub.schema import Pair, Trajectory, Verdict
+from lrat_hub.schema import Pair, Status, Trajectory, Verdict
 from lrat_hub.weights import WeightFit, Weighting
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ def mine_pairs(
     tokenizer: PreTrainedTokenizerBase | None = None,
     negatives: Negatives | None = None,
     outcomes: Collection[Outcome] = ("correct", "unknown"),
+    statuses: Collection[Status] = ("completed",),
     held_out: Collection[str] = frozenset(),
     same_question: bool | None = None,
     same_page: bool = False,
@@ -94,6 +95,7 @@ def mine_pairs(
         profile=profile,
         negatives=negatives,
         outcomes=tuple(outcomes),
+        statuses=tuple(statuses),
         held_out=frozenset(held_out),
         same_question=same_question,
         same_page=same_page,

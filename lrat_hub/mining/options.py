@@ -42,6 +42,10 @@ class MiningOptions:
         default_factory=lambda: ["correct", "unknown"],
         metadata={"help": "Trajectories to mine: any of correct, incorrect, unknown."},
     )
+    statuses: list[str] = field(
+        default_factory=lambda: ["completed"],
+        metadata={"help": "Of these, the ones that ended so: any of completed, limited, failed."},
+    )
     train_on: list[str] = field(
         default_factory=list,
         metadata={"help": "Verdicts that get a weight; if not given, relevant, or all where nobody judges."},
@@ -84,6 +88,7 @@ class MiningOptions:
             profile=self.profile,
             negatives=None if self.negatives == "default" else self.negatives,
             outcomes=tuple(self.outcomes),
+            statuses=tuple(self.statuses),
             held_out=frozenset(held_out),
             same_question=None if self.same_question == "default" else self.same_question == "leave_out",
             same_page=self.same_page,

@@ -51,9 +51,14 @@ def mine_naive(
     naive: list[NaivePair] = []
     for trajectory in trajectories:
         outcome = outcome_of(trajectory)
-        if outcome not in settings.outcomes:
-            ledger["trajectories"].drop(f"outcome {outcome}")
-            ledger["steps"].drop(f"of trajectories with outcome {outcome}", len(trajectory.steps))
+        reason = (
+            f"outcome {outcome}" if outcome not in settings.outcomes
+            else f"status {trajectory.status}" if trajectory.status not in settings.statuses
+            else None
+        )  # fmt: skip
+        if reason:
+            ledger["trajectories"].drop(reason)
+            ledger["steps"].drop(f"of trajectories with {reason}", len(trajectory.steps))
             continue
         ledger["trajectories"].keep()
         ledger["steps"].keep(len(trajectory.steps))

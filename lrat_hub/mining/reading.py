@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 BATCH_ROWS = 200
 
-_COLUMNS = ("trajectory_id", "query_id", "question", "correct", "agent", "retriever")
+_COLUMNS = ("trajectory_id", "query_id", "question", "status", "correct", "agent", "retriever")
 
 
 def light_trajectories(table: Dataset, *, titles: bool = False) -> Iterator[Trajectory]:
@@ -40,8 +40,9 @@ def light_trajectories(table: Dataset, *, titles: bool = False) -> Iterator[Traj
 
 
 def _filled(record: dict[str, Any]) -> dict[str, Any]:
-    """The record with "" for texts that a table of others may leave null."""
-    return {name: value if value is not None or name == "correct" else "" for name, value in record.items()}
+    """The record without what a table of others may leave null, which then has its default."""
+    texts = {name: record[name] or "" for name in ("trajectory_id", "query_id", "question")}
+    return texts | {name: value for name, value in record.items() if name not in texts and value is not None}
 
 
 def _steps(nested: pa.StructArray, titles: bool) -> Iterator[Step]:

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 from lrat_hub.errors import LratError
 from lrat_hub.mining.guards import GUARDS, Guard
-from lrat_hub.schema import Trajectory, Verdict
+from lrat_hub.schema import Status, Trajectory, Verdict
 from lrat_hub.weights import Weighting
 
 Profile = Literal["paper", "episode", "released"]
@@ -20,6 +20,7 @@ PROFILES: tuple[Profile, ...] = get_args(Profile)
 NEGATIVES: tuple[Negatives, ...] = get_args(Negatives)
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 KINDS: tuple[Kind, ...] = get_args(Kind)
+STATUSES: tuple[Status, ...] = get_args(Status)
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 
 
@@ -35,6 +36,8 @@ class MiningSettings:
             its own.
         outcomes: Which trajectories to mine. The default leaves out those known to be wrong (section 4.1.4) and keeps
             those nobody has judged (section 6.5).
+        statuses: Of these, the ones that ended so. The default leaves out those that were made to answer at a limit
+            (section 4.1.4), and those that failed.
         held_out: Documents that must not be trained on, for example because test questions are about them: pairs
             with such a positive are dropped and such negatives are left out, both counted.
         same_question: Leave negatives out that are a trained positive of the same question in any trajectory.
@@ -48,6 +51,7 @@ class MiningSettings:
     profile: Profile = "episode"
     negatives: Negatives | None = None
     outcomes: tuple[Outcome, ...] = ("correct", "unknown")
+    statuses: tuple[Status, ...] = ("completed",)
     held_out: frozenset[str] = frozenset()
     same_question: bool | None = None
     same_page: bool = False
@@ -67,6 +71,7 @@ class MiningSettings:
         """
         _require("Profile", [self.profile], PROFILES)
         _require("Outcomes", self.outcomes, OUTCOMES)
+        _require("Statuses", self.statuses, STATUSES)
         _require("Caps", self.caps, KINDS)
         _require("Guards", self.guards, tuple(GUARDS))
         _require("Verdicts to train on", self.train_on or (), VERDICTS)

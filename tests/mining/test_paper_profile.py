@@ -111,6 +111,22 @@ def test_trajectories_known_to_be_wrong_are_left_out_by_default():
         mine(runs, outcomes=("wrong",))
 
 
+def test_trajectories_that_were_made_to_answer_at_a_limit_are_left_out_by_default():
+    from dataclasses import replace
+
+    runs = [
+        replace(trajectory(search("q", "a", "b"), browse("a"), answer(), name=status, correct=True), status=status)
+        for status in ("completed", "limited", "failed")
+    ]
+    result = mine(runs)
+    assert [pair.trajectory_id for pair in result.pairs] == ["completed"]
+    assert result.ledger["trajectories"].dropped == {"status limited": 1, "status failed": 1}
+    assert result.ledger["steps"].to_dict()["dropped"] == {
+        "of trajectories with status limited": 3, "of trajectories with status failed": 3,
+    }  # fmt: skip
+    assert len(mine(runs, statuses=["completed", "limited"]).pairs) == 2
+
+
 def test_ledgers_add_up_whatever_the_trajectories():
     rng = random.Random(0)
     documents = [f"d{i}" for i in range(8)]
