@@ -176,8 +176,8 @@ def draw_half_life(bins: Sequence[Row], fits: Sequence[Row], unit: str) -> Figur
         xlabel=f"{unit} of the reasoning right after a browse", ylabel="browses",
         title=f"n = {total:,} browses; the last bar has all longer ones",
     )  # fmt: skip
-    longer = 1 - np.concatenate([[0], counts.cumsum()]) / total
-    survival.plot(edges[:-1], longer[:-1], ".-", color=COLORS["correct"], label="observed")
+    longer = counts[::-1].cumsum()[::-1] / total
+    survival.plot(edges[:-1], longer, ".-", color=COLORS["correct"], label="observed")
     survival.plot(grid, decay["n"] / total * left, color=COLORS["incorrect"], label="fitted decay")
     survival.set_yscale("log")
     survival.set(

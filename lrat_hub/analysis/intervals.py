@@ -17,8 +17,8 @@ from lrat_hub.significance.paired import standard_error
 
 CONFIDENCE = 0.95
 
-LARGEST_EXPONENT = 50.0
-"""Of an interval that is as good as unbounded, as two questions can give."""
+WIDEST = 1_000.0
+"""An interval that reaches to this many times its figure, as two questions can give, says nothing."""
 
 Part = tuple[str, float, float]
 """A question, and what it adds to the sum above and to the sum below."""
@@ -29,7 +29,7 @@ class Estimate:
     """A figure with its 95 % interval.
 
     Args:
-        low, high: None where a single question says nothing of the spread.
+        low, high: None where a single question, or very few, say nothing of the spread.
         n: What the figure is of, such as browses.
         questions: How many independent questions these come from.
     """
@@ -106,7 +106,10 @@ def ratio(parts: Iterable[Part], *, scale: float = 1.0, most: float = math.inf) 
     from scipy.stats import t
 
     error = scale * standard_error(totals, counts) / value if value else 0.0
-    factor = math.exp(min(float(t.ppf((1 + CONFIDENCE) / 2, len(totals) - 1)) * error, LARGEST_EXPONENT))
+    reach = float(t.ppf((1 + CONFIDENCE) / 2, len(totals) - 1)) * error
+    if reach > math.log(WIDEST):
+        return Estimate(value, None, None, int(counts.sum()), len(totals))
+    factor = math.exp(reach)
     return Estimate(value, value / factor, min(value * factor, most), int(counts.sum()), len(totals))
 
 

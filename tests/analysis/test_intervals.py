@@ -31,6 +31,7 @@ def test_nothing_to_count_is_no_figure_and_one_question_has_no_interval_of_a_mea
     assert median([]) is None
     assert ratio([("q", 3, 1), ("q", 5, 1)]) == Estimate(4.0, None, None, 2, 1)
     assert median([("q", 3), ("q", 5)]) == Estimate(4.0, None, None, 2, 1)
+    assert ratio([("q", 1, 1), ("r", 9, 1)]).low is None
     assert ratio([("q", 0, 1), ("r", 0, 1)]) == Estimate(0.0, 0.0, 0.0, 2, 2)
 
 
