@@ -1,14 +1,18 @@
-"""Compares retrievers on queries with relevance judgements: any number of models by exact search, indexes, and BM25.
+"""Compares retrievers on queries with relevance judgements: models, indexes, BM25, fusion, and runs of others.
 
-Publishes per-query scores, run files in TREC format and comparisons with paired intervals; the results can also go
-into the cards of the models that were compared.
+Every system answers the same queries, rendered in the style its model was trained with. Published are per-query
+scores, intervals, paired tests against the first system and run files in TREC format; the results can also go into
+the cards of the models that were compared.
 """
 
 from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lrat_hub import cli
@@ -17,118 +21,219 @@ from lrat_hub.hub.refs import HubRef
 from lrat_hub.stage import Stage, StageArguments, parse, say
 
 if TYPE_CHECKING:
+    from lrat_hub.exam import Exam
+    from lrat_hub.hub.inputs import Source
+    from lrat_hub.metrics import Run
+    from lrat_hub.queries import QueryStyle
     from lrat_hub.retrieval import Retriever
 
 # A commit sha or digest, of which tables show the first digits.
 LONG_HASH = re.compile(r"([0-9a-f]{7})[0-9a-f]{33,}")
+
+HEADLINE = ("recall@5", "recall@10", "ndcg@10", "novelty@10", "evidence_share@10", "own_first")
+"""Metrics whose differences the card shows; all are in the tables."""
 
 
 @dataclass(kw_only=True)
 class Arguments(StageArguments):
     corpus: str = field(metadata={"help": "The corpus to search."})
     queries: str = field(metadata={"help": "The queries, as ref#config:split."})
-    qrels: str = field(metadata={"help": "Their relevance judgements."})
+    qrels: str = field(metadata={"help": "Their relevance judgements: the evidence, where there are two kinds."})
+    qrels_gold: str = field(default="", metadata={"help": "Judgements of documents that hold the answer itself."})
     models: list[str] = field(
         default_factory=list, metadata={"help": "SentenceTransformers; the first is the baseline."}
     )
     index: list[str] = field(
         default_factory=list, metadata={"help": "Indexes of the corpus, or URLs of such that are served."}
     )
+    runs: list[str] = field(default_factory=list, metadata={"help": "Run files of other systems, in TREC format."})
     bm25: bool = field(default=True, metadata={"help": "Also run BM25 (--no_bm25 to leave it out)."})
     fusion: bool = field(
-        default=False, metadata={"help": "Also run the reciprocal rank fusion of BM25 and the first system."}
+        default=False, metadata={"help": "Also the reciprocal rank fusion of BM25 and the first system."}
     )
+    depth: int = field(default=1000, metadata={"help": "Results a query."})
+    check_passages: int = field(
+        default=500,
+        metadata={"help": "Passages for the controls: sentences and titles as queries; 0 for none."},
+    )
+    trajectories: str = field(default="", metadata={"help": "Trajectories whose searches are asked again."})
+    evidence: str = field(default="", metadata={"help": "Judgements of their questions; by default --qrels."})
+    pairs: str = field(default="", metadata={"help": "Mined pairs: positives among their own candidates."})
+    max_length: int = field(default=0, metadata={"help": "Tokens of a document for the models; 0: their own limit."})
     results_into: list[str] = field(
         default_factory=list, metadata={"help": "Those of the models (namespace/name) whose cards get the results."}
     )
 
 
+@dataclass(kw_only=True)
+class WorkArguments:
+    """How the work is done on this machine: no part of the recipe."""
+
+    work_dir: str = field(
+        default="", metadata={"help": "Where a model's vectors are kept while it is evaluated; by default in HF_HOME."}
+    )
+    keep_work: bool = field(default=False, metadata={"help": "Keep them, for other evaluations and for lrat index."})
+
+
 def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
     """Returns the pin of the evaluation and of each model whose card was written."""
-    (args,) = parse(argv, "eval retrieval", __doc__, Arguments)
-    if not args.models and not args.index and not args.bm25:
+    args, work = parse(argv, "eval retrieval", __doc__, Arguments, WorkArguments)
+    if not args.models and not args.index and not args.runs and not args.bm25:
         raise LratError(
-            "lrat eval retrieval: expected at least one system, found none. Give --models, --index or leave BM25 on."
+            "lrat eval retrieval: expected at least one system, found none. "
+            "Give --models, --index or --runs, or leave BM25 on."
         )
-    if args.fusion and not (args.bm25 and (args.models or args.index)):
-        raise LratError("lrat eval retrieval: --fusion is of BM25 and a model or index. Give one, and leave BM25 on.")
+    if args.fusion and not (args.bm25 and (args.models or args.index or args.runs)):
+        raise LratError("lrat eval retrieval: --fusion is of BM25 and another system. Give one, and leave BM25 on.")
 
     from datasets import Dataset
 
-    from lrat_hub.benchmark import Benchmark
-    from lrat_hub.evaluation import (
-        comparison_table,
-        per_query_rows,
-        put_results_into_card,
-        summary_table,
-        system_name,
-    )
-    from lrat_hub.hub.inputs import load_model
+    from lrat_hub.evaluation import comparison_rows
+    from lrat_hub.exam import EVIDENCE, QUERIES
+    from lrat_hub.results import difference_table, leaderboard_files, put_results_into_card, score_table, system_name
     from lrat_hub.retrieval.bm25 import BM25Retriever
-    from lrat_hub.retrieval.dense import DenseRetriever
-    from lrat_hub.retrieval.fusion import FusionRetriever
+    from lrat_hub.retrieval.fusion import fuse_runs
     from lrat_hub.retrieval.opening import open_index
+    from lrat_hub.retrieval.settings import IndexSettings
+    from lrat_hub.retrieval.streaming import streamed_retriever
     from lrat_hub.runs import trec_run
 
     stage = Stage("eval retrieval", args)
-    corpus, queries, qrels = (stage.input(name, getattr(args, name)) for name in ("corpus", "queries", "qrels"))
+    inputs = {name: stage.input(name, getattr(args, name)) for name in ("corpus", "queries", "qrels")}
+    corpus = inputs["corpus"]
     sources = [
         stage.input(f"model_{place}", text, repo_type="model", option="models")
         for place, text in enumerate(args.models, start=1)
     ]
-    names = {system_name(source): source for source in sources}
-    if len(names) < len(sources):
-        raise LratError("lrat eval retrieval: expected models of different names, found one name twice.")
+    models = {system_name(source): source for source in sources}
     if unknown := [name for name in args.results_into if name not in {getattr(s, "repo_id", None) for s in sources}]:
         raise LratError(f"--results_into {unknown[0]}: expected one of the models that are compared.")
-    benchmark = Benchmark.load(corpus, queries, qrels)
+    exam = read_exam(stage, args, inputs)
+    documents = exam.queries.documents
 
-    systems = {}
-    # The first retriever, for the fusion; others are let go before the next model needs the memory.
-    kept: list[Retriever] = []
+    systems: dict[str, Mapping[str, Run]] = {}
+    styles: dict[str, QueryStyle] = {}
 
-    def run(name: str, retriever: Retriever) -> None:
-        systems[name] = benchmark.score(retriever)
-        if args.fusion and not kept:
-            kept.append(retriever)
+    def ask(name: str, retriever: Retriever, model: Source | None = None) -> None:
+        styles[name] = style_of(model) if model else "plain"
+        systems[name] = exam.search(retriever, style=styles[name])
 
-    for name, source in names.items():
-        say(f"encoding {len(benchmark.documents)} documents with {name}")
-        run(name, DenseRetriever(load_model(source), benchmark.documents.in_order(), show_progress=True))
+    for name, source in models.items():
+        say(f"encoding {len(documents)} documents with {name}")
+        with streamed_retriever(
+            source,
+            corpus,
+            work_dir=Path(work.work_dir).expanduser() if work.work_dir else None,
+            keep=work.keep_work,
+            settings=IndexSettings(max_length=args.max_length),
+            show_progress=True,
+        ) as retriever:
+            ask(name, retriever, source)
     for place, text in enumerate(args.index, start=1):
         retriever = open_index(stage, text, corpus=corpus, name=f"index_{place}")
-        run(LONG_HASH.sub(r"\1", stage.inputs[f"index_{place}"]), retriever)
+        name = LONG_HASH.sub(r"\1", stage.inputs[f"index_{place}"])
+        is_model = retriever.revision is not None and "/" in retriever.name
+        ask(name, retriever, HubRef(retriever.name, revision=retriever.revision) if is_model else None)
+    for place, text in enumerate(args.runs, start=1):
+        name, run = read_given_run(stage, text, f"run_{place}", exam)
+        systems[name] = {QUERIES: run}
     if args.bm25:
-        bm25 = BM25Retriever(benchmark.documents.in_order())
-        systems["bm25"] = benchmark.score(bm25)
-        if args.fusion:
-            first = next(iter(systems))
-            fusion = FusionRetriever([bm25, *kept], benchmark.documents.row)
-            systems[f"bm25+{first}"] = benchmark.score(fusion)
-    comparisons = comparison_table(benchmark, systems)
-    summary = summary_table(systems)
-    for row in summary:
-        say(
-            "  " + ", ".join(f"{key} {value:.3f}" if isinstance(value, float) else value for key, value in row.items())
-        )
+        ask("bm25", BM25Retriever(documents.in_order()))
+    given = len(sources) + len(args.index) + len(args.runs) + args.bm25
+    if len(systems) < given:
+        raise LratError(f"lrat eval retrieval: expected {given} systems of different names, found {len(systems)}.")
+    if args.fusion:
+        first, place_of = next(iter(systems)), cache(documents.row)
+        systems[f"bm25+{first}"] = {
+            asked: fuse_runs([systems["bm25"][asked], run], exam.asked[asked][1], place_of)
+            for asked, run in systems[first].items()
+        }
 
-    tables = {"summary": summary, "comparisons": comparisons, "per_query": per_query_rows(benchmark, systems)}
+    comparisons = exam.compare(systems)
+    scores = [row for comparison in comparisons.values() for row in comparison.scores()]
+    for row in comparisons[EVIDENCE].summary():
+        say("  " + ", ".join(f"{key} {value:.3f}" if key != "system" else value for key, value in row.items()))
+    tables = {
+        "summary": comparisons[EVIDENCE].summary(),
+        "comparisons": comparison_rows(row for row in scores if row["task"] == EVIDENCE),
+        "per_query": comparisons[EVIDENCE].per_query(),
+        "scores": scores,
+        "values": [row for task, one in comparisons.items() if task != EVIDENCE for row in one.all_values()],
+        "by_search": exam.curves(systems),
+    }
+    runs = {f"runs/{name.replace('/', '__')}.trec": trec_run(run[QUERIES], name) for name, run in systems.items()}
+    tables = {config: rows for config, rows in tables.items() if rows}
     pin = stage.publish_dataset(
-        {config: {"test": Dataset.from_list(rows)} for config, rows in tables.items() if rows},
+        {config: {"test": Dataset.from_list(rows)} for config, rows in tables.items()},
         template="evaluation",
-        counts={"judged_queries": len(benchmark.qrels), "documents": len(benchmark.documents)},
-        files={f"runs/{name.replace('/', '__')}.trec": trec_run(scores.run, name) for name, scores in systems.items()},
-        summary=summary,
-        comparisons=comparisons,
+        counts={"judged_queries": len(exam.queries.qrels), "documents": len(documents), "query_styles": styles},
+        files=runs | leaderboard_files(comparisons),
+        tasks={task: (score_table(scores, task), difference_table(scores, task, HEADLINE)) for task in comparisons},
+        configs=list(tables),
     )
     cards = [
-        put_results_into_card(source, systems[name], benchmark=queries, evaluation=pin, summary=summary)
-        for name, source in names.items()
+        put_results_into_card(source, scores, system=name, benchmark=inputs, evaluation=pin)
+        for name, source in models.items()
         if getattr(source, "repo_id", None) in args.results_into
     ]
     for card in cards:
         say(f"  results are in the card: {card}")
     return pin, cards
+
+
+def read_exam(stage: Stage, args: Arguments, inputs: Mapping[str, Source]) -> Exam:
+    """Everything that systems are asked."""
+    from lrat_hub.benchmark import Benchmark, load_qrels
+    from lrat_hub.exam import Exam
+    from lrat_hub.hub.inputs import load_table
+    from lrat_hub.schema import Pair, Trajectory
+
+    evidence = Benchmark.load(*(inputs[name] for name in ("corpus", "queries", "qrels")))
+    gold = None
+    if args.qrels_gold:
+        gold = evidence.judged_by(stage.input("qrels_gold", args.qrels_gold), config="qrels_gold")
+    exam = Exam.of(evidence, gold, depth=args.depth)
+    if args.check_passages:
+        for reason in exam.add_controls(passages=args.check_passages):
+            say(f"  left out: {reason}")
+    if args.trajectories:
+        table = load_table(stage.input("trajectories", args.trajectories), "trajectories")
+        qrels = load_qrels(stage.input("evidence", args.evidence)) if args.evidence else evidence.qrels
+        exam.add_trajectories(map(Trajectory.from_dict, table), qrels)
+    if args.pairs:
+        table = load_table(stage.input("pairs", args.pairs), "pairs", config="pairs")
+        exam.add_pairs(map(Pair.from_dict, table))
+    return exam
+
+
+def read_given_run(stage: Stage, text: str, name: str, exam: Exam) -> tuple[str, Run]:
+    """A run file, by the name of its system; what it has of queries that are not asked is told and left out."""
+    from lrat_hub.exam import QUERIES
+    from lrat_hub.hub.inputs import resolve
+    from lrat_hub.runs import read_run
+
+    if stage.args.require_pinned:
+        raise LratError(f"--runs {text}: --require-pinned allows only references at a full commit sha, not files.")
+    path = Path(text).expanduser().resolve()
+    stage.record(name, str(resolve(str(path), repo_type="dataset")), option="runs")
+    system, run = read_run(path)
+    judged, depth = exam.queries.qrels, exam.asked[QUERIES][1]
+    kept = {query_id: hits[:depth] for query_id, hits in run.items() if query_id in judged}
+    known = cache(exam.queries.documents.__contains__)
+    if foreign := next((hit.docid for hits in kept.values() for hit in hits if not known(hit.docid)), None):
+        raise LratError(f"--runs {text}: expected documents of the corpus, found {foreign}. Is it of another corpus?")
+    say(
+        f"  {system}: {len(kept)} of {len(judged)} judged queries, the others count 0; {len(run) - len(kept)} unjudged"
+    )
+    return system, kept
+
+
+def style_of(model: Source) -> QueryStyle:
+    """How a model's queries are rendered: as it was trained, where this project trained it."""
+    from lrat_hub.model_config import read_model_config
+
+    config = read_model_config(model)
+    return config.query_style if config else "plain"
 
 
 if __name__ == "__main__":

@@ -67,9 +67,7 @@ class Benchmark:
         Raises:
             LratError: They are none, or no relevant document is in the corpus.
         """
-        judged: dict[str, dict[str, int]] = {}
-        for row in load_table(qrels, "qrels", config=config):
-            judged.setdefault(row["query_id"], {})[row["docid"]] = row["relevance"]
+        judged = load_qrels(qrels, config=config)
         kept = {
             query_id: grades
             for query_id, grades in judged.items()
@@ -106,3 +104,15 @@ class Benchmark:
     def difference(self, system: RetrievalScores, baseline: RetrievalScores, metric: str) -> Difference:
         """Mean difference per query with its paired 95 % interval and test."""
         return paired_difference(system.values(metric), baseline.values(metric), self.clusters)
+
+
+def load_qrels(source: Source, *, config: str = "qrels_evidence") -> dict[str, dict[str, int]]:
+    """Query id to docid to relevance.
+
+    Args:
+        config: Used where the source names none.
+    """
+    judged: dict[str, dict[str, int]] = {}
+    for row in load_table(source, "qrels", config=config):
+        judged.setdefault(row["query_id"], {})[row["docid"]] = row["relevance"]
+    return judged

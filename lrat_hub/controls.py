@@ -65,7 +65,7 @@ def content_check(documents: Documents, *, passages: int = CHECKED_PASSAGES, see
     if not queries:
         raise LratError(
             f"Content check: expected passages of two sentences or more, found none among {len(documents)}. "
-            "Leave the check out."
+            "There is nothing to check."
         )
     return Benchmark(documents, queries, {docid: {docid: 1} for docid in queries}, {docid: docid for docid in queries})
 
@@ -104,7 +104,9 @@ def title_check(benchmark: Benchmark) -> Benchmark:
                 name = f"{query_id}/{docid}"
                 queries[name], qrels[name], clusters[name] = title, {docid: grade}, benchmark.clusters[query_id]
     if not queries:
-        raise LratError("Title check: expected relevant documents with a title, found none. Leave the check out.")
+        raise LratError(
+            "Title check: expected relevant documents with a title, found none. There is nothing to check."
+        )
     return Benchmark(benchmark.documents, queries, qrels, clusters)
 
 

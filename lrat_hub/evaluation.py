@@ -1,110 +1,172 @@
-"""Results of a comparison as tables, and in the cards of the models that were compared."""
+"""A comparison of retrievers: what they are asked, what is measured of the answers, and all of it as rows."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from lrat_hub.benchmark import Benchmark
-from lrat_hub.errors import LratError
-from lrat_hub.hub.cards import markdown_table, replace_section
-from lrat_hub.hub.inputs import Source
-from lrat_hub.hub.refs import HubRef, hub_errors
-from lrat_hub.metrics import METRICS, RetrievalScores
+from lrat_hub.metrics import Run, score_run
+from lrat_hub.significance import Difference, clear_winner, holm, mean_interval, paired_difference
 
-RESULTS_SECTION = "results"
+Values = Mapping[str, Mapping[str, float]]
+"""Metric to what it was measured on (a query, a search, a trajectory, a pair) to its value."""
 
-
-def system_name(source: Source) -> str:
-    """A model's name in tables: its repository or folder, with the first digits of its sha or digest."""
-    name, version = (
-        (source.repo_id, source.revision) if isinstance(source, HubRef) else (source.path.name, source.digest)
-    )
-    return f"{name}@{version[:7]}"
+Rows = list[dict[str, Any]]
 
 
-def summary_table(systems: Mapping[str, RetrievalScores]) -> list[dict[str, Any]]:
-    """A row a system: its mean of every metric."""
-    return [{"system": name, **scores.means} for name, scores in systems.items()]
-
-
-def comparison_table(benchmark: Benchmark, systems: Mapping[str, RetrievalScores]) -> list[dict[str, Any]]:
-    """Every system against the first, metric by metric: mean difference and its paired 95 % interval."""
-    baseline, *others = systems
-    rows = []
-    for name in others:
-        for metric in METRICS:
-            interval = benchmark.difference(systems[name], systems[baseline], metric)
-            rows.append(
-                {
-                    "system": name,
-                    "baseline": baseline,
-                    "metric": metric,
-                    "difference": interval.mean,
-                    "low": interval.low,
-                    "high": interval.high,
-                    "questions": interval.clusters,
-                }
-            )
-    return rows
-
-
-def per_query_rows(benchmark: Benchmark, systems: Mapping[str, RetrievalScores]) -> list[dict[str, Any]]:
-    """A row for every system and judged query."""
-    return [
-        {"system": name, "query_id": query_id, "question_id": benchmark.clusters[query_id], **values}
-        for name, scores in systems.items()
-        for query_id, values in scores.per_query.items()
-    ]
-
-
-def put_results_into_card(
-    model: HubRef, scores: RetrievalScores, *, benchmark: Source, evaluation: HubRef, summary: list[dict[str, Any]]
-) -> HubRef:
-    """Writes results into a model's card: in the standard metadata, and as a table.
+@dataclass(frozen=True)
+class Task:
+    """Something that every system is measured by.
 
     Args:
-        model: The pin that was evaluated; the card goes to the tip of `main`, whose weights must still be these.
-        benchmark: The queries, which the metadata names as the dataset.
-        evaluation: Where everything about the comparison is.
-
-    Raises:
-        LratError: `main` has moved on to another model since.
+        name: In tables. "evidence" and "gold" are the two kinds of judgements, "content" and "titles" the controls,
+            "searches" and "pairs" what trajectories and mined pairs are asked for.
+        asked: The queries it is about, as a key of the runs: tasks that differ in judgements alone share them.
+        measure: What it makes of a run.
+        clusters: What values are of, to the question they belong to; whole questions are resampled.
     """
-    from huggingface_hub import EvalResult, ModelCard, constants, hf_hub_download
 
-    from lrat_hub.hub.publish import CARD_FILE, update_card
+    name: str
+    asked: str
+    measure: Callable[[Run], Values]
+    clusters: Mapping[str, str]
 
-    main = HubRef(model.repo_id)
-    tip = main.pin()
-    with hub_errors(main):
-        if _weights(model) != _weights(tip):
-            raise LratError(f"{main}: expected the model that was evaluated ({model}), found another. Evaluate again.")
-        card = ModelCard.load(hf_hub_download(tip.repo_id, CARD_FILE, revision=tip.revision))
-    card.data.model_name = model.repo_id.partition("/")[2]
-    card.data.eval_results = [
-        EvalResult(
-            task_type="information-retrieval",
-            dataset_type=benchmark.repo_id if isinstance(benchmark, HubRef) else "local",
-            dataset_name=str(benchmark),
-            dataset_config=benchmark.config,
-            dataset_split=benchmark.split,
-            dataset_revision=benchmark.revision if isinstance(benchmark, HubRef) else None,
-            metric_type=metric,
-            metric_name=metric,
-            metric_value=round(value, 6),
-            source_name="lrat eval retrieval",
-            source_url=f"{constants.ENDPOINT}/datasets/{evaluation.repo_id}/tree/{evaluation.revision}",
+    @classmethod
+    def of(cls, name: str, asked: str, benchmark: Benchmark, metrics: Sequence[str]) -> Task:
+        """The task of finding what a benchmark's judgements call relevant."""
+
+        def measure(run: Run) -> Values:
+            scores = score_run(run, benchmark.qrels, metrics=metrics)
+            return {metric: scores.values(metric) for metric in metrics}
+
+        return cls(name, asked, measure, benchmark.clusters)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Systems measured by one task, each against the first of them.
+
+    Args:
+        values: System to its values. A metric that has none for any system is left out.
+    """
+
+    task: Task
+    values: Mapping[str, Values]
+
+    @classmethod
+    def of(cls, task: Task, runs: Mapping[str, Run]) -> Comparison:
+        measured = {system: task.measure(run) for system, run in runs.items()}
+        return cls(
+            task,
+            {
+                system: {metric: found for metric, found in values.items() if found}
+                for system, values in measured.items()
+            },
         )
-        for metric, value in scores.means.items()
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        return tuple(next(iter(self.values.values()), ()))
+
+    def of_metric(self, metric: str) -> dict[str, Mapping[str, float]]:
+        return {system: values[metric] for system, values in self.values.items()}
+
+    def mean(self, system: str, metric: str) -> float:
+        found = self.values[system][metric]
+        return sum(found.values()) / len(found)
+
+    def summary(self) -> Rows:
+        """A row a system: its mean of every metric."""
+        return [
+            {"system": system, **{metric: self.mean(system, metric) for metric in self.metrics}}
+            for system in self.values
+        ]
+
+    def differences(self, metric: str) -> dict[str, tuple[Difference, float]]:
+        """Every system but the first to its difference from that one, and the p-value corrected by Holm.
+
+        One family of tests is one metric of one task: who looks at several metrics should name one beforehand.
+        """
+        baseline, *others = self.of_metric(metric).items()
+        found = {name: paired_difference(scores, baseline[1], self.task.clusters) for name, scores in others}
+        corrected = holm([difference.p_value for difference in found.values()])
+        return dict(zip(found, zip(found.values(), corrected, strict=True), strict=True))
+
+    def scores(self) -> Rows:
+        """A row for each metric and system: its mean with its interval, and its difference from the first system."""
+        rows = []
+        for metric in self.metrics:
+            systems = self.of_metric(metric)
+            winner = clear_winner(systems, self.task.clusters)
+            differences = self.differences(metric)
+            baseline = next(iter(systems))
+            for system, scores in systems.items():
+                interval = mean_interval(scores, self.task.clusters)
+                row = {
+                    "task": self.task.name,
+                    "metric": metric,
+                    "system": system,
+                    "mean": interval.mean,
+                    "low": interval.low,
+                    "high": interval.high,
+                    "values": len(scores),
+                    "questions": interval.clusters,
+                    "best": system == winner,
+                    **dict.fromkeys(("baseline", *DIFFERENCE_COLUMNS)),
+                }
+                if system in differences:
+                    row |= {"baseline": baseline, **_difference_columns(*differences[system])}
+                rows.append(row)
+        return rows
+
+    def per_query(self) -> Rows:
+        """A row for each system and query, for a task whose values are all of queries."""
+        first = self.metrics[0]
+        return [
+            {
+                "system": system,
+                "query_id": query_id,
+                "question_id": self.task.clusters[query_id],
+                **{metric: values[metric][query_id] for metric in self.metrics},
+            }
+            for system, values in self.values.items()
+            for query_id in values[first]
+        ]
+
+    def all_values(self) -> Rows:
+        """A row for each value of each system."""
+        return [
+            {"task": self.task.name, "system": system, "metric": metric, "measured_on": name,
+             "question_id": self.task.clusters[name], "value": value}
+            for system, values in self.values.items()
+            for metric, found in values.items()
+            for name, value in found.items()
+        ]  # fmt: skip
+
+
+DIFFERENCE_COLUMNS = ("difference", "difference_low", "difference_high", "p_value", "corrected", "detectable")
+
+
+def _difference_columns(difference: Difference, corrected: float) -> dict[str, Any]:
+    found = (difference.mean, difference.low, difference.high, difference.p_value, corrected, difference.detectable)
+    return dict(zip(DIFFERENCE_COLUMNS, found, strict=True))
+
+
+def comparison_rows(scores: Iterable[Mapping[str, Any]]) -> Rows:
+    """Config `comparisons`: those of the rows of `Comparison.scores` that are about a difference."""
+    return [
+        {
+            "system": row["system"],
+            "baseline": row["baseline"],
+            "metric": row["metric"],
+            "difference": row["difference"],
+            "low": row["difference_low"],
+            "high": row["difference_high"],
+            "questions": row["questions"],
+            **{name: row[name] for name in ("p_value", "corrected", "detectable")},
+        }
+        for row in scores
+        if row["baseline"] is not None
     ]
-    text = f"{markdown_table(summary)}\n\nOn `{benchmark}`; intervals and queries: `{evaluation}`."
-    return update_card(main, replace_section(str(card), RESULTS_SECTION, text), parent=tip.revision)
-
-
-def _weights(ref: HubRef) -> dict[str, str]:
-    """Identity of everything in a model's repository but its card."""
-    from huggingface_hub import HfApi
-
-    info = HfApi().model_info(ref.repo_id, revision=ref.revision, files_metadata=True)
-    return {item.rfilename: item.blob_id for item in info.siblings if item.rfilename != "README.md"}

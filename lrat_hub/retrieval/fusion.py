@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from lrat_hub.errors import LratError
 from lrat_hub.retrieval import Hit, Retriever
@@ -44,6 +44,14 @@ class FusionRetriever:
         """See `Retriever.search`. Each retriever gets all queries at once."""
         found = [retriever.search(queries, max(k, self._depth)) for retriever in self._retrievers]
         return [fuse(lists, k, self._place, constant=self._constant) for lists in zip(*found, strict=True)]
+
+
+def fuse_runs(
+    runs: Sequence[Mapping[str, Sequence[Hit]]], k: int, place: Callable[[str], int]
+) -> dict[str, list[Hit]]:
+    """The fusion of what several systems have found: query id to the `k` best, for all their queries."""
+    queries = dict.fromkeys(query_id for run in runs for query_id in run)
+    return {query_id: fuse([run.get(query_id, ()) for run in runs], k, place) for query_id in queries}
 
 
 def fuse(

@@ -1,0 +1,164 @@
+"""Results of a comparison for people: tables, a leaderboard's file, and what goes into the cards of models."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lrat_hub.errors import LratError
+from lrat_hub.evaluation import Comparison, Rows
+from lrat_hub.hub.cards import markdown_table, replace_section
+from lrat_hub.hub.inputs import Source
+from lrat_hub.hub.refs import HubRef, hub_errors
+
+RESULTS_SECTION = "results"
+FILL_IN = "change me when submitting"
+
+
+def score_table(scores: Sequence[Mapping[str, Any]], task: str) -> Rows:
+    """A task's scores for people: a row a system, its means; in bold where it beats every other one significantly."""
+    rows: dict[str, dict[str, Any]] = {}
+    for score in scores:
+        if score["task"] == task:
+            text = f"{score['mean']:.3f}"
+            rows.setdefault(score["system"], {"system": score["system"]})[score["metric"]] = (
+                f"**{text}**" if score["best"] else text
+            )
+    return list(rows.values())
+
+
+def difference_table(scores: Sequence[Mapping[str, Any]], task: str, metrics: Sequence[str]) -> Rows:
+    """A task's differences from the first system for people, by a few metrics."""
+    interval = "{difference:+.3f} [{difference_low:+.3f}, {difference_high:+.3f}]"
+    return [
+        {
+            "system": row["system"],
+            "metric": row["metric"],
+            f"difference from {row['baseline']}": interval.format(**row),
+            "p, corrected": f"{row['corrected']:.4f}",
+            "detectable": "" if row["detectable"] is None else f"{row['detectable']:.3f}",
+        }
+        for row in scores
+        if row["task"] == task and row["metric"] in metrics and row["baseline"] is not None
+    ]
+
+
+def system_name(source: Source) -> str:
+    """A model's name in tables: its repository or folder, with the first digits of its sha or digest."""
+    name, version = (
+        (source.repo_id, source.revision) if isinstance(source, HubRef) else (source.path.name, source.digest)
+    )
+    return f"{name}@{version[:7]}"
+
+
+def browsecomp_leaderboard(system: str, evidence: Comparison, gold: Comparison) -> dict[str, Any]:
+    """A system's line in the table of retrievers of BrowseComp-Plus, in percent.
+
+    The benchmark publishes recall@5, @100, @1000 and nDCG@10 by evidence documents, and nDCG@10 by gold documents; the
+    names of the fields are ours, after those of its agents' summaries. The link and the date are the submitter's.
+    """
+
+    def percent(comparison: Comparison, metrics: Sequence[str]) -> dict[str, float]:
+        names = {"ndcg@10": "nDCG@10"}
+        return {
+            f"{names.get(metric, metric.capitalize())} (%)": round(100 * comparison.mean(system, metric), 2)
+            for metric in metrics
+            if metric in comparison.metrics
+        }
+
+    metrics = ("recall@5", "recall@100", "recall@1000", "ndcg@10")
+    return {
+        "Retriever": system,
+        "Evidence": percent(evidence, metrics),
+        "Gold": percent(gold, metrics),
+        "Link": FILL_IN,
+        "Evaluation Date": FILL_IN,
+    }
+
+
+def leaderboard_files(comparisons: Mapping[str, Comparison]) -> dict[str, str]:
+    """A file for each system's line, where there are judgements of both kinds; else none."""
+    if not {"evidence", "gold"} <= comparisons.keys():
+        return {}
+    evidence, gold = comparisons["evidence"], comparisons["gold"]
+    return {
+        f"runs/{name.replace('/', '__')}.leaderboard.json": json.dumps(
+            browsecomp_leaderboard(name, evidence, gold), indent=2, ensure_ascii=False
+        )
+        + "\n"
+        for name in evidence.values
+    }
+
+
+def put_results_into_card(
+    model: HubRef,
+    scores: Sequence[Mapping[str, Any]],
+    *,
+    system: str,
+    benchmark: Mapping[str, Source],
+    evaluation: HubRef,
+) -> HubRef:
+    """Writes results into a model's card: in the standard metadata, and as tables.
+
+    Args:
+        model: The pin that was evaluated; the card goes to the tip of `main`, whose weights must still be these.
+        scores: Rows of `Comparison.scores`; those of the judgements and of the content check go into the metadata.
+        system: The model's name in them.
+        benchmark: What it was evaluated on: "queries", which the metadata names as the dataset, "corpus" and "qrels".
+        evaluation: Where everything about the comparison is.
+
+    Raises:
+        LratError: `main` has moved on to another model since.
+    """
+    from huggingface_hub import EvalResult, ModelCard, constants, hf_hub_download
+
+    from lrat_hub.hub.publish import CARD_FILE, update_card
+
+    main = HubRef(model.repo_id)
+    tip = main.pin()
+    with hub_errors(main):
+        if _weights(model) != _weights(tip):
+            raise LratError(f"{main}: expected the model that was evaluated ({model}), found another. Evaluate again.")
+        card = ModelCard.load(hf_hub_download(tip.repo_id, CARD_FILE, revision=tip.revision))
+    subjects = {"evidence": benchmark["queries"], "gold": benchmark["queries"], "content": benchmark["corpus"]}
+    card.data.model_name = model.repo_id.partition("/")[2]
+    card.data.eval_results = [
+        EvalResult(
+            task_type="information-retrieval",
+            task_name={"content": "Sentence to passage, without title words"}.get(row["task"], "Retrieval"),
+            dataset_type=getattr(subjects[row["task"]], "repo_id", "local"),
+            dataset_name=f"{subjects[row['task']]}{', gold' if row['task'] == 'gold' else ''}",
+            dataset_config=subjects[row["task"]].config,
+            dataset_split=subjects[row["task"]].split,
+            dataset_revision=getattr(subjects[row["task"]], "revision", None),
+            dataset_args={name: str(source) for name, source in benchmark.items()},
+            metric_type=_metric_name(row),
+            metric_name=_metric_name(row),
+            metric_value=round(row["mean"], 6),
+            metric_args={"low": round(row["low"], 6), "high": round(row["high"], 6), "confidence": 0.95},
+            source_name="lrat eval retrieval",
+            source_url=f"{constants.ENDPOINT}/datasets/{evaluation.repo_id}/tree/{evaluation.revision}",
+        )
+        for row in scores
+        if row["system"] == system and row["task"] in subjects
+    ]
+    tables = [markdown_table(score_table(scores, "evidence"))]
+    tables.append(f"On `{benchmark['queries']}`; intervals, tests and queries: `{evaluation}`.")
+    if content := score_table(scores, "content"):
+        tables.append("What it may have forgotten: a passage found by a sentence of it, without title words.")
+        tables.append(markdown_table(content))
+    return update_card(main, replace_section(str(card), RESULTS_SECTION, "\n\n".join(tables)), parent=tip.revision)
+
+
+def _metric_name(row: Mapping[str, Any]) -> str:
+    """One of its own for each task: who reads metadata looks for a name."""
+    return row["metric"] if row["task"] == "evidence" else f"{row['task']}_{row['metric']}"
+
+
+def _weights(ref: HubRef) -> dict[str, str]:
+    """Identity of everything in a model's repository but its card."""
+    from huggingface_hub import HfApi
+
+    info = HfApi().model_info(ref.repo_id, revision=ref.revision, files_metadata=True)
+    return {item.rfilename: item.blob_id for item in info.siblings if item.rfilename != "README.md"}
