@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "eval retrieval": ("lrat_hub.eval.retrieval", "compare retrievers on queries with relevance judgements"),
     "eval agents": ("lrat_hub.eval.agents", "evaluate agents with retrievers: success, evidence recall, steps"),
     "eval report": ("lrat_hub.eval.report", "make tables and figures of published evaluations"),
+    "eval publish-metrics": ("lrat_hub.eval.publish_metrics", "publish the metric modules for `evaluate` as Spaces"),
     "analyze": ("lrat_hub.eval.analyze", "analyse how agents search: actions, positions, reasoning, reformulation"),
     "serve": ("lrat_hub.commands.serve", "serve an index by HTTP, for agents on other machines"),
     "lineage": ("lrat_hub.commands.lineage", "show what an artifact was made from, back to the corpus"),
