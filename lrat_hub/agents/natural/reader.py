@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from lrat_hub.agents.environment import Observation
+from lrat_hub.agents.natural.answers import Finding, find_answer
 from lrat_hub.agents.natural.names import MOST_WORDS, SAME_BUT_BRACKETS, are_spelt_alike, fold, title_match
 from lrat_hub.agents.natural.questions import ParsedQuestion, parse_question
 from lrat_hub.agents.natural.reading import (
@@ -104,7 +105,7 @@ class _Thread:
         found_by_name: Documents listed by the searches for this name.
         rejected: Documents that turned out not to help with it.
         queries: Searches for it that are left.
-        is_done: Whether everything has been read.
+        finding: What everything that was to be read has led to.
     """
 
     mention: str
@@ -117,7 +118,11 @@ class _Thread:
     found_by_name: set[str] = field(default_factory=set)
     rejected: set[str] = field(default_factory=set)
     queries: deque[str] = field(default_factory=deque)
-    is_done: bool = False
+    finding: Finding | None = None
+
+    @property
+    def is_done(self) -> bool:
+        return self.finding is not None
 
 
 class _Episode:
@@ -131,7 +136,6 @@ class _Episode:
         self._listed: dict[str, Candidate] = {}
         self._opened: dict[str, Document] = {}
         self._issued: set[str] = set()
-        self._answers: list[str] = []
         self._must_answer = False
         self._course = self._work(question)
         self.notes: dict[str, Any] = {}
@@ -166,7 +170,10 @@ class _Episode:
         self._thoughts.append(
             "I have followed every name of the question." if self.notes["resolved"] else "I can't find more."
         )
-        yield Answer(self._reasoning(), "; ".join(dict.fromkeys(self._answers)) or "unknown")
+        findings = [thread.finding for thread in threads if thread.finding is not None]
+        answer = find_answer(question, asked, findings, self._language)
+        self._thoughts.append("I don't know the answer." if answer is None else f"I take “{answer}” for it.")
+        yield Answer(self._reasoning(), answer or "unknown")
 
     def _thread(self, mention: str, asked: ParsedQuestion) -> _Thread:
         meanings = list(asked.chains) if self._reader.follows else [()]
@@ -286,8 +293,7 @@ class _Episode:
         likely, *others = names
         thread.others = deque(others)
         if not thread.hops and not self._question.attributes:
-            thread.is_done = True
-            self._answers.append(likely)
+            thread.finding = Finding(thread.mention, names=tuple(names))
         else:
             self._look_for(thread, likely)
 
@@ -303,7 +309,7 @@ class _Episode:
             return
         missing = f" What I miss is {_listing(reading.missing)}." if reading.missing else ""
         self._argue(document, f"states {aim}: {_quoted(reading.sentences)}{missing}", is_new=is_new)
-        thread.is_done = True
+        thread.finding = Finding(thread.mention, text=document.text)
 
     # Passages whose titles don't say that they are about the name.
 

@@ -8,7 +8,7 @@ import pytest
 
 from lrat_hub.agent_evaluation import evaluate_agents
 from lrat_hub.agents import NaturalReader, Question, SearchEnvironment, run_agents
-from lrat_hub.judges import RuleJudge
+from lrat_hub.judges import RuleJudge, answer_matches
 from lrat_hub.metrics import evaluate_retrieval
 from lrat_hub.mining import mine_pairs
 from lrat_hub.retrieval.bm25 import BM25Retriever
@@ -60,6 +60,7 @@ def test_it_follows_the_name_that_a_passage_gives_to_the_next_passage():
     trajectory = run("When did the director of film Red Lamps die?")
     assert searches(trajectory) == ["When did the director of film Red Lamps die?", "Karl Berg died"]
     assert opened(trajectory) == ["Red Lamps", "Karl Berg (director)"]
+    assert trajectory.final_answer == "1971"
     assert "So the director is probably “Karl Berg”." in trajectory.steps[2].reasoning
     assert "It states the death of “Karl Berg (director)”" in trajectory.steps[-1].reasoning
     assert "secret" not in json.dumps([step.reasoning for step in trajectory.steps])
@@ -71,6 +72,7 @@ def test_a_comparison_reads_what_is_listed_about_both_names_before_it_searches_a
     assert opened(trajectory) == ["Red Lamps", "Dahlia (film)", "Ann de Mer", "Karl Berg (director)"]
     assert [step.action for step in trajectory.steps[:5]] == ["search", "browse", "browse", "browse", "search"]
     assert json.loads(trajectory.metadata)["resolved"] is True
+    assert trajectory.final_answer == "Red Lamps"
 
 
 def test_a_chain_of_hops_ends_where_the_last_name_is_read():
@@ -160,3 +162,4 @@ def test_on_natural_questions_it_finds_what_one_search_with_the_question_does_no
     assert paired_difference(share, recall).low > 0.15
     assert sum(share.values()) / len(share) > 0.95
     assert sum(run.count("search") for run in runs) / len(runs) < 3
+    assert sum(answer_matches(run.final_answer, row[2]) for run, row in zip(runs, rows, strict=True)) > len(rows) / 2
