@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from lrat_hub.errors import LratError
 from lrat_hub.hub.lineage import LINEAGE_FILE, Lineage
 from lrat_hub.hub.refs import HubRef, hub_errors
+from lrat_hub.hub.retries import commit, retried
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -25,7 +26,6 @@ DERIVED_FOLDERS = {"figures", "traces", "runs"}
 """Folders of a dataset that are made from its configs and may come and go."""
 
 ROWS_PER_FILE = 500_000
-ATTEMPTS = 4
 
 
 def publish_dataset(
@@ -68,50 +68,38 @@ def publish_dataset(
 def publish_folder(ref: HubRef, folder: Path, lineage: Lineage) -> HubRef:
     """Publishes a folder that holds a card, with its lineage, as one commit that replaces what was there.
 
-    Only a publication of this project's is replaced, and a dataset only by one with the same configs or more.
+    Only a publication of this project's is replaced, and a dataset only by one with the same configs or more. Commits
+    of others and lost connections are dealt with, and said to the log (see `retries`).
 
     Raises:
         LratError: The reference is a sha, something else is there, the Hub refuses, or others keep committing.
     """
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
-    from huggingface_hub.errors import HfHubHTTPError
 
     target = publication_target(ref)
     if not (folder / CARD_FILE).is_file():
         raise LratError(f"{target}: expected a card ({CARD_FILE}) with what is published, found none.")
     files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
     api = HfApi()
-    with hub_errors(target):
+
+    def make_place() -> None:
         api.create_repo(target.repo_id, repo_type=target.repo_type, exist_ok=True)
         if target.revision != "main":
             api.create_branch(target.repo_id, repo_type=target.repo_type, branch=target.revision, exist_ok=True)
-    for attempt in range(1, ATTEMPTS + 1):
-        with hub_errors(target):
-            tip = api.repo_info(target.repo_id, repo_type=target.repo_type, revision=target.revision)
-            there = {item.rfilename for item in tip.siblings} - {".gitattributes"}
-            _refuse_loss(target, there, set(files))
-            stale = there - set(files) - {LINEAGE_FILE}
-            operations = [
-                *(CommitOperationDelete(path) for path in sorted(stale)),
-                *(CommitOperationAdd(name, path) for name, path in files.items()),
-                CommitOperationAdd(LINEAGE_FILE, lineage.to_json().encode()),
-            ]
-            try:
-                commit = api.create_commit(
-                    target.repo_id,
-                    operations,
-                    repo_type=target.repo_type,
-                    revision=target.revision,
-                    parent_commit=tip.sha,
-                    commit_message=f"lrat {lineage.stage}",
-                )
-            except HfHubHTTPError as error:
-                # Somebody committed in between: what is stale must be worked out again from the new tip.
-                if error.response.status_code != 412 or attempt == ATTEMPTS:
-                    raise
-                continue
-        return replace(target, revision=commit.oid)
-    raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def plan() -> tuple[str, list[CommitOperationAdd | CommitOperationDelete]]:
+        tip = api.repo_info(target.repo_id, repo_type=target.repo_type, revision=target.revision)
+        there = {item.rfilename for item in tip.siblings} - {".gitattributes"}
+        _refuse_loss(target, there, set(files))
+        return tip.sha, [
+            *(CommitOperationDelete(path) for path in sorted(there - set(files) - {LINEAGE_FILE})),
+            *(CommitOperationAdd(name, path) for name, path in files.items()),
+            CommitOperationAdd(LINEAGE_FILE, lineage.to_json().encode()),
+        ]
+
+    with hub_errors(target):
+        retried(make_place, what=str(target))
+        return replace(target, revision=commit(api, target, plan, title=f"lrat {lineage.stage}"))
 
 
 def _refuse_loss(target: HubRef, there: set[str], files: set[str]) -> None:
@@ -137,16 +125,12 @@ def update_card(ref: HubRef, card: str, *, parent: str) -> HubRef:
     from huggingface_hub import CommitOperationAdd, HfApi
 
     target = publication_target(ref)
+    operations = [CommitOperationAdd(CARD_FILE, card.encode())]
     with hub_errors(target):
-        commit = HfApi().create_commit(
-            target.repo_id,
-            [CommitOperationAdd(CARD_FILE, card.encode())],
-            repo_type=target.repo_type,
-            revision=target.revision,
-            parent_commit=parent,
-            commit_message="lrat eval: results into the card",
+        sha = commit(
+            HfApi(), target, lambda: (parent, operations), title="lrat eval: results into the card", conflicts=False
         )
-    return replace(target, revision=commit.oid)
+    return replace(target, revision=sha)
 
 
 def publication_target(ref: HubRef) -> HubRef:

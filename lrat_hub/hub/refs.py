@@ -86,6 +86,15 @@ class HubRef:
         return replace(self, revision=info.sha)
 
 
+def is_transport_error(error: BaseException) -> bool:
+    """Whether a request got no answer."""
+    # The client's HTTP library has changed before, and its transport errors share no base class with the built-in
+    # ones; they are told by their module. Answers that report an error come from there too, and are none of these.
+    library = type(error).__module__.partition(".")[0]
+    answered = getattr(error, "response", None) is not None
+    return isinstance(error, (ConnectionError, TimeoutError)) or (library in HTTP_LIBRARIES and not answered)
+
+
 @contextmanager
 def hub_errors(ref: HubRef) -> Iterator[None]:
     """Turns what the Hub's client raises about `ref` into one clear line."""
@@ -120,9 +129,6 @@ def hub_errors(ref: HubRef) -> Iterator[None]:
         detail = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
         raise LratError(f"{ref}: {endpoint} refused the request. {detail}") from error
     except Exception as error:
-        # The client's HTTP library has changed before, and its transport errors share no base class with the
-        # built-in ones; they are told by their module.
-        library = type(error).__module__.partition(".")[0]
-        if isinstance(error, (ConnectionError, TimeoutError)) or library in HTTP_LIBRARIES:
+        if is_transport_error(error):
             raise LratError(f"{ref}: the Hub at {endpoint} can't be reached. Is HF_ENDPOINT right, and up?") from error
         raise
