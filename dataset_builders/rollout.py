@@ -1,28 +1,52 @@
-"""Runs an agent over questions with search and browse tools on a fixed corpus, and records its trajectories."""
+"""Runs an agent over questions with search and browse tools on a fixed corpus, and records its trajectories.
+
+The agent is a language model by one of several protocols (`--agent llm`), served by vLLM for this run or by a server
+that runs already, or one of the readers, which need no model. Runs are kept in a journal: the same command goes on
+where it was stopped, and tries again what failed.
+"""
 
 from __future__ import annotations
 
-import dataclasses
+import asyncio
+import re
 import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 from lrat_hub import cli
+from lrat_hub.agents.settings import WHERE_IT_RUNS, AgentSettings
 from lrat_hub.errors import LratError
 from lrat_hub.hub.refs import HubRef
 from lrat_hub.stage import Stage, StageArguments, parse, say
 
+if TYPE_CHECKING:
+    from lrat_hub.agents import Agent, Question, SearchEnvironment
+    from lrat_hub.agents.journal import Journal
+    from lrat_hub.judges.answers import AnswerJudge
+    from lrat_hub.schema import Step, Trajectory
+
 TRACES = 1000
 """Trajectories, at most, that are also written as session traces, which the Hub shows."""
+
+HOW_IT_RUNS = (
+    "concurrency", "judge_base_url", "journal", "restart", "shard", "publish_every", "publish_only",
+)  # fmt: skip
+"""Options that are no part of the recipe."""
 
 
 @dataclass(kw_only=True)
 class Arguments(StageArguments):
     corpus: str = field(metadata={"help": "The corpus to search and browse."})
     queries: str = field(metadata={"help": "The questions, as ref#config:split."})
-    agent: Literal["clue-reader", "reader"] = field(
+    agent: Literal["clue-reader", "llm"] = field(
         default="clue-reader",
-        metadata={"help": "The agent: the offline reader of clue questions, or that of natural questions."},
+        metadata={
+            "help": "The agent: the offline reader of clue questions, or the language model that --model names."
+        },
     )
     retriever: str = field(
         default="",
@@ -31,7 +55,13 @@ class Arguments(StageArguments):
             "index's model, and only needed when the model is not on the Hub."
         },
     )
-    index: str = field(default="", metadata={"help": "An index of the corpus, or the URL of one that is served."})
+    index: list[str] = field(
+        default_factory=list,
+        metadata={
+            "help": "An index of the corpus, or the URL of one that is served. Several make a config of "
+            "trajectories each."
+        },
+    )
     k: int = field(default=10, metadata={"help": "Results a query (paper: 10)."})
     snippet_tokens: int = field(default=64, metadata={"help": "Tokens of a document in a result list (paper: 64)."})
     browse_tokens: int = field(
@@ -42,93 +72,224 @@ class Arguments(StageArguments):
         default=False,
         metadata={"help": "Fill result lists up to k new documents; those shown before are listed by title only."},
     )
-    shuffle: bool = field(
-        default=False,
-        metadata={"help": "Show every result list in random order, which makes position bias visible (lrat analyze)."},
+    tokenizer: str = field(
+        default="words",
+        metadata={
+            "help": "Model whose tokens measure snippets, or 'words' for blank-separated words (paper: Qwen3's)."
+        },
     )
     max_turns: int = field(default=100, metadata={"help": "Actions after which an answer is asked for (paper: 100)."})
+    samples: int = field(default=1, metadata={"help": "Runs of each question."})
+    limit: int = field(default=0, metadata={"help": "Only so many questions, from the first; 0 for all."})
+    concurrency: int = field(
+        default=64, metadata={"help": "Questions of a language model that are worked on at once."}
+    )
+    judge: Literal["match", "containment", "llm", "none"] = field(
+        default="match",
+        metadata={
+            "help": "What is a right answer: one that matches the gold answer; also a short one that contains it; "
+            "also one that --judge-model holds for right. Nobody is asked for 'none'."
+        },
+    )
+    judge_model: str = field(default="", metadata={"help": "The judge's model (paper: Qwen3-30B-A3B-Thinking-2507)."})
+    judge_base_url: str = field(
+        default="", metadata={"help": "A running server of it; without one vLLM is started after the runs."}
+    )
+    judge_vllm_args: list[str] = field(default_factory=list, metadata={"help": "Further options of its vLLM server."})
+    journal: str = field(default="", metadata={"help": "Folder of the runs; one in HF_HOME, named as --to, if empty."})
+    restart: bool = field(default=False, metadata={"help": "Throw the journal away and begin again."})
+    shard: str = field(default="1/1", metadata={"help": "This machine's share, as i/n; publishes once all are there."})
+    publish_every: int = field(
+        default=0, metadata={"help": "Publish what is there each time so many more runs are done, too; 0 for never."}
+    )
+    publish_only: bool = field(default=False, metadata={"help": "Publish what the journal has, and run nothing."})
 
 
-def main(argv: list[str] | None = None) -> HubRef:
-    (args,) = parse(argv, "rollout", __doc__, Arguments)
-    if args.index and args.retriever == "bm25":
-        raise LratError("lrat rollout: --index says what retrieves, and --retriever bm25 too. Give one of them.")
-    if not args.index:
-        args.retriever = args.retriever or "bm25"
+def main(argv: list[str] | None = None) -> HubRef | None:
+    args, settings = parse(argv, "rollout", __doc__, Arguments, AgentSettings)
+    if args.index and (args.retriever == "bm25" or (args.retriever and len(args.index) > 1)):
+        raise LratError(
+            f"lrat rollout: --index says what retrieves, and --retriever {args.retriever} too. Give one of them."
+        )
+    if args.samples < 1 or args.limit < 0 or args.publish_every < 0:
+        raise LratError("lrat rollout: expected --samples of 1 or more, --limit and --publish_every of 0 or more.")
 
-    from tqdm import tqdm
+    args.retriever = args.retriever or ("" if args.index else "bm25")
 
-    from lrat_hub.agents import ClueReader, NaturalReader, Question, SearchEnvironment, run_agents
-    from lrat_hub.analysis import outcome_table
+    from lrat_hub.agents import ClueReader, NaturalReader, Question, SearchEnvironment
+    from lrat_hub.agents.journal import Journal, Shard, default_folder, run_settings
+    from lrat_hub.agents.opening import ONLY_SERVERS_KNOW, absent_agent, open_agent
     from lrat_hub.documents import Documents
-    from lrat_hub.hub.inputs import load_model, load_table
-    from lrat_hub.importers import trace_files
-    from lrat_hub.judges import answer_matches
-    from lrat_hub.retrieval.bm25 import BM25Retriever
-    from lrat_hub.retrieval.dense import DenseRetriever
-    from lrat_hub.retrieval.opening import open_index
-    from lrat_hub.tables import trajectory_table
+    from lrat_hub.hub.inputs import load_table, load_tokenizer
+    from lrat_hub.rollouts import open_judge, open_retrievers
+    from lrat_hub.serving import Serving, pin_model
 
-    stage = Stage("rollout", args)
+    shard = Shard.parse(args.shard)
+    model = judge_model = tokenizer = None
+    stage = Stage("rollout", args, settings if args.agent == "llm" else None)
+    stage.leave_out(*HOW_IT_RUNS, *WHERE_IT_RUNS)
+    if args.agent == "llm":
+        model = pin_model(stage, settings.model, name="agent", option="model", served=bool(settings.base_url))
+    if args.judge == "llm":
+        served = bool(args.judge_base_url)
+        judge_model = pin_model(stage, args.judge_model, name="judge", option="judge_model", served=served)
     corpus = stage.input("corpus", args.corpus)
     queries = load_table(stage.input("queries", args.queries), "queries", config="queries")
+    if args.tokenizer != "words":
+        tokenizer = load_tokenizer(stage.input("tokenizer", args.tokenizer, repo_type="model"))
     documents = Documents(load_table(corpus, "corpus", config="corpus"))
-    if args.retriever == "bm25":
-        retriever = BM25Retriever(documents.in_order(), revision=getattr(corpus, "revision", None))
-    else:
-        source = stage.input("retriever", args.retriever, repo_type="model") if args.retriever else None
-        if args.index:
-            retriever = open_index(stage, args.index, corpus=corpus, model=source)
-        else:
-            retriever = DenseRetriever(
-                load_model(source),
-                documents.in_order(),
-                name=getattr(source, "repo_id", str(source)),
-                revision=getattr(source, "revision", None),
-                show_progress=True,
-            )
-    environment = SearchEnvironment(
-        retriever,
-        documents,
-        k=args.k,
-        snippet_tokens=args.snippet_tokens,
-        browse_tokens=args.browse_tokens or None,
-        hide_seen=args.hide_seen,
-        shuffle=args.shuffle,
-    )
-    questions = [Question(row["query_id"], row["query"], row["answer"]) for row in queries]
-    agent = NaturalReader() if args.agent == "reader" else ClueReader(documents.in_order())
-    with tqdm(total=len(questions), desc=f"{args.agent} with {retriever.name}", unit="question") as bar:
-        trajectories = run_agents(
-            agent,
-            questions,
-            environment,
-            max_turns=args.max_turns,
-            concurrency=len(questions),
-            progress=lambda _: bar.update(),
-        )
-    trajectories = [
-        dataclasses.replace(run, correct=answer_matches(run.final_answer, run.gold_answer)) if run.gold_answer else run
-        for run in trajectories
+    retrievers = open_retrievers(stage, args.retriever, args.index, corpus=corpus, documents=documents)
+    # The judge reads what the runs have written, and shapes none.
+    pins = {name: pin for name, pin in stage.inputs.items() if name != "judge"}
+    rows = queries.select(range(min(args.limit or len(queries), len(queries))))
+    questions = [
+        Question(row["query_id"], row["query"], row["answer"], sample)
+        for row in rows
+        for sample in range(args.samples)
     ]
-    summary = outcome_table(trajectories)
-    for row in summary:
-        say(
-            "  "
-            + ", ".join(
-                f"{key} {value:.2f}" if isinstance(value, float) else f"{key} {value}" for key, value in row.items()
+    folder = Path(args.journal) if args.journal else default_folder(stage.target)
+    judge_serving = Serving(
+        folder / "vllm-judge.log", args.judge_base_url, settings.vllm_python, settings.tensor_parallel,
+        settings.data_parallel, args.judge_vllm_args, settings.server_timeout,
+    )  # fmt: skip
+    journals: dict[str, Journal] = {}
+
+    def publish_some() -> None:
+        # A server for the judge would need the GPUs that the agent's has.
+        with open_judge(args.judge, judge_model, judge_serving if args.judge_base_url else None) as judge:
+            publish(stage, journals, questions, judge)
+
+    with ExitStack() as open_files, ExitStack() as servers:
+        if model is None:
+            agent: Agent = NaturalReader() if args.agent == "reader" else ClueReader(documents.in_order())
+        elif args.publish_only:
+            agent = absent_agent(model, settings)
+        else:
+            agent = servers.enter_context(open_agent(model, settings, log=folder / "vllm.log"))
+        environments = [
+            SearchEnvironment(
+                retriever,
+                documents,
+                k=args.k,
+                snippet_tokens=args.snippet_tokens,
+                browse_tokens=args.browse_tokens or None,
+                hide_seen=args.hide_seen,
+                tokenizer=tokenizer,
             )
+            for retriever in retrievers
+        ]
+        for environment in environments:
+            name = re.sub(r"[^\w.-]+", "__", f"{agent.name}_{environment.retriever.name}", flags=re.ASCII)
+            if name in journals:
+                raise LratError(f"lrat rollout: found two indexes of {environment.retriever.name}. Leave one out.")
+            if args.restart:
+                Journal.discard(folder / name)
+            journals[name] = open_files.enter_context(
+                Journal(
+                    folder / name,
+                    run_settings(agent, environment, max_turns=args.max_turns, inputs=pins),
+                    shard,
+                    unknown=ONLY_SERVERS_KNOW if args.publish_only else (),
+                )
+            )
+        if not args.publish_only:
+            for environment, journal in zip(environments, journals.values(), strict=True):
+                asyncio.run(run(args, agent, environment, journal, shard.of(questions), publish_some))
+        servers.close()
+        missing = sum(journal.statuses(questions)["missing"] for journal in journals.values())
+        if missing and not args.publish_only:
+            say(f"  shard {args.shard} is done; {missing} runs of other shards are missing in {folder}.")
+            say("  When they are there, the same command with --publish_only publishes all.")
+            return None
+        with open_judge(args.judge, judge_model, judge_serving) as judge:
+            return publish(stage, journals, questions, judge)
+
+
+async def run(
+    args: Arguments,
+    agent: Agent,
+    environment: SearchEnvironment,
+    journal: Journal,
+    questions: Sequence[Question],
+    publish_some: Callable[[], None],
+) -> None:
+    """Runs what the journal lacks, and says how it goes."""
+    from tqdm import tqdm
+
+    from lrat_hub.agents.journal import run_journaled
+    from lrat_hub.agents.progress import RolloutProgress
+    from lrat_hub.judges.answers import AnswerJudge
+
+    pending = journal.pending(questions)
+    if len(pending) < len(questions):
+        say(f"  {len(questions) - len(pending)} of {len(questions)} runs are in {journal.folder}")
+    progress = RolloutProgress(getattr(agent, "usage", None), AnswerJudge(containment=args.judge != "match"))
+    publishing = asyncio.Lock()
+
+    async def on_run(done: Trajectory) -> None:
+        progress.run(done)
+        bar.update()
+        if args.publish_every and progress.runs % args.publish_every == 0 and progress.runs < len(pending):
+            async with publishing:
+                await asyncio.to_thread(publish_some)
+
+    def on_step(step: Step) -> None:
+        progress.step(step)
+        bar.set_postfix_str(str(progress), refresh=False)
+        bar.update(0)
+
+    with tqdm(total=len(pending), desc=f"{agent.name} with {environment.retriever.name}", unit="run") as bar:
+        await run_journaled(
+            agent,
+            pending,
+            environment,
+            journal,
+            max_turns=args.max_turns,
+            # Readers wait for nothing but searches, which then come in large batches.
+            concurrency=args.concurrency if args.agent == "llm" else len(questions),
+            on_step=on_step,
+            on_run=on_run,
         )
-    statuses = {
-        status: sum(run.status == status for run in trajectories) for status in ("completed", "limited", "failed")
-    }
-    return stage.publish_dataset(
-        {f"{args.agent}_{retriever.name.replace('/', '__')}": {"train": trajectory_table(trajectories)}},
-        template="trajectories",
-        counts={"questions": len(questions), "statuses": statuses, "outcomes": summary},
-        summary=summary,
-        files=trace_files(trajectories, limit=TRACES),
-    )
+    if pending:
+        say(f"  {progress.runs} runs, {progress}")
+
+
+def publish(
+    stage: Stage, journals: Mapping[str, Journal], questions: Sequence[Question], judge: AnswerJudge | None
+) -> HubRef:
+    """Publishes what the journals have, judged, a config for each retriever."""
+    from datasets import concatenate_datasets
+
+    from lrat_hub.importers import trace_files
+    from lrat_hub.rollouts import collect_runs
+
+    with tempfile.TemporaryDirectory() as folder:
+        runs = collect_runs(journals, questions, judge, Path(folder))
+        if not runs.tables or set(runs.statuses) <= {"failed", "missing"}:
+            raise LratError(f"lrat rollout: expected runs that ended, found none. The first error: {runs.first_error}")
+        for row in runs.outcomes:
+            say(
+                "  "
+                + ", ".join(
+                    f"{key} {value:.2f}" if isinstance(value, float) else str(value) for key, value in row.items()
+                )
+            )
+        if failed := runs.statuses["failed"]:
+            say(f"  {failed} runs failed; the same command tries them again. The first error: {runs.first_error}")
+        counts = {
+            "questions": len(questions),
+            "statuses": {status: runs.statuses[status] for status in ("completed", "limited", "failed", "missing")},
+            "verdicts": dict(sorted(runs.decided.items())),
+            "outcomes": runs.outcomes,
+        }
+        return stage.publish_dataset(
+            runs.tables,
+            template="rollouts",
+            counts=counts,
+            counted=counts,
+            configs=list(runs.tables),
+            files=trace_files(concatenate_datasets(list(runs.tables.values())), limit=TRACES),
+        )
 
 
 if __name__ == "__main__":

@@ -174,6 +174,10 @@ class Stage:
         self._options.add(option or name)
         say(f"  {name}: {source}")
 
+    def leave_out(self, *options: str) -> None:
+        """Keeps options out of the recipe: those that say where and how work is done, not what comes out."""
+        self._options.update(options)
+
     def lineage(self, counts: Mapping[str, Any]) -> Lineage:
         from lrat_hub.hub.lineage import Lineage
 

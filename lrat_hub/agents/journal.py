@@ -1,0 +1,313 @@
+"""A journal of runs: what is done is on the disk, so that a killed rollout goes on where it was.
+
+A folder holds `settings.json`, which says what all its runs have in common, and a file of lines for each shard. A line
+is one run, by its question, its sample number and a hash of the settings; it is on the disk before the next question
+is taken. Folders of several machines are merged by copying their files into one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import hashlib
+import json
+import os
+import re
+import threading
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from lrat_hub.agents.environment import SearchEnvironment
+from lrat_hub.agents.runner import Agent, Question, run_each
+from lrat_hub.errors import LratError
+from lrat_hub.hub.refs import HubRef
+from lrat_hub.schema import Status, Step, Trajectory
+
+SETTINGS_FILE = "settings.json"
+
+Key = tuple[str, int]
+"""Query id and sample number of a run."""
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One machine's share of the questions: number `index` of `count`, from 1."""
+
+    index: int = 1
+    count: int = 1
+
+    @classmethod
+    def parse(cls, text: str) -> Shard:
+        """Reads "i/n". Raises LratError for anything else."""
+        match = re.fullmatch(r"(\d+)/(\d+)", text.strip())
+        if not match or not 1 <= int(match[1]) <= int(match[2]):
+            raise LratError(f"Shard: expected i/n with i from 1 to n, found {text!r}.")
+        return cls(int(match[1]), int(match[2]))
+
+    def of(self, questions: Sequence[Question]) -> list[Question]:
+        return list(questions[self.index - 1 :: self.count])
+
+    @property
+    def file_name(self) -> str:
+        return f"shard-{self.index}-of-{self.count}.jsonl"
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """Where a run's line is."""
+
+    path: Path
+    start: int
+    length: int
+    status: Status
+
+
+class Journal:
+    """Runs that were made with one set of settings, inside `with`.
+
+    Args:
+        folder: Made when it is missing.
+        settings: Everything that shapes a run, as values of JSON.
+        shard: The file that this process writes.
+        unknown: Dotted names of settings that the caller can't know, and that are taken as they are there.
+
+    Raises:
+        LratError: The folder has runs with other settings, a file of it can't be read, or another process is writing
+            this shard.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        settings: Mapping[str, Any],
+        shard: Shard | None = None,
+        *,
+        unknown: Collection[str] = (),
+    ) -> None:
+        self.folder = Path(folder)
+        self.settings = json.loads(json.dumps(settings))
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._agree(unknown)
+        self.hash = hashlib.sha256(json.dumps(self.settings, sort_keys=True).encode()).hexdigest()[:16]
+        self._entries: dict[Key, _Entry] = {}
+        self._lock = threading.Lock()
+        self._path = self.folder / (shard or Shard()).file_name
+        self._file = self._open()
+        for path in sorted(self.folder.glob("shard-*.jsonl")):
+            self._index(path)
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    @staticmethod
+    def discard(folder: str | Path) -> None:
+        """Throws a folder's runs and settings away, and nothing else that is in it."""
+        for path in [*Path(folder).glob("shard-*.jsonl"), Path(folder) / SETTINGS_FILE]:
+            path.unlink(missing_ok=True)
+
+    def pending(self, questions: Sequence[Question]) -> list[Question]:
+        """Those without a run, or with one that failed."""
+        return [question for question in questions if self._status(question) in (None, "failed")]
+
+    def statuses(self, questions: Iterable[Question]) -> Counter[str]:
+        """How the runs of questions ended; those that have none yet are "missing"."""
+        return Counter(self._status(question) or "missing" for question in questions)
+
+    def trajectories(self, questions: Iterable[Question]) -> Iterator[Trajectory]:
+        """The runs of questions, in their order; those without a run are left out."""
+        for question in questions:
+            entry = self._entries.get(_key(question))
+            if entry is not None:
+                with entry.path.open("rb") as file:
+                    file.seek(entry.start)
+                    yield Trajectory.from_dict(json.loads(file.read(entry.length))["trajectory"])
+
+    async def append(self, question: Question, trajectory: Trajectory) -> None:
+        """Writes a run; when this returns it is on the disk."""
+        await asyncio.to_thread(self._write, question, trajectory)
+
+    def _write(self, question: Question, trajectory: Trajectory) -> None:
+        row = {
+            "query_id": question.query_id,
+            "sample": question.sample,
+            "settings": self.hash,
+            "trajectory": trajectory.to_dict(),
+        }
+        line = (json.dumps(row) + "\n").encode()
+        with self._lock:
+            start = self._file.tell()
+            self._file.write(line)
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._entries[_key(question)] = _Entry(self._path, start, len(line), trajectory.status)
+
+    def _status(self, question: Question) -> Status | None:
+        entry = self._entries.get(_key(question))
+        return entry.status if entry else None
+
+    def _agree(self, unknown: Collection[str]) -> None:
+        """Leaves the settings in the folder, or compares them with those that are there."""
+        path = self.folder / SETTINGS_FILE
+        content = (json.dumps(self.settings, indent=2, sort_keys=True) + "\n").encode()
+        try:
+            there = json.loads(path.read_bytes())
+        except FileNotFoundError:
+            temporary = path.with_suffix(f".{os.getpid()}")
+            with temporary.open("wb") as file:
+                file.write(content)
+                os.fsync(file.fileno())
+            temporary.replace(path)
+            _sync_folder(self.folder)
+            return
+        except (ValueError, OSError) as error:
+            raise LratError(f"Journal {path}: expected the settings of its runs; {error}.") from error
+        differences = [text for name, text in _differences(there, self.settings) if name not in unknown]
+        if differences:
+            raise LratError(
+                f"Journal {self.folder}: expected runs with these settings, found others: {'; '.join(differences)}. "
+                "Give another --journal or --to, or --restart to throw them away."
+            )
+        self.settings = there
+
+    def _open(self) -> BinaryIO:
+        """The shard's file, at its end, without the line that a killed process may have left unfinished."""
+        file = self._path.open("a+b")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            file.close()
+            raise LratError(
+                f"Journal {self._path}: another process is writing it. Wait for it, or stop it."
+            ) from error
+        file.seek(0)
+        end = 0
+        for line in file:
+            if not line.endswith(b"\n"):
+                break
+            end += len(line)
+        file.truncate(end)
+        file.seek(end)
+        _sync_folder(self.folder)
+        return file
+
+    def _index(self, path: Path) -> None:
+        start = 0
+        with path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                # Another process may be in the middle of a line of its own shard.
+                if not line.endswith(b"\n"):
+                    return
+                try:
+                    row = json.loads(line)
+                    key, written = (row["query_id"], row["sample"]), row["settings"]
+                    entry = _Entry(path, start, len(line), row["trajectory"]["status"])
+                except (ValueError, KeyError, TypeError) as error:
+                    raise LratError(f"Journal {path}, line {number}: expected a run; {error!r}.") from error
+                if written != self.hash:
+                    raise LratError(
+                        f"Journal {path}, line {number}: a run with other settings, {written}. Move it away."
+                    )
+                known = self._entries.get(key)
+                if known is None or known.status == "failed":
+                    self._entries[key] = entry
+                start += len(line)
+
+
+def _key(question: Question) -> Key:
+    return question.query_id, question.sample
+
+
+def _differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What differs between two settings: each value's dotted name, and the difference in words."""
+    old, new = dict(_flat(there)), dict(_flat(here))
+    for name in dict.fromkeys((*old, *new)):
+        if old.get(name) != new.get(name):
+            yield name, f"{name} was {_shown(old.get(name))} and is {_shown(new.get(name))}"
+
+
+def _flat(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict) and value:
+        for key, part in value.items():
+            yield from _flat(part, f"{name}.{key}" if name else key)
+    else:
+        yield name, value
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _sync_folder(folder: Path) -> None:
+    """A new name is on the disk only when its folder is."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def default_folder(target: HubRef) -> Path:
+    """Where the journal of what is published to a place is kept when nobody says otherwise: in HF_HOME."""
+    from huggingface_hub.constants import HF_HOME
+
+    name = "--".join((*target.repo_id.split("/"), target.revision))
+    return Path(HF_HOME) / "lrat" / "rollouts" / name.replace("/", "--")
+
+
+def run_settings(
+    agent: Agent, environment: SearchEnvironment, *, max_turns: int, inputs: Mapping[str, str]
+) -> dict[str, Any]:
+    """Everything that shapes a run, for a journal.
+
+    Args:
+        inputs: Pins of what the runs read, by the name of the input.
+    """
+    return {
+        "agent": {
+            "name": agent.name,
+            "revision": agent.revision,
+            "sampling": asdict(agent.sampling),
+            "settings": dict(agent.settings),
+        },
+        "retriever": {"name": environment.retriever.name, "revision": environment.retriever.revision},
+        "environment": environment.settings,
+        "max_turns": max_turns,
+        "inputs": dict(inputs),
+    }
+
+
+async def run_journaled(
+    agent: Agent,
+    questions: Sequence[Question],
+    environment: SearchEnvironment,
+    journal: Journal,
+    *,
+    max_turns: int = 50,
+    concurrency: int = 64,
+    on_step: Callable[[Step], None] | None = None,
+    on_run: Callable[[Trajectory], Awaitable[None]] | None = None,
+) -> None:
+    """Runs an agent on the questions that a journal has no good run of, and writes each as it ends; see `run_each`.
+
+    Args:
+        on_run: Waited for after a run is on the disk.
+    """
+
+    async def keep(question: Question, run: Trajectory) -> None:
+        await journal.append(question, run)
+        if on_run is not None:
+            await on_run(run)
+
+    # A model's samples differ by their seed.
+    of_sample = getattr(agent, "for_sample", lambda _: agent)
+    await run_each(
+        of_sample, journal.pending(questions), environment, keep,
+        max_turns=max_turns, concurrency=concurrency, on_step=on_step,
+    )  # fmt: skip

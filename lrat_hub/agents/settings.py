@@ -1,0 +1,84 @@
+"""Settings of agents that are language models; no heavy import, so that options can be read and shown quickly."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from lrat_hub.errors import LratError
+from lrat_hub.schema import Sampling
+
+
+@dataclass
+class AgentSettings:
+    """Which model an agent is, how it is asked, and what serves it. The defaults are the paper's (section 6.1.4)."""
+
+    model: str = field(
+        default="",
+        metadata={"help": "The agent's model: a Hub reference; with --base-url also just its name at that server."},
+    )
+    protocol: Literal["tongyi", "webexplorer", "agentcpm", "tools", "json"] = field(
+        default="tools", metadata={"help": "How the model calls tools; see docs/rollouts.md."}
+    )
+    prompt: str = field(
+        default="", metadata={"help": "What it is told: a name or a YAML file; the protocol's own if empty."}
+    )
+    temperature: float | None = field(default=0.85, metadata={"help": "Paper: 0.85."})
+    top_p: float | None = field(default=0.95, metadata={"help": "Paper: 0.95."})
+    presence_penalty: float | None = field(default=1.1, metadata={"help": "Paper: 1.1."})
+    seed: int | None = field(
+        default=2025, metadata={"help": "Sent with each request (paper: 2025); sample number n gets seed + n."}
+    )
+    max_tokens: int = field(default=8_192, metadata={"help": "Tokens of a reply, thinking included."})
+    context_tokens: int = field(
+        default=0,
+        metadata={"help": "Tokens of a conversation; an answer is asked for before. 0: what the server says."},
+    )
+    max_repeats: int = field(
+        default=5,
+        metadata={"help": "The same call so often, or so many unreadable ones in a row, and the run is stopped."},
+    )
+    extra: str = field(default="", metadata={"help": 'Further fields of each request, as JSON: {"top_k": 20}.'})
+    request_timeout: float = field(default=600.0, metadata={"help": "Seconds to wait for a reply."})
+    attempts: int = field(default=4, metadata={"help": "How often a request is sent before it has failed."})
+    base_url: str = field(
+        default="", metadata={"help": "A running server, up to and with /v1; without it vLLM is started and stopped."}
+    )
+    vllm_python: str = field(
+        default="", metadata={"help": "The Python that vLLM is installed for; this one if empty."}
+    )
+    vllm_args: list[str] = field(default_factory=list, metadata={"help": "Further options of vLLM's server."})
+    tensor_parallel: int = field(default=1, metadata={"help": "GPUs that share the model's layers."})
+    data_parallel: int = field(default=1, metadata={"help": "Copies of the model."})
+    server_timeout: float = field(default=1_800.0, metadata={"help": "Seconds until the server has to be up."})
+    server_log: str = field(
+        default="", metadata={"help": "File of the server's output; in the journal's folder if empty."}
+    )
+
+    def __post_init__(self) -> None:
+        for name in ("max_tokens", "attempts", "tensor_parallel", "data_parallel"):
+            if getattr(self, name) < 1:
+                raise LratError(f"Agent: expected {name} of 1 or more, found {getattr(self, name)}.")
+        self.extra_fields()
+
+    @property
+    def sampling(self) -> Sampling:
+        return Sampling(self.temperature, self.top_p, self.presence_penalty, self.seed)
+
+    def extra_fields(self) -> dict[str, Any]:
+        """`extra`, read. Raises LratError when it is no JSON object."""
+        try:
+            value = json.loads(self.extra or "{}")
+        except ValueError as error:
+            raise LratError(f"Agent: expected extra to be a JSON object; {error}.") from error
+        if not isinstance(value, dict):
+            raise LratError(f"Agent: expected extra to be a JSON object, found {self.extra!r}.")
+        return value
+
+
+WHERE_IT_RUNS = (
+    "base_url", "vllm_python", "tensor_parallel", "data_parallel", "server_timeout", "server_log", "request_timeout",
+    "attempts",
+)  # fmt: skip
+"""Settings that say where and how a model is run, and not what it is: no part of a recipe."""

@@ -1,0 +1,162 @@
+"""An agent's runs on the questions of a dataset: what retrieves for it, who judges its answers, and their tables."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from lrat_hub.agents import Question
+from lrat_hub.agents.journal import Journal
+from lrat_hub.judges.answers import AnswerJudge
+from lrat_hub.schema import Trajectory
+from lrat_hub.serving import NamedModel, Serving, open_model
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from lrat_hub.documents import Documents
+    from lrat_hub.hub.inputs import Source
+    from lrat_hub.retrieval import Retriever
+    from lrat_hub.stage import Stage
+
+JudgeName = Literal["match", "containment", "llm", "none"]
+
+JUDGED_TOGETHER = 512
+"""Runs that are in memory while they are judged."""
+
+OUTCOMES = {"correct": True, "incorrect": False, "unjudged": None}
+
+
+def open_retrievers(
+    stage: Stage, name: str, indexes: Sequence[str], *, corpus: Source, documents: Documents
+) -> list[Retriever]:
+    """What a stage's options name: an index or several, or one retriever over the whole corpus.
+
+    Args:
+        name: "bm25" or a SentenceTransformer; beside an index, its model where that is not on the Hub, or "".
+
+    Raises:
+        LratError: Something can't be opened, or is of another corpus or model.
+    """
+    from lrat_hub.hub.inputs import load_model
+    from lrat_hub.retrieval.bm25 import BM25Retriever
+    from lrat_hub.retrieval.dense import DenseRetriever
+    from lrat_hub.retrieval.opening import open_index
+
+    if name == "bm25":
+        return [BM25Retriever(documents.in_order(), revision=getattr(corpus, "revision", None))]
+    model = stage.input("retriever", name, repo_type="model") if name else None
+    if not indexes:
+        label, revision = getattr(model, "repo_id", str(model)), getattr(model, "revision", None)
+        encoder = load_model(model)
+        return [DenseRetriever(encoder, documents.in_order(), name=label, revision=revision, show_progress=True)]
+    names = ["index"] if len(indexes) == 1 else [f"index_{number}" for number in range(1, len(indexes) + 1)]
+    return [
+        open_index(stage, text, corpus=corpus, model=model, name=label)
+        for label, text in zip(names, indexes, strict=True)
+    ]
+
+
+@contextmanager
+def open_judge(name: JudgeName, model: NamedModel | None, serving: Serving | None) -> Iterator[AnswerJudge | None]:
+    """The judge of answers that a stage's options name, None for "none"; its server runs while inside `with`.
+
+    Args:
+        model: The judge's, for "llm".
+        serving: Where it is asked; None while it can't be, and what only it could say is then unjudged.
+    """
+    from lrat_hub.judges.cache import ReplyCache, default_cache
+
+    if name == "none":
+        yield None
+    elif name != "llm":
+        yield AnswerJudge(containment=name == "containment")
+    elif serving is None or model is None:
+        yield AnswerJudge(mismatch="unjudged")
+    else:
+        with open_model(model, serving) as served:
+            yield AnswerJudge(served.client, cache=ReplyCache(default_cache()))
+
+
+def judged(runs: Iterable[Trajectory], judge: AnswerJudge | None) -> Iterator[Trajectory]:
+    """Runs with verdicts on their answers; without a judge as they are."""
+    runs = iter(runs)
+    while batch := list(islice(runs, JUDGED_TOGETHER)):
+        yield from batch if judge is None else judge.judge_runs(batch)
+
+
+@dataclass
+class CollectedRuns:
+    """Runs as they are published.
+
+    Args:
+        tables: A config for each retriever.
+        outcomes: The columns of the paper's Table 1: completed runs, and their mean searches (S), browses (B), B/S
+            and steps (T), by retriever and outcome.
+        statuses: How runs ended; "missing" is what has not been run yet.
+        decided: What gave the verdicts.
+    """
+
+    tables: dict[str, Dataset] = field(default_factory=dict)
+    outcomes: list[dict[str, Any]] = field(default_factory=list)
+    statuses: Counter[str] = field(default_factory=Counter)
+    decided: Counter[str] = field(default_factory=Counter)
+    first_error: str = ""
+
+
+def collect_runs(
+    journals: Mapping[str, Journal], questions: Sequence[Question], judge: AnswerJudge | None, folder: Path
+) -> CollectedRuns:
+    """All runs of all journals, judged, in tables on the disk.
+
+    Args:
+        journals: By the name of the config.
+        folder: Where the tables' files go.
+    """
+    from lrat_hub.importers import write_table
+
+    collected = CollectedRuns()
+    for name, journal in journals.items():
+        (place := folder / name).mkdir()
+        table = write_table(judged(journal.trajectories(questions), judge), place)
+        collected.statuses.update(journal.statuses(questions))
+        for row in table.select_columns(["metadata", "correct", "status"]):
+            metadata = json.loads(row["metadata"])
+            if "judge" in metadata:
+                outcome = next(key for key, value in OUTCOMES.items() if value == row["correct"])
+                collected.decided[f"{outcome}, {metadata['judge']['by']}"] += 1
+            collected.first_error = collected.first_error or metadata.get("error", "")
+        if len(table):
+            collected.tables[name] = table
+            collected.outcomes += outcome_rows(table, journal.settings["retriever"]["name"])
+    return collected
+
+
+def outcome_rows(table: Dataset, retriever: str) -> list[dict[str, Any]]:
+    """The rows of Table 1 for one retriever: correct, incorrect and unjudged runs where there are any, and all."""
+    columns = ("status", "correct", "num_searches", "num_browses")
+    runs = [run for run in zip(*(table[column] for column in columns), strict=True) if run[0] == "completed"]
+    rows = []
+    for outcome in (*OUTCOMES, "all"):
+        group = [run for run in runs if outcome == "all" or run[1] is OUTCOMES[outcome]]
+        if group or outcome == "all":
+            searches, browses = sum(run[2] for run in group), sum(run[3] for run in group)
+            size = max(len(group), 1)
+            rows.append(
+                {
+                    "retriever": retriever,
+                    "outcome": outcome,
+                    "N": len(group),
+                    "Avg. S": searches / size,
+                    "Avg. B": browses / size,
+                    "B/S": browses / searches if searches else None,
+                    "Avg. T": (searches + browses) / size,
+                }
+            )
+    return rows
