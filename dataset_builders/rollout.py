@@ -42,10 +42,11 @@ HOW_IT_RUNS = (
 class Arguments(StageArguments):
     corpus: str = field(metadata={"help": "The corpus to search and browse."})
     queries: str = field(metadata={"help": "The questions, as ref#config:split."})
-    agent: Literal["clue-reader", "llm"] = field(
+    agent: Literal["clue-reader", "reader", "llm"] = field(
         default="clue-reader",
         metadata={
-            "help": "The agent: the offline reader of clue questions, or the language model that --model names."
+            "help": "The agent: the offline reader of clue questions, that of natural questions, or the language "
+            "model that --model names."
         },
     )
     retriever: str = field(
@@ -139,8 +140,8 @@ def main(argv: list[str] | None = None) -> HubRef | None:
         tokenizer = load_tokenizer(stage.input("tokenizer", args.tokenizer, repo_type="model"))
     documents = Documents(load_table(corpus, "corpus", config="corpus"))
     retrievers = open_retrievers(stage, args.retriever, args.index, corpus=corpus, documents=documents)
-    # The judge reads what the runs have written, and shapes none.
-    pins = {name: pin for name, pin in stage.inputs.items() if name != "judge"}
+    # The judge shapes no run, and where a retriever is served doesn't either.
+    pins = {name: pin.partition(" (served")[0] for name, pin in stage.inputs.items() if name != "judge"}
     rows = queries.select(range(min(args.limit or len(queries), len(queries))))
     questions = [
         Question(row["query_id"], row["query"], row["answer"], sample)
@@ -283,7 +284,7 @@ def publish(
             "outcomes": runs.outcomes,
         }
         return stage.publish_dataset(
-            runs.tables,
+            {name: {"train": table} for name, table in runs.tables.items()},
             template="rollouts",
             counts=counts,
             counted=counts,

@@ -205,6 +205,7 @@ def test_rollouts_search_an_index_and_record_its_model(published, whole):
     from datasets import load_dataset
 
     words = ["rollout", "--corpus", published.corpus, "--queries", published.queries, "--index", str(whole)]
+    words += ["--agent", "reader"]
     pin = cli.run([*words, "--max_turns", "2", "--to", "lrat/index-rollout"])
     lineage = read_lineage(pin)
     assert lineage.inputs == {"corpus": published.corpus, "queries": published.queries, "index": str(whole)}

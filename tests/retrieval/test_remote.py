@@ -90,7 +90,7 @@ def test_a_served_index_answers_as_it_does_here_and_survives_cut_connections_but
             remote.search(["kabe"], 0)
 
         words = ["--corpus", published.corpus, "--queries", published.queries, "--index", url, "--max_turns", "1"]
-        run = cli.run(["rollout", *words, "--to", "lrat/served-rollout"])
+        run = cli.run(["rollout", "--agent", "reader", *words, "--to", "lrat/served-rollout"])
         assert read_lineage(run).inputs["index"] == f"bm25@{remote.revision} (served at {url})"
 
         def cut_every_other(handler, number):
