@@ -33,7 +33,7 @@ TRACES = 1000
 """Trajectories, at most, that are also written as session traces, which the Hub shows."""
 
 HOW_IT_RUNS = (
-    "concurrency", "judge_base_url", "journal", "restart", "shard", "publish_every", "publish_only",
+    "concurrency", "judge_url", "journal", "restart", "shard", "publish_every", "publish_only",
 )  # fmt: skip
 """Options that are no part of the recipe."""
 
@@ -73,6 +73,10 @@ class Arguments(StageArguments):
         default=False,
         metadata={"help": "Fill result lists up to k new documents; those shown before are listed by title only."},
     )
+    shuffle: bool = field(
+        default=False,
+        metadata={"help": "Show every result list in random order, which makes position bias visible (lrat analyze)."},
+    )
     tokenizer: str = field(
         default="words",
         metadata={
@@ -93,7 +97,7 @@ class Arguments(StageArguments):
         },
     )
     judge_model: str = field(default="", metadata={"help": "The judge's model (paper: Qwen3-30B-A3B-Thinking-2507)."})
-    judge_base_url: str = field(
+    judge_url: str = field(
         default="", metadata={"help": "A running server of it; without one vLLM is started after the runs."}
     )
     judge_vllm_args: list[str] = field(default_factory=list, metadata={"help": "Further options of its vLLM server."})
@@ -132,7 +136,7 @@ def main(argv: list[str] | None = None) -> HubRef | None:
     if args.agent == "llm":
         model = pin_model(stage, settings.model, name="agent", option="model", served=bool(settings.base_url))
     if args.judge == "llm":
-        served = bool(args.judge_base_url)
+        served = bool(args.judge_url)
         judge_model = pin_model(stage, args.judge_model, name="judge", option="judge_model", served=served)
     corpus = stage.input("corpus", args.corpus)
     queries = load_table(stage.input("queries", args.queries), "queries", config="queries")
@@ -150,14 +154,14 @@ def main(argv: list[str] | None = None) -> HubRef | None:
     ]
     folder = Path(args.journal) if args.journal else default_folder(stage.target)
     judge_serving = Serving(
-        folder / "vllm-judge.log", args.judge_base_url, settings.vllm_python, settings.tensor_parallel,
+        folder / "vllm-judge.log", args.judge_url, settings.vllm_python, settings.tensor_parallel,
         settings.data_parallel, args.judge_vllm_args, settings.server_timeout,
     )  # fmt: skip
     journals: dict[str, Journal] = {}
 
     def publish_some() -> None:
         # A server for the judge would need the GPUs that the agent's has.
-        with open_judge(args.judge, judge_model, judge_serving if args.judge_base_url else None) as judge:
+        with open_judge(args.judge, judge_model, judge_serving if args.judge_url else None) as judge:
             publish(stage, journals, questions, judge)
 
     with ExitStack() as open_files, ExitStack() as servers:
@@ -175,6 +179,7 @@ def main(argv: list[str] | None = None) -> HubRef | None:
                 snippet_tokens=args.snippet_tokens,
                 browse_tokens=args.browse_tokens or None,
                 hide_seen=args.hide_seen,
+                shuffle=args.shuffle,
                 tokenizer=tokenizer,
             )
             for retriever in retrievers

@@ -128,7 +128,7 @@ def test_what_is_there_is_published_while_runs_go_on(corpus, tmp_path):
 def test_a_model_that_judges_is_asked_only_where_texts_do_not_match(corpus, tmp_path):
     with ChatServer(Script(protocol="json")) as server:
         sent = words(corpus, server.base_url, "lrat/run-judged", tmp_path, "--judge", "llm")
-        run = cli.run([*sent, "--judge_model", "scripted", "--judge_base_url", server.base_url])
+        run = cli.run([*sent, "--judge_model", "scripted", "--judge_url", server.base_url])
         judged = [body for body in server.requests if "You grade answers" in body["messages"][0]["content"]]
     verdicts = read_lineage(run).counts["verdicts"]
     assert sum(verdicts.values()) == len(QUESTIONS)
