@@ -71,6 +71,19 @@ def test_training_gains_on_held_out_questions(finished):
     assert 0 < low < difference < high
 
 
+def test_the_trained_model_helps_the_agent_and_the_report_says_how_surely(finished):
+    root, output = finished
+    lines = [line.split(" | ") for line in output.splitlines() if line.startswith("| clue-reader")]
+    agents = {line[1]: [float(re.search(r"[\d.]+", cell)[0]) for cell in line[2:]] for line in lines}
+    assert {"base", "trained", "BM25", "BM25 + trained"} <= set(agents)
+    (*_, base_evidence, base_steps), (*_, evidence, steps) = agents["base"], agents["trained"]
+    assert evidence > base_evidence + 3
+    assert steps < base_steps - 0.5
+    # Retriever, baseline, difference with its interval, and the corrected p-value.
+    row = r"^\| evidence share \| trained \| base \| \+[\d.]+ \[\+[\d.]+, \+[\d.]+\] \| (< 0.001|0\.0[0-4])"
+    assert re.search(row, (root / "report.md").read_text(), re.MULTILINE)
+
+
 def test_no_passage_of_a_held_out_article_is_trained_on(environment):
     code = """
 import os

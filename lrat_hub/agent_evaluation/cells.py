@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from lrat_hub.agent_evaluation.metrics import METRICS, AgentScores, QuestionScores
@@ -51,14 +52,16 @@ class Cell:
         """The columns that tell the cell from others."""
         return {"benchmark": self.benchmark, "agent": self.agent, "retriever": self.retriever, "k": self.k}
 
-    def interval(self, metric: str) -> Interval | None:
-        """The metric's mean with its 95 % interval; None where no question has a value."""
-        values = self.scores.values(metric)
-        if not values:
-            return None
-        if metric in RATES:
-            return wilson_interval(round(sum(values.values())), len(values))
-        return mean_interval(values)
+    @cached_property
+    def intervals(self) -> dict[str, Interval]:
+        """Metric to its mean with its 95 % interval, where any question has a value."""
+        found = {metric: values for metric in METRICS if (values := self.scores.values(metric))}
+        return {
+            metric: wilson_interval(round(sum(values.values())), len(values))
+            if metric in RATES
+            else mean_interval(values)
+            for metric, values in found.items()
+        }
 
 
 @dataclass(frozen=True)
@@ -232,7 +235,7 @@ def summary_rows(cells: Sequence[Cell]) -> list[dict[str, Any]]:
     for cell in cells:
         row: dict[str, Any] = {**cell.names, **cell.scores.counts}
         for metric in METRICS:
-            interval = cell.interval(metric)
+            interval = cell.intervals.get(metric)
             row |= {
                 metric: interval.mean if interval else None,
                 f"{metric}_low": interval.low if interval else None,

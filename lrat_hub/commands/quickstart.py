@@ -38,6 +38,7 @@ def main(argv: list[str]) -> None:
             write_env,
             write_report,
         )
+        from lrat_hub.reports.tables import agent_rows
 
         made = run_loop(args.base)
         found = read_findings(made)
@@ -47,6 +48,8 @@ def main(argv: list[str]) -> None:
 
     say(f"\n{found.queries} queries about held-out articles, {args.base} before and after training on mined pairs:\n")
     say(markdown_table(result_rows(found)))
+    say("\nRetrievers inside the agent, in percent of the held-out questions, with the gain over the base:\n")
+    say(markdown_table(agent_rows(found.evaluations.cells, found.evaluations.comparisons())))
     say("\nWhat this does not show:")
     for line in caveats(found):
         say(f"- {line}")

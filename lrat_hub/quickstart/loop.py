@@ -24,6 +24,7 @@ class Artifacts:
 
     Args:
         base, trained: The models that were compared.
+        evaluation, agents: Retrievers alone, and inside the agent.
         model: The trained model with the results in its card: the same weights as `trained`, one commit later.
     """
 
@@ -33,6 +34,8 @@ class Artifacts:
     pairs: HubRef
     trained: HubRef
     evaluation: HubRef
+    agents: HubRef
+    report: HubRef
     model: HubRef
     seconds: dict[str, float]
 
@@ -48,7 +51,7 @@ def run_loop(base: Base) -> Artifacts:
     seconds: dict[str, float] = {}
 
     def stage(title: str, run: Callable[[], Any]) -> Any:
-        say(f"\n[{len(seconds) + 1}/6] {title}")
+        say(f"\n[{len(seconds) + 1}/8] {title}")
         started = time.monotonic()
         result = run()
         seconds[title] = time.monotonic() - started
@@ -84,11 +87,33 @@ def run_loop(base: Base) -> Artifacts:
         ),
     )  # fmt: skip
     evaluation, (model,) = stage(
-        "evaluation on held-out questions",
+        "evaluation of retrievers on held-out questions",
         lambda: lrat(
             "eval", "retrieval", "--models", base_model, trained, "--corpus", corpus,
             "--queries", f"{corpus}#clue_queries:test", "--qrels", f"{corpus}#clue_qrels:test",
             "--results_into", trained.repo_id, "--to", f"{NAMESPACE}/{base}-evaluation",
         ),
     )  # fmt: skip
-    return Artifacts(corpus, base_model, trajectories, pairs, trained, evaluation, model, seconds)
+    fusion = f"{COLLECTED_WITH}+{trained.repo_id}@{trained.revision}"
+    agents = stage(
+        "evaluation of retrievers inside the agent",
+        lambda: lrat(
+            "eval", "agents", "--agents", "clue-reader", "--corpus", corpus, "--queries", f"{corpus}#queries:test",
+            "--qrels", f"{corpus}#qrels_evidence:test", "--retrievers", base_model, trained, COLLECTED_WITH, fusion,
+            "--to", f"{NAMESPACE}/{base}-agents",
+        ),
+    )  # fmt: skip
+    report = stage(
+        "report",
+        lambda: lrat(
+            "eval", "report", "--evaluations", evaluation, agents, "--title", f"Quickstart: {base}",
+            "--names", f"base={shown(base_model)}", f"trained={shown(trained)}", f"BM25={COLLECTED_WITH}",
+            f"BM25 + trained={COLLECTED_WITH}+{shown(trained)}", "--to", f"{NAMESPACE}/{base}-report",
+        ),
+    )  # fmt: skip
+    return Artifacts(corpus, base_model, trajectories, pairs, trained, evaluation, agents, report, model, seconds)
+
+
+def shown(model: HubRef) -> str:
+    """A model as evaluations call it."""
+    return f"{model.repo_id}@{model.revision[:7]}"

@@ -18,6 +18,8 @@ from lrat_hub.hub.lineage import read_lineage
 from lrat_hub.hub.refs import HubRef
 from lrat_hub.metrics import METRICS
 from lrat_hub.quickstart.loop import Artifacts
+from lrat_hub.reports.evaluations import Evaluations
+from lrat_hub.reports.page import report_page
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class Findings:
         pairs: Rows of config `pairs`, with `is_gold`: whether the positive is evidence of the question.
         counts: From the lineage of the pairs.
         outcomes: Trajectories by outcome.
+        evaluations: What the published report is about.
     """
 
     scores: dict[str, dict[str, float]]
@@ -38,6 +41,7 @@ class Findings:
     counts: dict[str, Any]
     outcomes: list[dict[str, Any]]
     queries: int
+    evaluations: Evaluations
 
 
 def read_findings(made: Artifacts) -> Findings:
@@ -59,6 +63,8 @@ def read_findings(made: Artifacts) -> Findings:
     pairs = [
         {**row, "is_gold": row["positive_id"] in gold[row["query_id"]]} for row in table(made.pairs, "pairs", "pairs")
     ]
+    evaluations = Evaluations()
+    evaluations.add(made.report)
     return Findings(
         scores={role(row["system"]): {metric: row[metric] for metric in METRICS} for row in summary},
         intervals={row["metric"]: row for row in comparisons if role(row["system"]) == "trained"},
@@ -66,6 +72,7 @@ def read_findings(made: Artifacts) -> Findings:
         counts=read_lineage(made.pairs).counts,
         outcomes=read_lineage(made.trajectories).counts["outcomes"],
         queries=read_lineage(made.evaluation).counts["judged_queries"],
+        evaluations=evaluations,
     )
 
 
@@ -123,7 +130,8 @@ def caveats(found: Findings) -> list[str]:
 
 def write_report(root: Path, base: str, made: Artifacts, found: Findings) -> Path:
     """Writes `report.md` and its pictures and gives its path."""
-    _draw_scores(found, base, root / "scores.png")
+    page = report_page(found.evaluations)
+    page.write_figures(root)
     _draw_weights(found, root / "weights.png")
     trained_on = sum(pair["weight"] is not None for pair in found.pairs)
     artifacts = [{"artifact": name, "pin": f"`{ref}`"} for name, ref in made.refs().items()]
@@ -140,8 +148,7 @@ compared with itself on {found.queries} queries about articles that no training 
 Differences are trained - base, with paired 95 % intervals from {found.intervals["recall@10"]["questions"]} resampled
 questions.
 
-![Scores of the three systems and the differences with their intervals](scores.png)
-
+{page.text}
 ## What it does not show
 
 {chr(10).join(f"- {line}" for line in caveats(found))}
@@ -180,6 +187,8 @@ def write_env(root: Path, made: Artifacts, exports: Mapping[str, str], port: int
         "PAIRS": made.pairs,
         "MODEL": made.model,
         "EVALUATION": made.evaluation,
+        "AGENTS": made.agents,
+        "REPORT": made.report,
     }
     lines = [
         "# The Hub of this run must be up for what is not in the cache yet:",
@@ -198,37 +207,6 @@ def write_consumer(root: Path) -> Path:
     path = root / "consume.py"
     path.write_text(resources.files("lrat_hub.quickstart").joinpath("consume.py.txt").read_text(), encoding="utf-8")
     return path
-
-
-def _draw_scores(found: Findings, base: str, path: Path) -> None:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10, 4.2), layout="constrained")
-    bars, differences = figure.subplots(1, 2, width_ratios=(3, 2))
-    systems = {
-        "base": (f"{base}, base", "#9aa5b1"),
-        "trained": (f"{base}, trained", "#1f6feb"),
-        "bm25": ("BM25", "#c9a227"),
-    }
-    places = np.arange(len(METRICS))
-    for offset, (system, (label, color)) in enumerate(systems.items()):
-        values = [found.scores[system][metric] for metric in METRICS]
-        drawn = bars.bar(places + (offset - 1) * 0.27, values, 0.25, label=label, color=color)
-        bars.bar_label(drawn, fmt="%.2f", fontsize=7, padding=1)
-    bars.set_xticks(places, list(METRICS))
-    bars.set_ylim(0, 1)
-    bars.set_ylabel(f"mean over {found.queries} held-out queries")
-    bars.legend(loc="upper left", frameon=False, fontsize=8, ncols=3)
-
-    rows = [found.intervals[metric] for metric in METRICS]
-    means = np.array([row["difference"] for row in rows])
-    errors = np.abs(np.array([[row["low"], row["high"]] for row in rows]).T - means)
-    differences.errorbar(means, places, xerr=errors, fmt="o", color="#1f6feb", capsize=3)
-    differences.axvline(0, color="#57606a", linewidth=0.8)
-    differences.set_yticks(places, list(METRICS))
-    differences.invert_yaxis()
-    differences.set_xlabel(f"trained - base, 95 % interval over {rows[0]['questions']} questions")
-    figure.savefig(path, dpi=130)
 
 
 def _draw_weights(found: Findings, path: Path) -> None:

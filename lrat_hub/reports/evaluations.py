@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from lrat_hub.agent_evaluation.cells import (
     Cell,
+    Comparison,
     cells_of,
     compare_retrievers,
     per_query_features,
@@ -20,6 +22,7 @@ from lrat_hub.errors import LratError
 from lrat_hub.hub.inputs import LocalSource, Source, load_split
 from lrat_hub.hub.lineage import read_lineage
 from lrat_hub.hub.refs import HubRef
+from lrat_hub.significance import Difference, Interval, mean_interval, paired_difference
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -27,38 +30,68 @@ if TYPE_CHECKING:
 LONG_HASH = re.compile(r"([0-9a-f]{7})[0-9a-f]{33,}")
 """A commit sha or digest, of which tables show the first digits."""
 
-NAMES = ("benchmark", "system", "query_id", "question_id")
+RETRIEVAL_METRICS = ("recall@1", "recall@5", "recall@10", "recall@100", "ndcg@10", "mrr@10")
+"""Metrics of retrievers that reports show; the others stay in the rows."""
+
+NAMES = ("benchmark", "task", "system", "query_id", "question_id")
 """Columns of per-query rows about retrievers that are no metrics."""
+
+EVIDENCE = "evidence"
+"""The task of finding what judgements call relevant; other tasks are controls and more: see `lrat eval retrieval`."""
 
 
 @dataclass(frozen=True)
 class RetrievalEvaluation:
-    """Retrievers alone on one benchmark.
+    """Retrievers alone on one benchmark, measured by one task.
 
     Args:
-        scores: System to metric to query id to score, all over the same queries.
-        clusters: Query id to the question it came from.
+        scores: System to metric to query id to score; a metric is over the same queries for all systems.
+        clusters: Query id (or what else is measured) to the question it came from.
         baseline: The system that others are compared with.
     """
 
     name: str
+    task: str
     scores: Mapping[str, Mapping[str, Mapping[str, float]]]
     clusters: Mapping[str, str]
     baseline: str
 
-    @property
-    def metrics(self) -> list[str]:
-        return list(self.scores[self.baseline])
+    @cached_property
+    def shown(self) -> list[str]:
+        """The metrics that tables and figures show, of those that were measured."""
+        measured = self.scores[self.baseline]
+        return [metric for metric in RETRIEVAL_METRICS if metric in measured] or list(measured)
+
+    @cached_property
+    def intervals(self) -> dict[str, dict[str, Interval]]:
+        """System to shown metric to its mean with its 95 % interval."""
+        return {
+            system: {metric: mean_interval(scores[metric], self.clusters) for metric in self.shown}
+            for system, scores in self.scores.items()
+        }
+
+    @cached_property
+    def differences(self) -> dict[str, dict[str, Difference]]:
+        """System to shown metric to its difference from the baseline."""
+        baseline = self.scores[self.baseline]
+        return {
+            system: {
+                metric: paired_difference(scores[metric], baseline[metric], self.clusters) for metric in self.shown
+            }
+            for system, scores in self.scores.items()
+            if system != self.baseline
+        }
 
     def rows(self) -> list[dict[str, Any]]:
         """A row for each system and query."""
         return [
             {
                 "benchmark": self.name,
+                "task": self.task,
                 "system": system,
                 "query_id": query_id,
                 "question_id": question_id,
-                **{metric: values[query_id] for metric, values in metrics.items()},
+                **{metric: values.get(query_id) for metric, values in metrics.items()},
             }
             for system, metrics in self.scores.items()
             for query_id, question_id in self.clusters.items()
@@ -97,11 +130,11 @@ class Evaluations:
             return _config(source, config) if config in configs else []
 
         if "retrieval" in configs:
-            baselines = {row["benchmark"]: row["baseline"] for row in rows("retrieval_baselines")}
-            tables: dict[str, list[dict[str, Any]]] = {}
-            for row in rows("retrieval"):
-                tables.setdefault(row["benchmark"], []).append(row)
-            self.retrieval += [_retrieval(name, table, baselines[name]) for name, table in tables.items()]
+            baselines = {(row["benchmark"], row["task"]): row["baseline"] for row in rows("retrieval_baselines")}
+            self.retrieval += [
+                _retrieval(*key, table, baselines[key])
+                for key, table in _grouped(rows("retrieval"), "benchmark", "task").items()
+            ]
         if "per_query" not in configs:
             return
         per_query = _config(source, "per_query")
@@ -111,8 +144,15 @@ class Evaluations:
             self.baselines |= {row["retriever"]: row["baseline"] for row in rows("comparisons")}
             self.agreements += rows("agreement")
         else:
-            baseline = next((row["baseline"] for row in rows("comparisons")), per_query[0]["system"])
-            self.retrieval.append(_retrieval(_benchmark_of(source), per_query, baseline))
+            name, first = _benchmark_of(source), per_query[0]["system"]
+            self.retrieval.append(_retrieval(name, EVIDENCE, per_query, first))
+            for (task,), table in _grouped(rows("values"), "task").items():
+                values = (
+                    {column: row[column] for column in ("system", "question_id")}
+                    | {"query_id": row["measured_on"], row["metric"]: row["value"]}
+                    for row in table
+                )
+                self.retrieval.append(_retrieval(name, task, values, first))
 
     def rename(self, names: Mapping[str, str]) -> None:
         """Gives systems and retrievers the names that a report calls them by.
@@ -132,13 +172,17 @@ class Evaluations:
                 raise LratError("Names: expected one of its own for each system, found one name for two.")
             self.retrieval[place] = replace(one, scores=scores, baseline=names.get(one.baseline, one.baseline))
 
+    def comparisons(self) -> list[Comparison]:
+        """Each retriever inside an agent against its baseline."""
+        return compare_retrievers(self.cells, self.baselines)
+
     def tables(self) -> dict[str, Dataset]:
         """All rows by config, from which `add` makes the same again."""
         from datasets import Dataset
 
         tables: dict[str, Dataset] = {}
         if self.cells:
-            comparisons = compare_retrievers(self.cells, self.baselines)
+            comparisons = self.comparisons()
             tables["summary"] = Dataset.from_list(summary_rows(self.cells))
             if comparisons:
                 tables["comparisons"] = Dataset.from_list([one.to_dict() for one in comparisons])
@@ -146,7 +190,7 @@ class Evaluations:
         if self.retrieval:
             tables["retrieval"] = Dataset.from_list([row for one in self.retrieval for row in _aligned(one, self)])
             tables["retrieval_baselines"] = Dataset.from_list(
-                [{"benchmark": one.name, "baseline": one.baseline} for one in self.retrieval]
+                [{"benchmark": one.name, "task": one.task, "baseline": one.baseline} for one in self.retrieval]
             )
         if self.agreements:
             tables["agreement"] = Dataset.from_list(self.agreements)
@@ -155,11 +199,18 @@ class Evaluations:
 
 def _aligned(one: RetrievalEvaluation, evaluations: Evaluations) -> list[dict[str, Any]]:
     """Rows with the metrics of all benchmarks as columns, None where a benchmark does not have one."""
-    metrics = dict.fromkeys(metric for other in evaluations.retrieval for metric in other.metrics)
+    metrics = dict.fromkeys(metric for other in evaluations.retrieval for metric in other.scores[other.baseline])
     return [{**dict.fromkeys(NAMES), **dict.fromkeys(metrics), **row} for row in one.rows()]
 
 
-def _retrieval(name: str, rows: Iterable[Mapping[str, Any]], baseline: str) -> RetrievalEvaluation:
+def _grouped(rows: Iterable[Mapping[str, Any]], *columns: str) -> dict[tuple[Any, ...], list[Mapping[str, Any]]]:
+    groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault(tuple(row[column] for column in columns), []).append(row)
+    return groups
+
+
+def _retrieval(name: str, task: str, rows: Iterable[Mapping[str, Any]], baseline: str) -> RetrievalEvaluation:
     scores: dict[str, dict[str, dict[str, float]]] = {}
     clusters: dict[str, str] = {}
     for row in rows:
@@ -171,10 +222,10 @@ def _retrieval(name: str, rows: Iterable[Mapping[str, Any]], baseline: str) -> R
     kept = [
         metric
         for metric in scores[baseline]
-        if all(metrics.get(metric, {}).keys() == clusters.keys() for metrics in scores.values())
+        if all(metrics.get(metric, {}).keys() == scores[baseline][metric].keys() for metrics in scores.values())
     ]
     scores = {system: {metric: metrics[metric] for metric in kept} for system, metrics in scores.items()}
-    return RetrievalEvaluation(name, scores, clusters, baseline)
+    return RetrievalEvaluation(name, task, scores, clusters, baseline)
 
 
 def _benchmark_of(source: Source) -> str:

@@ -10,8 +10,8 @@ import numpy as np
 
 from lrat_hub.agent_evaluation.cells import Cell
 from lrat_hub.reports.evaluations import RetrievalEvaluation
-from lrat_hub.reports.tables import AGENT_COLUMNS, PERCENT, RETRIEVAL_METRICS, retrieval_differences
-from lrat_hub.significance import Interval, mean_interval
+from lrat_hub.reports.tables import AGENT_COLUMNS, PERCENT
+from lrat_hub.significance import Interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,7 +48,7 @@ def agent_bars(cells: Sequence[Cell], colors: Mapping[str, str]) -> bytes:
         for place, retriever in enumerate(retrievers):
             for group, agent in enumerate(agents):
                 cell = by_name.get((agent, retriever))
-                interval = cell.interval(metric) if cell else None
+                interval = cell.intervals.get(metric) if cell else None
                 if interval is None:
                     continue
                 at = group + (place - (len(retrievers) - 1) / 2) * width
@@ -108,7 +108,7 @@ def curves_over_k(cells: Sequence[Cell], colors: Mapping[str, str]) -> bytes | N
                     (cell for cell in cells if (cell.agent, cell.retriever) == (agent, retriever)),
                     key=lambda cell: cell.k or 0,
                 )
-                found = [(cell.k, interval) for cell in chosen if (interval := cell.interval(metric)) is not None]
+                found = [(cell.k, interval) for cell in chosen if (interval := cell.intervals.get(metric))]
                 if found:
                     ks, intervals = zip(*found, strict=True)
                     axes.errorbar(
@@ -124,13 +124,12 @@ def curves_over_k(cells: Sequence[Cell], colors: Mapping[str, str]) -> bytes | N
 
 def retrieval_bars(evaluation: RetrievalEvaluation, colors: Mapping[str, str]) -> bytes:
     """Retrievers alone with their 95 % intervals, and beside them the differences from the baseline with theirs."""
-    metrics = [metric for metric in RETRIEVAL_METRICS if metric in evaluation.metrics]
-    others = [system for system in evaluation.scores if system != evaluation.baseline]
+    metrics, others = evaluation.shown, list(evaluation.differences)
     figure = _figure(11 if others else 7, 4.2)
     panels = figure.subplots(1, 2 if others else 1, width_ratios=(3, 2) if others else None, squeeze=False)[0]
     width = 0.84 / len(evaluation.scores)
-    for place, (system, scores) in enumerate(evaluation.scores.items()):
-        intervals = [mean_interval(scores[metric], evaluation.clusters) for metric in metrics]
+    for place, (system, found) in enumerate(evaluation.intervals.items()):
+        intervals = list(found.values())
         at = np.arange(len(metrics)) + (place - (len(evaluation.scores) - 1) / 2) * width
         panels[0].bar(
             at, [interval.mean for interval in intervals], 0.92 * width, color=colors[system],
@@ -142,7 +141,7 @@ def retrieval_bars(evaluation: RetrievalEvaluation, colors: Mapping[str, str]) -
     panels[0].set_ylim(0, 1.05)
     panels[0].set_ylabel(f"mean over {len(evaluation.clusters)} queries", fontsize=9)
     for place, system in enumerate(others):
-        differences = [retrieval_differences(evaluation, metric)[system] for metric in metrics]
+        differences = list(evaluation.differences[system].values())
         panels[1].errorbar(
             [difference.mean for difference in differences],
             np.arange(len(metrics)) + (place - (len(others) - 1) / 2) * 0.16,

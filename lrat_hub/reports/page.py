@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from lrat_hub.agent_evaluation.cells import compare_retrievers
 from lrat_hub.hub.cards import markdown_table
-from lrat_hub.reports.evaluations import Evaluations, RetrievalEvaluation
+from lrat_hub.reports.evaluations import EVIDENCE, Evaluations, RetrievalEvaluation
 from lrat_hub.reports.figures import agent_bars, colors_of, curves_over_k, recall_by_step, retrieval_bars
 from lrat_hub.reports.tables import (
     agent_rows,
@@ -19,6 +18,15 @@ from lrat_hub.reports.tables import (
     retrieval_rows,
 )
 
+TASKS = {
+    "gold": "The same queries, by documents that hold the answer itself",
+    "content": "Control for what was forgotten, a passage by a sentence of it without the words of its title",
+    "titles": "Control for what is nothing but titles, a relevant document by its title",
+    "searches": "The searches of trajectories, asked again",
+    "pairs": "The positives of mined pairs among their own candidates",
+}
+"""What the tasks of `lrat eval retrieval` ask beside the judged queries."""
+
 
 @dataclass(frozen=True)
 class Page:
@@ -27,11 +35,15 @@ class Page:
     text: str
     figures: dict[str, bytes]
 
-    def write(self, folder: Path, title: str) -> Path:
-        """Writes `report.md` and the pictures into a folder and gives its path."""
+    def write_figures(self, folder: Path) -> None:
+        """Writes the pictures into a folder, where the text expects them."""
         for name, content in self.figures.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(content)
+
+    def write(self, folder: Path, title: str) -> Path:
+        """Writes `report.md` and the pictures into a folder and gives its path."""
+        self.write_figures(folder)
         path = folder / "report.md"
         path.write_text(f"# {title}\n\n{self.text}", encoding="utf-8")
         return path
@@ -44,9 +56,12 @@ def report_page(evaluations: Evaluations) -> Page:
     figures: dict[str, bytes] = {}
     parts: list[str] = []
     for number, one in enumerate(evaluations.retrieval, start=1):
-        picture = f"figures/retrieval_{number}.png"
-        figures[picture] = retrieval_bars(one, colors)
-        parts += _retrieval_section(one, picture)
+        if one.task == EVIDENCE:
+            picture = f"figures/retrieval_{number}.png"
+            figures[picture] = retrieval_bars(one, colors)
+            parts += _retrieval_section(one, picture)
+        else:
+            parts += [f"{TASKS.get(one.task, one.task)}:", markdown_table(retrieval_rows(one))]
     if evaluations.cells:
         parts += _agent_section(evaluations, colors, figures)
     return Page("\n\n".join(parts) + "\n", figures)
@@ -97,9 +112,9 @@ def _agent_section(evaluations: Evaluations, colors: dict[str, str], figures: di
 def agent_tables(evaluations: Evaluations) -> str:
     """The tables about agents, with what one has to know to read them."""
     cells = evaluations.cells
-    comparisons = compare_retrievers(cells, evaluations.baselines)
+    comparisons = evaluations.comparisons()
     parts = [
-        markdown_table(agent_rows(evaluations)),
+        markdown_table(agent_rows(cells, comparisons)),
         "Rates are percent of all questions of the set: a run that is missing, crashed or ended without an answer is "
         "a failure. Evidence counts when a search listed it: *any evidence* is the share of questions with at least "
         "one evidence document found (the paper's words), *evidence share* the mean share of a question's evidence "

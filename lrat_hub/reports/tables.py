@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lrat_hub.agent_evaluation.cells import Cell, Comparison, clear_winners, compare_retrievers
+from lrat_hub.agent_evaluation.cells import Cell, Comparison, clear_winners
 from lrat_hub.agent_evaluation.metrics import OUTCOMES
-from lrat_hub.reports.evaluations import Evaluations, RetrievalEvaluation
-from lrat_hub.significance import Difference, Interval, clear_winner, holm, mean_interval, paired_difference
+from lrat_hub.reports.evaluations import RetrievalEvaluation
+from lrat_hub.significance import Interval, clear_winner, holm
 
 AGENT_COLUMNS = {
     "success": "success",
@@ -29,33 +29,16 @@ MORE_COLUMNS = {
 
 PERCENT = frozenset({"success", "evidence_any", "evidence_share", "opened_share"})
 
-RETRIEVAL_METRICS = (
-    "recall@1",
-    "recall@5",
-    "recall@10",
-    "recall@100",
-    "recall@1000",
-    "ndcg@10",
-    "mrr@10",
-    "mrr",
-    "map",
-)
-"""Metrics of a table of retrievers, of those that were measured."""
-
 Rows = list[dict[str, Any]]
 
 
-def agent_rows(evaluations: Evaluations) -> Rows:
+def agent_rows(cells: Sequence[Cell], comparisons: Sequence[Comparison]) -> Rows:
     """A row for each agent with each retriever: Table 2 of the paper.
 
     Rates are in percent. In brackets stands the gain over the retriever's baseline, as a share of that. Bold is what
     is better than every other retriever in the same agent, by paired tests that Holm has corrected over the column.
     """
-    cells = evaluations.cells
-    gains = {
-        (one.benchmark, one.agent, one.k, one.retriever, one.metric): one.gain
-        for one in compare_retrievers(cells, evaluations.baselines, metrics=AGENT_COLUMNS)
-    }
+    gains = {(one.benchmark, one.agent, one.k, one.retriever, one.metric): one.gain for one in comparisons}
     bold = {metric: set(map(id, clear_winners(cells, metric))) for metric in AGENT_COLUMNS}
     benchmarks = list(dict.fromkeys(cell.benchmark for cell in cells))
     several_k = len({cell.k for cell in cells}) > 1
@@ -91,7 +74,7 @@ def interval_rows(cells: Sequence[Cell]) -> Rows:
     for cell in cells:
         row: dict[str, Any] = dict(cell.names)
         for metric in names:
-            interval = cell.interval(metric)
+            interval = cell.intervals.get(metric)
             row[titles[metric]] = "" if interval is None else _interval(metric, interval)
         if calibrated:
             error = cell.scores.calibration_error
@@ -132,16 +115,14 @@ def difference_rows(comparisons: Sequence[Comparison]) -> Rows:
 
 def retrieval_rows(evaluation: RetrievalEvaluation) -> Rows:
     """Retrievers alone, with 95 % intervals; bold is what beats every other one significantly."""
-    metrics = [metric for metric in RETRIEVAL_METRICS if metric in evaluation.metrics]
     best = {
         metric: clear_winner({name: scores[metric] for name, scores in evaluation.scores.items()}, evaluation.clusters)
-        for metric in metrics
+        for metric in evaluation.shown
     }
     rows = []
-    for system, scores in evaluation.scores.items():
+    for system, intervals in evaluation.intervals.items():
         row: dict[str, Any] = {"retriever": system}
-        for metric in metrics:
-            interval = mean_interval(scores[metric], evaluation.clusters)
+        for metric, interval in intervals.items():
             mean = f"**{interval.mean:.3f}**" if best[metric] == system else f"{interval.mean:.3f}"
             row[metric] = f"{mean} [{interval.low:.3f}, {interval.high:.3f}]"
         rows.append(row)
@@ -151,33 +132,22 @@ def retrieval_rows(evaluation: RetrievalEvaluation) -> Rows:
 def retrieval_difference_rows(evaluation: RetrievalEvaluation) -> Rows:
     """Every system against the baseline; Holm's correction goes over the systems, metric by metric."""
     rows = []
-    for metric in [name for name in RETRIEVAL_METRICS if name in evaluation.metrics]:
-        found = retrieval_differences(evaluation, metric)
-        for (system, difference), corrected in zip(
-            found.items(), holm([difference.p_value for difference in found.values()]), strict=True
-        ):
-            rows.append(
-                {
-                    "metric": metric,
-                    "retriever": system,
-                    "against": evaluation.baseline,
-                    "difference": f"{difference:+.3f}",
-                    "p (Holm)": _p_value(corrected),
-                    "detectable": difference.detectable,
-                    "questions": difference.clusters,
-                }
-            )
+    for metric in evaluation.shown:
+        found = {system: differences[metric] for system, differences in evaluation.differences.items()}
+        corrected = holm([difference.p_value for difference in found.values()])
+        rows += [
+            {
+                "metric": metric,
+                "retriever": system,
+                "against": evaluation.baseline,
+                "difference": f"{difference:+.3f}",
+                "p (Holm)": _p_value(p_value),
+                "detectable": difference.detectable,
+                "questions": difference.clusters,
+            }
+            for (system, difference), p_value in zip(found.items(), corrected, strict=True)
+        ]
     return rows
-
-
-def retrieval_differences(evaluation: RetrievalEvaluation, metric: str) -> dict[str, Difference]:
-    """System to its difference from the baseline."""
-    baseline = evaluation.scores[evaluation.baseline][metric]
-    return {
-        system: paired_difference(scores[metric], baseline, evaluation.clusters)
-        for system, scores in evaluation.scores.items()
-        if system != evaluation.baseline
-    }
 
 
 def agreement_rows(agreements: Sequence[Mapping[str, Any]]) -> Rows:
