@@ -14,6 +14,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "index": ("lrat_hub.dataset_builders.index", "build an index of a corpus: BM25, or a model's vectors in FAISS"),
     "rollout": ("lrat_hub.dataset_builders.rollout", "run an agent over questions and record its trajectories"),
     "mine": ("lrat_hub.dataset_builders.mine", "mine weighted training pairs from trajectories"),
+    "export": ("lrat_hub.commands.export", "write mined pairs as rows for the trainers of other projects"),
     "train": ("lrat_hub.training.train", "train a retriever on mined pairs"),
     "adopt": ("lrat_hub.training.adopt", "make a bare checkpoint a complete SentenceTransformer repository"),
     "eval retrieval": ("lrat_hub.eval.retrieval", "compare retrievers on queries with relevance judgements"),

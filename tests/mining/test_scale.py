@@ -178,3 +178,8 @@ def test_released_rows_become_pairs_documents_and_triplets(hub, tmp_path):
     (triplet,) = load_dataset(pin.repo_id, "triplets", split="train", revision=pin.revision)
     assert (triplet["anchor"], triplet["positive"], triplet["label"]) == ("q", "A\na text", 0.75)
     assert read_lineage(pin).counts["rows"]["dropped"] == {"no query": 1, "not JSON": 1}
+
+    exported = tmp_path / "exported.jsonl"
+    words = ["export", "--pairs", str(pin), "--format", "released", "--output", str(exported)]
+    assert cli.run(words) == 0
+    assert json.loads(exported.read_text()) == row | {"neg_id": ["2", "3"]}

@@ -1,0 +1,47 @@
+"""`lrat export`: mined pairs as JSONL rows for the trainers of other projects."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from lrat_hub.errors import LratError
+from lrat_hub.queries import STYLES
+
+
+def main(argv: list[str]) -> int:
+    """Write the pairs to train on, with the texts of their documents, in the format of LRAT-Train, FlagEmbedding or
+    Tevatron."""
+    args = _parser().parse_args(argv)
+
+    from lrat_hub.hub.inputs import resolve
+    from lrat_hub.mining.formats import export_pairs
+    from lrat_hub.mining.rejudging import load_pairs
+    from lrat_hub.mining.scale import table_pairs
+
+    source = resolve(args.pairs, repo_type="dataset", require_pinned=args.require_pinned)
+    print(f"  pairs: {source}")
+    tables, documents = load_pairs(source)
+    if documents is None:
+        raise LratError(f"{source}: expected pairs with their documents, found none. Mine them with --corpus.")
+    split = source.split or "train"
+    if split not in tables:
+        raise LratError(f"{source}: expected a split {split!r}, found {', '.join(tables)}.")
+    ledger = export_pairs(
+        table_pairs(tables[split]), documents, Path(args.output), args.format, style=args.query_style
+    )
+    print(ledger)
+    print(f"  written: {args.output}")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="lrat export", description=main.__doc__)
+    parser.add_argument("--pairs", required=True, metavar="REF", help="mined pairs, as ref or ref#pairs:split")
+    parser.add_argument("--format", required=True, choices=["released", "flagembedding", "tevatron"])
+    parser.add_argument("--output", required=True, metavar="FILE", help="the JSONL file to write")
+    parser.add_argument(
+        "--query-style", default="plain", choices=STYLES, help="how queries are rendered; default: %(default)s"
+    )
+    parser.add_argument("--require-pinned", action="store_true", help="refuse references that are not a commit sha")
+    return parser
