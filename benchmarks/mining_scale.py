@@ -16,6 +16,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -82,25 +83,25 @@ def measure(args: argparse.Namespace, count: int, source: Path, env: dict[str, s
     )
     env |= {"TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": "1"}
     before = os.times()
-    started, peaks, marks = time.perf_counter(), dict.fromkeys(FIELDS, 0), {}
+    started, peaks = time.perf_counter(), dict.fromkeys(FIELDS, 0)
+    said: list[tuple[float, str]] = []
     with subprocess.Popen([*command, "bench/pairs"], env=env, stdout=subprocess.PIPE, text=True) as process:
-        os.set_blocking(process.stdout.fileno(), False)
-        said = ""
+        listener = threading.Thread(
+            target=lambda: said.extend((time.perf_counter(), line.strip()) for line in process.stdout)
+        )
+        listener.start()
         while process.poll() is None:
             for key, value in memory(process.pid).items():
                 peaks[key] = max(peaks[key], value)
-            said += process.stdout.read() or ""
-            for mark in ("tokenizer:", "weights of"):
-                if mark in said:
-                    marks.setdefault(mark, time.perf_counter())
             time.sleep(0.05)
-        said += process.stdout.read() or ""
+        listener.join()
     if process.returncode:
         sys.exit(process.returncode)
     whole, after = time.perf_counter() - started, os.times()
     cpu = after.children_user + after.children_system - before.children_user - before.children_system
-    mining = marks["weights of"] - marks["tokenizer:"]
-    pairs = next(line for line in said.splitlines() if line.startswith("pairs: ")).split()[1]
+    times = {line.partition(":")[0]: (moment, line) for moment, line in said}
+    mining = times["weights of all"][0] - times["tokenizer"][0]
+    pairs = times["pairs"][1].split()[1]
     print(
         f"| {count} | {pairs} | {mining:.1f} | {count / mining:.0f} | {cpu:.1f} | {count / cpu:.0f} | {whole:.1f} "
         f"| {peaks['RssAnon']} | {peaks['VmRSS']} |",

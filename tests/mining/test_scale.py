@@ -183,3 +183,70 @@ def test_released_rows_become_pairs_documents_and_triplets(hub, tmp_path):
     words = ["export", "--pairs", str(pin), "--format", "released", "--output", str(exported)]
     assert cli.run(words) == 0
     assert json.loads(exported.read_text()) == row | {"neg_id": ["2", "3"]}
+
+
+def test_a_language_model_judges_from_the_command_line_and_is_not_asked_twice(hub, runs, tmp_path):
+    from datasets import load_dataset
+
+    from tests.judges.server import ChatServer
+
+    def answer(request):
+        notes = request["messages"][1]["content"].split("<notes>")[1]
+        return (
+            "**IRRELEVANT**"
+            if "irrelevant" in notes
+            else "<think>Hm.</think>RELEVANT."
+            if "relevant" in notes
+            else "?"
+        )
+
+    def mine(url, to):
+        words = [
+            "mine",
+            "--trajectories",
+            str(runs),
+            "--judge",
+            "llm",
+            "--judge_url",
+            url,
+            "--judge_model",
+            "org/judge",
+        ]
+        return cli.run([*words, "--judge_revision", "a" * 40, "--judge_cache", str(tmp_path / "cache"), "--to", to])
+
+    with ChatServer(answer) as server:
+        first = mine(server.url, "lrat/scale-llm")
+        asked = len(server.requests)
+        again = mine(server.url, "lrat/scale-llm")
+        assert (again, len(server.requests)) == (first, asked)
+    # The server is gone, and everything is known.
+    assert mine(server.url, "lrat/scale-llm") == first
+    rows = load_dataset(first.repo_id, split="train", revision=first.revision).to_list()
+    assert {row["judge"] for row in rows} == {f"org/judge@{'a' * 40}"}
+    assert len({row["judge_prompt"] for row in rows}) == 1
+    wanted = {
+        "irrelevant": "irrelevant",
+        "relevant,": "relevant",
+        "relevant": "relevant",
+        "unclear": "unjudged",
+        "": "unjudged",
+    }
+    assert all(row["verdict"] == wanted[(row["reasoning"].split() or [""])[0]] for row in rows)
+    lineage = read_lineage(first)
+    assert lineage.counts["unjudged"]["reply without a verdict"] > 0
+    assert lineage.inputs["judge"].startswith("org/judge@aaaa")
+    assert not [
+        name for name in lineage.recipe if name in ("judge_url", "judge_cache", "judge_concurrency", "processes")
+    ]
+
+
+def test_a_judge_that_is_not_told_enough_about_is_refused(hub, runs):
+    words = ["mine", "--trajectories", str(runs), "--to", "lrat/x", "--judge", "llm"]
+    with pytest.raises(LratError, match="needs --judge_url and --judge_model"):
+        cli.run(words)
+    with pytest.raises(LratError, match="expects --judge_revision with a full commit sha"):
+        cli.run([*words, "--judge_url", "http://127.0.0.1:9/v1", "--judge_model", "org/judge", "--require-pinned"])
+    with pytest.raises(LratError, match="expected one of --trajectories, --rejudge"):
+        cli.run(["mine", "--to", "lrat/x"])
+    with pytest.raises(LratError, match="hold no reasoning"):
+        cli.run(["mine", "--from_released_pairs", "./x", "--judge", "rule", "--to", "lrat/x"])
