@@ -27,7 +27,7 @@ from natural_questions import (
 
 from lrat_hub.agents import NaturalReader
 from lrat_hub.hub.cards import markdown_table
-from lrat_hub.judges import RuleJudge
+from lrat_hub.judges import RuleJudge, answer_matches
 from lrat_hub.mining import mine_pairs
 from lrat_hub.retrieval import Retriever
 from lrat_hub.retrieval.bm25 import BM25Retriever
@@ -74,6 +74,7 @@ def compare(part: str, name: str, data: NaturalData, retriever: Retriever) -> di
     listed = {run.query_id: len({hit.docid for step in run.steps for hit in step.results}) for run in runs}
     share = scores.values("evidence_share")
     alone, as_many = search_share(data, retriever, 10), search_share(data, retriever, listed)
+    right = {run.query_id: answer_matches(run.final_answer, run.gold_answer) for run in runs}
     anything = {query_id: float(value > 0) for query_id, value in alone.items()}
     return {
         "retriever": name,
@@ -84,6 +85,7 @@ def compare(part: str, name: str, data: NaturalData, retriever: Retriever) -> di
         "opened": f"{scores.mean('opened_share'):.3f}",
         "searches": f"{scores.mean('searches'):.2f}",
         "browses": f"{scores.mean('browses'):.2f}",
+        "right answers": f"{mean(right):.3f}",
         "one search at 10": f"{mean(alone):.3f}, all {mean(complete(alone)):.3f}, any {mean(anything):.3f}",
         "as many passages": f"{mean(as_many):.3f} at {mean(listed):.1f}",
         "share - one search": str(paired_difference(share, alone)),
