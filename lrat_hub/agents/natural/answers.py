@@ -66,7 +66,7 @@ def find_answer(question: str, parsed: ParsedQuestion, findings: Sequence[Findin
         return finding.names[0]
     for attribute in parsed.attributes:
         if attribute.name in ("born", "died") and not _WHERE.search(lower):
-            date = _life(finding.text)[attribute.name == "died"]
+            date = (_birth if attribute.name == "born" else _death)(finding.text)
             return date.written if date else None
         if attribute.name == "nationality":
             return next(iter(_countries(finding.text, language)), None)
@@ -82,12 +82,10 @@ def _compare(
         countries = [set(_countries(finding.text, language)) for finding in findings]
         return None if not all(countries) else "yes" if set.intersection(*countries) else "no"
     measure: Callable[[str], Date | float | None] = _first_date
-    if "lived" in names:
-        measure = _years_of_life
-    elif "died" in names:
-        measure = lambda text: _life(text)[1]  # noqa: E731
-    elif "born" in names:
-        measure = lambda text: _life(text)[0]  # noqa: E731
+    for name, special in {"lived": _years_of_life, "died": _death, "born": _birth}.items():
+        if name in names:
+            measure = special
+            break
     measured = [(measure(finding.text), finding.mention) for finding in findings]
     if any(value is None for value, _ in measured):
         return None
@@ -123,7 +121,7 @@ def _life(text: str) -> tuple[Date | None, Date | None]:
     if (brackets := _BRACKETS.search(tidy)) is not None:
         before, *after = _RANGE.split(brackets[1], maxsplit=1)
         if after:
-            born, died = _first_date(before), next(reversed(find_dates(after[0])[:1]), None)
+            born, died = _first_date(before), _first_date(after[0])
         elif re.search(r"\b(?:died|d\.)", before):
             died = _first_date(before)
         else:
@@ -134,6 +132,14 @@ def _life(text: str) -> tuple[Date | None, Date | None]:
 def _date_of(text: str, event: str) -> Date | None:
     said = re.search(rf"{event}[^.;]*", text, re.IGNORECASE)
     return _first_date(said.group()) if said else None
+
+
+def _birth(text: str) -> Date | None:
+    return _life(text)[0]
+
+
+def _death(text: str) -> Date | None:
+    return _life(text)[1]
 
 
 def _years_of_life(text: str) -> float | None:

@@ -10,13 +10,12 @@ words, checks nothing by a model, and its reasoning is made from templates.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Generator, Sequence
 from typing import Any, Literal
 
 from lrat_hub.agents.environment import Observation
 from lrat_hub.agents.natural.answers import Finding, find_answer
-from lrat_hub.agents.natural.names import MOST_WORDS, SAME_BUT_BRACKETS, are_spelt_alike, fold, title_match
+from lrat_hub.agents.natural.names import SAME_BUT_BRACKETS, fold, title_match
 from lrat_hub.agents.natural.questions import ParsedQuestion, parse_question
 from lrat_hub.agents.natural.reading import (
     describe,
@@ -25,7 +24,8 @@ from lrat_hub.agents.natural.reading import (
     read_inverse,
     read_topic,
 )
-from lrat_hub.agents.natural.relations import Relation, english
+from lrat_hub.agents.natural.relations import english
+from lrat_hub.agents.natural.threads import Naming, Thread, listing, quoted
 from lrat_hub.agents.runner import Answer, Browse, Call, Search
 from lrat_hub.schema import Candidate, Document, Sampling
 
@@ -35,15 +35,7 @@ MAX_MENTIONS = 4
 MAX_BROWSES = 2
 """Passages opened for one name after one search."""
 
-MIN_SNIPPET_SHARE = 0.6
-"""Share of the wanted words in a snippet for its passage to be opened, if snippets decide."""
-
-ROLE_BONUS, TOPIC_BONUS = 0.6, 0.2
-"""Added to how well a title fits a name: its brackets, or its passage's beginning, say what is looked for."""
-
-
 Opener = Literal["title", "snippet"]
-Naming = Literal["name", "described"]
 
 
 class NaturalReader:
@@ -90,41 +82,6 @@ class NaturalReader:
         return _Episode(self, question)
 
 
-@dataclass
-class _Thread:
-    """One mention of the question and the way from it: what is looked for now, and what remains to be followed.
-
-    Args:
-        mention: The name in the question.
-        meanings: Chains of hops to try from the mention, one after the other, until one has led to its end.
-        name: Whose passage is looked for now.
-        others: Whom else the last passage may have meant, likeliest first.
-        relation: The hop that led to the name; None for the mention itself.
-        description: What the passage that led to it says, without the names in it.
-        hops: Relations that remain to be followed.
-        found_by_name: Documents listed by the searches for this name.
-        rejected: Documents that turned out not to help with it.
-        queries: Searches for it that are left.
-        finding: What everything that was to be read has led to.
-    """
-
-    mention: str
-    meanings: deque[tuple[Relation, ...]]
-    name: str = ""
-    others: deque[str] = field(default_factory=deque)
-    relation: Relation | None = None
-    description: tuple[str, ...] = ()
-    hops: tuple[Relation, ...] = ()
-    found_by_name: set[str] = field(default_factory=set)
-    rejected: set[str] = field(default_factory=set)
-    queries: deque[str] = field(default_factory=deque)
-    finding: Finding | None = None
-
-    @property
-    def is_done(self) -> bool:
-        return self.finding is not None
-
-
 class _Episode:
     """The reader at work. Its course is a generator: it yields calls, and an observation is what a call comes to."""
 
@@ -146,9 +103,9 @@ class _Episode:
 
     def _work(self, question: str) -> Generator[Call, Observation, None]:
         asked = self._question
-        threads = [self._thread(mention, asked) for mention in asked.mentions[:MAX_MENTIONS]]
+        threads = [self._thread(mention) for mention in asked.mentions[:MAX_MENTIONS]]
         self._thoughts.append(
-            f"The question names {_quoted(thread.mention for thread in threads)}. I search with the question as it is."
+            f"The question names {quoted(thread.mention for thread in threads)}. I search with the question as it is."
             if threads
             else "The question names nothing that I could look for, so I search with it as it is."
         )
@@ -161,7 +118,7 @@ class _Episode:
             waiting = next((thread for thread in threads if thread.queries and not thread.is_done), None)
             if waiting is None or len(self._issued) >= self._reader.max_searches or self._must_answer:
                 break
-            self._thoughts.append(f"Next I look for {self._aim(waiting)}.")
+            self._thoughts.append(f"Next I look for {waiting.aim}.")
             found = yield from self._search(waiting.queries.popleft())
             waiting.found_by_name.update(candidate.docid for candidate in found)
             if not self._must_answer and not self._fitting(waiting):
@@ -175,19 +132,19 @@ class _Episode:
         self._thoughts.append("I don't know the answer." if answer is None else f"I take “{answer}” for it.")
         yield Answer(self._reasoning(), answer or "unknown")
 
-    def _thread(self, mention: str, asked: ParsedQuestion) -> _Thread:
-        meanings = list(asked.chains) if self._reader.follows else [()]
+    def _thread(self, mention: str) -> Thread:
+        meanings = list(self._question.chains) if self._reader.follows else [()]
         for chain in tuple(meanings):
             for place, hop in enumerate(chain):
                 if (detour := self._language.detours.get(hop.name)) is not None:
                     meanings.append((*chain[:place], *detour, *chain[place + 1 :]))
-        thread = _Thread(mention, deque(dict.fromkeys(meanings)))
+        thread = Thread(mention, self._question, self._language, deque(dict.fromkeys(meanings)))
         self._try_next(thread)
         return thread
 
     # Following a thread, as far as it goes without another search.
 
-    def _advance(self, thread: _Thread) -> Generator[Call, Observation, None]:
+    def _advance(self, thread: Thread) -> Generator[Call, Observation, None]:
         """Reads what is listed about a thread's name, and goes on to the names found there.
 
         Afterwards the thread is done, has a query that has to be searched, or has led nowhere.
@@ -211,7 +168,7 @@ class _Episode:
             else:
                 self._conclude(thread, document, is_new=is_new)
 
-    def _try_next(self, thread: _Thread) -> bool:
+    def _try_next(self, thread: Thread) -> bool:
         """Turns a thread to the next name that may be meant, or to its next meaning; False if there is none."""
         if thread.others:
             self._look_for(thread, thread.others.popleft(), wordings=1)
@@ -222,53 +179,26 @@ class _Episode:
             return True
         return False
 
-    def _look_for(self, thread: _Thread, name: str, *, wordings: int | None = None) -> None:
+    def _look_for(self, thread: Thread, name: str, *, wordings: int | None = None) -> None:
         thread.name = name
         thread.found_by_name, thread.rejected = set(), set()
-        queries = [query for query in self._wordings(thread) if query not in self._issued]
-        thread.queries = deque(queries[:wordings])
+        queries = thread.wordings(self._reader.naming)[: self._reader.queries_per_name]
+        thread.queries = deque([query for query in queries if query not in self._issued][:wordings])
 
-    def _fitting(self, thread: _Thread) -> list[Candidate]:
+    def _fitting(self, thread: Thread) -> list[Candidate]:
         """The listed passages that seem to be about a thread's name, best first."""
+        by_snippet = self._reader.opener == "snippet"
         scored = []
         for place, candidate in enumerate(self._listed.values()):
-            if candidate.docid in thread.rejected:
+            # What was opened before fits its own name; that its snippet has the words of another means little.
+            if candidate.docid in thread.rejected or (by_snippet and candidate.docid in self._opened):
                 continue
-            if self._reader.opener == "snippet":
-                share = self._snippet_share(thread, candidate)
-                if share >= MIN_SNIPPET_SHARE and candidate.docid not in self._opened:
-                    scored.append((-share, place, candidate))
-                continue
-            match = title_match(thread.name, candidate.title, self._language)
-            # A title that only resembles the name is as likely another's, unless it was found by the name.
-            resembles = candidate.docid in thread.found_by_name and (
-                match or are_spelt_alike(thread.name, candidate.title)
-            )
-            if match >= MOST_WORDS or resembles:
-                scored.append((-match - self._role(thread, candidate), place, candidate))
+            fit = thread.snippet_fit(candidate) if by_snippet else thread.title_fit(candidate)
+            if fit:
+                scored.append((-fit, place, candidate))
         return [candidate for _, _, candidate in sorted(scored, key=lambda entry: entry[:2])]
 
-    def _snippet_share(self, thread: _Thread, candidate: Candidate) -> float:
-        """The share of the words of a thread's name, and of what is asked of it, that a snippet shows."""
-        wanted = set(fold(" ".join([thread.name, *(relation.query for relation in self._asked(thread))])).split())
-        return len(wanted & set(fold(candidate.snippet).split())) / len(wanted)
-
-    def _role(self, thread: _Thread, candidate: Candidate) -> float:
-        """What speaks for one namesake among several: it is what the relation leads to, or what the question says."""
-        brackets = candidate.title.partition("(")[2]
-        beginning = candidate.snippet[:200]
-        if thread.relation is None:
-            words = [word.rstrip("s") for word in self._question.topic]
-            in_brackets = any(word in brackets.lower() for word in words)
-            in_text = any(word in beginning.lower() for word in words)
-        elif thread.relation.role is not None:
-            in_brackets = bool(thread.relation.role.search(brackets))
-            in_text = bool(thread.relation.role.search(beginning))
-        else:
-            return 0.0
-        return ROLE_BONUS if in_brackets else TOPIC_BONUS if in_text else 0.0
-
-    def _follow(self, thread: _Thread, document: Document, *, is_new: bool) -> None:
+    def _follow(self, thread: Thread, document: Document, *, is_new: bool) -> None:
         """Reads the passage about a thread's name for its next hop."""
         hop, subject = thread.hops[0], document.title
         reading = read_hop(document.text, (thread.name, subject), hop, self._language)
@@ -276,17 +206,17 @@ class _Episode:
             self._reject(thread, document, f"it has no sentence on the {hop.say} of “{subject}”", is_new=is_new)
             return
         likely, *others = reading.names
-        also = f" Other names near by are {_quoted(others)}." if others else ""
+        also = f" Other names near by are {quoted(others)}." if others else ""
         self._argue(
             document,
-            f"supports the search for the {hop.say} of “{subject}”, since it says: {_quoted(reading.sentences)} "
+            f"supports the search for the {hop.say} of “{subject}”, since it says: {quoted(reading.sentences)} "
             f"So the {hop.say} is probably “{likely}”.{also}",
             is_new=is_new,
         )
         thread.description = describe(reading.sentences, self._language)
         self._go_on(thread, reading.names)
 
-    def _go_on(self, thread: _Thread, names: Sequence[str]) -> None:
+    def _go_on(self, thread: Thread, names: Sequence[str]) -> None:
         """Takes a thread over its next hop, to the names this leads to."""
         thread.relation, *rest = thread.hops
         thread.hops = tuple(rest)
@@ -297,23 +227,23 @@ class _Episode:
         else:
             self._look_for(thread, likely)
 
-    def _conclude(self, thread: _Thread, document: Document, *, is_new: bool) -> None:
+    def _conclude(self, thread: Thread, document: Document, *, is_new: bool) -> None:
         """Reads the passage about the last name of a thread for what is asked of it."""
         asked, subject = self._question.attributes, document.title
         if asked:
-            reading, aim = read_attributes(document.text, asked), f"{_listing(asked)} of “{subject}”"
+            reading, aim = read_attributes(document.text, asked), f"{listing(asked)} of “{subject}”"
         else:
             reading, aim = read_topic(document.text, self._question.topic), f"what is asked of “{subject}”"
         if not reading.sentences:
             self._reject(thread, document, f"it has no sentence on {aim}", is_new=is_new)
             return
-        missing = f" What I miss is {_listing(reading.missing)}." if reading.missing else ""
-        self._argue(document, f"states {aim}: {_quoted(reading.sentences)}{missing}", is_new=is_new)
+        missing = f" What I miss is {listing(reading.missing)}." if reading.missing else ""
+        self._argue(document, f"states {aim}: {quoted(reading.sentences)}{missing}", is_new=is_new)
         thread.finding = Finding(thread.mention, text=document.text)
 
     # Passages whose titles don't say that they are about the name.
 
-    def _look_elsewhere(self, thread: _Thread, found: Sequence[Candidate]) -> Generator[Call, Observation, None]:
+    def _look_elsewhere(self, thread: Thread, found: Sequence[Candidate]) -> Generator[Call, Observation, None]:
         """Opens passages that mention a thread's name, or else the first one of the list."""
         wanted = f" {fold(thread.name)} "
         unopened = [candidate for candidate in found if candidate.docid not in self._opened]
@@ -333,7 +263,7 @@ class _Episode:
                 self._argue(
                     document,
                     f"supports the search for the {hop} of “{thread.name}”, since it says: "
-                    f"{_quoted(reading.sentences)} So the {hop} may be “{document.title}”.",
+                    f"{quoted(reading.sentences)} So the {hop} may be “{document.title}”.",
                 )
                 self._go_on(thread, [document.title])
                 return
@@ -351,31 +281,9 @@ class _Episode:
                 continue
             reading = read_topic(document.text, words)
             if words and reading.sentences:
-                self._argue(document, f"supports what is asked, since it says: {_quoted(reading.sentences)}")
+                self._argue(document, f"supports what is asked, since it says: {quoted(reading.sentences)}")
             else:
                 self._argue(document, "does not help: it has none of the question's words.")
-
-    # What to search.
-
-    def _wordings(self, thread: _Thread) -> list[str]:
-        """Queries for a thread's name, in the order in which they are tried."""
-        relation = " ".join(dict.fromkeys(word for wanted in self._asked(thread) for word in wanted.query.split()))
-        name, topic = thread.name, ""
-        if thread.relation is None:
-            topic = " ".join(self._question.topic[:2])
-        elif self._reader.naming == "described":
-            name = fold(name).split()[-1] if fold(name) else name
-            topic = " ".join([thread.relation.query, *thread.description])
-        wordings = [f"{name} {topic} {relation}", f"{name} {topic}", name]
-        return list(dict.fromkeys(" ".join(wording.split()) for wording in wordings))[: self._reader.queries_per_name]
-
-    def _asked(self, thread: _Thread) -> tuple[Relation, ...]:
-        """What is to be read in the passage about a thread's name."""
-        return thread.hops[:1] or self._question.attributes
-
-    def _aim(self, thread: _Thread) -> str:
-        asked = f"the {thread.hops[0].say}" if thread.hops else _listing(self._question.attributes) or "more"
-        return f"{asked} of “{thread.name}”"
 
     def _search(self, query: str) -> Generator[Call, Observation, Sequence[Candidate]]:
         self._issued.add(query)
@@ -404,7 +312,7 @@ class _Episode:
         if is_new:
             self._thoughts.append(f"I have read “{document.title}”, DocID {document.docid}. It {verdict}")
 
-    def _reject(self, thread: _Thread, document: Document, why: str, *, is_new: bool = True) -> None:
+    def _reject(self, thread: Thread, document: Document, why: str, *, is_new: bool = True) -> None:
         thread.rejected.add(document.docid)
         self._argue(document, f"does not help: {why}.", is_new=is_new)
         if title_match(thread.name, document.title, self._language) >= SAME_BUT_BRACKETS:
@@ -418,11 +326,3 @@ class _Episode:
         text = " ".join(self._thoughts)
         self._thoughts.clear()
         return text
-
-
-def _quoted(texts: Iterable[str]) -> str:
-    return ", ".join(f"“{text}”" for text in texts)
-
-
-def _listing(relations: Iterable[Relation]) -> str:
-    return " and ".join(dict.fromkeys(relation.say for relation in relations))
