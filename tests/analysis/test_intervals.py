@@ -40,6 +40,12 @@ def test_a_mean_stays_within_what_is_possible():
     assert 0 < made.low < made.value < made.high == 1
 
 
+def test_a_median_that_many_values_share_may_still_be_another():
+    made = median((f"q{place}", max(0, place - 50)) for place in range(100))
+    assert (made.value, made.low) == (0, 0)
+    assert made.high > 3
+
+
 @pytest.mark.parametrize("kind", ["rate", "ratio", "median"])
 def test_intervals_hold_in_about_95_of_100_samples_of_runs_in_bunches(kind):
     """Twenty browses of each of sixty questions that differ: intervals over browses would hold in half of them."""

@@ -59,9 +59,9 @@ def test_reasoning_right_after_a_browse_is_that_of_the_next_message():
 
 
 def test_every_query_of_a_search_has_a_list_of_its_own():
-    results = (Candidate(0, 1, "a"), Candidate(0, 2, "b"), Candidate(1, 1, "c"), Candidate(1, 2, "b"))
+    results = (Candidate(0, 1, "a"), Candidate(0, 2, "b"), Candidate(1, 1, "b"), Candidate(1, 2, "c"))
     run = measured(Step(0, "", "search", queries=("x", "y"), results=results), browse("c"), browse("b"))
-    assert [hit.position for hit in run.browses] == [1, 2]
+    assert [hit.position for hit in run.browses] == [2, 2]  # of the first list that holds it
     assert run.searches[0].listed == 3
 
 
