@@ -189,30 +189,17 @@ def test_a_language_model_judges_from_the_command_line_and_is_not_asked_twice(hu
     from datasets import load_dataset
 
     from tests.judges.server import ChatServer
+    from tests.judges.test_llm import notes_of
+
+    says = {"irrelevant": "**IRRELEVANT**", "relevant": "RELEVANT.", "relevant,": "<think>Hm.</think>relevant"}
 
     def answer(request):
-        notes = request["messages"][1]["content"].split("<notes>")[1]
-        return (
-            "**IRRELEVANT**"
-            if "irrelevant" in notes
-            else "<think>Hm.</think>RELEVANT."
-            if "relevant" in notes
-            else "?"
-        )
+        return says.get(notes_of(request).split()[0], "?")
 
     def mine(url, to):
-        words = [
-            "mine",
-            "--trajectories",
-            str(runs),
-            "--judge",
-            "llm",
-            "--judge_url",
-            url,
-            "--judge_model",
-            "org/judge",
-        ]
-        return cli.run([*words, "--judge_revision", "a" * 40, "--judge_cache", str(tmp_path / "cache"), "--to", to])
+        words = ["mine", "--trajectories", str(runs), "--judge", "llm", "--judge_url", url, "--to", to]
+        model = ["--judge_model", "org/judge", "--judge_revision", "a" * 40]
+        return cli.run([*words, *model, "--judge_cache", str(tmp_path / "cache")])
 
     with ChatServer(answer) as server:
         first = mine(server.url, "lrat/scale-llm")
@@ -224,20 +211,13 @@ def test_a_language_model_judges_from_the_command_line_and_is_not_asked_twice(hu
     rows = load_dataset(first.repo_id, split="train", revision=first.revision).to_list()
     assert {row["judge"] for row in rows} == {f"org/judge@{'a' * 40}"}
     assert len({row["judge_prompt"] for row in rows}) == 1
-    wanted = {
-        "irrelevant": "irrelevant",
-        "relevant,": "relevant",
-        "relevant": "relevant",
-        "unclear": "unjudged",
-        "": "unjudged",
-    }
-    assert all(row["verdict"] == wanted[(row["reasoning"].split() or [""])[0]] for row in rows)
+    firsts = {(row["reasoning"].split() or [""])[0]: row["verdict"] for row in rows}
+    told = {"irrelevant": "irrelevant", "relevant": "relevant", "relevant,": "relevant"}
+    assert firsts == told | {"unclear": "unjudged", "": "unjudged"}
     lineage = read_lineage(first)
     assert lineage.counts["unjudged"]["reply without a verdict"] > 0
     assert lineage.inputs["judge"].startswith("org/judge@aaaa")
-    assert not [
-        name for name in lineage.recipe if name in ("judge_url", "judge_cache", "judge_concurrency", "processes")
-    ]
+    assert lineage.recipe.keys().isdisjoint({"judge_url", "judge_cache", "judge_concurrency", "processes"})
 
 
 def test_a_judge_that_is_not_told_enough_about_is_refused(hub, runs):
