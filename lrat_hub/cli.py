@@ -16,6 +16,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "mine": ("lrat_hub.dataset_builders.mine", "mine weighted training pairs from trajectories"),
     "export": ("lrat_hub.commands.export", "write mined pairs as rows for the trainers of other projects"),
     "train": ("lrat_hub.training.train", "train a retriever on mined pairs"),
+    "sweep": ("lrat_hub.training.sweep", "train on variants of the pairs with several seeds, and compare them"),
     "adopt": ("lrat_hub.training.adopt", "make a bare checkpoint a complete SentenceTransformer repository"),
     "eval retrieval": ("lrat_hub.eval.retrieval", "compare retrievers on queries with relevance judgements"),
     "eval agents": ("lrat_hub.eval.agents", "evaluate agents with retrievers: success, evidence recall, steps"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -133,6 +133,11 @@ def split_questions(pairs: Dataset, share: float, *, seed: int = 0) -> tuple[Dat
             f"{len(sides[1])} to validate on. Change validation_share ({share}), or set it to 0."
         )
     return pairs.select(sides[0]), pairs.select(sides[1])
+
+
+def stable_order(texts: Iterable[str], seed: int) -> list[str]:
+    """Texts in an order by the seed, in which two of them stand alike whatever others there are."""
+    return sorted(texts, key=lambda text: (_number(f"{seed}/{_normalised(text)}"), text))
 
 
 def document_number(docid: str) -> int:
