@@ -82,7 +82,7 @@ def measure_time(queries: int, tokens: int, rounds: int) -> None:
             ratios = [a[place] / b[place] for a, b in zip(taken[ours], taken[theirs], strict=True)]
             print(
                 f"{ours}: {kind} time {median(r[place] for r in taken[ours]):.2f} s a step, "
-                f"{median(ratios):.3f} of {theirs}'s (median of {rounds} pairs; {min(ratios):.3f} to {max(ratios):.3f})"
+                f"{median(ratios):.3f} of {theirs}'s (median of {rounds}; {min(ratios):.3f} to {max(ratios):.3f})"
             )
 
 

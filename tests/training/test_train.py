@@ -1,15 +1,17 @@
 """`lrat train` from the command line: what it publishes, how it goes on, and what it refuses."""
 
 import json
+import re
 import subprocess
 import sys
-from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from lrat_hub import cli
-from tests.fitting.small import DOCUMENTS, pair, tiny_bert
+
+from .published import publish_benchmark, publish_pairs
 
 PLAIN = """
 import json, sys
@@ -23,33 +25,8 @@ SMALL = ("--batch_size", 4, "--num_negatives", 2, "--learning_rate", 1e-2, "--ch
 
 
 @pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    return tiny_bert(tmp_path_factory.mktemp("base"))
-
-
-@pytest.fixture(scope="module")
 def pairs(hub):
-    """A pairs dataset of 24 questions, by pin."""
     return publish_pairs("lrat/small-pairs")
-
-
-def publish_pairs(name, *, documents=DOCUMENTS, **changes):
-    from lrat_hub.hub.lineage import Lineage
-    from lrat_hub.hub.publish import publish_dataset
-    from lrat_hub.hub.refs import HubRef
-    from lrat_hub.tables import document_table, pair_table
-
-    rows = [
-        replace(pair(f"{'abcdef'[number % 6]} {'abcd'[number // 6]}", "abcdef"[number % 6], "fedcba"[: number % 4]),
-                question=f"Question {number}?", pair_id=str(number), previous_queries=("two",), **changes)
-        for number in range(24)
-    ]  # fmt: skip
-    tables = {"pairs": {"train": pair_table(rows)}}
-    if documents:
-        tables["documents"] = {"train": document_table(rows, documents)}
-    return publish_dataset(
-        HubRef.parse(name, repo_type="dataset"), tables, card="---\n{}\n---\n", lineage=Lineage("mine", {}, {})
-    )
 
 
 def train(pairs, model, to, *options):
@@ -58,8 +35,6 @@ def train(pairs, model, to, *options):
 
 
 def files_of(pin):
-    from pathlib import Path
-
     from huggingface_hub import snapshot_download
 
     return Path(snapshot_download(pin.repo_id, revision=pin.revision))
@@ -94,6 +69,20 @@ def test_what_is_published_is_complete_and_needs_nothing_of_this_project(hub, pa
     assert read_model_config(pin).query_style == "history"
     with pytest.raises(Exception, match="'history', found 'plain'"):
         require_query_style(pin, "plain")
+
+
+def test_it_ends_with_a_verdict_on_the_development_queries(hub, pairs, base, capsys):
+    benchmark = publish_benchmark("lrat/small-benchmark")
+    pin = train(
+        pairs, base, "lrat/small-verdict", "--corpus", benchmark, "--queries", benchmark, "--qrels", benchmark,
+        "--precision", "bf16", "--gradient_checkpointing", "true", "--epochs", 1,
+    )  # fmt: skip
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert re.match(
+        r"verdict: (better|worse|no difference) on the development queries \(recall@10 [+-]\d\.\d{3} \[.*\]\)$", last
+    )
+    rows = json.loads((files_of(pin) / "lineage.json").read_text())["counts"]["development"]
+    assert {row["metric"] for row in rows} >= {"recall@10", "ndcg@10"}
 
 
 def test_checkpoints_are_revisions_that_load_while_it_trains(hub, pairs, base, capsys):

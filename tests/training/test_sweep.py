@@ -1,0 +1,70 @@
+"""`lrat sweep`: variants of the pairs, several seeds, one table."""
+
+import pytest
+
+from lrat_hub import cli
+from lrat_hub.errors import LratError
+from lrat_hub.sweep import draw_pairs
+from lrat_hub.tables import pair_table
+from tests.fitting.small import pair
+
+from .published import publish_benchmark, publish_pairs
+
+
+@pytest.fixture(scope="module")
+def benchmark(hub):
+    return publish_benchmark("lrat/sweep-benchmark")
+
+
+def sweep(pairs, base, benchmark, to, *options):
+    from datasets import load_dataset
+
+    words = (
+        "sweep", "--pairs", *pairs, "--model", base, "--corpus", benchmark, "--queries", benchmark, "--qrels",
+        benchmark, "--to", to, "--seeds", 2, "--check_passages", 0, "--batch_size", 8, "--num_negatives", 1,
+        "--learning_rate", 1e-3, "--epochs", 1, *options,
+    )  # fmt: skip
+    pin = cli.run([str(word) for word in words])
+    return [load_dataset(pin.repo_id, config, revision=pin.revision, split="test") for config in ("summary", "runs")]
+
+
+def test_the_ladder_adds_the_filter_and_the_weights_one_after_the_other(hub, base, benchmark, capsys):
+    summary, runs = sweep(
+        [publish_pairs("lrat/sweep-pairs", refused=6)], base, benchmark, "lrat/small-ladder", "--vary", "ladder"
+    )
+    rows = [row for row in summary if row["metric"] == "recall@10"]
+    assert [(row["variant"], row["pairs"]) for row in rows] == [
+        ("base", 0), ("naive", 24), ("+ filter", 18), ("+ reweight", 18)
+    ]  # fmt: skip
+    assert [row["from base"] is None for row in rows] == [True, False, False, False]
+    assert [row["from the one before"] is None for row in rows] == [True, True, False, False]
+    naive = [row["value"] for row in runs if row["variant"] == "naive" and row["metric"] == "ndcg@10"]
+    [shown] = [row for row in summary if row["variant"] == "naive" and row["metric"] == "ndcg@10"]
+    assert len(naive) == 2
+    assert shown["mean"] == pytest.approx(sum(naive) / 2)
+    assert shown["sd"] == pytest.approx(abs(naive[0] - naive[1]) / 2**0.5)
+    assert "| + reweight |" in capsys.readouterr().out
+
+
+def test_sources_are_compared_by_as_many_pairs_of_each(hub, base, benchmark):
+    pairs = [publish_pairs("lrat/sweep-right"), publish_pairs("lrat/sweep-wrong", refused=10)]
+    summary, _ = sweep(pairs, base, benchmark, "lrat/small-sources", "--vary", "pairs")
+    assert {row["pairs"] for row in summary if row["variant"] != "base"} == {14}
+
+
+def test_a_ladder_without_refused_pairs_is_refused(hub, base, benchmark):
+    with pytest.raises(LratError, match="expected pairs that a judge has seen"):
+        sweep([publish_pairs("lrat/sweep-unjudged")], base, benchmark, "lrat/no", "--vary", "ladder")
+
+
+def test_fewer_pairs_are_a_part_of_more_and_questions_stay_whole():
+    from dataclasses import replace
+
+    table = pair_table(
+        [replace(pair(f"query {n}", "a", "b"), question=f"Question {n // 3}?", pair_id=str(n)) for n in range(30)]
+    )
+    few, many = (set(draw_pairs(table, count, seed=1)["pair_id"]) for count in (9, 18))
+    assert (len(few), len(many)) == (9, 18)
+    assert few < many
+    assert len({int(name) // 3 for name in few}) == 3
+    assert set(draw_pairs(table, 9, seed=2)["pair_id"]) != few
