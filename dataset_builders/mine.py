@@ -17,11 +17,14 @@ from typing import TYPE_CHECKING, Any
 from lrat_hub import cli
 from lrat_hub.errors import LratError
 from lrat_hub.hub.refs import HubRef
-from lrat_hub.judges.settings import UNRECORDED, JudgeSettings, open_judge
+from lrat_hub.judges.settings import UNRECORDED, JudgeSettings, open_judge, pin_judge
 from lrat_hub.mining.options import MiningOptions
 from lrat_hub.stage import Stage, StageArguments, parse, say
 
 if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from lrat_hub.documents import Documents
     from lrat_hub.judges import Judge
     from lrat_hub.judges.agreement import Agreement, QrelAgreement
     from lrat_hub.mining.scale import MinedTables
@@ -83,7 +86,7 @@ def main(argv: list[str] | None = None) -> HubRef:
     from lrat_hub.mining.lengths import LengthMeasure
     from lrat_hub.mining.rejudging import load_pairs, rejudge_tables
     from lrat_hub.mining.scale import mine_table
-    from lrat_hub.tables import document_table, triplet_table
+    from lrat_hub.tables import document_table
 
     stage = Stage("mine", args, unrecorded=("processes", *UNRECORDED))
     source = stage.input(given[0], getattr(args, given[0]))
@@ -94,51 +97,36 @@ def main(argv: list[str] | None = None) -> HubRef:
     tokenizer = None
     if args.tokenizer != "words":
         tokenizer = load_tokenizer(stage.input("tokenizer", args.tokenizer, repo_type="model"))
-    judge = open_judge(args, stage)
+    judge_model = pin_judge(args, stage)
     settings, agreements = args.settings(held_out), {}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        if args.trajectories:
-            mined = mine_table(
-                load_table(source, "trajectories"),
-                folder,
-                settings=settings,
-                measure=LengthMeasure(tokenizer),
-                judge=judge,
-                splits=args.splits,
-                processes=args.processes,
-            )
-        elif args.rejudge:
-            tables, kept = load_pairs(source)
-            documents = documents or kept
-            mined, agreements["with the judge before"] = rejudge_tables(
-                tables, folder, settings=settings, judge=judge, splits=args.splits
-            )
-        else:
-            mined, documents = import_pairs(
-                released_files(source), folder, splits=args.splits, weighting=args.weighting if args.reweigh else None
-            )
+        with open_judge(args, judge_model) as judge:
+            if args.trajectories:
+                mined = mine_table(
+                    load_table(source, "trajectories"), folder, settings=settings, measure=LengthMeasure(tokenizer),
+                    judge=judge, splits=args.splits, processes=args.processes,
+                )  # fmt: skip
+            elif args.rejudge:
+                pairs, kept = load_pairs(source)
+                documents = documents or kept
+                mined, agreements["with the judge before"] = rejudge_tables(
+                    pairs, folder, settings=settings, judge=judge, splits=args.splits
+                )
+            else:
+                weighting = args.weighting if args.reweigh else None
+                mined, documents = import_pairs(
+                    released_files(source), folder, splits=args.splits, weighting=weighting
+                )
         if qrels is not None:
             evidence = evidence_of(zip(qrels["query_id"], qrels["docid"], qrels["relevance"], strict=True))
-            agreements["with qrels"] = qrel_agreement(
-                ((pair.query_id, pair.positive_id, pair.verdict) for pair in mined.pairs()), evidence
-            )
+            verdicts = ((pair.query_id, pair.positive_id, pair.verdict) for pair in mined.pairs())
+            agreements["with qrels"] = qrel_agreement(verdicts, evidence)
         counts = report(mined, judge, agreements)
         tables = {"pairs": mined.splits}
         if documents is not None:
             tables["documents"] = {"train": document_table(mined.pairs(), documents)}
-            triplets = {
-                split: table
-                for split in mined.splits
-                if args.triplet_negatives
-                and (
-                    table := triplet_table(
-                        mined.pairs(split, trained=True), documents, num_negatives=args.triplet_negatives,
-                        seed=args.seed, path=folder / f"triplets-{split}.arrow",
-                    )
-                )
-            }  # fmt: skip
-            if triplets:
+            if triplets := triplet_tables(mined, documents, args, folder):
                 tables["triplets"] = triplets
                 counts["triplets"] = {split: len(table) for split, table in triplets.items()}
         return stage.publish_dataset(
@@ -146,8 +134,24 @@ def main(argv: list[str] | None = None) -> HubRef:
         )
 
 
+def triplet_tables(mined: MinedTables, documents: Documents, args: Arguments, folder: Path) -> dict[str, Dataset]:
+    """Config `triplets` by split; nothing when it is not wanted or no pair has a negative."""
+    from lrat_hub.tables import triplet_table
+
+    tables = {
+        split: triplet_table(
+            mined.pairs(split, trained=True), documents,
+            num_negatives=args.triplet_negatives, seed=args.seed, path=folder / f"triplets-{split}.arrow",
+        )
+        for split in (mined.splits if args.triplet_negatives > 0 else ())
+    }  # fmt: skip
+    return {split: table for split, table in tables.items() if table}
+
+
 def report(mined: MinedTables, judge: Judge | None, agreements: Mapping[str, Agreement | QrelAgreement]) -> Counts:
     """Says what was mined, and gives the same as figures for the lineage."""
+    from lrat_hub.judges.llm import NO_REPLY
+
     for ledger in mined.ledger.values():
         if ledger.read:
             say(str(ledger))
@@ -166,6 +170,8 @@ def report(mined: MinedTables, judge: Judge | None, agreements: Mapping[str, Agr
     counts["agreement"] = {name: agreement.to_dict() for name, agreement in agreements.items()}
     if not mined.num_pairs:
         raise LratError("lrat mine: expected pairs, found none (see the counts).")
+    if counts.get("unjudged", {}).get(NO_REPLY) and not any(pair.verdict != "unjudged" for pair in mined.pairs()):
+        raise LratError(f"lrat mine: expected verdicts of {judge.name}, found no reply to any request. Is it served?")
     return counts
 
 

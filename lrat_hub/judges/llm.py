@@ -17,6 +17,9 @@ from lrat_hub.schema import Sampling
 
 T = TypeVar("T")
 
+NO_REPLY = "no reply"
+NOT_ASKED = "not asked, as the model did not answer before"
+
 GREEDY = Sampling(temperature=0.0)
 
 
@@ -108,7 +111,7 @@ class VerdictModel:
                 verdict = self._read(reply)
         except ChatError as error:
             down = isinstance(error, _NotSentError)
-            return Ruling(None, "not asked, as the model did not answer before" if down else "no reply", str(error))
+            return Ruling(None, NOT_ASKED if down else NO_REPLY, str(error))
         if verdict is not None:
             return Ruling(verdict, None, reply.content)
         cut = reply.finish_reason == "length"

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from lrat_hub.chat import ChatClient
-from lrat_hub.errors import LratError
+from lrat_hub.chat import ChatBackend, ChatClient
 from lrat_hub.judges import Judge, RuleJudge
 from lrat_hub.judges.cache import ReplyCache, default_cache
 from lrat_hub.judges.documents import DocumentJudge
+from lrat_hub.serving import NamedModel, Serving, open_model, pin_model
 
 if TYPE_CHECKING:
     from lrat_hub.stage import Stage
 
-UNRECORDED = ("judge_url", "judge_served_as", "judge_key_env", "judge_cache", "judge_concurrency")
+UNRECORDED = ("judge_url", "judge_cache", "judge_concurrency", "judge_vllm_python", "judge_tensor_parallel")
 """Options that say how the judge is reached, not what it is."""
 
 
@@ -28,57 +31,75 @@ class JudgeSettings:
             "for agents whose phrases are known; or a language model (the paper's: Qwen3-30B-A3B-Thinking-2507)."
         },
     )
-    judge_url: str = field(
-        default="", metadata={"help": "Where the model is served, up to and with /v1, by vLLM or anything like it."}
+    judge_model: str = field(
+        default="",
+        metadata={"help": "The judge's model, best at a commit; with --judge_url also just its name there."},
     )
-    judge_model: str = field(default="", metadata={"help": "The model's repository, or its name at the server."})
-    judge_revision: str = field(default="", metadata={"help": "The commit that is served, where it is known."})
-    judge_served_as: str = field(default="", metadata={"help": "The model's name at the server, if it is another."})
+    judge_url: str = field(
+        default="", metadata={"help": "A server of the model, up to and with /v1; if not given, vLLM is started."}
+    )
     judge_prompt: str = field(default="document", metadata={"help": "A prompt's name, or a YAML file of that shape."})
     judge_max_tokens: int = field(default=8192, metadata={"help": "Tokens of a reply, thinking included."})
     judge_concurrency: int = field(default=32, metadata={"help": "Requests under way at a time."})
     judge_cache: str = field(
-        default="",
-        metadata={"help": "Replies so far, a file; if not given, one in the cache of the Hub's client."},
+        default="", metadata={"help": "Replies so far, a file; if not given, one in the cache of the Hub's client."}
     )
-    judge_key_env: str = field(
-        default="OPENAI_API_KEY",
-        metadata={"help": "Environment variable with the key, if one is needed."},
+    judge_vllm_python: str = field(
+        default="", metadata={"help": "The Python that vLLM is installed for, if it is another."}
     )
+    judge_vllm_args: list[str] = field(default_factory=list, metadata={"help": "Further options of its vLLM server."})
+    judge_tensor_parallel: int = field(default=1, metadata={"help": "GPUs that share the judge's layers."})
 
 
-def open_judge(settings: JudgeSettings, stage: Stage) -> Judge | None:
-    """The judge that a stage was told to ask, recorded among its inputs.
+def pin_judge(settings: JudgeSettings, stage: Stage) -> NamedModel | None:
+    """The model of a judge that is one, as an input of the stage.
 
     Raises:
-        LratError: An option is missing, or the model must be pinned and is not.
+        LratError: No model is named, it does not exist, or it must be pinned and is not.
     """
-    if settings.judge == "none":
+    if settings.judge != "llm":
         return None
-    if settings.judge == "rule":
-        return RuleJudge()
-    if not settings.judge_url or not settings.judge_model:
-        raise LratError(
-            f"lrat {stage.name}: --judge llm needs --judge_url and --judge_model. Serve the model first, for example "
-            "with: vllm serve NAME --revision SHA"
+    return pin_model(stage, settings.judge_model, name="judge", option="judge_model", served=bool(settings.judge_url))
+
+
+@contextmanager
+def open_judge(settings: JudgeSettings, model: NamedModel | None) -> Iterator[Judge | None]:
+    """The judge, whose server runs while inside `with`; the output of one that is started lies beside the cache.
+
+    A server that was named by its URL is not asked whether it is there: what the cache holds needs none.
+
+    Args:
+        model: From `pin_judge`.
+
+    Raises:
+        LratError: The server can't be started.
+    """
+    if model is None:
+        yield RuleJudge() if settings.judge == "rule" else None
+    elif settings.judge_url:
+        revision = getattr(model.source, "revision", None)
+        key = os.environ.get("OPENAI_API_KEY", "")
+        yield _judge(settings, ChatClient(settings.judge_url, model.name, revision=revision, api_key=key))
+    else:
+        serving = Serving(
+            log=_cache_path(settings).with_name("judge-vllm.log"),
+            python=settings.judge_vllm_python,
+            tensor_parallel=settings.judge_tensor_parallel,
+            arguments=settings.judge_vllm_args,
         )
-    pinned = len(settings.judge_revision) == 40
-    if stage.args.require_pinned and not pinned:
-        raise LratError(f"lrat {stage.name}: --require-pinned expects --judge_revision with a full commit sha.")
-    backend = ChatClient(
-        settings.judge_url,
-        settings.judge_served_as or settings.judge_model,
-        name=settings.judge_model,
-        revision=settings.judge_revision or None,
-        api_key=os.environ.get(settings.judge_key_env, ""),
-    )
-    judge = DocumentJudge(
+        with open_model(model, serving) as served:
+            yield _judge(settings, served.client)
+
+
+def _judge(settings: JudgeSettings, backend: ChatBackend) -> DocumentJudge:
+    return DocumentJudge(
         backend,
         prompt=settings.judge_prompt,
-        cache=ReplyCache(settings.judge_cache or default_cache()),
+        cache=ReplyCache(_cache_path(settings)),
         concurrency=settings.judge_concurrency,
         max_tokens=settings.judge_max_tokens,
     )
-    # What answered is a server: nobody has resolved this revision on the Hub.
-    stage.record("judge", f"{judge.name} (as served)" if pinned else f"{judge.name} (as served, unpinned)")
-    return judge
+
+
+def _cache_path(settings: JudgeSettings) -> Path:
+    return Path(settings.judge_cache) if settings.judge_cache else default_cache()

@@ -187,10 +187,13 @@ def test_released_rows_become_pairs_documents_and_triplets(hub, tmp_path):
 
 def test_a_language_model_judges_from_the_command_line_and_is_not_asked_twice(hub, runs, tmp_path):
     from datasets import load_dataset
+    from huggingface_hub import HfApi
 
     from tests.judges.server import ChatServer
     from tests.judges.test_llm import notes_of
 
+    HfApi().create_repo("lrat/scale-judge", exist_ok=True)
+    model = HubRef.parse("lrat/scale-judge", repo_type="model").pin()
     says = {"irrelevant": "**IRRELEVANT**", "relevant": "RELEVANT.", "relevant,": "<think>Hm.</think>relevant"}
 
     def answer(request):
@@ -198,8 +201,7 @@ def test_a_language_model_judges_from_the_command_line_and_is_not_asked_twice(hu
 
     def mine(url, to):
         words = ["mine", "--trajectories", str(runs), "--judge", "llm", "--judge_url", url, "--to", to]
-        model = ["--judge_model", "org/judge", "--judge_revision", "a" * 40]
-        return cli.run([*words, *model, "--judge_cache", str(tmp_path / "cache")])
+        return cli.run([*words, "--judge_model", str(model), "--judge_cache", str(tmp_path / "cache")])
 
     with ChatServer(answer) as server:
         first = mine(server.url, "lrat/scale-llm")
@@ -209,23 +211,26 @@ def test_a_language_model_judges_from_the_command_line_and_is_not_asked_twice(hu
     # The server is gone, and everything is known.
     assert mine(server.url, "lrat/scale-llm") == first
     rows = load_dataset(first.repo_id, split="train", revision=first.revision).to_list()
-    assert {row["judge"] for row in rows} == {f"org/judge@{'a' * 40}"}
+    assert {row["judge"] for row in rows} == {str(model)}
     assert len({row["judge_prompt"] for row in rows}) == 1
     firsts = {(row["reasoning"].split() or [""])[0]: row["verdict"] for row in rows}
     told = {"irrelevant": "irrelevant", "relevant": "relevant", "relevant,": "relevant"}
     assert firsts == told | {"unclear": "unjudged", "": "unjudged"}
     lineage = read_lineage(first)
     assert lineage.counts["unjudged"]["reply without a verdict"] > 0
-    assert lineage.inputs["judge"].startswith("org/judge@aaaa")
+    assert lineage.inputs["judge"] == str(model)
     assert lineage.recipe.keys().isdisjoint({"judge_url", "judge_cache", "judge_concurrency", "processes"})
 
 
-def test_a_judge_that_is_not_told_enough_about_is_refused(hub, runs):
+def test_a_judge_that_is_not_told_enough_about_or_not_there_is_refused(hub, runs, tmp_path):
     words = ["mine", "--trajectories", str(runs), "--to", "lrat/x", "--judge", "llm"]
-    with pytest.raises(LratError, match="needs --judge_url and --judge_model"):
+    with pytest.raises(LratError, match="expected a model in --judge_model, found none"):
         cli.run(words)
-    with pytest.raises(LratError, match="expects --judge_revision with a full commit sha"):
-        cli.run([*words, "--judge_url", "http://127.0.0.1:9/v1", "--judge_model", "org/judge", "--require-pinned"])
+    url = ["--judge_url", "http://127.0.0.1:9/v1", "--judge_model", "judge"]
+    with pytest.raises(LratError, match="--require-pinned needs the commit of the model"):
+        cli.run([*words, *url, "--require-pinned"])
+    with pytest.raises(LratError, match="expected verdicts of judge, found no reply to any request"):
+        cli.run([*words, *url, "--judge_cache", str(tmp_path / "cache")])
     with pytest.raises(LratError, match="expected one of --trajectories, --rejudge"):
         cli.run(["mine", "--to", "lrat/x"])
     with pytest.raises(LratError, match="hold no reasoning"):
