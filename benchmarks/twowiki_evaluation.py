@@ -1,0 +1,89 @@
+"""Everything that `lrat eval retrieval` measures, on natural questions: BM25, MiniLM, MiniLM trained, fusion.
+
+The reader answers 300 of the questions of `twowiki` with BM25; its runs are mined and MiniLM is trained on the pairs,
+with the anchor. All systems then answer the other 100 questions, and the searches that the reader made for those.
+Needs the folder `twowiki` (corpus.jsonl, queries.tsv, qrels_evidence.txt)::
+
+    python benchmarks/twowiki_evaluation.py --data twowiki --work work
+
+Everything runs on a Hub of its own, in the work folder. With `--base` only the untrained systems, on all questions.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any
+
+from lrat_hub.hub.server import LocalHub
+
+TRAINED_ON = 300
+RECIPE = [
+    *("--config", "training/quickstart_minilm", "--document_anchor", "3", "--query_length", "64"),
+    *("--document_length", "64", "--check_passages", "0"),
+]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--work", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--base", action="store_true", help="no training")
+    args = parser.parse_args()
+    work = args.work.resolve()
+    work.mkdir(parents=True, exist_ok=True)
+    with LocalHub(work / "hub") as hub:
+        # Before any Hugging Face library is imported: they read their environment then.
+        os.environ |= hub.env | {"HF_HOME": str(work / "hf")}
+        evaluate_base(args.data) if args.base else evaluate_loop(args.data, work)
+
+
+def evaluate_base(data: Path) -> None:
+    from lrat_hub.quickstart.bases import publish_base
+
+    corpus = publish_corpus(data, data / "queries.tsv", "lrat/twowiki")
+    evaluate(corpus, "lrat/twowiki-base", "--models", publish_base("minilm", "lrat/minilm"))
+
+
+def evaluate_loop(data: Path, work: Path) -> None:
+    from lrat_hub.quickstart.bases import publish_base
+
+    lines = (data / "queries.tsv").read_text(encoding="utf-8").splitlines(keepends=True)
+    parts = {"train": lines[:TRAINED_ON], "test": lines[TRAINED_ON:]}
+    corpora, runs, pairs = {}, {}, {}
+    base = publish_base("minilm", "lrat/minilm")
+    for name, part in parts.items():
+        questions = work / f"{name}.tsv"
+        questions.write_text("".join(part), encoding="utf-8")
+        corpora[name] = corpus = publish_corpus(data, questions, f"lrat/twowiki-{name}")
+        runs[name] = lrat("rollout", "--agent", "reader", "--retriever", "bm25", "--corpus", corpus,
+                          "--queries", corpus, "--to", f"lrat/twowiki-runs-{name}")  # fmt: skip
+        pairs[name] = lrat("mine", "--trajectories", runs[name], "--corpus", corpus, "--tokenizer", base,
+                           "--to", f"lrat/twowiki-pairs-{name}")  # fmt: skip
+    trained = lrat("train", *RECIPE, "--pairs", pairs["train"], "--model", base, "--to", "lrat/minilm-twowiki")
+    evaluate(corpora["test"], "lrat/twowiki-evaluation", "--models", base, trained, "--trajectories", runs["test"],
+             "--pairs", pairs["test"], "--results_into", trained.repo_id)  # fmt: skip
+
+
+def publish_corpus(data: Path, questions: Path, to: str) -> Any:
+    return lrat("corpus", "--documents", data / "corpus.jsonl", "--queries", questions,
+                "--qrels", data / "qrels_evidence.txt", "--to", to)  # fmt: skip
+
+
+def evaluate(corpus: Any, to: str, *words: Any) -> None:
+    from huggingface_hub import DatasetCard
+
+    pin, _ = lrat("eval", "retrieval", "--corpus", corpus, "--queries", corpus, "--qrels", corpus, "--fusion",
+                  "--max_length", "128", "--to", to, *words)  # fmt: skip
+    print(DatasetCard.load(pin.repo_id).text)
+
+
+def lrat(*words: Any) -> Any:
+    from lrat_hub import cli
+
+    return cli.run([str(word) for word in words])
+
+
+if __name__ == "__main__":
+    main()
