@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 # A commit sha or digest, of which tables show the first digits.
 LONG_HASH = re.compile(r"([0-9a-f]{7})[0-9a-f]{33,}")
 
-HEADLINE = ("recall@5", "recall@10", "ndcg@10", "novelty@10", "evidence_share@10", "own_first")
-"""Metrics whose differences the card shows; all are in the tables."""
+HEADLINE = ("recall@5", "recall@10", "recall@100", "ndcg@10", "novelty@10", "evidence_share@10", "own_first")
+"""Metrics whose intervals and differences the card shows; all are in the tables."""
 
 
 @dataclass(kw_only=True)
@@ -90,7 +90,7 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
 
     from lrat_hub.evaluation import comparison_rows
     from lrat_hub.exam import EVIDENCE, QUERIES
-    from lrat_hub.results import difference_table, leaderboard_files, put_results_into_card, score_table, system_name
+    from lrat_hub.results import interval_table, leaderboard_files, put_results_into_card, score_table, system_name
     from lrat_hub.retrieval.bm25 import BM25Retriever
     from lrat_hub.retrieval.fusion import fuse_runs
     from lrat_hub.retrieval.opening import open_index
@@ -166,9 +166,10 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
     pin = stage.publish_dataset(
         {config: {"test": Dataset.from_list(rows)} for config, rows in tables.items()},
         template="evaluation",
-        counts={"judged_queries": len(exam.queries.qrels), "documents": len(documents), "query_styles": styles},
+        counts={"judged_queries": len(exam.queries.qrels), "documents": len(documents), "query_styles": styles}
+        | exam.chances,
         files=runs | leaderboard_files(comparisons),
-        tasks={task: (score_table(scores, task), difference_table(scores, task, HEADLINE)) for task in comparisons},
+        tasks={task: (score_table(scores, task), interval_table(scores, task, HEADLINE)) for task in comparisons},
         configs=list(tables),
     )
     cards = [

@@ -35,11 +35,13 @@ class Exam:
     Args:
         asked: Name to queries, and to how many results a query are wanted.
         replay: The searches of trajectories, when there are some.
+        chances: What a random order would reach, by metric, where that is known.
     """
 
     asked: dict[str, tuple[Benchmark, int]] = field(default_factory=dict)
     tasks: list[Task] = field(default_factory=list)
     replay: Replay | None = None
+    chances: dict[str, float] = field(default_factory=dict)
 
     @classmethod
     def of(cls, evidence: Benchmark, gold: Benchmark | None = None, *, depth: int = DEPTH) -> Exam:
@@ -103,6 +105,7 @@ class Exam:
         own = OwnCandidates.of(pairs)
         if not own.pairs:
             raise LratError("Pairs: expected some with a weight and negatives, found none.")
+        self.chances["own_first_by_chance"] = own.chance
         self.asked[PAIRS] = (own.benchmark(self.queries), DEPTH)
         self.tasks.append(Task(PAIRS, PAIRS, own.measure, own.clusters))
 

@@ -28,20 +28,27 @@ def score_table(scores: Sequence[Mapping[str, Any]], task: str) -> Rows:
     return list(rows.values())
 
 
-def difference_table(scores: Sequence[Mapping[str, Any]], task: str, metrics: Sequence[str]) -> Rows:
-    """A task's differences from the first system for people, by a few metrics."""
+def interval_table(scores: Sequence[Mapping[str, Any]], task: str, metrics: Sequence[str]) -> Rows:
+    """A few metrics of a task for people: a row each and system, with its interval and difference from the first."""
     interval = "{difference:+.3f} [{difference_low:+.3f}, {difference_high:+.3f}]"
-    return [
-        {
-            "system": row["system"],
+    chosen = [row for row in scores if row["task"] == task and row["metric"] in metrics]
+    baseline = next((row["baseline"] for row in chosen if row["baseline"] is not None), None)
+    rows = []
+    for row in chosen:
+        cells = {
             "metric": row["metric"],
-            f"difference from {row['baseline']}": interval.format(**row),
-            "p, corrected": f"{row['corrected']:.4f}",
-            "detectable": "" if row["detectable"] is None else f"{row['detectable']:.3f}",
+            "system": row["system"],
+            "mean": "{mean:.3f} [{low:.3f}, {high:.3f}]".format(**row),
         }
-        for row in scores
-        if row["task"] == task and row["metric"] in metrics and row["baseline"] is not None
-    ]
+        if baseline is not None:
+            is_first = row["baseline"] is None
+            cells |= {
+                f"difference from {baseline}": "" if is_first else interval.format(**row),
+                "p, corrected": "" if is_first else f"{row['corrected']:.4f}",
+                "detectable": "" if row["detectable"] is None else f"{row['detectable']:.3f}",
+            }
+        rows.append(cells)
+    return rows
 
 
 def system_name(source: Source) -> str:

@@ -112,6 +112,14 @@ def test_intervals_cover_the_truth_at_their_rate():
     assert binom.ppf(CERTAIN, 300, 0.93) <= covered < 300
 
 
+def test_a_mean_of_successes_is_a_rate():
+    assert mean_interval(by_query([1.0] * 20)) == wilson_interval(20, 20)
+    both = {"a1": 1.0, "a2": 1.0, "b1": 1.0, "b2": 0.0, "c1": 0.0, "c2": 0.0}
+    clustered = mean_interval(both, {query: query[0] for query in both})
+    assert (clustered.mean, clustered.clusters) == (0.5, 3)
+    assert clustered != wilson_interval(3, 6)
+
+
 def test_queries_of_one_question_are_one_unit():
     """Copies of a query add no information: interval, p-value and detectable difference stay as without them."""
     rng = np.random.default_rng(1)

@@ -55,7 +55,10 @@ def wilson_interval(successes: int, trials: int) -> Interval:
 def mean_interval(
     scores: Mapping[str, float], clusters: Mapping[str, str] | None = None, *, seed: int = 0
 ) -> Interval:
-    """A mean over queries with its percentile bootstrap interval.
+    """A mean over queries with its percentile bootstrap interval, or a rate with Wilson's.
+
+    It is a rate where every cluster is one query with a score of 0 or 1: there the bootstrap would call a rate of 1
+    certain, from however few queries.
 
     Args:
         scores: Query id to score.
@@ -64,7 +67,10 @@ def mean_interval(
     Raises:
         ValueError: There are no scores.
     """
-    return bootstrap_interval(*cluster_totals(scores, clusters), seed=seed)
+    totals, counts = cluster_totals(scores, clusters)
+    if (counts == 1).all() and np.isin(totals, (0.0, 1.0)).all():
+        return wilson_interval(int(totals.sum()), len(totals))
+    return bootstrap_interval(totals, counts, seed=seed)
 
 
 def cluster_totals(
