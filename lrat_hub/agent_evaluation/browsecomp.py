@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lrat_hub.agent_evaluation.metrics import AgentScores, plain_id, tokens_of
-from lrat_hub.agent_evaluation.verdicts import AnswerVerdict
+from lrat_hub.agent_evaluation.verdicts import VerdictRow
 from lrat_hub.errors import LratError
 from lrat_hub.judges.parsing import after_thinking
 from lrat_hub.schema import Status, Step, Trajectory
@@ -141,7 +141,7 @@ def parse_judge_prompt(text: str) -> dict[str, str]:
     return found.groupdict()
 
 
-def read_verdicts(folder: Path) -> Iterator[AnswerVerdict]:
+def read_verdicts(folder: Path) -> Iterator[VerdictRow]:
     """Verdicts out of the files that the official evaluation leaves, `*_eval.json`.
 
     A reply that its own parser could not read is read again here: it misses some ways to write "correct: yes".
@@ -163,7 +163,7 @@ def read_verdicts(folder: Path) -> Iterator[AnswerVerdict]:
             ) from error
         reply = reply if isinstance(reply, str) else json.dumps(reply)
         is_read = isinstance(known, bool) and not result.get("parse_error")
-        yield AnswerVerdict(
+        yield VerdictRow(
             query_id=plain_id(str(identifier)),
             judge=_judge_name(row),
             correct=known if is_read else judged_correct(reply),

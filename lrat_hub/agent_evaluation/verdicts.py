@@ -5,28 +5,26 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from lrat_hub.agent_evaluation.metrics import plain_id
-from lrat_hub.judges import answer_matches
+from lrat_hub.judges.answers import AnswerJudge
 from lrat_hub.schema import Trajectory
 
-OfflineJudge = Literal["recorded", "exact"]
-"""Verdicts that came with the runs; and word by word comparison with the gold answer, once both are normalised."""
-
-RECORDED: OfflineJudge = "recorded"
-EXACT: OfflineJudge = "exact"
+RECORDED = "recorded"
+"""The judge's name for verdicts that came with the runs."""
 
 
 @dataclass(frozen=True)
-class AnswerVerdict:
-    """What a judge says of one answer.
+class VerdictRow:
+    """What a judge says of one answer: a row of config `verdicts`.
 
     Args:
         judge: Who says so.
         correct: None where the judge was asked and gave nothing that could be read.
+        trajectory_id: The run; None for a verdict that names the question alone.
         extracted: What the judge took to be the answer, where it says so.
-        reason: What the judge says for it.
+        reason: What the judge says for it, or what decided: "match", "no answer", a model.
     """
 
     query_id: str
@@ -40,41 +38,32 @@ class AnswerVerdict:
         return dataclasses.asdict(self)
 
 
-def recorded_verdicts(trajectories: Iterable[Trajectory]) -> list[AnswerVerdict]:
+def recorded_verdicts(trajectories: Iterable[Trajectory]) -> list[VerdictRow]:
     """The verdicts that came with the runs."""
     return [
-        AnswerVerdict(plain_id(run.query_id), RECORDED, run.correct, run.trajectory_id)
+        VerdictRow(plain_id(run.query_id), RECORDED, run.correct, run.trajectory_id)
         for run in trajectories
         if run.correct is not None
     ]
 
 
-def exact_verdicts(trajectories: Iterable[Trajectory], gold: Mapping[str, str | None]) -> list[AnswerVerdict]:
-    """Verdicts by comparison with the gold answers, of runs that have an answer to a question that has one.
-
-    Strict: an answer in a sentence is wrong. It is meant for agents that answer with nothing but the answer.
-    """
-    verdicts = []
-    for run in trajectories:
-        answer = gold.get(plain_id(run.query_id))
-        if run.final_answer and answer:
-            correct = answer_matches(run.final_answer, answer)
-            verdicts.append(AnswerVerdict(plain_id(run.query_id), EXACT, correct, run.trajectory_id))
-    return verdicts
-
-
-def judge_answers(
-    judge: OfflineJudge, trajectories: Sequence[Trajectory], gold: Mapping[str, str | None]
-) -> list[AnswerVerdict]:
-    """Verdicts by one of the judges that need no model.
+def answer_verdicts(
+    judge: AnswerJudge, trajectories: Sequence[Trajectory], gold: Mapping[str, tuple[str, str | None]]
+) -> list[VerdictRow]:
+    """Verdicts of a judge on the runs of questions that have a gold answer.
 
     Args:
-        gold: Query id to gold answer.
+        gold: Query id to question and gold answer.
     """
-    return recorded_verdicts(trajectories) if judge == RECORDED else exact_verdicts(trajectories, gold)
+    asked = [run for run in trajectories if gold.get(plain_id(run.query_id), ("", None))[1]]
+    cases = [(*gold[plain_id(run.query_id)], run.final_answer) for run in asked]
+    return [
+        VerdictRow(plain_id(run.query_id), judge.name, judged.correct, run.trajectory_id, reason=judged.by)
+        for run, judged in zip(asked, judge.judge(cases), strict=True)
+    ]
 
 
-def with_verdicts(trajectories: Iterable[Trajectory], verdicts: Iterable[AnswerVerdict]) -> list[Trajectory]:
+def with_verdicts(trajectories: Iterable[Trajectory], verdicts: Iterable[VerdictRow]) -> list[Trajectory]:
     """The runs with these verdicts in the place of those they had.
 
     A verdict that names no run is about the runs of its question. Runs without a verdict become unjudged.
@@ -93,18 +82,17 @@ def with_verdicts(trajectories: Iterable[Trajectory], verdicts: Iterable[AnswerV
     return judged
 
 
-def agreement(first: Sequence[AnswerVerdict], second: Sequence[AnswerVerdict]) -> dict[str, Any]:
+def agreement(first: Sequence[VerdictRow], second: Sequence[VerdictRow]) -> dict[str, Any]:
     """How far two judges agree, over the answers that both have judged.
 
     Returns:
         The two judges, the four counts, the share of answers they agree on and Cohen's kappa, which is 0 where they
         agree no more than chance would have it; None where one of them says the same of every answer.
     """
-    verdicts = [
+    ours, theirs = (
         {(verdict.query_id, verdict.trajectory_id): verdict.correct for verdict in side if verdict.correct is not None}
         for side in (first, second)
-    ]
-    ours, theirs = verdicts
+    )
     both = [(ours[key], theirs[key]) for key in ours if key in theirs]
     table = {(a, b): both.count((a, b)) for a in (True, False) for b in (True, False)}
     total = len(both)

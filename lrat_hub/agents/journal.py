@@ -311,3 +311,40 @@ async def run_journaled(
         of_sample, journal.pending(questions), environment, keep,
         max_turns=max_turns, concurrency=concurrency, on_step=on_step,
     )  # fmt: skip
+
+
+def journaled_runs(
+    agent: Agent,
+    questions: Sequence[Question],
+    environment: SearchEnvironment,
+    folder: Path,
+    *,
+    max_turns: int,
+    inputs: Mapping[str, str],
+    progress: Callable[[], object],
+) -> list[Trajectory]:
+    """The runs of an agent that waits for nothing but searches: those of an earlier call, and new ones for the rest.
+
+    All questions are worked on at once, so that searches come in large batches. Each set of settings has a journal
+    of its own in the folder, named after a hash of them.
+
+    Args:
+        inputs: Pins of what the runs read besides the retriever.
+        progress: Called for each question, as soon as its run is there.
+    """
+    settings = run_settings(agent, environment, max_turns=max_turns, inputs=inputs)
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+    with Journal(folder / digest, settings) as journal:
+        pending = journal.pending(questions)
+        for _ in range(len(questions) - len(pending)):
+            progress()
+
+        async def tell(_: Trajectory) -> None:
+            progress()
+
+        if pending:
+            work = run_journaled(
+                agent, pending, environment, journal, max_turns=max_turns, concurrency=len(pending), on_run=tell
+            )
+            asyncio.run(work)
+        return list(journal.trajectories(questions))

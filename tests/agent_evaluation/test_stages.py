@@ -17,6 +17,7 @@ from lrat_hub.hub.refs import HubRef
 from lrat_hub.reports.evaluations import Evaluations
 from lrat_hub.reports.page import report_page
 from lrat_hub.tables import trajectory_table
+from tests.chat_server import ChatServer, Script
 
 TOPICS = ["granite", "harbour", "violin", "comet", "vineyard", "glacier", "printing", "lighthouse"]
 
@@ -85,7 +86,7 @@ def evaluate(benchmark, to, *words):
 def evaluated(benchmark, trajectories):
     return evaluate(
         benchmark, "agents-evaluated", "--trajectories", f"{trajectories}#half", f"{trajectories}#full",
-        "--second_judge", "exact", "--browsecomp", "--benchmark", "bench",
+        "--second_judge", "match", "--browsecomp", "--benchmark", "bench",
     )  # fmt: skip
 
 
@@ -110,14 +111,16 @@ def test_existing_runs_are_evaluated_without_running_anything(evaluated):
 
 
 def test_answers_are_judged_again_and_the_judges_compared(evaluated, benchmark, trajectories):
-    # The runs of `half` say the answer in a sentence, which is no exact match.
+    # The runs of `half` say the answer in a sentence, which matches by containment only.
     agreement = {row["retriever"]: row for row in rows(evaluated, "agreement")}
     assert (agreement["half"]["judged by both"], agreement["half"]["agreement"]) == (8, 6 / 8)
     assert agreement["full"]["agreement"] == 1.0
     verdicts = rows(evaluated, "verdicts")
-    assert {row["judge"] for row in verdicts} == {"recorded", "exact"}
-    again = evaluate(benchmark, "agents-again", "--trajectories", f"{trajectories}#half", "--judge", "exact")
+    assert {row["judge"] for row in verdicts} == {"recorded", "match"}
+    again = evaluate(benchmark, "agents-again", "--trajectories", f"{trajectories}#half", "--judge", "match")
     assert rows(again, "summary")[0]["success"] == 0.0
+    contained = evaluate(benchmark, "agents-again", "--trajectories", f"{trajectories}#half", "--judge", "containment")
+    assert rows(contained, "summary")[0]["success"] == 1.0
 
 
 def test_official_verdicts_take_the_place_of_the_judge(benchmark, trajectories, tmp_path):
@@ -158,7 +161,52 @@ def test_cells_without_runs_are_run_over_several_k(swept):
     runs = rows(swept, "runs_reader_bm25_k10")
     assert len(runs) == 8
     assert all(step["results"] for row in runs for step in row["steps"] if step["action"] == "search")
-    assert {row["judge"] for row in rows(swept, "verdicts")} == {"exact"}
+    assert {row["judge"] for row in rows(swept, "verdicts")} == {"match"}
+
+
+def test_what_was_run_once_is_not_run_again(benchmark, tmp_path):
+    def lines():
+        return sorted(line for file in tmp_path.rglob("*.jsonl") for line in file.read_text().splitlines())
+
+    words = ["--corpus", benchmark, "--agents", "reader", "--retrievers", "bm25", "--journal", tmp_path]
+    first = evaluate(benchmark, "agents-journal", *words)
+    assert len(before := lines()) == 8
+    # A run is lost, as when the process was killed; only that one is made again.
+    (file,) = tmp_path.rglob("*.jsonl")
+    file.write_text("".join(file.read_text().splitlines(keepends=True)[:-1]))
+    assert evaluate(benchmark, "agents-journal", *words) == first
+    assert lines() == before
+    # Other settings have a journal of their own.
+    evaluate(benchmark, "agents-journal-k", *words, "--k", 2)
+    assert len(lines()) == 16
+
+
+def test_agents_are_run_by_their_recipes_of_rollouts(benchmark, tmp_path):
+    recipe = tmp_path / "small_reader.yaml"
+    recipe.write_text("agent: reader\nmax_turns: 4\n")
+    words = ["--corpus", benchmark, "--rollouts", recipe, "--retrievers", "bm25", "--names", "BM25", "--k", 3]
+    pin = evaluate(benchmark, "agents-recipes", *words)
+    (summary,) = rows(pin, "summary")
+    assert (summary["agent"], summary["retriever"], summary["k"]) == ("reader", "BM25", 3)
+    assert summary["limited"] + summary["unanswered"] > 0
+    made = read_lineage(pin).inputs["trajectories_1"]
+    assert made.startswith("datasets/lrat/agents-recipes-small-reader-bm25-k3@")
+    assert read_lineage(HubRef.parse(made)).recipe["max_turns"] == 4
+
+
+def test_a_model_that_judges_is_asked_once(benchmark, swept):
+    with ChatServer(Script(protocol="json")) as server:
+        words = ["--trajectories", f"{swept}#runs_reader_bm25_k10", "--judge", "llm", "--judge_model", "scripted"]
+        words += ["--judge_url", server.base_url]
+        pin = evaluate(benchmark, "agents-judged", *words)
+        asked = len(server.requests)
+        (summary,) = rows(pin, "summary")
+        # The scripted model gives no verdict: nobody is called wrong for it, and the judge is asked twice at most.
+        assert summary["unjudged"] == len({str(body["messages"][:2]) for body in server.requests}) > 0
+        again = evaluate(benchmark, "agents-judged", *words, "--second_judge", "match")
+        assert len(server.requests) == asked
+    assert {row["judge"] for row in rows(again, "verdicts")} == {"scripted", "match"}
+    assert read_lineage(pin).inputs["judge"] == "scripted (served, unpinned)"
 
 
 def test_tables_are_made_again_from_the_published_evaluation_alone(evaluated, swept, tmp_path):

@@ -5,12 +5,13 @@ from runs import run
 
 from lrat_hub import evaluate_agents
 from lrat_hub.agent_evaluation.verdicts import (
-    AnswerVerdict,
+    VerdictRow,
     agreement,
-    exact_verdicts,
+    answer_verdicts,
     recorded_verdicts,
     with_verdicts,
 )
+from lrat_hub.judges.answers import AnswerJudge
 
 
 def test_runs_are_judged_again_without_running_them():
@@ -20,18 +21,21 @@ def test_runs_are_judged_again_without_running_them():
         run("3", answer=None, status="failed"),
         run("4.0", answer="Piešťany"),
     ]
-    verdicts = exact_verdicts(runs, {"1": "black marble", "2": "Paris", "3": "x", "4": "Piestany"})
-    assert [(verdict.query_id, verdict.correct) for verdict in verdicts] == [("1", True), ("2", False), ("4", True)]
+    gold = {"1": ("?", "black marble"), "2": ("?", "Paris"), "3": ("?", "x"), "4": ("?", "Piestany"), "5": ("?", None)}
+    verdicts = answer_verdicts(AnswerJudge(containment=False), [*runs, run("5"), run("6")], gold)
+    assert [(verdict.query_id, verdict.correct, verdict.reason) for verdict in verdicts] == [
+        ("1", True, "match"), ("2", False, "mismatch"), ("3", False, "no answer"), ("4", True, "match")
+    ]  # fmt: skip
     before, after = evaluate_agents(runs, "1234"), evaluate_agents(with_verdicts(runs, verdicts), "1234")
     assert (before.mean("success"), after.mean("success")) == (1 / 4, 2 / 4)
     # A judge that says nothing of an answer leaves it unjudged, whatever an earlier one said.
-    none = with_verdicts(runs, [AnswerVerdict("1", "other", None)])
+    none = with_verdicts(runs, [VerdictRow("1", "other", None)])
     assert [run.correct for run in none] == [None] * 4
 
 
 def test_agreement_of_two_judges_worked_by_hand():
     def judge(name, verdicts):
-        return [AnswerVerdict(str(place), name, correct, "run") for place, correct in enumerate(verdicts)]
+        return [VerdictRow(str(place), name, correct, "run") for place, correct in enumerate(verdicts)]
 
     ours = judge("ours", [True] * 45 + [False] * 15 + [True] * 25 + [False] * 15 + [None, True])
     theirs = judge("theirs", [True] * 45 + [True] * 15 + [False] * 25 + [False] * 15 + [True, None])

@@ -1,0 +1,64 @@
+"""The judges that a stage's options name, asked about the answers of all cells."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lrat_hub.agent_evaluation.settings import VerdictSettings
+from lrat_hub.agent_evaluation.verdicts import RECORDED, VerdictRow, answer_verdicts, recorded_verdicts
+from lrat_hub.agents.journal import default_folder
+from lrat_hub.rollouts import open_judge
+from lrat_hub.schema import Trajectory
+from lrat_hub.serving import Serving, pin_model
+
+if TYPE_CHECKING:
+    from lrat_hub.stage import Stage
+
+
+@dataclass(frozen=True)
+class CellRuns:
+    """The runs of a cell.
+
+    Args:
+        name: What tables call the retriever; "" for what was recorded.
+        made_now: Whether they were made by this evaluation, and nobody has judged them.
+    """
+
+    name: str
+    trajectories: Sequence[Trajectory]
+    made_now: bool = False
+
+
+def judge_cells(
+    stage: Stage,
+    settings: VerdictSettings,
+    cells: Sequence[CellRuns],
+    gold: Mapping[str, tuple[str, str | None]],
+    *,
+    second: bool = False,
+) -> list[list[VerdictRow]]:
+    """Verdicts on the answers of each cell, by the judge or by the second one. Its server runs while it is asked.
+
+    Args:
+        gold: Query id to question and gold answer.
+
+    Raises:
+        LratError: The judge's model can't be pinned, or its server not be reached or started.
+    """
+    prefix = "second_" if second else ""
+    name, model, url = (getattr(settings, f"{prefix}{option}") for option in ("judge", "judge_model", "judge_url"))
+    pin = serving = None
+    if name == "llm":
+        pin = pin_model(stage, model, name=f"{prefix}judge", option=f"{prefix}judge_model", served=bool(url))
+        log = default_folder(stage.target) / f"vllm-{prefix}judge.log"
+        serving = Serving(log, url, settings.judge_python, arguments=settings.judge_vllm_args)
+    # Nothing came with runs that were made just now.
+    with open_judge("match" if name == RECORDED else name, pin, serving) as judge:
+        return [
+            recorded_verdicts(cell.trajectories)
+            if name == RECORDED and not cell.made_now
+            else answer_verdicts(judge, cell.trajectories, gold)
+            for cell in cells
+        ]
