@@ -65,28 +65,32 @@ def main(argv: list[str] | None = None) -> HubRef:
     from lrat_hub.analysis.report import Facts, write_report
     from lrat_hub.hub.inputs import load_tokenizer
     from lrat_hub.ledger import Ledger
+    from lrat_hub.mining.lengths import LengthMeasure
 
-    if len(set(args.trajectories)) < len(args.trajectories):
-        raise LratError("lrat analyze: expected different --trajectories, found one twice.")
     stage = Stage("analyze", args)
     clicks = Path(args.human_clicks).expanduser() if args.human_clicks else None
     human = human_curve(args.human_exponent, clicks)
     if clicks:
         record_file(stage, "human_clicks", clicks)
-    sources = {
-        text: stage.input(f"trajectories_{place}", text, option="trajectories")
+    sources = [
+        stage.input(f"trajectories_{place}", text, option="trajectories")
         for place, text in enumerate(args.trajectories, start=1)
-    }
+    ]
+    if len(set(map(name_of, sources))) < len(sources):
+        raise LratError("lrat analyze: expected different --trajectories, found the same twice.")
     qrels = load_evidence(stage.input("qrels", args.qrels)) if args.qrels else None
-    tokenizer = None
+    unit, tokenizer = "words", None
     if args.tokenizer != "words":
-        tokenizer = load_tokenizer(stage.input("tokenizer", args.tokenizer, repo_type="model"))
+        source = stage.input("tokenizer", args.tokenizer, repo_type="model")
+        unit, tokenizer = f"tokens of {getattr(source, 'repo_id', None) or source.path.name}", load_tokenizer(source)
 
-    chosen = Ledger("trajectories read")
+    chosen, measure = Ledger("trajectories read"), LengthMeasure(tokenizer)
     runs = [
         run
-        for name, source in sources.items()
-        for run in measure_runs(selected(source, args.statuses, chosen), qrels=qrels, tokenizer=tokenizer, source=name)
+        for source in sources
+        for run in measure_runs(
+            selected(source, args.statuses, chosen), qrels=qrels, measure=measure, source=name_of(source)
+        )
     ]
     ledgers = [chosen, *account_of(runs).values()]
     for ledger in ledgers:
@@ -97,7 +101,7 @@ def main(argv: list[str] | None = None) -> HubRef:
     tables = analyze_runs(runs, human=human)
     labels = system_labels(run.system for run in runs)
     facts = Facts(
-        unit="words" if tokenizer is None else f"tokens of {args.tokenizer.partition('@')[0]}",
+        unit=unit,
         human=f"People's clicks: {clicks.name}." if clicks
         else f"People's clicks are a model, shares in proportion to (1 / position)^{args.human_exponent:g}.",
         shuffled={
@@ -128,6 +132,15 @@ def selected(source: Source, statuses: list[str], ledger: Ledger) -> Iterator[Tr
             yield trajectory
         else:
             ledger.drop(f"status {trajectory.status}")
+
+
+def name_of(source: Source) -> str:
+    """A source's short name: what tells runs of one agent apart that are in several."""
+    if isinstance(source, HubRef):
+        name = f"{source.repo_id}@{source.revision[:7]}"
+    else:
+        name = f"{source.path.name}@{source.digest[:7]}"
+    return name + (f"#{source.config}" if source.config else "") + (f":{source.split}" if source.split else "")
 
 
 def load_evidence(source: Source) -> dict[str, set[str]]:

@@ -88,7 +88,8 @@ def _describe(report: Report, tables: Tables, facts: Facts, shuffled: bool | Non
     if tables["accuracy"]:
         say(
             "Right answers by evidence opened (Figure 4b)",
-            "Different evidence documents that a run opened, and the share of such runs with the right answer.",
+            "Different evidence documents that a run opened, and the share of such runs with the right answer. "
+            "Questions differ in how much evidence they have, and not in that alone.",
             ("accuracy", figures.draw_accuracy(tables["accuracy"]), "Accuracy by evidence opened"),
         )
     else:

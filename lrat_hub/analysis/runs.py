@@ -6,21 +6,21 @@ A trajectory of megabytes becomes a `Run` of a few numbers a step, so that any n
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from lrat_hub.schema import Candidate, Status, Step, Trajectory
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
 
 Outcome = Literal["correct", "incorrect", "unknown"]
 OUTCOMES: tuple[Outcome, ...] = ("correct", "incorrect", "unknown")
 
+Measure = Callable[[Sequence[str]], Sequence[int]]
+"""Gives the length of each text, such as `lrat_hub.mining.lengths.LengthMeasure`."""
+
 TRAJECTORIES_AT_A_TIME = 64
-"""Their reasonings go to the tokenizer together."""
+"""Their reasonings are measured together."""
 
 _WORD = re.compile(r"\w+")
 
@@ -115,23 +115,24 @@ def measure_runs(
     trajectories: Iterable[Trajectory],
     *,
     qrels: Mapping[str, Set[str]] | None = None,
-    tokenizer: PreTrainedTokenizerBase | None = None,
+    measure: Measure | None = None,
     source: str | None = None,
 ) -> Iterator[Run]:
     """Measures trajectories, in their order.
 
     Args:
         qrels: The evidence documents of each query id.
-        tokenizer: Its tokens, without special ones, are the unit of lengths; blank-separated words when None.
+        measure: Gives the lengths of reasonings; words between blanks when None.
         source: See `System`.
     """
     remaining = iter(trajectories)
     while batch := list(islice(remaining, TRAJECTORIES_AT_A_TIME)):
         texts = [reasonings_after_browses(trajectory.steps) for trajectory in batch]
-        lengths = iter(_lengths([text for of_run in texts for text in of_run.values()], tokenizer))
+        reasonings = [text for of_run in texts for text in of_run.values()]
+        lengths = iter(measure(reasonings) if measure else [len(text.split()) for text in reasonings])
         for trajectory, of_run in zip(batch, texts, strict=True):
-            reasonings = {turn: next(lengths) for turn in of_run}
-            yield _measured(trajectory, reasonings, (qrels or {}).get(trajectory.query_id), source)
+            by_turn = {turn: next(lengths) for turn in of_run}
+            yield _measured(trajectory, by_turn, (qrels or {}).get(trajectory.query_id), source)
 
 
 def reasonings_after_browses(steps: Sequence[Step]) -> dict[int, str]:
@@ -188,14 +189,6 @@ def _names(system: System) -> tuple[str, str, str]:
     pinned = " + ".join(f"{name}@{revision[:7]}" if revision else name for name, revision in parts if name)
     pinned = pinned or short
     return short, pinned, f"{short} ({system.source})" if system.source else pinned
-
-
-def _lengths(texts: list[str], tokenizer: PreTrainedTokenizerBase | None) -> list[int]:
-    if tokenizer is None or not texts:
-        return [len(text.split()) for text in texts]
-    # Reasonings may be longer than the model could read; here they are only counted.
-    encoded = tokenizer(texts, add_special_tokens=False, truncation=False, verbose=False)
-    return [len(ids) for ids in encoded["input_ids"]]
 
 
 def _jaccard(one: frozenset[str], other: frozenset[str]) -> float:

@@ -87,6 +87,23 @@ def test_what_needs_judgements_is_said_to_be_missing_and_statuses_can_be_chosen(
     assert card.count("### Length of the reasoning") == 2  # of the agents that browsed
 
 
+def test_lengths_are_in_tokens_of_the_tokenizer_that_is_named(published, tmp_path):
+    from datasets import load_dataset
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    letters = Tokenizer(models.WordLevel({"[UNK]": 0}, unk_token="[UNK]"))
+    letters.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Whitespace(), pre_tokenizers.Split("", "isolated")]
+    )
+    PreTrainedTokenizerFast(tokenizer_object=letters, unk_token="[UNK]").save_pretrained(tmp_path)
+    words = ["analyze", "--trajectories", "lrat/analysed", "--to", "lrat/analysis-5"]
+    pin = cli.run([*words, "--tokenizer", str(tmp_path)])
+    rows = load_dataset(pin.repo_id, "half_lives", revision=pin.revision, split="train").to_list()
+    assert [row["value"] for row in rows if row["estimate"] == "median"] == [len("Isearch.")] * 2
+    assert "tokenizer" in read_lineage(pin).inputs
+
+
 def test_nothing_to_analyse_and_wrong_inputs_are_one_line(published, tmp_path):
     with pytest.raises(LratError, match="expected trajectories, found none"):
         cli.run(["analyze", "--trajectories", "lrat/analysed", "--statuses", "limited", "--to", "lrat/analysis-4"])
@@ -94,6 +111,8 @@ def test_nothing_to_analyse_and_wrong_inputs_are_one_line(published, tmp_path):
         cli.run(["analyze", "--trajectories", "lrat/analysed-qrels", "--to", "lrat/analysis-4"])
     with pytest.raises(LratError, match="expected a qrels dataset"):
         cli.run(["analyze", "--trajectories", "lrat/analysed", "--qrels", "lrat/analysed", "--to", "lrat/analysis-4"])
+    with pytest.raises(LratError, match="found the same twice"):
+        cli.run(["analyze", "--trajectories", "lrat/analysed", "lrat/analysed@main", "--to", "lrat/analysis-4"])
     clicks = tmp_path / "clicks.txt"
     clicks.write_text("many\n")
     with pytest.raises(LratError, match="expected a file with a number a line"):
