@@ -85,7 +85,7 @@ class ChatBackend(Protocol):
         Args:
             sampling: Sent as it is; what is None is left to the server.
             tools: Functions the model may call, in OpenAI's format.
-            tool_choice: "none" for a reply without calls; None leaves it to the model.
+            tool_choice: "none" for a reply without calls, "required" for one with; None leaves it to the model.
             schema: A JSON schema that the reply's content must follow.
             stop: Strings that end the reply; they are not part of it.
 
@@ -140,8 +140,11 @@ class ChatClient:
     ) -> Reply:
         """See `ChatBackend.chat`."""
         import openai
+        from openai.types.chat import ChatCompletion
 
         request: dict[str, Any] = {
+            "model": self.model,
+            "messages": list(messages),
             **{name: value for name, value in asdict(sampling).items() if value is not None},
             **({"max_tokens": max_tokens} if max_tokens else {}),
             **({"tools": list(tools)} if tools else {}),
@@ -150,10 +153,11 @@ class ChatClient:
         }
         if schema:
             request["response_format"] = {"type": "json_schema", "json_schema": {"name": "reply", "schema": schema}}
+        request |= self.extra
         try:
-            completion = await self._connection().chat.completions.create(
-                model=self.model, messages=list(messages), extra_body=dict(self.extra), **request
-            )
+            # Not `chat.completions.create`: it walks through all messages once more to find out what they are, which
+            # costs more time than anything else here when conversations get long.
+            completion = await self._connection().post("/chat/completions", body=request, cast_to=ChatCompletion)
         except openai.APIStatusError as error:
             raise ChatError(f"{self.base_url}: {self.model}: {_said(error)}", error.status_code) from error
         except (openai.APIError, ValueError) as error:

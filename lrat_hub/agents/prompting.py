@@ -26,7 +26,8 @@ class AgentPrompt:
         question: The message with the question, with `{question}` where it goes.
         final: The message that asks for an answer at a limit.
         again: What a reply without a call or an answer is told.
-        tools: Functions in OpenAI's format: one that searches and one that opens a document.
+        tools: Functions in OpenAI's format: one that searches, one that opens a document, maybe one that answers.
+        tool_choice: "required" where each reply has to call a tool, which a server can hold any model to.
     """
 
     system: str
@@ -34,6 +35,7 @@ class AgentPrompt:
     final: str
     again: str
     tools: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
+    tool_choice: str | None = None
 
     @classmethod
     def load(cls, name: str | Path) -> AgentPrompt:

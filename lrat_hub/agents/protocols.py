@@ -121,11 +121,11 @@ class ToolsProtocol:
     """OpenAI's function calling, with the reasoning in a field of its own (gpt-oss, MiniMax, GLM, Qwen).
 
     The reasoning goes back to the server under the name it came by: models that think between calls need it.
-    A message without calls is the answer.
+    A message without calls is the answer, and so is a call of a tool that the prompt has for it.
     """
 
     def options(self, prompt: AgentPrompt, shown: Sequence[str], *, is_last: bool) -> dict[str, Any]:
-        return {"tools": prompt.tools, "tool_choice": "none" if is_last else None}
+        return {"tools": prompt.tools, "tool_choice": "none" if is_last else prompt.tool_choice}
 
     def read(self, reply: Reply, prompt: AgentPrompt) -> Turn:
         # Servers without a parser for the model's calls or thoughts leave them in the text.

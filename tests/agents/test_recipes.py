@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from dataset_builders import index, rollout
+from lrat_hub.agents.prompting import AgentPrompt
+from lrat_hub.agents.settings import AgentSettings
+from lrat_hub.retrieval.settings import IndexSettings
+from lrat_hub.stage import parse
+
+RECIPES = Path(rollout.__file__).parent / "recipes"
+AGENTS = [path.stem for path in sorted(RECIPES.glob("*.yaml")) if path.stem.startswith(("rollout_", "collect_"))]
+INDEXES = [path.stem for path in sorted(RECIPES.glob("index_wiki_*.yaml"))]
+
+
+@pytest.mark.parametrize("name", AGENTS)
+def test_recipes_of_agents_have_known_options_and_say_their_hardware(name):
+    words = ["--config", f"dataset_builders/{name}", "--corpus", "a/b", "--queries", "a/b", "--to", "a/c"]
+    args, settings = parse(words, "rollout", None, rollout.Arguments, AgentSettings)
+    assert (RECIPES / f"{name}.yaml").read_text().startswith("# Hardware: ")
+    assert args.agent == "llm"
+    AgentPrompt.load(settings.prompt)
+    assert (settings.temperature, settings.top_p, settings.presence_penalty, settings.seed) == (0.85, 0.95, 1.1, 2025)
+    assert args.max_turns == {"collect_table_1": 100, "rollout_json_small": 20}.get(name, 50)
+
+
+@pytest.mark.parametrize("name", INDEXES)
+def test_recipes_of_indexes_have_known_options(name):
+    words = ["--config", f"dataset_builders/{name}", "--corpus", "a/b", "--to", "a/c"]
+    parse(words, "index", None, index.Arguments, index.WorkArguments, IndexSettings)
+    assert (RECIPES / f"{name}.yaml").read_text().startswith("# Hardware: ")
+
+
+def test_no_recipe_names_an_agent_without_the_tools_its_server_needs():
+    for name in AGENTS:
+        recipe = yaml.safe_load((RECIPES / f"{name}.yaml").read_text())
+        if recipe["protocol"] == "tools":
+            assert any(word.startswith("--tool-call-parser") for word in recipe["vllm_args"]), name

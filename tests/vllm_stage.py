@@ -1,0 +1,111 @@
+"""Agents on a real vLLM, over the quickstart's corpus: published, imported back equal, and mined.
+
+    python -m tests.vllm_stage --python VLLM_PYTHON --model FOLDER --root FOLDER [--questions 8]
+
+SmolLM2-135M can't research anything. What this shows is that a server is started from a model at its pin and stopped,
+that a real vLLM accepts every request of both protocols, holds replies to the schemas, and parses tool calls, and that
+what came of it is recorded, published and mined like any other run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import time
+from collections import Counter
+from pathlib import Path
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Runs agents on a real vLLM.")
+    parser.add_argument("--python", required=True, help="Interpreter that has vLLM.")
+    parser.add_argument("--model", type=Path, required=True, help="Folder of the model to serve.")
+    parser.add_argument("--root", type=Path, required=True, help="Folder for the Hub and what it publishes.")
+    parser.add_argument("--questions", type=int, default=8)
+    args = parser.parse_args()
+
+    from lrat_hub.hub.server import LocalHub
+
+    with LocalHub(args.root / "hub") as hub:
+        os.environ |= hub.env
+        os.environ |= {"HF_HOME": str(args.root / "cache"), "HF_DATASETS_DISABLE_PROGRESS_BARS": "1"}
+        # vLLM's pages; half of the machine's memory by itself.
+        os.environ |= {"VLLM_CPU_KVCACHE_SPACE": "1", "TOKENIZERS_PARALLELISM": "false"}
+        check(args.python, args.model, args.root, args.questions)
+
+
+def check(python: str, folder: Path, root: Path, questions: int) -> None:
+    from huggingface_hub import HfApi
+
+    from lrat_hub import cli, load_trajectories
+    from lrat_hub.hub.lineage import read_lineage
+
+    api = HfApi()
+    api.create_repo("lrat/smollm2")
+    sha = api.upload_folder(repo_id="lrat/smollm2", folder_path=folder).oid
+    corpus = cli.run(["corpus", "--clues", "--to", "lrat/clues"])
+    for protocol, prompt in (("json", "json"), ("tools", "tools_required")):
+        started = time.monotonic()
+        journal, before = root / protocol, servers()
+        run = cli.run([
+            "rollout", "--agent", "llm", "--protocol", protocol, "--prompt", prompt, "--model", f"lrat/smollm2@{sha}",
+            "--vllm-python", python, "--corpus", str(corpus), "--queries", f"{corpus}#queries:train",
+            "--limit", str(questions), "--k", "3", "--snippet-tokens", "24", "--browse-tokens", "200",
+            "--max-turns", "4", "--max-tokens", "200", "--journal", str(journal), "--concurrency", "8",
+            "--judge", "containment", "--to", f"lrat/smollm2-{protocol}",
+            "--vllm-args", "--dtype=float32", "--enforce-eager", "--gpu-memory-utilization=0.4",
+            "--max-model-len=8192", "--enable-auto-tool-choice", "--tool-call-parser=hermes",
+        ])  # fmt: skip
+        print(f"{protocol}: {time.monotonic() - started:.0f} s, with the start of the server")
+        assert not servers() - before, "the server was not stopped"
+
+        published = list(load_trajectories(run))
+        (file,) = journal.rglob("shard-*.jsonl")
+        written = {json.loads(line)["query_id"]: json.loads(line)["trajectory"] for line in file.open()}
+        assert len(published) == questions == len(written)
+        for trajectory in published:
+            row = json.loads(json.dumps(trajectory.to_dict()))
+            # The journal has runs before they are judged.
+            assert {**row, "correct": None, "metadata": ""} == {**written[trajectory.query_id], "metadata": ""}
+            assert (trajectory.agent, trajectory.agent_revision) == ("lrat/smollm2", sha)
+            assert trajectory.status != "failed", trajectory.metadata
+            assert json.loads(trajectory.metadata)["agent"]["vllm"]
+        actions = Counter(step.action for trajectory in published for step in trajectory.steps)
+        print(f"{protocol}: {dict(actions)}, {dict(Counter(t.status for t in published))}")
+        if protocol == "json":
+            # Held to the schema: what a model of any size says is a call that can be carried out. Only a text that
+            # was cut off is none.
+            wrong = Counter(step.error for t in published for step in t.steps if step.error)
+            assert set(wrong) <= {"the reply was cut off before it was complete", AT_THE_LIMIT}, wrong
+            assert actions["search"] >= questions
+        # Back through a file of session traces, which is what others would import.
+        traces = root / f"{protocol}-traces"
+        api.snapshot_download(run.repo_id, repo_type="dataset", revision=run.revision, local_dir=traces)
+        back = {trajectory.trajectory_id: trajectory for trajectory in load_trajectories(traces / "traces")}
+        assert back == {trajectory.trajectory_id: trajectory for trajectory in published}
+        mine(cli, run, corpus, read_lineage)
+    print("a real vLLM served both protocols")
+
+
+AT_THE_LIMIT = "a final answer was expected at the limit of turns"
+
+
+def mine(cli, run, corpus, read_lineage) -> None:
+    """Mines the runs, whatever their outcome and end."""
+    pairs = cli.run([
+        "mine", "--trajectories", str(run), "--corpus", str(corpus), "--judge", "none", "--to", f"{run.repo_id}-pairs",
+        "--outcomes", "correct", "incorrect", "unknown", "--statuses", "completed", "limited",
+    ])  # fmt: skip
+    print(f"  mined: {read_lineage(pairs).counts['trajectories']}")
+
+
+def servers() -> set[str]:
+    """The processes of vLLM on this machine, by id."""
+    listed = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
+    return {line.split()[0] for line in listed.splitlines() if "VLLM::" in line or "vllm.entrypoints" in line}
+
+
+if __name__ == "__main__":
+    main()
