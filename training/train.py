@@ -152,7 +152,8 @@ def load_documents(source: Source) -> Dataset:
     from lrat_hub.hub.inputs import load_table
 
     try:
-        return load_table(source, "documents", config="documents")
+        # Whatever split of the pairs is named, their documents are in one table.
+        return load_table(replace(source, config="documents", split=None), "documents")
     except LratError as error:
         raise LratError(f"{error} Pairs have their documents with them when `lrat mine` is given --corpus.") from error
 

@@ -108,28 +108,30 @@ def load_table(source: Source, kind: Kind, *, config: str | None = None, split: 
 
     Args:
         config, split: Used where the source names none; without either, the dataset's default config and its
-            only split.
+            only split. Pairs that are split by question are those of `train` then.
 
     Raises:
         LratError: There is no such config or split, or its columns are not those of the kind.
     """
     named = replace(source, config=source.config or config, split=source.split or split)
     wanted = f"a {kind} dataset{f' with a config {named.config!r}' if named.config else ''}"
-    return check_kind(load_split(named, wanted), kind, str(source))
+    default = "train" if kind == "pairs" else None
+    return check_kind(load_split(named, wanted, default=default), kind, str(source))
 
 
-def load_split(source: Source, wanted: str = "data that load_dataset reads") -> Dataset:
+def load_split(source: Source, wanted: str = "data that load_dataset reads", *, default: str | None = None) -> Dataset:
     """One split of a dataset, whatever its columns, memory-mapped.
 
     Args:
         source: Names the config, where it is not the default one, and the split, where there are several.
         wanted: What is expected there, for errors.
+        default: The split that is meant when the source names none and there are several.
 
     Raises:
         LratError: It can't be loaded, or has several splits and the source names none of them.
     """
     loaded = load_splits(source, wanted)
-    name = source.split or (next(iter(loaded)) if len(loaded) == 1 else None)
+    name = source.split or (next(iter(loaded)) if len(loaded) == 1 else default)
     if name not in loaded:
         expected = f"a split {name!r}" if name else "one split"
         raise LratError(f"{source}: expected {expected}, found {', '.join(loaded)}. Name one as ref#config:split.")

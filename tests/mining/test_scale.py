@@ -1,12 +1,14 @@
 """Mining from table to table: the same as in memory, whatever the number of processes."""
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from lrat_hub import cli, mine_pairs
 from lrat_hub.errors import LratError
+from lrat_hub.hub.inputs import load_table
 from lrat_hub.hub.lineage import Lineage, read_lineage
 from lrat_hub.hub.publish import publish_dataset
 from lrat_hub.hub.refs import HubRef
@@ -102,6 +104,9 @@ def test_the_number_of_processes_does_not_show_in_what_is_published(runs):
     counts = read_lineage(one).counts
     assert counts["trajectories"]["read"] == 30
     assert counts["splits"]["train"] + counts["splits"]["validation"] == counts["pairs"]["read"]
+    # What reads pairs without saying which split reads those to train on.
+    assert len(load_table(one, "pairs", config="pairs")) == counts["splits"]["train"]
+    assert len(load_table(replace(one, split="validation"), "pairs")) == counts["splits"]["validation"]
 
 
 def test_pairs_are_judged_again_without_mining_and_the_judges_are_compared(hub, runs, capsys):
