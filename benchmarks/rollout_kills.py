@@ -2,7 +2,7 @@
 
     python benchmarks/rollout_kills.py [--kills 10] [--seed 0]
 
-The stage runs as a process of its own against a scripted chat server and an embedded Hub. A kill comes up to two seconds
+The stage runs as a process of its own against a scripted chat server and an embedded Hub. A kill comes up to 2 seconds
 after the first run of its process has ended. Exits with 1 unless both datasets have exactly the same trajectories.
 """
 
