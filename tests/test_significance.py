@@ -1,5 +1,8 @@
 """Statistics: cases worked by hand or in print, rates of error over 1,000 seeds, and power as predicted."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy.stats import binom
@@ -147,6 +150,14 @@ def test_only_a_system_that_beats_all_others_wins():
     systems["also good"] = by_query(base + rng.normal(0.1, 0.3, 200))
     assert clear_winner(systems) is None
     assert clear_winner({"alone": systems["base"]}) is None
+
+
+def test_the_documentation_says_what_they_give():
+    text = (Path(__file__).parents[1] / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    snippet = next(part.partition("```")[0] for part in text.split("```python")[1:] if "import clear_winner" in part)
+    printed = []
+    exec(snippet, {"print": lambda value: printed.append(str(value))})
+    assert printed == re.findall(r"^print.*  # ([^:\n]+)", snippet, re.MULTILINE)
 
 
 def test_figures_print_as_reports_show_them():

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lrat_hub.errors import LratError
-from lrat_hub.retrieval.docids import DocidFile, write_docids
+from lrat_hub.retrieval.docids import BATCH_ROWS, DocidFile, write_docids
 from lrat_hub.retrieval.settings import IndexSettings
 from lrat_hub.retrieval.vectors import VectorIndex
 
@@ -162,7 +162,6 @@ def streamed_retriever(
     from huggingface_hub.constants import HF_HOME
     from tqdm import tqdm
 
-    from lrat_hub.documents import Documents
     from lrat_hub.hub.inputs import load_model, load_table
     from lrat_hub.retrieval.dense import DenseRetriever
     from lrat_hub.retrieval.encoding import EncodedCorpus
@@ -185,10 +184,13 @@ def streamed_retriever(
     )
     with tqdm(desc=f"Encoding with {source}", total=len(table), unit=" documents", disable=not show_progress) as bar:
         encoded.encode(model, table, on_shard=bar.update)
+    # Not Documents, which would hash every id once more.
+    batches = table.select_columns("docid").with_format("arrow").iter(BATCH_ROWS)
+    docids = (docid for batch in batches for docid in batch["docid"].to_pylist())
     try:
         yield DenseRetriever(
             model,
-            open_streamed(encoded, Documents(table)),
+            open_streamed(encoded, docids),
             name=getattr(source, "repo_id", str(source)),
             revision=getattr(source, "revision", None),
             batch_size=settings.batch_size,
