@@ -72,7 +72,7 @@ class Journal:
         folder: Made when it is missing.
         settings: Everything that shapes a run, as values of JSON.
         shard: The file that this process writes.
-        unknown: Dotted names of settings that the caller can't know, and that are taken as they are there.
+        unknown: Dotted names of settings that the caller can't know: taken as they are in a journal that is there.
 
     Raises:
         LratError: The folder has runs with other settings, a file of it can't be read, or another process is writing
@@ -89,7 +89,8 @@ class Journal:
     ) -> None:
         self.folder = Path(folder)
         self.settings = json.loads(json.dumps(settings))
-        self.folder.mkdir(parents=True, exist_ok=True)
+        if not unknown:
+            self.folder.mkdir(parents=True, exist_ok=True)
         self._agree(unknown)
         self.hash = hashlib.sha256(json.dumps(self.settings, sort_keys=True).encode()).hexdigest()[:16]
         self._entries: dict[Key, _Entry] = {}
@@ -157,7 +158,9 @@ class Journal:
         content = (json.dumps(self.settings, indent=2, sort_keys=True) + "\n").encode()
         try:
             there = json.loads(path.read_bytes())
-        except FileNotFoundError:
+        except FileNotFoundError as error:
+            if unknown:
+                raise LratError(f"Journal {self.folder}: expected a journal there, found none.") from error
             temporary = path.with_suffix(f".{os.getpid()}")
             with temporary.open("wb") as file:
                 file.write(content)
