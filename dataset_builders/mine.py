@@ -35,7 +35,9 @@ SOURCES = ("trajectories", "rejudge", "from_released_pairs")
 
 @dataclass(kw_only=True)
 class Arguments(MiningOptions, JudgeSettings, StageArguments):
-    trajectories: str = field(default="", metadata={"help": "Trajectories dataset to mine."})
+    trajectories: list[str] = field(
+        default_factory=list, metadata={"help": "Trajectories to mine together; several as ref#config each."}
+    )
     rejudge: str = field(
         default="", metadata={"help": "Mined pairs to judge again with another judge, without mining again."}
     )
@@ -85,11 +87,15 @@ def main(argv: list[str] | None = None) -> HubRef:
     from lrat_hub.mining.formats import import_pairs, released_files
     from lrat_hub.mining.lengths import LengthMeasure
     from lrat_hub.mining.rejudging import load_pairs, rejudge_tables
-    from lrat_hub.mining.scale import mine_table
+    from lrat_hub.mining.scale import mine_tables
     from lrat_hub.tables import document_table
 
     stage = Stage("mine", args, unrecorded=("processes", *UNRECORDED))
-    source = stage.input(given[0], getattr(args, given[0]))
+    names = getattr(args, given[0]) if args.trajectories else [getattr(args, given[0])]
+    sources = [
+        stage.input(given[0] if len(names) == 1 else f"{given[0]}_{place}", name, option=given[0])
+        for place, name in enumerate(names, start=1)
+    ]
     corpus = load_table(stage.input("corpus", args.corpus), "corpus", config="corpus") if args.corpus else None
     documents = Documents(corpus) if corpus is not None else None
     held_out = load_table(stage.input("held_out", args.held_out), "document_ids")["docid"] if args.held_out else ()
@@ -103,12 +109,13 @@ def main(argv: list[str] | None = None) -> HubRef:
         folder = Path(temporary)
         with open_judge(args, judge_model) as judge:
             if args.trajectories:
-                mined = mine_table(
-                    load_table(source, "trajectories"), folder, settings=settings, measure=LengthMeasure(tokenizer),
+                tables = [load_table(source, "trajectories") for source in sources]
+                mined = mine_tables(
+                    tables, folder, settings=settings, measure=LengthMeasure(tokenizer),
                     judge=judge, splits=args.splits, processes=args.processes,
                 )  # fmt: skip
             elif args.rejudge:
-                pairs, kept = load_pairs(source)
+                pairs, kept = load_pairs(*sources)
                 documents = documents or kept
                 mined, agreements["with the judge before"] = rejudge_tables(
                     pairs, folder, settings=settings, judge=judge, splits=args.splits
@@ -116,7 +123,7 @@ def main(argv: list[str] | None = None) -> HubRef:
             else:
                 weighting = args.weighting if args.reweigh else None
                 mined, documents = import_pairs(
-                    released_files(source), folder, splits=args.splits, weighting=weighting
+                    released_files(*sources), folder, splits=args.splits, weighting=weighting
                 )
         if qrels is not None:
             evidence = evidence_of(zip(qrels["query_id"], qrels["docid"], qrels["relevance"], strict=True))

@@ -15,10 +15,13 @@ _HOMES = {
     "BM25Retriever": "lrat_hub.retrieval.bm25",
     "CachedWeightedMultipleNegativesRankingLoss": "lrat_hub.losses",
     "DenseRetriever": "lrat_hub.retrieval.dense",
+    "DocumentJudge": "lrat_hub.judges.documents",
     "FusionRetriever": "lrat_hub.retrieval.fusion",
     "HubRef": "lrat_hub.hub.refs",
     "LocalHub": "lrat_hub.hub.server",
     "RemoteRetriever": "lrat_hub.retrieval.remote",
+    "RuleJudge": "lrat_hub.judges",
+    "Weighting": "lrat_hub.weights",
     "Pair": "lrat_hub.schema",
     "Step": "lrat_hub.schema",
     "Trajectory": "lrat_hub.schema",
@@ -40,6 +43,8 @@ if TYPE_CHECKING:
     from lrat_hub.hub.refs import HubRef as HubRef
     from lrat_hub.hub.server import LocalHub as LocalHub
     from lrat_hub.importers import load_trajectories as load_trajectories
+    from lrat_hub.judges import RuleJudge as RuleJudge
+    from lrat_hub.judges.documents import DocumentJudge as DocumentJudge
     from lrat_hub.losses import (
         CachedWeightedMultipleNegativesRankingLoss as CachedWeightedMultipleNegativesRankingLoss,
     )
@@ -56,6 +61,7 @@ if TYPE_CHECKING:
     from lrat_hub.schema import Pair as Pair
     from lrat_hub.schema import Step as Step
     from lrat_hub.schema import Trajectory as Trajectory
+    from lrat_hub.weights import Weighting as Weighting
     from lrat_hub.weights import intensity_weights as intensity_weights
 
 

@@ -104,7 +104,7 @@ def test_bad_input_is_one_line_and_a_failing_exit_code(imported, tmp_path, capsy
 )
 def test_a_recipe_with_an_unknown_key_or_a_wrong_value_is_an_error(imported, tmp_path, capsys, line):
     recipe = tmp_path / "recipe.yaml"
-    recipe.write_text(f"trajectories: {imported}\nto: lrat/x\n{line}\n")
+    recipe.write_text(f"trajectories: [{imported}]\nto: lrat/x\n{line}\n")
     fails(capsys, "mine", "--config", recipe)
 
 
@@ -127,7 +127,7 @@ def test_the_command_line_wins_over_the_recipe_and_the_lineage_has_what_was_used
     from lrat_hub.hub.lineage import read_lineage
 
     recipe = tmp_path / "recipe.yaml"
-    recipe.write_text(f"trajectories: {imported}\njudge: none\nnegatives: formula\n")
+    recipe.write_text(f"trajectories: [{imported}]\njudge: none\nnegatives: formula\n")
     pin = cli.run(["mine", f"--config={recipe}", "--negatives", "unbrowsed", "--to", "lrat/cli-pairs"])
     lineage = read_lineage(pin)
     assert lineage.recipe["negatives"] == "unbrowsed"

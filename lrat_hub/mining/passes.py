@@ -11,6 +11,7 @@ from itertools import groupby
 
 import numpy as np
 
+from lrat_hub.errors import LratError
 from lrat_hub.judges import Judge
 from lrat_hub.ledger import Ledger
 from lrat_hub.mining.guards import GUARDS
@@ -91,7 +92,7 @@ class Splits:
 
 @dataclass(frozen=True)
 class Survey:
-    """What has to be known of all pairs before any is finished: some 20 bytes a pair.
+    """What has to be known of all pairs before any is finished: some 20 bytes a pair, and twice that on the way.
 
     Args:
         verdicts: Place of each verdict in VERDICTS, shape (pairs,).
@@ -113,9 +114,12 @@ def survey(
     Args:
         settings: Resolved.
         ledger: Its "pairs" gets the pairs that are trained on, and why others are not.
+
+    Raises:
+        LratError: Two pairs have the same id.
     """
     verdicts, lengths, groups = array("b"), array("l"), array("i")
-    in_train, guarded, hashes = array("b"), array("b"), array("q")
+    in_train, guarded, hashes, ids = array("b"), array("b"), array("q"), array("q")
     names: dict[str, int] = {}
     pairs_ledger, bites = ledger["pairs"], Counter[str]()
     for batch in batches:
@@ -131,6 +135,7 @@ def survey(
             group = {"global": "all", "agent": pair.agent, "retriever": pair.retriever}[settings.weighting.by]
             bitten = [name for name in settings.guards if trained and GUARDS[name](pair)]
             bites.update(bitten)
+            ids.append(hash(pair.pair_id))
             verdicts.append(VERDICTS.index(verdict))
             lengths.append(pair.reasoning_length)
             groups.append(names.setdefault(group or "unknown", len(names)))
@@ -139,6 +144,11 @@ def survey(
     for name in settings.guards:
         # Also when it is 0, so that nobody has to wonder whether the guard was on.
         pairs_ledger.notes[f"trained pairs, guard {name} bit"] = bites[name]
+    if repeated := len(ids) - len(np.unique(np.array(ids, dtype=np.int64))):
+        raise LratError(
+            f"Mining: expected every trajectory once, found {repeated} pairs with the id of another. "
+            "The same runs are in the input twice, or different runs share an id."
+        )
     codes = np.array(verdicts, dtype=np.int8)
     trained = np.isin(codes, [VERDICTS.index(verdict) for verdict in settings.train_on])
     weights = np.full(len(codes), np.nan)

@@ -68,13 +68,21 @@ def table_pairs(table: Dataset) -> Iterator[Pair]:
 
 @dataclass(frozen=True)
 class _Work:
-    """What every task shares. The table goes by its path and is opened anew for each task: the pages of a file that
-    was mapped for a long time all count as memory in use, though nobody needs them."""
+    """What every task shares. Tables go by their paths and are opened anew for each task: the pages of a file that was
+    mapped for a long time all count as memory in use, though nobody needs them."""
 
-    table: bytes
+    tables: Sequence[bytes]
     settings: MiningSettings
     measure: LengthMeasure
     folder: Path
+
+
+@dataclass(frozen=True)
+class _Task:
+    """Some rows of one of the tables."""
+
+    table: int
+    rows: range
 
 
 _work: _Work | None = None
@@ -85,14 +93,14 @@ def _begin(work: _Work) -> None:
     _work = work
 
 
-def _mine_task(rows: range) -> tuple[Path, dict[str, Ledger], set[str]]:
+def _mine_task(task: _Task) -> tuple[Path, dict[str, Ledger], set[str]]:
     """Mines some trajectories into a scratch file. Its columns are those of the pairs, and `run`."""
     assert _work is not None
-    table: Dataset = pickle.loads(_work.table)
+    rows: Dataset = pickle.loads(_work.tables[task.table]).select(task.rows)
     ledger, listed_held_out = new_ledgers(), set[str]()
-    trajectories = light_trajectories(table.select(rows), titles=_work.settings.same_page)
+    trajectories = light_trajectories(rows, titles=_work.settings.same_page)
     naive = mine_naive(trajectories, _work.settings, _work.measure, ledger, listed_held_out)
-    path = _work.folder / f"naive-{rows.start:012d}.arrow"
+    path = _work.folder / f"naive-{task.table}-{task.rows.start}.arrow"
     with TableWriter(path, _scratch_features()) as writer:
         writer.write([{**pair.to_dict(), "run": run} for pair, run in naive])
     return path, ledger, listed_held_out
@@ -119,8 +127,8 @@ class ScratchPairs:
             yield [NaivePair(Pair.from_dict(row), row["run"]) for row in rows]
 
 
-def mine_table(
-    table: Dataset,
+def mine_tables(
+    tables: Sequence[Dataset],
     folder: Path,
     *,
     settings: MiningSettings,
@@ -129,7 +137,7 @@ def mine_table(
     splits: Splits | None = None,
     processes: int = 1,
 ) -> MinedTables:
-    """Mines a table of trajectories; see `lrat_hub.mine_pairs`.
+    """Mines tables of trajectories, in their order; see `lrat_hub.mine_pairs`.
 
     Args:
         folder: An empty one, for scratch files and the tables that come out. They must stay while these are used.
@@ -137,9 +145,13 @@ def mine_table(
         processes: How many read trajectories. The judge is asked by this one.
     """
     settings = settings.resolved(judged=judge is not None)
-    work = _Work(pickle.dumps(table), settings, measure, folder)
+    work = _Work([pickle.dumps(table) for table in tables], settings, measure, folder)
     ledger, listed_held_out, paths = new_ledgers(), set[str](), []
-    tasks = [range(start, min(start + TASK_ROWS, len(table))) for start in range(0, len(table), TASK_ROWS)]
+    tasks = [
+        _Task(number, range(start, min(start + TASK_ROWS, len(table))))
+        for number, table in enumerate(tables)
+        for start in range(0, len(table), TASK_ROWS)
+    ]
     for path, counted, listed in _tasks(work, tasks, processes):
         paths.append(path)
         listed_held_out |= listed
@@ -149,7 +161,7 @@ def mine_table(
     return finish_tables(ScratchPairs(paths), folder, settings=settings, judge=judge, splits=splits, ledger=ledger)
 
 
-def _tasks(work: _Work, tasks: Sequence[range], processes: int) -> Iterator[tuple[Path, dict[str, Ledger], set[str]]]:
+def _tasks(work: _Work, tasks: Sequence[_Task], processes: int) -> Iterator[tuple[Path, dict[str, Ledger], set[str]]]:
     if processes == 1 or len(tasks) < 2:
         _begin(work)
         yield from map(_mine_task, tasks)

@@ -136,7 +136,10 @@ def test_ledgers_add_up_whatever_the_trajectories():
             return search("q", *rng.sample(documents, 4))
         return browse(rng.choice(documents), reasoning=rng.choice(["supports", "does not help", "", None]))
 
-    runs = [trajectory(*(step() for _ in range(12)), correct=rng.choice([True, False, None])) for _ in range(200)]
+    runs = [
+        trajectory(*(step() for _ in range(12)), name=str(number), correct=rng.choice([True, False, None]))
+        for number in range(200)
+    ]
     result = mine(runs, judge=RuleJudge(), held_out={"d0"})
     browses = sum(run.count("browse") for run in runs if run.correct is not False)
     assert result.ledger["trajectories"].read == 200

@@ -44,13 +44,24 @@ def test_tables_and_memory_give_the_same_pairs(tmp_path, monkeypatch, negatives)
     monkeypatch.setattr(scale, "TASK_ROWS", 7)
     runs, judge = random_runs(30), OneWordJudge()
     expected = mine_pairs(runs, negatives=negatives, judge=judge, held_out={"d0"})
-    mined = scale.mine_table(
-        trajectory_table(runs), tmp_path, settings=MiningSettings(negatives=negatives, held_out=frozenset({"d0"})),
+    mined = scale.mine_tables(
+        [trajectory_table(runs)], tmp_path, settings=MiningSettings(negatives=negatives, held_out=frozenset({"d0"})),
         measure=LengthMeasure(None), judge=judge,
     )  # fmt: skip
     assert list(mined.pairs()) == expected.pairs
     assert len(expected.trained) > 10
     assert mined.ledger == expected.ledger
+
+
+def test_several_tables_are_mined_as_one_and_the_same_runs_only_once(tmp_path):
+    runs = random_runs(20)
+    parts = [trajectory_table(runs[:9]), trajectory_table(runs[9:])]
+    for name in ("both", "twice"):
+        (tmp_path / name).mkdir()
+    options = {"settings": MiningSettings(), "measure": LengthMeasure(None)}
+    assert list(scale.mine_tables(parts, tmp_path / "both", **options).pairs()) == mine_pairs(runs).pairs
+    with pytest.raises(LratError, match="expected every trajectory once"):
+        scale.mine_tables([*parts, parts[0]], tmp_path / "twice", **options)
 
 
 def test_what_is_left_out_of_reading_changes_no_pair():
@@ -67,8 +78,8 @@ def test_questions_keep_their_split_whatever_else_is_mined(tmp_path):
 
     def split_by_question(runs, folder):
         folder.mkdir()
-        mined = scale.mine_table(
-            trajectory_table(runs), folder, settings=MiningSettings(), measure=LengthMeasure(None),
+        mined = scale.mine_tables(
+            [trajectory_table(runs)], folder, settings=MiningSettings(), measure=LengthMeasure(None),
             splits=Splits(validation=0.2, test=0.2),
         )  # fmt: skip
         weights = [pair.weight for pair in mined.pairs("train")]
@@ -240,3 +251,15 @@ def test_a_judge_that_is_not_told_enough_about_or_not_there_is_refused(hub, runs
         cli.run(["mine", "--to", "lrat/x"])
     with pytest.raises(LratError, match="hold no reasoning"):
         cli.run(["mine", "--from_released_pairs", "./x", "--judge", "rule", "--to", "lrat/x"])
+
+
+@pytest.mark.parametrize("name", ["mine_paper", "mine_released", "mine_tiers"])
+def test_recipes_hold_options_that_fit_together(name):
+    from lrat_hub.dataset_builders.mine import Arguments
+
+    from lrat_hub.stage import parse
+
+    words = ["--config", f"dataset_builders/{name}", "--trajectories", "a/b", "c/d", "--to", "e/f"]
+    (args,) = parse(words, "mine", None, Arguments)
+    assert args.trajectories == ["a/b", "c/d"]
+    assert args.settings().resolved(judged=True).train_on == ("relevant",)
