@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -58,7 +59,7 @@ class RunArguments:
         metadata={"help": "Publish every checkpoint, as revisions of the branch `<branch>-checkpoints`."},
     )
     report_to: Literal["none", "tensorboard", "trackio"] = field(
-        default="none", metadata={"help": "Where losses are shown while it runs."}
+        default="none", metadata={"help": "Where losses are shown while it runs: `<work_dir>/runs`, or Trackio."}
     )
     workers: int = field(
         default=0, metadata={"help": "Processes that read and tokenise, besides the one that trains."}
@@ -69,6 +70,10 @@ def main(argv: list[str] | None = None) -> HubRef | None:
     args, settings, run = parse(argv, "train", __doc__, Arguments, FitSettings, RunArguments)
     if len({bool(args.corpus), bool(args.queries), bool(args.qrels)}) > 1:
         raise LratError("lrat train: --corpus, --queries and --qrels go together, or are all left out.")
+    if run.report_to != "none" and find_spec(run.report_to) is None:
+        raise LratError(f"--report_to {run.report_to}: not installed. Install it with: pip install {run.report_to}")
+    if run.report_to == "tensorboard" and not run.work_dir:
+        raise LratError("--report_to tensorboard: it writes into --work_dir, found none. Give a folder.")
 
     from lrat_hub.benchmark import Benchmark
     from lrat_hub.documents import Documents

@@ -9,7 +9,7 @@ import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.losses.merged_forward import embed_columns
 from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
-from sentence_transformers.util import all_gather_with_grad, cos_sim, get_world_size
+from sentence_transformers.util import all_gather_with_grad, cos_sim
 from torch import Tensor
 
 from lrat_hub.losses.targets import (
@@ -21,6 +21,16 @@ from lrat_hub.losses.targets import (
     take_targets,
 )
 from lrat_hub.settings import Reduction
+
+CITATION = """
+@inproceedings{zhou2026lrat,
+    title={Learning to Retrieve from Agent Trajectories},
+    author={Yuqi Zhou and Sunhao Dai and Changle Qu and Liang Pang and Jun Xu and Ji-Rong Wen},
+    booktitle={SIGIR},
+    year={2026},
+    url={https://huggingface.co/papers/2604.04949},
+}
+"""
 
 
 class WeightedMultipleNegativesRankingLoss(MultipleNegativesRankingLoss):
@@ -154,7 +164,7 @@ class WeightedMultipleNegativesRankingLoss(MultipleNegativesRankingLoss):
             columns = [all_gather_with_grad(column) for column in columns]
         documents = torch.cat(columns)
         rows = local_rows(len(queries), queries.device, gathered=self.gather_across_devices)
-        divisor = self._divisor(own, targets)
+        divisor = divisor_of(own, targets, self.reduction)
         step = mini_batch_size or len(queries)
         for start in range(0, len(queries), step):
             part = slice(start, start + step)
@@ -166,21 +176,7 @@ class WeightedMultipleNegativesRankingLoss(MultipleNegativesRankingLoss):
         precise = torch.promote_types(queries.dtype, torch.float32)
         with torch.autocast(queries.device.type, enabled=False):
             logits = self.similarity_fct(queries.to(precise), documents.to(precise)) * self.scale
-        log_weights = own_log_weights(targets, rows)
-        if log_weights is not None:
-            logits = logits + log_weights
-        excluded = excluded_documents(targets, rows)
-        if excluded is not None:
-            logits = logits.masked_fill(excluded, -torch.inf)
-        return torch.logsumexp(logits, dim=1) - logits.gather(1, rows[:, None]).squeeze(1)
-
-    def _divisor(self, own: Targets, targets: Targets) -> Tensor | int:
-        if self.reduction == "mean":
-            return len(own.weights)
-        # The mean over processes is to be the weighted mean over all rows.
-        world = get_world_size() if self.gather_across_devices else 1
-        # Empty reasonings weigh 0, and a whole batch of them has no gradient: not 0 / 0.
-        return (targets.weights.sum() / world).clamp_min(torch.finfo(targets.weights.dtype).tiny)
+        return sample_losses(logits, targets, rows)
 
     def get_config_dict(self) -> dict[str, Any]:
         shared = super().get_config_dict()
@@ -191,15 +187,38 @@ class WeightedMultipleNegativesRankingLoss(MultipleNegativesRankingLoss):
 
     @property
     def citation(self) -> str:
-        return """
-@inproceedings{zhou2026lrat,
-    title={Learning to Retrieve from Agent Trajectories},
-    author={Yuqi Zhou and Sunhao Dai and Changle Qu and Liang Pang and Jun Xu and Ji-Rong Wen},
-    booktitle={SIGIR},
-    year={2026},
-    url={https://huggingface.co/papers/2604.04949},
-}
-"""
+        return CITATION
+
+
+def sample_losses(logits: Tensor, targets: Targets, rows: Tensor) -> Tensor:
+    """-log softmax of each query's positive, without the sample's weight, shape (rows,).
+
+    Args:
+        logits: Similarities by the temperature, shape (rows, (1 + negatives) * batch), in the order of `Targets`.
+        targets: Of the whole batch.
+        rows: Which of its queries, shape (rows,).
+    """
+    log_weights = own_log_weights(targets, rows)
+    if log_weights is not None:
+        logits = logits + log_weights
+    excluded = excluded_documents(targets, rows)
+    if excluded is not None:
+        logits = logits.masked_fill(excluded, -torch.inf)
+    return torch.logsumexp(logits, dim=1) - logits.gather(1, rows[:, None]).squeeze(1)
+
+
+def divisor_of(own: Targets, targets: Targets, reduction: Reduction) -> Tensor | int:
+    """What the weighted sum over this process's rows is divided by.
+
+    Args:
+        own, targets: Of this process, and of all whose documents are negatives: the mean over processes is then the
+            mean, or the weighted mean, over all their rows.
+    """
+    if reduction == "mean":
+        return len(own.weights)
+    processes = len(targets.weights) / len(own.weights)
+    # Empty reasonings weigh 0, and a whole batch of them has no gradient: not 0 / 0.
+    return (targets.weights.sum() / processes).clamp_min(torch.finfo(targets.weights.dtype).tiny)
 
 
 def _drift(columns: list[Tensor], own: Targets, targets: Targets) -> Tensor:

@@ -1,0 +1,102 @@
+"""The weighted loss for late interaction: models that keep a vector for every token."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from sentence_transformers import MultiVectorEncoder
+from sentence_transformers.multi_vector_encoder.losses import MultiVectorMultipleNegativesRankingLoss
+from sentence_transformers.multi_vector_encoder.scoring import colbert_scores
+from sentence_transformers.util import similarity_fct_name
+from torch import Tensor
+
+from lrat_hub.losses.targets import local_rows, take_targets
+from lrat_hub.losses.weighted import CITATION, divisor_of, sample_losses
+from lrat_hub.settings import Reduction
+
+
+class MultiVectorWeightedMultipleNegativesRankingLoss(MultiVectorMultipleNegativesRankingLoss):
+    """`WeightedMultipleNegativesRankingLoss` with MaxSim, for `MultiVectorEncoder` models such as ColBERT.
+
+    Weights, reductions, tiers, masks of copies and ragged negatives are the same. There is no anchor, as documents
+    have no single vector to be held to.
+
+    Args:
+        model: MultiVectorEncoder model.
+        scale: 1 / temperature. MaxSim is a sum over the query's tokens, so 1 is a start, and not 50.
+        reduction: As for `WeightedMultipleNegativesRankingLoss`.
+        similarity_fct, mini_batch_size, score_mini_batch_size, gather_across_devices: As for
+            `MultiVectorMultipleNegativesRankingLoss`.
+
+    Requirements and Inputs:
+        As for `WeightedMultipleNegativesRankingLoss`.
+
+    Relations:
+        - `MultiVectorMultipleNegativesRankingLoss` is this loss with all weights 1.
+
+    Example:
+        ::
+
+            model = MultiVectorEncoder("lightonai/GTE-ModernColBERT-v1")
+            loss = MultiVectorWeightedMultipleNegativesRankingLoss(model)
+            MultiVectorEncoderTrainer(model=model, train_dataset=triplets, loss=loss).train()
+    """
+
+    def __init__(
+        self,
+        model: MultiVectorEncoder,
+        *,
+        scale: float = 1.0,
+        reduction: Reduction = "mean",
+        similarity_fct: Callable[..., Tensor] = colbert_scores,
+        mini_batch_size: int | None = None,
+        score_mini_batch_size: int | None = None,
+        gather_across_devices: bool = False,
+    ) -> None:
+        if reduction not in ("mean", "weighted_mean"):
+            raise ValueError(f"reduction: expected 'mean' or 'weighted_mean', found {reduction!r}.")
+        super().__init__(
+            model,
+            scale=scale,
+            # sentence-transformers' loss reduces its scores itself; its similarity is where they can be had.
+            similarity_fct=_Kept(similarity_fct),
+            mini_batch_size=mini_batch_size,
+            score_mini_batch_size=score_mini_batch_size,
+            gather_across_devices=gather_across_devices,
+        )
+        self.reduction = reduction
+
+    def forward(self, sentence_features: Iterable[dict[str, Tensor]], labels: Tensor | None = None) -> Tensor:
+        features, own = take_targets(sentence_features, labels)
+        self.similarity_fct.scores.clear()
+        super().forward(features)
+        scores = torch.cat(self.similarity_fct.scores)
+        self.similarity_fct.scores.clear()
+        # Theirs are ordered query by query, ours column by column.
+        scores = scores.unflatten(1, (-1, len(features) - 1)).transpose(1, 2).flatten(1)
+        targets = own.gathered() if self.gather_across_devices else own
+        rows = local_rows(len(scores), scores.device, gathered=self.gather_across_devices)
+        losses = sample_losses(scores.float() * self.scale, targets, rows)
+        return (own.weights.to(losses.dtype) * losses).sum() / divisor_of(own, targets, self.reduction)
+
+    def get_config_dict(self) -> dict[str, Any]:
+        name = similarity_fct_name(self.similarity_fct.function)
+        return super().get_config_dict() | {"similarity_fct": name, "reduction": self.reduction}
+
+    @property
+    def citation(self) -> str:
+        return CITATION
+
+
+class _Kept:
+    """A similarity that keeps what it gave."""
+
+    def __init__(self, function: Callable[..., Tensor]) -> None:
+        self.function = function
+        self.scores: list[Tensor] = []
+
+    def __call__(self, *args: Any, **options: Any) -> Tensor:
+        self.scores.append(self.function(*args, **options))
+        return self.scores[-1]
