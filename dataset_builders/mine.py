@@ -81,6 +81,8 @@ def main(argv: list[str] | None = None) -> HubRef:
     if args.rejudge and args.judge == "none":
         raise LratError("lrat mine: --rejudge expects a judge, found none. Give --judge rule or --judge llm.")
 
+    from tqdm import tqdm
+
     from lrat_hub.documents import Documents
     from lrat_hub.hub.inputs import load_table, load_tokenizer
     from lrat_hub.judges.agreement import evidence_of, qrel_agreement
@@ -107,12 +109,14 @@ def main(argv: list[str] | None = None) -> HubRef:
     settings, agreements = args.settings(held_out), {}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        with open_judge(args, judge_model) as judge:
+        read = tqdm(desc="Trajectories", unit="", disable=None if args.trajectories else True)
+        asked = tqdm(desc="Judged", unit="", disable=None if args.judge == "llm" else True)
+        with read, asked, open_judge(args, judge_model, on_ruling=asked.update) as judge:
             if args.trajectories:
                 tables = [load_table(source, "trajectories") for source in sources]
                 mined = mine_tables(
                     tables, folder, settings=settings, measure=LengthMeasure(tokenizer),
-                    judge=judge, splits=args.splits, processes=args.processes,
+                    judge=judge, splits=args.splits, processes=args.processes, on_read=read.update,
                 )  # fmt: skip
             elif args.rejudge:
                 pairs, kept = load_pairs(*sources)

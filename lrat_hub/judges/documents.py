@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lrat_hub.chat import ChatBackend
@@ -24,6 +24,7 @@ class DocumentJudge:
         backend: The model. The paper's is Qwen3-30B-A3B-Thinking-2507.
         prompt: Name or path of the prompt; ours is not the paper's, which is unpublished.
         cache: Where replies are kept; see `lrat_hub.judges.cache.default_cache`.
+        on_ruling: Called after each pair that the model was asked about.
     """
 
     def __init__(
@@ -34,9 +35,15 @@ class DocumentJudge:
         cache: ReplyCache | None = None,
         concurrency: int = 32,
         max_tokens: int = 8192,
+        on_ruling: Callable[[], object] | None = None,
     ) -> None:
         self._model = VerdictModel(
-            backend, VerdictPrompt.load(prompt), cache=cache, concurrency=concurrency, max_tokens=max_tokens
+            backend,
+            VerdictPrompt.load(prompt),
+            cache=cache,
+            concurrency=concurrency,
+            max_tokens=max_tokens,
+            on_ruling=on_ruling,
         )
         self.name = self._model.name
         self.prompt = self._model.prompt.digest

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar
@@ -49,6 +49,7 @@ class VerdictModel:
         cache: Where replies are kept and looked up; None keeps none.
         concurrency: Requests under way at a time.
         max_tokens: Of a reply, thinking included.
+        on_ruling: Called after each ruling, to show how far it is.
         give_up_after: So many requests that fail one after the other, and no more are sent in this run: the server is
             down, and each failure takes minutes of retries.
     """
@@ -58,6 +59,7 @@ class VerdictModel:
     cache: ReplyCache | None = None
     concurrency: int = 32
     max_tokens: int = 8192
+    on_ruling: Callable[[], object] | None = None
     give_up_after: int = 10
     requests: int = field(default=0, init=False)
     problems: Counter[str] = field(default_factory=Counter, init=False)
@@ -98,6 +100,8 @@ class VerdictModel:
         ruling = await self._ask(case)
         if ruling.problem:
             self.problems[ruling.problem] += 1
+        if self.on_ruling:
+            self.on_ruling()
         return ruling
 
     async def _ask(self, case: Mapping[str, str]) -> Ruling:

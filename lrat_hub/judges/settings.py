@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,13 +63,16 @@ def pin_judge(settings: JudgeSettings, stage: Stage) -> NamedModel | None:
 
 
 @contextmanager
-def open_judge(settings: JudgeSettings, model: NamedModel | None) -> Iterator[Judge | None]:
+def open_judge(
+    settings: JudgeSettings, model: NamedModel | None, *, on_ruling: Callable[[], object] | None = None
+) -> Iterator[Judge | None]:
     """The judge, whose server runs while inside `with`; the output of one that is started lies beside the cache.
 
     A server that was named by its URL is not asked whether it is there: what the cache holds needs none.
 
     Args:
         model: From `pin_judge`.
+        on_ruling: Called after each pair that a language model was asked about.
 
     Raises:
         LratError: The server can't be started.
@@ -79,7 +82,8 @@ def open_judge(settings: JudgeSettings, model: NamedModel | None) -> Iterator[Ju
     elif settings.judge_url:
         revision = getattr(model.source, "revision", None)
         key = os.environ.get("OPENAI_API_KEY", "")
-        yield _judge(settings, ChatClient(settings.judge_url, model.name, revision=revision, api_key=key))
+        client = ChatClient(settings.judge_url, model.name, revision=revision, api_key=key)
+        yield _judge(settings, client, on_ruling)
     else:
         serving = Serving(
             log=_cache_path(settings).with_name("judge-vllm.log"),
@@ -88,16 +92,17 @@ def open_judge(settings: JudgeSettings, model: NamedModel | None) -> Iterator[Ju
             arguments=settings.judge_vllm_args,
         )
         with open_model(model, serving) as served:
-            yield _judge(settings, served.client)
+            yield _judge(settings, served.client, on_ruling)
 
 
-def _judge(settings: JudgeSettings, backend: ChatBackend) -> DocumentJudge:
+def _judge(settings: JudgeSettings, backend: ChatBackend, on_ruling: Callable[[], object] | None) -> DocumentJudge:
     return DocumentJudge(
         backend,
         prompt=settings.judge_prompt,
         cache=ReplyCache(_cache_path(settings)),
         concurrency=settings.judge_concurrency,
         max_tokens=settings.judge_max_tokens,
+        on_ruling=on_ruling,
     )
 
 

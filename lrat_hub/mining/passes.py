@@ -21,7 +21,7 @@ from lrat_hub.mining.profiles import NaivePair, naive_pairs
 from lrat_hub.mining.settings import VERDICTS, MiningSettings, outcome_of
 from lrat_hub.mining.splits import question_key, split_of
 from lrat_hub.schema import Pair, Trajectory, Verdict
-from lrat_hub.weights import WeightFit, capped, fit_weights
+from lrat_hub.weights import WeightFit, Weighting, capped, fit_weights
 
 Batches = Iterable[Sequence[NaivePair]]
 """Naive pairs in their order, in batches that never cut a trajectory in two. It can be gone through several times."""
@@ -92,7 +92,7 @@ class Splits:
 
 @dataclass(frozen=True)
 class Survey:
-    """What has to be known of all pairs before any is finished: some 20 bytes a pair, and twice that on the way.
+    """What has to be known of all pairs before any is finished: less than 100 bytes a pair.
 
     Args:
         verdicts: Place of each verdict in VERDICTS, shape (pairs,).
@@ -116,56 +116,72 @@ def survey(
         ledger: Its "pairs" gets the pairs that are trained on, and why others are not.
 
     Raises:
-        LratError: Two pairs have the same id.
+        LratError: Two pairs have the same id, or the weights of some pairs can't be fitted.
     """
-    verdicts, lengths, groups = array("b"), array("l"), array("i")
-    in_train, guarded, hashes, ids = array("b"), array("b"), array("q"), array("q")
+    verdicts, lengths, groups, ids, positives = array("b"), array("l"), array("i"), array("q"), array("q")
+    fitted, guarded = array("b"), array("b")
     names: dict[str, int] = {}
-    pairs_ledger, bites = ledger["pairs"], Counter[str]()
+    account, bites = ledger["pairs"], Counter[str]()
     for batch in batches:
         pairs = [pair for pair, _ in batch]
         said: Sequence[Verdict] = judge.judge(pairs) if judge else ["unjudged"] * len(pairs)
         for pair, verdict in zip(pairs, said, strict=True):
             trained = verdict in settings.train_on
-            if trained:
-                pairs_ledger.keep()
-                hashes.append(Positives.hash(question_key(pair), pair.positive_id))
-            else:
-                pairs_ledger.drop(f"verdict {verdict}")
-            group = {"global": "all", "agent": pair.agent, "retriever": pair.retriever}[settings.weighting.by]
             bitten = [name for name in settings.guards if trained and GUARDS[name](pair)]
             bites.update(bitten)
+            if trained:
+                account.keep()
+                positives.append(Positives.hash(question_key(pair), pair.positive_id))
+            else:
+                account.drop(f"verdict {verdict}")
             ids.append(hash(pair.pair_id))
             verdicts.append(VERDICTS.index(verdict))
             lengths.append(pair.reasoning_length)
-            groups.append(names.setdefault(group or "unknown", len(names)))
-            in_train.append(split_of(pair, validation=splits.validation, test=splits.test) == "train")
+            groups.append(names.setdefault(_group(pair, settings), len(names)))
+            fitted.append(trained and split_of(pair, validation=splits.validation, test=splits.test) == "train")
             guarded.append(bool(bitten))
-    for name in settings.guards:
-        # Also when it is 0, so that nobody has to wonder whether the guard was on.
-        pairs_ledger.notes[f"trained pairs, guard {name} bit"] = bites[name]
     if repeated := len(ids) - len(np.unique(np.array(ids, dtype=np.int64))):
         raise LratError(
             f"Mining: expected every trajectory once, found {repeated} pairs with the id of another. "
             "The same runs are in the input twice, or different runs share an id."
         )
+    for name in settings.guards:
+        # Also when it is 0, so that nobody has to wonder whether the guard was on.
+        account.notes[f"trained pairs, guard {name} bit"] = bites[name]
     codes = np.array(verdicts, dtype=np.int8)
-    trained = np.isin(codes, [VERDICTS.index(verdict) for verdict in settings.train_on])
-    weights = np.full(len(codes), np.nan)
-    fits: dict[str, WeightFit] = {}
-    values, guard_bits = np.array(lengths, dtype=np.float64), np.array(guarded, dtype=bool)
+    trained_on = np.isin(codes, [VERDICTS.index(verdict) for verdict in settings.train_on])
+    weights, fits = np.full(len(codes), np.nan), {}
     for name, number in sorted(names.items()):
-        members = trained & (np.array(groups) == number)
-        fitted = members & np.array(in_train, dtype=bool)
-        if not members.any():
-            continue
-        # A group that is only in the other splits has nothing but itself to be weighed by.
-        fitted = fitted if fitted.any() else members
-        fit = fit_weights(values[fitted], settings.weighting, guarded=guard_bits[fitted])
-        assert abs(fit.weights.mean() - 1) < 1e-9, f"The weights of {name} have mean {fit.weights.mean()}, not 1."
-        weights[members] = fit.weigh(capped(values[members], guard_bits[members], fit.half_life))
-        fits[name] = fit
-    return Survey(codes, weights, Positives(np.array(hashes, dtype=np.int64)), fits)
+        members = np.flatnonzero(trained_on & (np.array(groups) == number))
+        if len(members):
+            weights[members], fits[name] = _weigh(
+                name,
+                np.array(lengths, dtype=np.float64)[members],
+                np.array(guarded, dtype=bool)[members],
+                np.array(fitted, dtype=bool)[members],
+                settings.weighting,
+            )
+    return Survey(codes, weights, Positives(np.array(positives, dtype=np.int64)), fits)
+
+
+def _group(pair: Pair, settings: MiningSettings) -> str:
+    """The name of what the pair shares the constants of its weight with."""
+    by = settings.weighting.by
+    return "all" if by == "global" else (pair.agent if by == "agent" else pair.retriever) or "unknown"
+
+
+def _weigh(
+    name: str, lengths: np.ndarray, guarded: np.ndarray, fitted: np.ndarray, weighting: Weighting
+) -> tuple[np.ndarray, WeightFit]:
+    """The weights of the trained pairs of one group, by the constants of those that are in the split `train`."""
+    # A group that is only in the other splits has nothing but itself to be weighed by.
+    fitted = fitted if fitted.any() else np.ones_like(fitted)
+    try:
+        fit = fit_weights(lengths[fitted], weighting, guarded=guarded[fitted])
+    except LratError as error:
+        raise LratError(f"{error} (Pairs of: {name}.)") from error
+    assert abs(fit.weights.mean() - 1) < 1e-9, f"The weights of {name} have mean {fit.weights.mean()}, not 1."
+    return fit.weigh(capped(lengths, guarded, fit.half_life)), fit
 
 
 def finish(

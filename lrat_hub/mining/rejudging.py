@@ -113,6 +113,8 @@ class _PublishedPairs:
                 if len(batch) >= BATCH_PAIRS and batch[-1].pair.trajectory_id != pair.trajectory_id:
                     yield batch
                     batch = []
+                if not pair.trajectory_id:
+                    raise LratError("Judging again: expected mined pairs, found released ones, without the reasoning.")
                 # What was read is put into its tier anew.
                 own = {
                     docid: kind
