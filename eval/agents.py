@@ -44,12 +44,17 @@ class Arguments(StageArguments):
         metadata={"help": "What a retriever is compared with, RETRIEVER=BASELINE; the first one if not given."},
     )
     corpus: str = field(default="", metadata={"help": "What agents that are run now search and browse."})
+    results_into: list[str] = field(
+        default_factory=list,
+        metadata={"help": "Models (namespace/name) that agents searched with, whose cards get the results."},
+    )
     browsecomp: bool = field(
         default=False, metadata={"help": "Also write runs and the leaderboard's summary as BrowseComp-Plus has them."}
     )
 
 
-def main(argv: list[str] | None = None) -> HubRef:
+def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
+    """Returns the pin of the evaluation and of each model whose card was written."""
     args, settings = parse(argv, "eval agents", __doc__, Arguments, EvaluationSettings)
     settings.check(args.corpus)
     if not (args.trajectories or settings.agents or settings.rollouts):
@@ -63,7 +68,8 @@ def main(argv: list[str] | None = None) -> HubRef:
     from datasets import Dataset
 
     from lrat_hub.agent_evaluation.browsecomp import leaderboard_summary, read_verdicts, run_files
-    from lrat_hub.agent_evaluation.cells import Cell, identity_of, require_distinct
+    from lrat_hub.agent_evaluation.cards import put_agent_results_into_card
+    from lrat_hub.agent_evaluation.cells import Cell, identity_of, model_of, require_distinct
     from lrat_hub.agent_evaluation.judging import CellRuns, judge_cells
     from lrat_hub.agent_evaluation.metrics import evaluate_agents, plain_id
     from lrat_hub.agent_evaluation.running import run_readers, run_recipes
@@ -93,10 +99,13 @@ def main(argv: list[str] | None = None) -> HubRef:
         found += run_readers(stage, settings, corpus, queries, names)
 
     name_of_queries = source.repo_id.rpartition("/")[2] if isinstance(source, HubRef) else source.path.stem
-    labels = []
+    labels, models = [], []
     for runs in found:
+        models.append(model_of(runs.trajectories))
         agent, recorded, k = identity_of(runs.trajectories)
         labels.append((args.benchmark or name_of_queries, agent, runs.name or recorded, k))
+    if unknown := [name for name in args.results_into if name not in {model.repo_id for model in models if model}]:
+        raise LratError(f"--results_into {unknown[0]}: expected a model that agents searched with, found it nowhere.")
     first = judge_cells(stage, settings, found, gold)
     for name, folder in assignments("verdicts", settings.verdicts).items():
         if name not in {label[2] for label in labels}:
@@ -130,7 +139,7 @@ def main(argv: list[str] | None = None) -> HubRef:
     if verdicts:
         tables = {"verdicts": Dataset.from_list(verdicts)} | tables
     tables = evaluations.tables() | tables
-    return stage.publish_dataset(
+    pin = stage.publish_dataset(
         {config: {"test": table} for config, table in tables.items()},
         template="evaluation_agents",
         counts={"cells": [{**cell.names, **cell.scores.counts} for cell in evaluations.cells]},
@@ -138,6 +147,12 @@ def main(argv: list[str] | None = None) -> HubRef:
         page=page,
         configs=list(tables),
     )
+    cards = []
+    for model in dict.fromkeys(model for model in models if model and model.repo_id in args.results_into):
+        own = [cell for cell, other in zip(evaluations.cells, models, strict=True) if other == model]
+        cards.append(put_agent_results_into_card(model, own, shown=evaluations.cells, queries=source, evaluation=pin))
+        say(f"  results are in the card: {cards[-1]}")
+    return pin, cards
 
 
 def slug(cell: Cell) -> str:

@@ -49,7 +49,7 @@ class Arguments(StageArguments):
     runs: list[str] = field(default_factory=list, metadata={"help": "Run files of other systems, in TREC format."})
     bm25: bool = field(default=True, metadata={"help": "Also run BM25 (--no_bm25 to leave it out)."})
     fusion: bool = field(
-        default=False, metadata={"help": "Also the reciprocal rank fusion of BM25 and the first system."}
+        default=False, metadata={"help": "Also the reciprocal rank fusion of BM25 with each model and index."}
     )
     depth: int = field(default=1000, metadata={"help": "Results a query."})
     check_passages: int = field(
@@ -143,11 +143,13 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
     if len(systems) < given:
         raise LratError(f"lrat eval retrieval: expected {given} systems of different names, found {len(systems)}.")
     if args.fusion:
-        first, place_of = next(iter(systems)), cache(documents.row)
-        systems[f"bm25+{first}"] = {
-            asked: fuse_runs([systems["bm25"][asked], run], exam.asked[asked][1], place_of)
-            for asked, run in systems[first].items()
-        }
+        place_of = cache(documents.row)
+        # Models come first, then indexes; a run file is fused where there is neither.
+        for name in list(systems)[: len(sources) + len(args.index) or 1]:
+            systems[f"bm25+{name}"] = {
+                asked: fuse_runs([systems["bm25"][asked], run], exam.asked[asked][1], place_of)
+                for asked, run in systems[name].items()
+            }
 
     comparisons = exam.compare(systems)
     scores = [row for comparison in comparisons.values() for row in comparison.scores()]

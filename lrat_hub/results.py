@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lrat_hub.errors import LratError
 from lrat_hub.evaluation import Comparison, Rows
 from lrat_hub.hub.cards import markdown_table, replace_section
 from lrat_hub.hub.inputs import Source
 from lrat_hub.hub.refs import HubRef, hub_errors
+
+if TYPE_CHECKING:
+    from huggingface_hub import EvalResult
 
 RESULTS_SECTION = "results"
 FILL_IN = "change me when submitting"
@@ -118,34 +121,21 @@ def put_results_into_card(
     Raises:
         LratError: `main` has moved on to another model since.
     """
-    from huggingface_hub import EvalResult, ModelCard, constants, hf_hub_download
+    from huggingface_hub import EvalResult
 
-    from lrat_hub.hub.publish import CARD_FILE, update_card
-
-    main = HubRef(model.repo_id)
-    tip = main.pin()
-    with hub_errors(main):
-        if _weights(model) != _weights(tip):
-            raise LratError(f"{main}: expected the model that was evaluated ({model}), found another. Evaluate again.")
-        card = ModelCard.load(hf_hub_download(tip.repo_id, CARD_FILE, revision=tip.revision))
     subjects = {"evidence": benchmark["queries"], "gold": benchmark["queries"], "content": benchmark["corpus"]}
-    card.data.model_name = model.repo_id.partition("/")[2]
-    card.data.eval_results = [
+    results = [
         EvalResult(
             task_type="information-retrieval",
             task_name={"content": "Sentence to passage, without title words"}.get(row["task"], "Retrieval"),
-            dataset_type=getattr(subjects[row["task"]], "repo_id", "local"),
-            dataset_name=f"{subjects[row['task']]}{', gold' if row['task'] == 'gold' else ''}",
-            dataset_config=subjects[row["task"]].config,
-            dataset_split=subjects[row["task"]].split,
-            dataset_revision=getattr(subjects[row["task"]], "revision", None),
+            **dataset_fields(subjects[row["task"]], note=", gold" if row["task"] == "gold" else ""),
             dataset_args={name: str(source) for name, source in benchmark.items()},
             metric_type=_metric_name(row),
             metric_name=_metric_name(row),
             metric_value=round(row["mean"], 6),
             metric_args={"low": round(row["low"], 6), "high": round(row["high"], 6), "confidence": 0.95},
             source_name="lrat eval retrieval",
-            source_url=f"{constants.ENDPOINT}/datasets/{evaluation.repo_id}/tree/{evaluation.revision}",
+            source_url=page_of(evaluation),
         )
         for row in scores
         if row["system"] == system and row["task"] in subjects
@@ -155,7 +145,52 @@ def put_results_into_card(
     if content := score_table(scores, "content"):
         tables.append("What it may have forgotten: a passage found by a sentence of it, without title words.")
         tables.append(markdown_table(content))
-    return update_card(main, replace_section(str(card), RESULTS_SECTION, "\n\n".join(tables)), parent=tip.revision)
+    return write_results(model, results, section=RESULTS_SECTION, text="\n\n".join(tables))
+
+
+def write_results(model: HubRef, results: Sequence[EvalResult], *, section: str, text: str) -> HubRef:
+    """Writes results into a model's card in the place of earlier ones of the same stage, and a text into a section.
+
+    Args:
+        model: The pin that was evaluated; the card goes to the tip of `main`, whose weights must still be these.
+        results: All of one stage, which is their `source_name`; what other stages found stays.
+
+    Raises:
+        LratError: `main` has moved on to another model since, or the card has no such section.
+    """
+    from huggingface_hub import ModelCard, hf_hub_download
+
+    from lrat_hub.hub.publish import CARD_FILE, update_card
+
+    main = HubRef(model.repo_id)
+    tip = main.pin()
+    with hub_errors(main):
+        if _weights(model) != _weights(tip):
+            raise LratError(f"{main}: expected the model that was evaluated ({model}), found another. Evaluate again.")
+        card = ModelCard.load(hf_hub_download(tip.repo_id, CARD_FILE, revision=tip.revision))
+    stages = {result.source_name for result in results}
+    others = [result for result in card.data.eval_results or () if result.source_name not in stages]
+    card.data.model_name = model.repo_id.partition("/")[2]
+    card.data.eval_results = [*others, *results]
+    return update_card(main, replace_section(str(card), section, text), parent=tip.revision)
+
+
+def dataset_fields(source: Source, *, note: str = "") -> dict[str, Any]:
+    """What the metadata of results says of the dataset they are on."""
+    return {
+        "dataset_type": getattr(source, "repo_id", "local"),
+        "dataset_name": f"{source}{note}",
+        "dataset_config": source.config,
+        "dataset_split": source.split,
+        "dataset_revision": getattr(source, "revision", None),
+    }
+
+
+def page_of(evaluation: HubRef) -> str:
+    """Where an evaluation is looked at."""
+    from huggingface_hub import constants
+
+    return f"{constants.ENDPOINT}/datasets/{evaluation.repo_id}/tree/{evaluation.revision}"
 
 
 def _metric_name(row: Mapping[str, Any]) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from lrat_hub.agent_evaluation.metrics import METRICS, AgentScores, QuestionScores
 from lrat_hub.errors import LratError
+from lrat_hub.hub.refs import HubRef
 from lrat_hub.schema import Trajectory
 from lrat_hub.significance import Interval, holm, mcnemar, mean_interval, paired_difference, wilson_interval
 
@@ -280,6 +281,13 @@ def identity_of(trajectories: Sequence[Trajectory]) -> tuple[str, str, int | Non
             "Give each agent and retriever as a config of its own."
         )
     return next(iter(found))
+
+
+def model_of(trajectories: Sequence[Trajectory]) -> HubRef | None:
+    """The pin of the model that runs of one cell were made with; None where they don't say, or it is no model."""
+    name, revision = trajectories[0].retriever, trajectories[0].retriever_revision
+    is_model = "/" in name and "+" not in name and revision is not None
+    return HubRef(name, revision=revision) if is_model else None
 
 
 def recorded_k(trajectory: Trajectory) -> int | None:

@@ -46,7 +46,8 @@ def main(argv: list[str]) -> None:
         port = int(hub.endpoint.rpartition(":")[2])
         env, consumer = write_env(root, made, exports, port), write_consumer(root)
 
-    say(f"\n{found.queries} queries about held-out articles, {args.base} before and after training on mined pairs:\n")
+    queries = len(found.retrieval.clusters)
+    say(f"\n{queries} queries about held-out articles, {args.base} before and after training on mined pairs:\n")
     say(markdown_table(result_rows(found)))
     say("\nRetrievers inside the agent, in percent of the held-out questions, with the gain over the base:\n")
     say(markdown_table(agent_rows(found.evaluations.cells, found.evaluations.comparisons())))

@@ -86,29 +86,35 @@ def run_loop(base: Base) -> Artifacts:
             "--to", f"{NAMESPACE}/{base}-lrat",
         ),
     )  # fmt: skip
-    evaluation, (model,) = stage(
+    evaluation, _ = stage(
         "evaluation of retrievers on held-out questions",
         lambda: lrat(
-            "eval", "retrieval", "--models", base_model, trained, "--corpus", corpus,
+            "eval", "retrieval", "--models", base_model, trained, "--fusion", "--corpus", corpus,
             "--queries", f"{corpus}#clue_queries:test", "--qrels", f"{corpus}#clue_qrels:test",
             "--results_into", trained.repo_id, "--to", f"{NAMESPACE}/{base}-evaluation",
         ),
     )  # fmt: skip
     fusion = f"{COLLECTED_WITH}+{trained.repo_id}@{trained.revision}"
-    agents = stage(
+    agents, (model,) = stage(
         "evaluation of retrievers inside the agent",
         lambda: lrat(
             "eval", "agents", "--agents", "clue-reader", "--corpus", corpus, "--queries", f"{corpus}#queries:test",
             "--qrels", f"{corpus}#qrels_evidence:test", "--retrievers", base_model, trained, COLLECTED_WITH, fusion,
-            "--to", f"{NAMESPACE}/{base}-agents",
+            "--results_into", trained.repo_id, "--to", f"{NAMESPACE}/{base}-agents",
         ),
     )  # fmt: skip
+    names = {
+        "base": shown(base_model),
+        "trained": shown(trained),
+        "BM25": COLLECTED_WITH,
+        "BM25 + base": f"{COLLECTED_WITH}+{shown(base_model)}",
+        "BM25 + trained": f"{COLLECTED_WITH}+{shown(trained)}",
+    }
     report = stage(
         "report",
         lambda: lrat(
             "eval", "report", "--evaluations", evaluation, agents, "--title", f"Quickstart: {base}",
-            "--names", f"base={shown(base_model)}", f"trained={shown(trained)}", f"BM25={COLLECTED_WITH}",
-            f"BM25 + trained={COLLECTED_WITH}+{shown(trained)}", "--to", f"{NAMESPACE}/{base}-report",
+            "--names", *(f"{name}={system}" for name, system in names.items()), "--to", f"{NAMESPACE}/{base}-report",
         ),
     )  # fmt: skip
     return Artifacts(corpus, base_model, trajectories, pairs, trained, evaluation, agents, report, model, seconds)

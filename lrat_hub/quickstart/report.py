@@ -18,7 +18,7 @@ from lrat_hub.hub.lineage import read_lineage
 from lrat_hub.hub.refs import HubRef
 from lrat_hub.metrics import METRICS
 from lrat_hub.quickstart.loop import Artifacts
-from lrat_hub.reports.evaluations import Evaluations
+from lrat_hub.reports.evaluations import EVIDENCE, Evaluations, RetrievalEvaluation
 from lrat_hub.reports.page import report_page
 
 
@@ -27,21 +27,24 @@ class Findings:
     """The figures of a run, all read back from what it published.
 
     Args:
-        scores: System ("base", "trained", "bm25") to metric to its mean over the test queries.
-        intervals: Metric to the difference trained - base and its 95 % interval.
         pairs: Rows of config `pairs`, with `is_gold`: whether the positive is evidence of the question.
         counts: From the lineage of the pairs.
         outcomes: Trajectories by outcome.
         evaluations: What the published report is about.
     """
 
-    scores: dict[str, dict[str, float]]
-    intervals: dict[str, dict[str, Any]]
     pairs: list[dict[str, Any]]
     counts: dict[str, Any]
     outcomes: list[dict[str, Any]]
-    queries: int
     evaluations: Evaluations
+
+    @property
+    def retrieval(self) -> RetrievalEvaluation:
+        """The retrievers alone, on the test queries."""
+        return next(one for one in self.evaluations.retrieval if one.task == EVIDENCE)
+
+    def mean(self, system: str, metric: str) -> float:
+        return self.retrieval.intervals[system][metric].mean
 
 
 def read_findings(made: Artifacts) -> Findings:
@@ -50,13 +53,6 @@ def read_findings(made: Artifacts) -> Findings:
     def table(ref: HubRef, view: str, kind: str) -> Any:
         return load_table(resolve(f"{ref}#{view}", repo_type="dataset"), kind)
 
-    roles = {made.base.revision[:7]: "base", made.trained.revision[:7]: "trained"}
-
-    def role(system: str) -> str:
-        return roles.get(system.rpartition("@")[2], system)
-
-    summary = table(made.evaluation, "summary:test", "summary")
-    comparisons = table(made.evaluation, "comparisons:test", "comparisons")
     gold = defaultdict(set)
     for row in table(made.corpus, "qrels_evidence:train", "qrels"):
         gold[row["query_id"]].add(row["docid"])
@@ -66,12 +62,9 @@ def read_findings(made: Artifacts) -> Findings:
     evaluations = Evaluations()
     evaluations.add(made.report)
     return Findings(
-        scores={role(row["system"]): {metric: row[metric] for metric in METRICS} for row in summary},
-        intervals={row["metric"]: row for row in comparisons if role(row["system"]) == "trained"},
         pairs=pairs,
         counts=read_lineage(made.pairs).counts,
         outcomes=read_lineage(made.trajectories).counts["outcomes"],
-        queries=read_lineage(made.evaluation).counts["judged_queries"],
         evaluations=evaluations,
     )
 
@@ -81,10 +74,10 @@ def result_rows(found: Findings) -> list[dict[str, Any]]:
     return [
         {
             "metric": metric,
-            "base": found.scores["base"][metric],
-            "trained": found.scores["trained"][metric],
-            "difference": "{difference:+.3f} [{low:+.3f}, {high:+.3f}]".format(**found.intervals[metric]),
-            "BM25": found.scores["bm25"][metric],
+            "base": found.mean("base", metric),
+            "trained": found.mean("trained", metric),
+            "difference": f"{found.retrieval.differences['trained'][metric]:+.3f}",
+            "BM25": found.mean("BM25", metric),
         }
         for metric in METRICS
     ]
@@ -112,7 +105,7 @@ def judge_rows(found: Findings) -> list[dict[str, Any]]:
 
 def caveats(found: Findings) -> list[str]:
     """What a run does not show, with its own figures where it has them."""
-    trained, bm25 = found.scores["trained"]["recall@10"], found.scores["bm25"]["recall@10"]
+    trained, bm25 = (found.mean(system, "recall@10") for system in ("trained", "BM25"))
     place = "ahead of" if bm25 > trained else "behind"
     return [
         f"BM25 is {place} the trained model on these clues (recall@10 {bm25:.3f} against {trained:.3f}): they are "
@@ -139,13 +132,13 @@ def write_report(root: Path, base: str, made: Artifacts, found: Findings) -> Pat
 
 An offline agent answered two-hop questions about Wikipedia articles with BM25 as its search engine. What it opened and
 left, and what it reasoned right after, became {trained_on} training pairs; they trained the base model, which was then
-compared with itself on {found.queries} queries about articles that no training pair touches.
+compared with itself on {len(found.retrieval.clusters)} queries about articles that no training pair touches.
 
 ## Result
 
 {markdown_table(result_rows(found))}
 
-Differences are trained - base, with paired 95 % intervals from {found.intervals["recall@10"]["questions"]} resampled
+Differences are trained - base, with paired 95 % intervals from {len(set(found.retrieval.clusters.values()))} resampled
 questions.
 
 {page.text}

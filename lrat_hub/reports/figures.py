@@ -125,8 +125,10 @@ def curves_over_k(cells: Sequence[Cell], colors: Mapping[str, str]) -> bytes | N
 def retrieval_bars(evaluation: RetrievalEvaluation, colors: Mapping[str, str]) -> bytes:
     """Retrievers alone with their 95 % intervals, and beside them the differences from the baseline with theirs."""
     metrics, others = evaluation.shown, list(evaluation.differences)
-    figure = _figure(11 if others else 7, 4.2)
-    panels = figure.subplots(1, 2 if others else 1, width_ratios=(3, 2) if others else None, squeeze=False)[0]
+    # Wide enough for the numbers above the bars.
+    wide, narrow = max(6.0, 0.36 * len(metrics) * len(evaluation.scores)), 4.5 if others else 0.0
+    figure = _figure(wide + narrow, 4.4)
+    panels = figure.subplots(1, 2, width_ratios=(wide, narrow)) if others else [figure.subplots()]
     width = 0.84 / len(evaluation.scores)
     for place, (system, found) in enumerate(evaluation.intervals.items()):
         intervals = list(found.values())
@@ -179,7 +181,7 @@ def _legend(figure: Figure, colors: Mapping[str, str]) -> None:
     from matplotlib.patches import Patch
 
     handles = [Patch(color=color, label=name) for name, color in colors.items()]
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(4, len(handles)), frameon=False, fontsize=8)
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(6, len(handles)), frameon=False, fontsize=8)
 
 
 def _png(figure: Figure) -> bytes:

@@ -67,8 +67,10 @@ def agent_rows(cells: Sequence[Cell], comparisons: Sequence[Comparison]) -> Rows
 
 def interval_rows(cells: Sequence[Cell]) -> Rows:
     """Every metric of every cell with its 95 % interval, and the calibration error where it is known."""
-    names = [name for name in {**AGENT_COLUMNS, **MORE_COLUMNS} if any(cell.scores.values(name) for cell in cells)]
     titles = {**AGENT_COLUMNS, **MORE_COLUMNS}
+    measured = [name for name in titles if any(cell.scores.values(name) for cell in cells)]
+    # A column of nothing but zeros, such as invalid calls that never happened, tells nothing.
+    names = [name for name in measured if name in AGENT_COLUMNS or any(cell.scores.mean(name) for cell in cells)]
     calibrated = any(cell.scores.calibration_error is not None for cell in cells)
     rows = []
     for cell in cells:

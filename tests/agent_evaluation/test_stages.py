@@ -12,7 +12,7 @@ from lrat_hub import cli
 from lrat_hub.errors import LratError
 from lrat_hub.hub.inputs import load_split
 from lrat_hub.hub.lineage import Lineage, read_lineage
-from lrat_hub.hub.publish import publish_dataset
+from lrat_hub.hub.publish import publish_dataset, publish_folder
 from lrat_hub.hub.refs import HubRef
 from lrat_hub.reports.evaluations import Evaluations
 from lrat_hub.reports.page import report_page
@@ -79,7 +79,7 @@ def trajectories(benchmark):
 
 def evaluate(benchmark, to, *words):
     given = ["--queries", f"{benchmark}#queries", "--qrels", f"{benchmark}#qrels_evidence", "--to", f"lrat/{to}"]
-    return cli.run(["eval", "agents", *given, *map(str, words)])
+    return cli.run(["eval", "agents", *given, *map(str, words)])[0]
 
 
 @pytest.fixture(scope="module")
@@ -162,6 +162,34 @@ def test_cells_without_runs_are_run_over_several_k(swept):
     assert len(runs) == 8
     assert all(step["results"] for row in runs for step in row["steps"] if step["action"] == "search")
     assert {row["judge"] for row in rows(swept, "verdicts")} == {"match"}
+
+
+def test_results_go_into_the_card_of_the_model_beside_those_of_other_stages(benchmark, trajectories, tmp_path):
+    from huggingface_hub import EvalResult, ModelCard, ModelCardData, hf_hub_download
+
+    other = EvalResult(
+        "information-retrieval", "d", "D", "ndcg@10", 0.5, source_name="lrat eval retrieval", source_url="http://x"
+    )
+    metadata = ModelCardData(model_name="m", eval_results=[other]).to_yaml()
+    (tmp_path / "README.md").write_text(f"---\n{metadata}\n---\n<!-- agents:start -->\n<!-- agents:end -->\n")
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    model = publish_folder(HubRef("lrat/agents-model"), tmp_path, Lineage("test", {}, {}))
+    used = {"retriever": model.repo_id, "retriever_revision": model.revision}
+    made = [run(str(n), (f"{topic}-0",), answer=topic, correct=n < 6, **used) for n, topic in enumerate(TOPICS)]
+    runs = publish("agents-runs-of-a-model", {"runs": trajectory_table(made)})
+    words = ["--trajectories", f"{trajectories}#half", f"{runs}#runs", "--results_into", "lrat/agents-model"]
+    # Twice: results replace those of the same stage.
+    evaluate(benchmark, "agents-into-card", *words)
+    evaluate(benchmark, "agents-into-card", *words)
+    card = ModelCard.load(hf_hub_download("lrat/agents-model", "README.md"))
+    found = {result.metric_type: result for result in card.data.eval_results}
+    assert len(card.data.eval_results) == 5
+    assert found["ndcg@10"].metric_value == 0.5
+    assert (found["agent_success"].metric_value, found["agent_steps"].metric_value) == (0.75, 1.0)
+    assert found["agent_success"].dataset_revision == benchmark.revision
+    assert "| agent | lrat/agents-model@" in card.text
+    with pytest.raises(LratError, match="--results_into lrat/other"):
+        evaluate(benchmark, "agents-into-card", *words[:-1], "lrat/other")
 
 
 def test_what_was_run_once_is_not_run_again(benchmark, tmp_path):
