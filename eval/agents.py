@@ -90,7 +90,7 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
     corpus = stage.input("corpus", args.corpus) if args.corpus else None
     names = dict(zip([*args.trajectories, *settings.retrievers], args.names, strict=False))
     given = [(text, names.get(text, "")) for text in args.trajectories]
-    given += run_recipes(settings, corpus, source, names, to=args.to)
+    given += run_recipes(stage, settings, corpus, source, names)
     found = []
     for place, (text, name) in enumerate(given, start=1):
         pin = stage.input(f"trajectories_{place}", str(text), option="trajectories")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lrat_hub.agent_evaluation.judging import CellRuns
-from lrat_hub.agent_evaluation.settings import CellSettings
+from lrat_hub.agent_evaluation.settings import CellSettings, EvaluationSettings
 from lrat_hub.agents import ClueReader, NaturalReader, Question, SearchEnvironment
 from lrat_hub.agents.journal import default_folder, journaled_runs
 from lrat_hub.documents import Documents
@@ -62,24 +62,27 @@ def run_readers(
 
 
 def run_recipes(
-    settings: CellSettings, corpus: Source, queries: Source, names: Mapping[str, str], *, to: str
+    stage: Stage, settings: EvaluationSettings, corpus: Source, queries: Source, names: Mapping[str, str]
 ) -> list[tuple[HubRef, str]]:
     """Runs `lrat rollout` with every recipe, retriever and K: what it published, and what tables call the retriever.
 
-    Each cell is published on its own, beside `to`; its journal lets the same command go on where it was stopped.
+    Each cell is published on its own, beside the evaluation; its journal lets the same command go on where it was
+    stopped. Their own judge is asked only when its verdicts are those that count.
     """
     from lrat_hub import cli
 
+    rest = ["--corpus", str(corpus), "--queries", str(queries)]
+    rest += ["--judge", "none"] if settings.judge != "recorded" else []
+    rest += ["--private"] if stage.args.private else []
+    rest += ["--require_pinned"] if stage.args.require_pinned else []
     made = []
     for recipe in settings.rollouts:
         for text in settings.retrievers:
             for k in settings.k:
-                cell = "-".join((to, Path(recipe).stem, text.removeprefix(INDEX_PREFIX).partition("@")[0], f"k{k}"))
-                namespace, _, rest = cell.partition("/")
+                cell = f"{Path(recipe).stem}-{text.removeprefix(INDEX_PREFIX).partition('@')[0]}-k{k}"
+                target = f"{stage.target.repo_id}-{re.sub(r'[^A-Za-z0-9.-]+', '-', cell)}"
                 is_index = text.startswith(INDEX_PREFIX) or is_url(text)
                 retriever = ["--index" if is_index else "--retriever", text.removeprefix(INDEX_PREFIX)]
-                inputs = ["--corpus", str(corpus), "--queries", str(queries)]
-                target = f"{namespace}/{re.sub(r'[^A-Za-z0-9.-]+', '-', rest)}"
-                pin = cli.run(["rollout", "--config", recipe, *inputs, *retriever, "--k", str(k), "--to", target])
+                pin = cli.run(["rollout", "--config", recipe, *rest, *retriever, "--k", str(k), "--to", target])
                 made.append((pin, names.get(text, "")))
     return made
