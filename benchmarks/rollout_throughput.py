@@ -16,7 +16,7 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,23 +50,29 @@ def measure(questions: int, concurrency: int, delay: float, protocol: str) -> di
         # Connections and imports are made before the clock runs.
         run_agents(agent, asked[:concurrency], environment(Spread()), concurrency=concurrency)
         client.sent.clear()
-        started = time.perf_counter()
-        run_agents(agent, asked, environment(retriever), concurrency=concurrency)
-        rollout = time.perf_counter() - started
-        started = time.perf_counter()
-        asyncio.run(_replay(client, [client.sent[question.text] for question in asked], concurrency))
-        replay = time.perf_counter() - started
+        rollout = _timed(lambda: run_agents(agent, asked, environment(retriever), concurrency=concurrency))
+        runs = [client.sent[question.text] for question in asked]
+        replay = _timed(lambda: asyncio.run(_replay(client, runs, concurrency)))
     lengths = [len(client.sent[question.text]) for question in asked]
     batches = [len(batch) for batch in retriever.batches]
     return {
         "requests": sum(lengths),
-        "rollout_seconds": rollout,
-        "replay_seconds": replay,
+        "rollout_seconds": rollout[0],
+        "replay_seconds": replay[0],
         "waiting_seconds": _makespan([length * delay for length in lengths], concurrency),
+        "rollout_cpu_seconds": rollout[1],
+        "replay_cpu_seconds": replay[1],
         "searches": sum(batches),
         "batches": len(batches),
         "largest_batch": max(batches),
     }
+
+
+def _timed(work: Callable[[], object]) -> tuple[float, float]:
+    """Seconds on the wall and of this process on a CPU."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    work()
+    return time.perf_counter() - wall, time.process_time() - cpu
 
 
 async def _replay(client: Recording, runs: Sequence[Sequence[tuple[Any, dict[str, Any]]]], concurrency: int) -> None:

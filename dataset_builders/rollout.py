@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from lrat_hub import cli
-from lrat_hub.agents.settings import WHERE_IT_RUNS, AgentSettings
+from lrat_hub.agents.settings import WHERE_IT_RUNS, AgentSettings, split_arguments
 from lrat_hub.errors import LratError
 from lrat_hub.hub.refs import HubRef
 from lrat_hub.stage import Stage, StageArguments, parse, say
@@ -100,7 +100,7 @@ class Arguments(StageArguments):
     judge_url: str = field(
         default="", metadata={"help": "A running server of it; without one vLLM is started after the runs."}
     )
-    judge_vllm_args: list[str] = field(default_factory=list, metadata={"help": "Further options of its vLLM server."})
+    judge_vllm_args: str = field(default="", metadata={"help": "Further options of its vLLM server, as one text."})
     journal: str = field(default="", metadata={"help": "Folder of the runs; one in HF_HOME, named as --to, if empty."})
     restart: bool = field(default=False, metadata={"help": "Throw the journal away and begin again."})
     shard: str = field(default="1/1", metadata={"help": "This machine's share, as i/n; publishes once all are there."})
@@ -155,7 +155,7 @@ def main(argv: list[str] | None = None) -> HubRef | None:
     folder = Path(args.journal) if args.journal else default_folder(stage.target)
     judge_serving = Serving(
         folder / "vllm-judge.log", args.judge_url, settings.vllm_python, settings.tensor_parallel,
-        settings.data_parallel, args.judge_vllm_args, settings.server_timeout,
+        settings.data_parallel, split_arguments(args.judge_vllm_args), settings.server_timeout,
     )  # fmt: skip
     journals: dict[str, Journal] = {}
 

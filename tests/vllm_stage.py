@@ -55,8 +55,8 @@ def check(python: str, folder: Path, root: Path, questions: int) -> None:
             "--limit", str(questions), "--k", "3", "--snippet-tokens", "24", "--browse-tokens", "200",
             "--max-turns", "4", "--max-tokens", "200", "--journal", str(journal), "--concurrency", "8",
             "--judge", "containment", "--to", f"lrat/smollm2-{protocol}",
-            "--vllm-args", "--dtype=float32", "--enforce-eager", "--gpu-memory-utilization=0.4",
-            "--max-model-len=8192", "--enable-auto-tool-choice", "--tool-call-parser=hermes",
+            "--vllm-args=--dtype=float32 --enforce-eager --gpu-memory-utilization=0.4 --max-model-len=8192 "
+            "--enable-auto-tool-choice --tool-call-parser=hermes",
         ])  # fmt: skip
         print(f"{protocol}: {time.monotonic() - started:.0f} s, with the start of the server")
         assert not servers() - before, "the server was not stopped"

@@ -32,7 +32,7 @@ def open_agent(model: NamedModel, settings: AgentSettings, *, log: Path) -> Iter
         python=settings.vllm_python,
         tensor_parallel=settings.tensor_parallel,
         data_parallel=settings.data_parallel,
-        arguments=settings.vllm_args,
+        arguments=settings.server_arguments(),
         timeout=settings.server_timeout,
         request_timeout=settings.request_timeout,
         attempts=settings.attempts,
@@ -59,5 +59,5 @@ def _agent(served: ServedModel, settings: AgentSettings) -> LanguageAgent:
         max_tokens=settings.max_tokens,
         context_tokens=settings.context_tokens or served.context_tokens or 0,
         max_repeats=settings.max_repeats,
-        extra_settings={"vllm": served.vllm, "vllm_args": list(settings.vllm_args)},
+        extra_settings={"vllm": served.vllm, "vllm_args": settings.server_arguments()},
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -48,7 +49,9 @@ class AgentSettings:
     vllm_python: str = field(
         default="", metadata={"help": "The Python that vLLM is installed for; this one if empty."}
     )
-    vllm_args: list[str] = field(default_factory=list, metadata={"help": "Further options of vLLM's server."})
+    vllm_args: str = field(
+        default="", metadata={"help": "Further options of vLLM's server, as one text: --vllm-args='--dtype float32'."}
+    )
     tensor_parallel: int = field(default=1, metadata={"help": "GPUs that share the model's layers."})
     data_parallel: int = field(default=1, metadata={"help": "Copies of the model."})
     server_timeout: float = field(default=1_800.0, metadata={"help": "Seconds until the server has to be up."})
@@ -61,10 +64,15 @@ class AgentSettings:
             if getattr(self, name) < 1:
                 raise LratError(f"Agent: expected {name} of 1 or more, found {getattr(self, name)}.")
         self.extra_fields()
+        self.server_arguments()
 
     @property
     def sampling(self) -> Sampling:
         return Sampling(self.temperature, self.top_p, self.presence_penalty, self.seed)
+
+    def server_arguments(self) -> list[str]:
+        """`vllm_args`, taken apart as a shell would. Raises LratError when a quotation mark is missing."""
+        return split_arguments(self.vllm_args)
 
     def extra_fields(self) -> dict[str, Any]:
         """`extra`, read. Raises LratError when it is no JSON object."""
@@ -75,6 +83,14 @@ class AgentSettings:
         if not isinstance(value, dict):
             raise LratError(f"Agent: expected extra to be a JSON object, found {self.extra!r}.")
         return value
+
+
+def split_arguments(text: str) -> list[str]:
+    """Options in one text as a list. Raises LratError when a quotation mark is missing."""
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise LratError(f"Options of vLLM's server: {error} in {text!r}.") from error
 
 
 WHERE_IT_RUNS = (
