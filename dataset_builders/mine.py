@@ -106,7 +106,7 @@ def main(argv: list[str] | None = None) -> HubRef:
     if args.tokenizer != "words":
         tokenizer = load_tokenizer(stage.input("tokenizer", args.tokenizer, repo_type="model"))
     judge_model = pin_judge(args, stage)
-    settings, agreements = args.settings(held_out), {}
+    settings, splits, agreements = args.settings(held_out), args.splits, {}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         read = tqdm(desc="Trajectories", unit="", disable=None if args.trajectories else True)
@@ -116,19 +116,17 @@ def main(argv: list[str] | None = None) -> HubRef:
                 tables = [load_table(source, "trajectories") for source in sources]
                 mined = mine_tables(
                     tables, folder, settings=settings, measure=LengthMeasure(tokenizer),
-                    judge=judge, splits=args.splits, processes=args.processes, on_read=read.update,
+                    judge=judge, splits=splits, processes=args.processes, on_read=read.update,
                 )  # fmt: skip
             elif args.rejudge:
                 pairs, kept = load_pairs(*sources)
                 documents = documents or kept
                 mined, agreements["with the judge before"] = rejudge_tables(
-                    pairs, folder, settings=settings, judge=judge, splits=args.splits
+                    pairs, folder, settings=settings, judge=judge, splits=splits
                 )
             else:
                 weighting = args.weighting if args.reweigh else None
-                mined, documents = import_pairs(
-                    released_files(*sources), folder, splits=args.splits, weighting=weighting
-                )
+                mined, documents = import_pairs(released_files(*sources), folder, splits=splits, weighting=weighting)
         if qrels is not None:
             evidence = evidence_of(zip(qrels["query_id"], qrels["docid"], qrels["relevance"], strict=True))
             verdicts = ((pair.query_id, pair.positive_id, pair.verdict) for pair in mined.pairs())
@@ -141,7 +139,13 @@ def main(argv: list[str] | None = None) -> HubRef:
                 tables["triplets"] = triplets
                 counts["triplets"] = {split: len(table) for split, table in triplets.items()}
         return stage.publish_dataset(
-            tables, template="pairs", counts=counts, mined=mined, agreements=agreements, configs=list(tables)
+            tables,
+            template="pairs",
+            counts=counts,
+            mined=mined,
+            judge=judge,
+            agreements=agreements,
+            configs=list(tables),
         )
 
 

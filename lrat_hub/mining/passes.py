@@ -89,6 +89,13 @@ class Splits:
     validation: float = 0.0
     test: float = 0.0
 
+    def __post_init__(self) -> None:
+        if min(self.validation, self.test) < 0 or self.validation + self.test >= 1:
+            raise LratError(
+                f"Splits: expected shares of 0 or more that leave something to train on, found validation "
+                f"{self.validation:g} and test {self.test:g}."
+            )
+
 
 @dataclass(frozen=True)
 class Survey:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import re
+import unicodedata
 from functools import lru_cache
 from typing import Literal
 
-from lrat_hub.judges.matching import normalize_answer
 from lrat_hub.schema import Pair
 
 Split = Literal["train", "validation", "test"]
@@ -23,8 +24,14 @@ def question_key(pair: Pair) -> str:
 
 @lru_cache(maxsize=4096)
 def _normalized(text: str) -> str:
+    """Lower case, without accents, punctuation, articles and extra blanks.
+
+    It is not shared with how answers are compared, and must never change: questions would move between splits.
+    """
+    plain = "".join(char for char in unicodedata.normalize("NFKD", text) if not unicodedata.combining(char))
+    words = re.sub(r"[^\w\s]|_", " ", plain.lower()).split()
     # A question of nothing but articles or signs is still one.
-    return normalize_answer(text) or text.strip()
+    return " ".join(word for word in words if word not in ("a", "an", "the")) or text.strip()
 
 
 def split_of(pair: Pair, *, validation: float, test: float) -> Split:

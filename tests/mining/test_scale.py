@@ -17,6 +17,7 @@ from lrat_hub.mining import MiningSettings, scale
 from lrat_hub.mining.lengths import LengthMeasure
 from lrat_hub.mining.passes import Splits
 from lrat_hub.mining.reading import light_trajectories
+from lrat_hub.mining.splits import split_of
 from lrat_hub.tables import pair_table, trajectory_table
 from tests.builders import answer, browse, search, trajectory
 from tests.mining.judges import OneWordJudge
@@ -90,6 +91,32 @@ def test_questions_keep_their_split_whatever_else_is_mined(tmp_path):
     assert {"train", "validation", "test"} == set(whole.values())
     part = split_by_question(runs[:31], tmp_path / "part")
     assert part.items() <= whole.items()
+
+
+def test_the_split_of_a_question_never_changes_and_spelling_does_not_matter():
+    (pair,) = mine_pairs([trajectory(search("q", "a", "b"), browse("a"), answer())]).pairs
+    questions = [
+        "Who built the tower?",
+        "Who wrote it?",
+        "When was it?",
+        "What is the café's name?",
+        "Where?",
+        "Why 7?",
+    ]
+
+    def split(question):
+        return split_of(replace(pair, question=question), validation=0.3, test=0.3)
+
+    known = ["test", "train", "train", "test", "validation", "validation"]
+    assert [split(question) for question in questions] == known
+    assert split("  who built a TOWER") == split("Who built the tower?")
+    assert split("what is the cafe s name") == split("What is the café's name?")
+
+
+def test_shares_that_leave_nothing_to_train_on_are_refused():
+    for shares in ((0.5, 0.5), (-0.1, 0)):
+        with pytest.raises(LratError, match="leave something to train on"):
+            Splits(*shares)
 
 
 def publish(table, name, config="trajectories"):
