@@ -22,7 +22,8 @@ Measure = Callable[[Sequence[str]], Sequence[int]]
 TRAJECTORIES_AT_A_TIME = 64
 """Their reasonings are measured together."""
 
-_WORD = re.compile(r"\w+")
+# Chinese and Japanese are written without blanks: there a character counts as a word.
+_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W\u3040-\u30ff\u3400-\u9fff]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,13 +183,13 @@ def system_labels(systems: Iterable[System]) -> dict[System, str]:
     }
 
 
-def _names(system: System) -> tuple[str, str, str]:
+def _names(system: System) -> tuple[str, ...]:
     """Names that say more and more."""
     parts = [(system.agent, system.agent_revision), (system.retriever, system.retriever_revision)]
     short = " + ".join(name for name, _ in parts if name) or "unknown agent"
     pinned = " + ".join(f"{name}@{revision[:7]}" if revision else name for name, revision in parts if name)
-    pinned = pinned or short
-    return short, pinned, f"{short} ({system.source})" if system.source else pinned
+    names = short, pinned or short
+    return names + tuple(f"{name} ({system.source})" for name in names if system.source)
 
 
 def _jaccard(one: frozenset[str], other: frozenset[str]) -> float:

@@ -87,6 +87,7 @@ def test_lists_in_another_order_than_their_scores_are_shuffled():
         (["red fox den"], ["red fox"], 1 / 3),
         (["red fox", "blue whale"], ["red fox", "red"], 0.5),
         (["?"], ["!"], 0.0),
+        (["東京 tower"], ["東京都"], 0.5),
     ],
 )
 def test_distance_of_queries_is_that_of_their_words(queries, before, distance):
@@ -102,3 +103,6 @@ def test_systems_are_named_as_shortly_as_tells_them_apart():
     sources = [replace(base, source="me/old"), replace(base, source="me/new"), replace(bm25, source="me/old")]
     assert list(system_labels(sources).values()) == [
         "agent + me/r (me/old)", "agent + me/r (me/new)", "agent + bm25"]  # fmt: skip
+    everywhere = [replace(system, source=source) for system in (base, trained) for source in ("x", "y")]
+    assert list(system_labels(everywhere).values()) == [
+        f"agent + me/r@{revision * 7} ({source})" for revision in "ab" for source in "xy"]  # fmt: skip
