@@ -122,3 +122,14 @@ def test_nothing_to_analyse_and_wrong_inputs_are_one_line(published, tmp_path):
         cli.run(
             ["analyze", "--trajectories", "lrat/analysed", "--human_clicks", str(clicks), "--to", "lrat/analysis-4"]
         )
+
+
+def test_the_recipe_has_known_options():
+    from lrat_hub.eval.analyze import Arguments, LocalCopy
+
+    from lrat_hub.stage import parse
+
+    words = ["--config", "eval/analysis_as_paper", "--trajectories", "a/b", "--to", "a/c"]
+    args, _ = parse(words, "analyze", None, Arguments, LocalCopy)
+    assert args.statuses == ["completed"]
+    assert args.tokenizer.startswith("Qwen/Qwen3")
