@@ -2,9 +2,10 @@
 
 python benchmarks/streamed_search.py --documents 1000000 --dimension 384
 
-Each search runs in a process of its own, in turns, so that what else the machine does hits both; the peak is the
-process's largest resident memory. The flat index is given its vectors in memory and timed for the search alone; the
-streamed one reads its files in that time, and scores what it finds again in double precision.
+Each search runs in a process of its own, in turns, so that what else the machine does hits both. Where that is much,
+the CPU's time says more than the clock, with one thread (`--threads 1`): threads that wait for others take it, too.
+The peak is the process's largest resident memory. The flat index is given its vectors in memory and timed for the
+search alone; the streamed one reads its files in that time, and scores what it finds again in double precision.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ import multiprocessing
 import resource
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -40,13 +43,33 @@ def main() -> None:
             for name, search in (("flat", search_flat), ("streamed", search_streamed)):
                 result = pool.apply(search, (folder, queries, args.threads))
                 results[name].append(result)
-                print(f"round {number + 1}, {name}: {result[0]:.2f} s, peak {result[1]:.0f} MB", flush=True)
-    seconds = {name: min(result[0] for result in rounds) for name, rounds in results.items()}
-    peaks = {name: max(result[1] for result in rounds) for name, rounds in results.items()}
-    same = all((result[2] == results["flat"][0][2]).all() for rounds in results.values() for result in rounds)
-    print(f"streamed / flat: {seconds['streamed'] / seconds['flat']:.3f} of the time (best rounds), "
-          f"{peaks['streamed']:.0f} / {peaks['flat']:.0f} MB")  # fmt: skip
+                print(f"round {number + 1}, {name}: {result}", flush=True)
+    for measure in ("seconds", "cpu_seconds"):
+        flat, streamed = (min(getattr(one, measure) for one in results[name]) for name in ("flat", "streamed"))
+        ratio = f"{streamed:.2f} / {flat:.2f} = {streamed / flat:.3f}"
+        print(f"streamed / flat: {ratio} of the {measure}, in the best rounds")
+    flat, streamed = (max(one.peak for one in results[name]) for name in ("flat", "streamed"))
+    print(f"streamed / flat: {streamed:.0f} / {flat:.0f} MB at most")
+    same = all((one.places == results["flat"][0].places).all() for rounds in results.values() for one in rounds)
     print(f"the top {K} of {len(queries)} queries: {'identical' if same else 'DIFFERENT'}")
+
+
+class Result(NamedTuple):
+    seconds: float
+    cpu_seconds: float
+    peak: float
+    places: np.ndarray
+
+    def __str__(self) -> str:
+        return f"{self.seconds:.2f} s, of the CPU {self.cpu_seconds:.2f} s, peak {self.peak:.0f} MB"
+
+
+def measured(search: Callable[[], np.ndarray]) -> Result:
+    started, cpu_started = time.perf_counter(), time.process_time()
+    places = search()
+    seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
+    # Linux counts in kilobytes.
+    return Result(seconds, cpu_seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6, places)
 
 
 def write_shards(folder: Path, documents: int, dimension: int) -> None:
@@ -61,7 +84,7 @@ def unit_vectors(rng: np.random.Generator, count: int, dimension: int) -> np.nda
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
-def search_flat(folder: Path, queries: np.ndarray, threads: int) -> tuple[float, float, np.ndarray]:
+def search_flat(folder: Path, queries: np.ndarray, threads: int) -> Result:
     import faiss
 
     if threads:
@@ -69,12 +92,10 @@ def search_flat(folder: Path, queries: np.ndarray, threads: int) -> tuple[float,
     index = faiss.IndexFlatIP(queries.shape[1])
     for path in sorted(folder.glob("*.npy")):
         index.add(np.load(path))
-    started = time.perf_counter()
-    places = index.search(queries, K)[1]
-    return time.perf_counter() - started, peak_memory(), places
+    return measured(lambda: index.search(queries, K)[1])
 
 
-def search_streamed(folder: Path, queries: np.ndarray, threads: int) -> tuple[float, float, np.ndarray]:
+def search_streamed(folder: Path, queries: np.ndarray, threads: int) -> Result:
     import faiss
 
     from lrat_hub.retrieval.docids import DocidFile, write_docids
@@ -86,15 +107,7 @@ def search_streamed(folder: Path, queries: np.ndarray, threads: int) -> tuple[fl
     vectors = StreamedVectors([np.load(path, mmap_mode="r") for path in sorted(folder.glob("*.npy"))])
     write_docids(folder / "docids", map(str, range(vectors.ntotal)))
     index = VectorIndex(vectors, DocidFile(folder / "docids"))
-    started = time.perf_counter()
-    hits = index.search(queries, K)
-    seconds = time.perf_counter() - started
-    return seconds, peak_memory(), np.array([[int(hit.docid) for hit in found] for found in hits])
-
-
-def peak_memory() -> float:
-    """In MB; Linux counts in kilobytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+    return measured(lambda: np.array([[int(hit.docid) for hit in found] for found in index.search(queries, K)]))
 
 
 if __name__ == "__main__":
