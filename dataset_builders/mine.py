@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from lrat_hub import cli
 from lrat_hub.errors import LratError
@@ -65,6 +65,9 @@ class Arguments(MiningOptions, JudgeSettings, StageArguments):
     )
     triplet_negatives: int = field(
         default=4, metadata={"help": "Negatives a row of config `triplets`; 0 to leave the config out."}
+    )
+    query_style: Literal["plain", "question", "history", "reasoning", "history_reasoning"] = field(
+        default="plain", metadata={"help": "How the anchors of config `triplets` are rendered; see `render_query`."}
     )
     seed: int = field(default=0, metadata={"help": "For the choice of the triplets' negatives."})
     processes: int = field(default=1, metadata={"help": "Processes that read trajectories; the result is the same."})
@@ -146,6 +149,7 @@ def main(argv: list[str] | None = None) -> HubRef:
             judge=judge,
             agreements=agreements,
             configs=list(tables),
+            query_style=args.query_style,
         )
 
 
@@ -156,7 +160,8 @@ def triplet_tables(mined: MinedTables, documents: Documents, args: Arguments, fo
     tables = {
         split: triplet_table(
             mined.pairs(split, trained=True), documents,
-            num_negatives=args.triplet_negatives, seed=args.seed, path=folder / f"triplets-{split}.arrow",
+            num_negatives=args.triplet_negatives, seed=args.seed, style=args.query_style,
+            path=folder / f"triplets-{split}.arrow",
         )
         for split in (mined.splits if args.triplet_negatives > 0 else ())
     }  # fmt: skip

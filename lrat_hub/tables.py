@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lrat_hub.errors import LratError
+from lrat_hub.queries import QueryStyle, render_query
 from lrat_hub.schema import Document, Pair, Trajectory, document_features, pair_features, trajectory_features
 
 if TYPE_CHECKING:
@@ -124,6 +125,7 @@ def triplet_table(
     *,
     num_negatives: int,
     seed: int = 0,
+    style: QueryStyle = "plain",
     path: Path | None = None,
 ) -> Dataset | None:
     """Config `triplets`: anchor, positive, negative_1 ... negative_n and the weight as `label`.
@@ -133,6 +135,7 @@ def triplet_table(
     left.
 
     Args:
+        style: How the query is rendered into the anchor; a model that is trained on it must be served with the same.
         path: Where to write the table, when memory should not hold it.
     """
     from datasets import Features, Value
@@ -145,7 +148,7 @@ def triplet_table(
             if pair.negative_ids:
                 drawn = _draw_filled(pair.negative_ids, num_negatives, f"{seed}/{pair.pair_id}")
                 texts = (documents[docid].content for docid in (pair.positive_id, *drawn))
-                yield dict(zip(names, (pair.query, *texts), strict=True)) | {"label": pair.weight}
+                yield dict(zip(names, (render_query(pair, style), *texts), strict=True)) | {"label": pair.weight}
 
     if path is None:
         table = _table(rows(), features)

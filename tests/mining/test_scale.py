@@ -65,6 +65,34 @@ def test_several_tables_are_mined_as_one_and_the_same_runs_only_once(tmp_path):
         scale.mine_tables([*parts, parts[0]], tmp_path / "twice", **options)
 
 
+def test_memory_does_not_grow_with_the_number_of_trajectories(tmp_path, monkeypatch):
+    import tracemalloc
+
+    import pyarrow as pa
+
+    from lrat_hub.importers import write_table
+
+    monkeypatch.setattr(scale, "TASK_ROWS", 50)
+    monkeypatch.setattr("lrat_hub.tables.ROWS_AT_A_TIME", 50)
+
+    def peak(count):
+        folder = tmp_path / str(count)
+        folder.mkdir()
+        table = write_table(random_runs(count), folder)
+        tracemalloc.start()
+        arrow = pa.total_allocated_bytes()
+        mined = scale.mine_tables([table], folder, settings=MiningSettings(), measure=LengthMeasure(None))
+        used = tracemalloc.get_traced_memory()[1] + pa.total_allocated_bytes() - arrow
+        tracemalloc.stop()
+        return used, mined.num_pairs
+
+    peak(50)  # what is loaded once
+    (small, few), (large, many) = peak(100), peak(500)
+    assert many > 4 * few
+    # A pair as a record takes thousands of bytes; some of what is left is caches that stop growing.
+    assert (large - small) / (many - few) < 500
+
+
 def test_what_is_left_out_of_reading_changes_no_pair():
     runs = random_runs(20)
     light = list(light_trajectories(trajectory_table(runs)))
