@@ -87,13 +87,16 @@ def naive_pairs(trajectory: Trajectory, settings: MiningSettings, browses: Ledge
         if isinstance(found, str):
             browses.drop(found)
             continue
-        if step.error is not None:
+        if step.error is not None or step.docid is None:
             browses.drop("failed")
             continue
         if step.docid in settings.held_out:
             browses.drop("held-out document")
             continue
         search, query_index = found
+        if query_index >= len(steps[search].queries):
+            browses.drop("its search does not say which query listed it")
+            continue
         walk.in_run = True
         segments[walk.run] = walk.segment
         # In an episode a document counts once for each result list; elsewhere every browse counts.
@@ -148,6 +151,8 @@ def _pair(
         # There it stays in the pool, for the samples after one that is judged irrelevant.
         negatives.pop(browse.docid, None)
     page = titles.get(browse.docid)
+    if settings.same_page and not page:
+        browses.note("positives without a title, whose pages are not known")
     for reason, left_out in (
         ("held-out document", [docid for docid in negatives if docid in settings.held_out]),
         ("title of the positive", [docid for docid in negatives if page and titles.get(docid) == page]),

@@ -75,6 +75,9 @@ def test_chunks_of_the_positives_page_can_be_left_out():
     result = mine_pairs([run], same_page=True)
     assert result.pairs[0].negative_ids == ("c", "d")
     assert result.ledger["browses"].notes == {"negatives left out, title of the positive": 1}
+    untitled = trajectory(search("q", "a", "b"), browse("a"), answer())
+    notes = mine_pairs([untitled], same_page=True).ledger["browses"].notes
+    assert notes == {"positives without a title, whose pages are not known": 1}
 
 
 def test_caps_keep_the_first_of_each_kind_and_count_the_rest():

@@ -82,6 +82,15 @@ def test_browses_of_documents_that_were_never_listed_are_counted_and_not_guessed
     assert result.ledger["browses"].dropped == {"never listed before": 2}
 
 
+def test_results_of_a_query_that_the_log_does_not_have_cost_their_pairs_only():
+    step = replace(search("q1", "a", "b"), results=(Candidate(0, 1, "a"), Candidate(3, 1, "b")))
+    result = mine_pairs([trajectory(step, browse("b"), browse("a"), answer())])
+    assert [pair.positive_id for pair in result.pairs] == ["a"]
+    assert result.ledger["browses"].dropped == {"its search does not say which query listed it": 1}
+    nothing = trajectory(replace(search("q1"), queries=()), browse("a"), answer())
+    assert mine_pairs([nothing], profile="released").ledger["browses"].num_dropped == 1
+
+
 def test_a_pair_knows_what_was_read_before_its_search():
     run = trajectory(search("q1", "a", "b"), browse("b"), browse("z"), search("q2", "c"), browse("c"), answer())
     assert [pair.read_ids for pair in mine_pairs([run]).pairs] == [(), ("b", "z")]
