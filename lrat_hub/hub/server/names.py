@@ -35,7 +35,7 @@ class RepoId:
             and self.namespace not in _RESERVED
             and all(_SEGMENT.fullmatch(part) for part in (self.namespace, self.name))
             and not any(part in str(self) for part in ("--", ".."))
-            and not self.name.endswith((".git", ".lock"))
+            and not any(part.endswith((".git", ".lock")) for part in (self.namespace, self.name))
         )
 
     @property
