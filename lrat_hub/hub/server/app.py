@@ -126,6 +126,7 @@ def _routes() -> list[Route]:
         Route(f"{_REPO}/discussions/{{number:encoded}}/merge", routes_pulls.merge, methods=["POST"]),
         Route(f"{_REPO}/discussions/{{number:encoded}}/{{what:encoded}}", routes_pulls.refuse, methods=["POST"]),
         Route(f"{_REPO}/xet-write-token/{_REV}", content.xet_token),
+        Route(content.XET_ADVICE, content.no_xet),
         Route("/api/lfs-objects/{namespace}/{oid}", lfs.upload, methods=["PUT"]),
         Route("/api/lfs-objects/{namespace}/{oid}", lfs.download),
         Route(f"{_PAGE}.git/info/lfs/objects/batch", lfs.batch, methods=["POST"]),

@@ -10,7 +10,7 @@ from typing import IO, Any
 import pygit2
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from lrat_hub.hub.server.access import hub_of, objects_of, readable, repo_of, require_user, writable
 from lrat_hub.hub.server.commits import LINE_MAX_BYTES, REGULAR_MAX_BYTES, read_commit
@@ -18,6 +18,7 @@ from lrat_hub.hub.server.errors import HubError
 from lrat_hub.hub.server.repository import Repository
 from lrat_hub.hub.server.wire import endpoint_of, is_set, list_field, read_json, text_field
 
+XET_ADVICE = "/api/no-xet/set-HF_HUB_DISABLE_XET=1-as-lrat-hub-env-does"
 COMMIT_MAX_BYTES = 2 * 1024**3
 # A commit larger than this is parsed from disk, not from memory.
 SPOOL_BYTES = 8 * 1024 * 1024
@@ -88,5 +89,13 @@ def _lines(body: IO[bytes]) -> Iterator[bytes]:
         yield line
 
 
-def xet_token(request: Request) -> JSONResponse:
+def xet_token(request: Request) -> Response:
+    """Clients with `hf_xet` come here before an upload, whatever the Hub has, and show their user no text of ours.
+
+    They do show the address of the request that failed: so that has to say it.
+    """
+    return RedirectResponse(XET_ADVICE, 307)
+
+
+def no_xet(request: Request) -> Response:
     raise HubError(501, "This Hub has no Xet storage: set HF_HUB_DISABLE_XET=1, see `lrat hub env`")

@@ -153,9 +153,15 @@ def test_nothing_acknowledged_is_lost_however_often_the_server_is_killed(servers
         writer.start()
     chance, leftovers = random.Random(0), Counter()
     for _ in range(KILLS):
-        time.sleep(chance.uniform(0.02, 0.5))
+        # Moments that depend on the work done, as a machine under load would else do none between two kills.
+        enough = sum(len(writer.acknowledged) for writer in writers) + chance.choice([0, 1, 1, 2, 4])
+        end = time.monotonic() + 30
+        while sum(len(writer.acknowledged) for writer in writers) < enough:
+            assert time.monotonic() < end
+            time.sleep(0.002)
+        time.sleep(chance.uniform(0, 0.1))
         servers.kill()
-        leftovers.update("lock" for _ in root.rglob("*.lock"))
+        leftovers.update("lock" for _ in root.glob("repos/**/*.lock"))
         leftovers.update("upload" for _ in (root / "tmp").iterdir())
         servers.start()
     for writer in writers:
@@ -195,7 +201,7 @@ def test_nothing_acknowledged_is_lost_however_often_the_server_is_killed(servers
     assert set(parts.values()) == {len(PARTS)}
 
     servers.kill(signal.SIGTERM)
-    assert not list(root.rglob("*.lock"))
+    assert not list(root.glob("repos/**/*.lock"))
     assert not list((root / "tmp").iterdir())
     found = verify(root)
     assert found.problems == []
