@@ -16,6 +16,7 @@ import pygit2
 from lrat_hub.errors import LratError
 from lrat_hub.hub.server.names import KINDS, RepoId
 from lrat_hub.hub.server.objects import NamespaceObjects, ObjectStore, Pointer
+from lrat_hub.hub.server.repository import forget
 from lrat_hub.hub.server.root import open_stores, owned, prepare_root
 from lrat_hub.hub.server.store import Store
 from lrat_hub.hub.server.trees import open_git
@@ -54,6 +55,7 @@ def verify(root: Path, *, hashes: bool = True) -> Verification:
         hashes: Whether to read all large files to compare their sha256; their sizes are compared in any case.
     """
     store, objects = open_stores(_existing(root))
+    forget()
     result = Verification()
     referred: defaultdict[str, set[str]] = defaultdict(set)
     for repo in _repositories(store):
@@ -98,6 +100,7 @@ def collect(root: Path, *, keep_seconds: float, dry_run: bool = False) -> Collec
         store, objects = open_stores(root)
         store.recover()
         objects.recover()
+        forget()
         referred: defaultdict[str, set[str]] = defaultdict(set)
         for repo in _repositories(store):
             try:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pygit2
 from pygit2.enums import AttrCheck, FileMode, ObjectType, SortMode
 
+from lrat_hub.hub.server import trees
 from lrat_hub.hub.server.edits import Delete, Put, changed_tree, folders_of
 from lrat_hub.hub.server.errors import HubError, entry_not_found, revision_not_found
 from lrat_hub.hub.server.names import REF_MAX_BYTES, RepoId, bad_ref_name, is_sha
@@ -106,7 +107,8 @@ class Repository:
 
     def last_commits(self, commit: pygit2.Commit, paths: Iterable[str]) -> dict[str, pygit2.Commit]:
         """For each path of a commit, the commit that made it what it is."""
-        wanted = {path: commit.tree[path].id for path in paths}
+        tree = commit.tree
+        wanted = {path: tree[path].id for path in paths}
         last: dict[str, pygit2.Commit] = {}
         for current in self.history(commit):
             if not wanted:
@@ -283,6 +285,12 @@ class Repository:
 def create_repository(path: Path) -> None:
     """Make an empty bare repository."""
     pygit2.init_repository(str(path), bare=True, initial_head=MAIN)
+
+
+def forget() -> None:
+    """Read everything anew from now on; see `trees.forget`."""
+    trees.forget()
+    _pointers.cache_clear()
 
 
 @lru_cache(maxsize=64)

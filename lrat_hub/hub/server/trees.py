@@ -68,6 +68,15 @@ class _TreeCache:
 
 
 _cache = _TreeCache()
+_blobs: dict[str, tuple[int, Pointer | None]] = {}
+
+
+def forget() -> None:
+    """Read everything anew from now on: for whoever looks for damage."""
+    global _cache
+    _cache = _TreeCache()
+    _blobs.clear()
+    totals.cache_clear()
 
 
 def open_git(path: str) -> pygit2.Repository:
@@ -108,6 +117,15 @@ def _entry(git: pygit2.Repository, found: pygit2.Object) -> Entry:
     oid = str(found.id)
     if found.filemode == FileMode.TREE:
         return Entry(found.name, True, oid, 0, None)
-    _, size = git.odb.read_header(found.id)
-    pointer = Pointer.parse(git[found.id].data) if size <= POINTER_MAX_BYTES else None
+    size, pointer = _blobs.get(oid) or _blob(git, oid)
     return Entry(found.name, False, oid, size, pointer)
+
+
+def _blob(git: pygit2.Repository, oid: str) -> tuple[int, Pointer | None]:
+    """The size of a blob, and the pointer that it is: the same wherever it lies, so kept for the next tree with it."""
+    _, size = git.odb.read_header(oid)
+    pointer = Pointer.parse(git[oid].data) if size <= POINTER_MAX_BYTES else None
+    if len(_blobs) >= CACHED_ENTRIES:
+        _blobs.clear()
+    _blobs[oid] = size, pointer
+    return size, pointer
