@@ -17,17 +17,21 @@ _HOMES = {
     "DenseRetriever": "lrat_hub.retrieval.dense",
     "DocumentJudge": "lrat_hub.judges.documents",
     "FusionRetriever": "lrat_hub.retrieval.fusion",
+    "FitSettings": "lrat_hub.settings",
     "HubRef": "lrat_hub.hub.refs",
     "LocalHub": "lrat_hub.hub.server",
+    "MultiVectorWeightedMultipleNegativesRankingLoss": "lrat_hub.losses",
     "RemoteRetriever": "lrat_hub.retrieval.remote",
     "RuleJudge": "lrat_hub.judges",
     "Weighting": "lrat_hub.weights",
     "Pair": "lrat_hub.schema",
     "Step": "lrat_hub.schema",
+    "TrainingRows": "lrat_hub.fitting",
     "Trajectory": "lrat_hub.schema",
     "WeightedMultipleNegativesRankingLoss": "lrat_hub.losses",
     "evaluate_agents": "lrat_hub.agent_evaluation",
     "evaluate_retrieval": "lrat_hub.metrics",
+    "fit_retriever": "lrat_hub.fitting",
     "intensity_weights": "lrat_hub.weights",
     "load_index": "lrat_hub.retrieval.indexes",
     "load_trajectories": "lrat_hub.importers",
@@ -40,6 +44,8 @@ __all__ = sorted(_HOMES)
 
 if TYPE_CHECKING:
     from lrat_hub.agent_evaluation import evaluate_agents as evaluate_agents
+    from lrat_hub.fitting import TrainingRows as TrainingRows
+    from lrat_hub.fitting import fit_retriever as fit_retriever
     from lrat_hub.hub.refs import HubRef as HubRef
     from lrat_hub.hub.server import LocalHub as LocalHub
     from lrat_hub.importers import load_trajectories as load_trajectories
@@ -47,6 +53,9 @@ if TYPE_CHECKING:
     from lrat_hub.judges.documents import DocumentJudge as DocumentJudge
     from lrat_hub.losses import (
         CachedWeightedMultipleNegativesRankingLoss as CachedWeightedMultipleNegativesRankingLoss,
+    )
+    from lrat_hub.losses import (
+        MultiVectorWeightedMultipleNegativesRankingLoss as MultiVectorWeightedMultipleNegativesRankingLoss,
     )
     from lrat_hub.losses import WeightedMultipleNegativesRankingLoss as WeightedMultipleNegativesRankingLoss
     from lrat_hub.metrics import evaluate_retrieval as evaluate_retrieval
@@ -61,6 +70,7 @@ if TYPE_CHECKING:
     from lrat_hub.schema import Pair as Pair
     from lrat_hub.schema import Step as Step
     from lrat_hub.schema import Trajectory as Trajectory
+    from lrat_hub.settings import FitSettings as FitSettings
     from lrat_hub.weights import Weighting as Weighting
     from lrat_hub.weights import intensity_weights as intensity_weights
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import torch
 from sentence_transformers import SentenceTransformer
 
 from lrat_hub.errors import LratError
@@ -19,7 +20,7 @@ def choose_parameters(model: SentenceTransformer, settings: FitSettings) -> None
     if settings.frozen_layers:
         freeze_lower_layers(model, settings.frozen_layers)
     if settings.lora_rank:
-        add_adapters(model, settings.lora_rank)
+        add_adapters(model, settings.lora_rank, seed=settings.seed)
 
 
 def freeze_lower_layers(model: SentenceTransformer, layers: int) -> int:
@@ -40,8 +41,10 @@ def freeze_lower_layers(model: SentenceTransformer, layers: int) -> int:
     return frozen
 
 
-def add_adapters(model: SentenceTransformer, rank: int) -> None:
+def add_adapters(model: SentenceTransformer, rank: int, *, seed: int = 0) -> None:
     """Puts LoRA adapters beside all linear layers and freezes everything else. Their alpha is twice the rank.
+
+    Half of their weights are random: the same for the same seed, in every process, whatever was drawn before.
 
     Raises:
         LratError: The model is no transformer, or peft is not installed.
@@ -52,12 +55,15 @@ def add_adapters(model: SentenceTransformer, rank: int) -> None:
         raise LratError('Adapters: peft is not installed. Install it with: pip install "lrat-hub[lora]"') from error
     if not model.has_peft_compatible_model():
         raise LratError("Adapters: expected a model with a transformer, found none. Set lora_rank to 0.")
-    linear = sorted({name.rpartition(".")[2] for name, module in model[0].named_modules() if _is_linear(module)})
-    model.add_adapter(
-        LoraConfig(
-            task_type=TaskType.FEATURE_EXTRACTION, r=rank, lora_alpha=2 * rank, lora_dropout=0.0, target_modules=linear
-        )
+    linear = sorted(
+        {name.rpartition(".")[2] for name, module in model[0].named_modules() if isinstance(module, torch.nn.Linear)}
     )
+    config = LoraConfig(
+        task_type=TaskType.FEATURE_EXTRACTION, r=rank, lora_alpha=2 * rank, lora_dropout=0.0, target_modules=linear
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model.add_adapter(config)
 
 
 def merge_adapters(model: SentenceTransformer) -> None:
@@ -75,9 +81,3 @@ def merge_adapters(model: SentenceTransformer) -> None:
     if hasattr(transformer, "peft_config"):
         del transformer.peft_config
     model.requires_grad_(True)
-
-
-def _is_linear(module: object) -> bool:
-    import torch
-
-    return isinstance(module, torch.nn.Linear)

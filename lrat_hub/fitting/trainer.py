@@ -80,6 +80,9 @@ def fit_retriever(
     """
     steps = count_steps(rows, settings)
     _require_negatives(rows, settings)
+    if validation is not None and processes().num_processes > 1:
+        # Several processes leave out what does not fill a batch each, here as well.
+        count_steps(validation, settings)
     with shared_folder(work_dir) as folder:
         arguments = SentenceTransformerTrainingArguments(
             output_dir=str(folder),

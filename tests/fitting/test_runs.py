@@ -29,6 +29,7 @@ COMMON = {"epochs": 3, "learning_rate": 1e-3, "temperature": 0.1, "query_length"
     ("kill_at", "more"),
     [
         (8, {"document_anchor": 1.0, "save_steps": 4}),
+        (8, {"lora_rank": 2, "save_steps": 4}),
         (3, {"mini_batch_size": 3, "gradient_accumulation_steps": 2, "save_steps": 3}),
     ],
 )
