@@ -55,3 +55,13 @@ def test_lines_with_nothing_to_say_are_left_out_and_long_ones_keep_what_is_neare
 def test_an_unknown_style_is_refused():
     with pytest.raises(LratError, match="Query style: expected one of plain, question"):
         render_query(STATE, "other")
+
+
+def test_triplets_hold_the_query_as_the_style_renders_it():
+    from lrat_hub.schema import Document
+    from lrat_hub.tables import triplet_table
+
+    pair = Pair("p", "t", "q", 1, 2, "Q?", "query", "a", ("b",), ("list",), "r", 1, weight=1.0)
+    documents = {docid: Document(docid, "", docid) for docid in "ab"}
+    table = triplet_table([pair], documents, num_negatives=1, style="question")
+    assert table["anchor"] == [render_query(pair, "question")] == ["Query: query\nQuestion: Q?"]

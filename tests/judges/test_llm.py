@@ -1,5 +1,6 @@
 """A language model as judge, over HTTP: right verdicts, `unjudged` where there is none, no reply paid for twice."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -108,6 +109,14 @@ def test_the_same_request_is_sent_once_and_another_model_prompt_or_text_is_anoth
         other = DocumentJudge(ChatClient(server.url, "m", name="org/judge", revision="b" * 40), cache=cache)
         assert other.judge([pair("x")]) == ["relevant"]
         assert len(server.requests) == 3
+
+
+def test_a_judge_can_be_asked_where_an_event_loop_runs_already_as_in_notebooks():
+    async def cell():
+        with ChatServer(lambda request: "relevant") as server:
+            return judge_at(server).judge([pair("x")])
+
+    assert asyncio.run(cell()) == ["relevant"]
 
 
 KILLED = """
