@@ -151,7 +151,11 @@ def _lines(stream: Iterable[bytes], ledger: Ledger) -> Iterator[tuple[int, Any]]
 def _document(stream: IO[bytes], ledger: Ledger, is_part: IsPart) -> Iterator[tuple[int | None, Any]]:
     """The records of a file called .json: it may also hold an array of them, or one a line."""
     if stream.peek(CHUNK).lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"[":
-        yield from _array(io.TextIOWrapper(stream, encoding="utf-8-sig"), ledger, is_part)
+        text = io.TextIOWrapper(stream, encoding="utf-8-sig")
+        try:
+            yield from _array(text, ledger, is_part)
+        finally:
+            text.detach()  # whoever opened the stream closes it
         return
     head = stream.readline()
     more = stream.readline()
