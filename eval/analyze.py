@@ -59,9 +59,15 @@ def main(argv: list[str] | None = None) -> HubRef:
         expected = ", ".join(get_args(Status))
         raise LratError(f"lrat analyze: expected --statuses out of {expected}, found {', '.join(sorted(unknown))}.")
 
-    from datasets import Dataset
-
-    from lrat_hub.analysis import account_of, analyze_runs, human_curve, measure_runs, system_labels, were_shuffled
+    from lrat_hub.analysis import (
+        account_of,
+        analyze_runs,
+        dataset_of,
+        human_curve,
+        measure_runs,
+        system_labels,
+        were_shuffled,
+    )
     from lrat_hub.analysis.report import Facts, write_report
     from lrat_hub.hub.inputs import load_tokenizer
     from lrat_hub.ledger import Ledger
@@ -112,7 +118,7 @@ def main(argv: list[str] | None = None) -> HubRef:
     if copy.report:
         save(report.text, report.pictures, Path(copy.report).expanduser())
     return stage.publish_dataset(
-        {name: {"train": Dataset.from_list(rows)} for name, rows in tables.items() if rows},
+        {name: {"train": dataset_of(rows)} for name, rows in tables.items() if rows},
         template="analysis",
         counts={ledger.item: ledger.to_dict() for ledger in ledgers},
         files=report.pictures,

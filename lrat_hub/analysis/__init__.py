@@ -7,9 +7,9 @@ its interval and the n behind it; `write_report` draws and describes them.
 from lrat_hub.analysis.outcomes import outcome_table
 from lrat_hub.analysis.positions import human_curve, were_shuffled
 from lrat_hub.analysis.runs import Run, measure_runs, system_labels
-from lrat_hub.analysis.tables import account_of, analyze_runs
+from lrat_hub.analysis.tables import account_of, analyze_runs, dataset_of
 
 __all__ = [
-    "Run", "account_of", "analyze_runs", "human_curve", "measure_runs", "outcome_table", "system_labels",
+    "Run", "account_of", "analyze_runs", "dataset_of", "human_curve", "measure_runs", "outcome_table", "system_labels",
     "were_shuffled",
 ]  # fmt: skip

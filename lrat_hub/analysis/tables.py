@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lrat_hub.analysis.actions import distance_rows, outcome_rows, step_rows, summary_rows, transition_rows
 from lrat_hub.analysis.comparison import comparison_rows
@@ -11,6 +11,9 @@ from lrat_hub.analysis.evidence import accuracy_rows, half_life_rows, histogram_
 from lrat_hub.analysis.positions import position_rows
 from lrat_hub.analysis.runs import Run, system_labels
 from lrat_hub.ledger import Ledger
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 Row = dict[str, Any]
 Tables = dict[str, list[Row]]
@@ -42,6 +45,17 @@ def analyze_runs(runs: Sequence[Run], *, human: Sequence[float]) -> Tables:
         for name, rows_of in made.items():
             tables[name] += [{"agent": label, **row} for row in rows_of(group)]
     return tables | {"comparisons": comparison_rows(groups)}
+
+
+def dataset_of(rows: Sequence[Row]) -> Dataset:
+    """Rows as a dataset whose columns have the same types whatever is missing."""
+    from datasets import Dataset, Value
+
+    table = Dataset.from_list(list(rows))
+    # Limits of intervals, and nothing else, can be missing in every row.
+    for name in [name for name, feature in table.features.items() if feature.dtype == "null"]:
+        table = table.cast_column(name, Value("float64"))
+    return table
 
 
 def account_of(runs: Sequence[Run]) -> dict[str, Ledger]:

@@ -76,6 +76,8 @@ def test_two_agents_are_analysed_and_compared_in_one_commit(published, tmp_path)
 
 
 def test_what_needs_judgements_is_said_to_be_missing_and_statuses_can_be_chosen(published):
+    from datasets import load_dataset
+
     pin = cli.run(
         ["analyze", "--trajectories", "lrat/analysed-one", "--statuses", "completed", "--to", "lrat/analysis-2"]
     )
@@ -88,6 +90,8 @@ def test_what_needs_judgements_is_said_to_be_missing_and_statuses_can_be_chosen(
     card = card_of(pin)
     assert "Not shown: no browse opened a document that a search had listed." in card
     assert "### Length of the reasoning" not in card
+    features = load_dataset(pin.repo_id, "outcomes", revision=pin.revision, split="train").features
+    assert features["low"].dtype == "float64"  # although one question has no interval
 
 
 def test_lengths_are_in_tokens_of_the_tokenizer_that_is_named(published, tmp_path):
