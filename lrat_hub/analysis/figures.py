@@ -217,7 +217,9 @@ def draw_steps(rows: Sequence[Row]) -> Figure:
             )  # fmt: skip
         axes.set_xticks(range(len(order)), [_span(*span) for span in sorted(ticks)], fontsize=8)
         # Room for the legend above all values.
-        axes.set(xlabel="step (searches and browses)", ylabel=label, ylim=(-0.03, 1.3), title=title)
+        axes.set(
+            xlabel="step (searches and browses)", ylabel=label, ylim=(-0.03, 1.08 + 0.1 * len(outcomes)), title=title
+        )
         axes.set_yticks(np.linspace(0, 1, 6))
         if axes.get_legend_handles_labels()[0]:
             axes.legend(frameon=False, fontsize=8, loc="upper left")
@@ -274,7 +276,7 @@ def draw_agents(rows: Sequence[Row]) -> Figure:
     columns = min(5, len(measures))
     lines = math.ceil(len(measures) / columns)
     longest = max(len(line) for agent in agents for line in _wrapped(agent).splitlines())
-    figure = _figure(2.3 * columns + 0.06 * min(longest, 60), lines * (1.0 + 0.36 * len(agents)) + 0.4)
+    figure = _figure(2.3 * columns + 0.06 * min(longest, 60), lines * (1.0 + 0.42 * len(agents)) + 0.4)
     grid = figure.subplots(lines, columns, squeeze=False, sharey=True)
     for place, axes in enumerate(grid.flat):
         if place >= len(measures):
@@ -293,10 +295,11 @@ def draw_agents(rows: Sequence[Row]) -> Figure:
         axes.margins(x=0.15)
         axes.locator_params(axis="x", nbins=4)
         axes.grid(axis="x", linewidth=0.4, alpha=0.5)
-        axes.set_yticks(range(len(agents)), [_wrapped(agent) for agent in agents])
+        axes.set_yticks(
+            range(len(agents)), [f"{_wrapped(agent)}\nn = {_runs(rows, agent):,} runs" for agent in agents]
+        )
         axes.set_ylim(len(agents) - 0.5, -0.5)
-    runs = ", ".join(f"{agent}: {_runs(rows, agent):,}" for agent in agents) if len(agents) < 4 else ""
-    figure.suptitle(f"Agents compared, 95 % intervals{' (runs: ' + runs + ')' if runs else ''}", fontsize=9)
+    figure.suptitle("Agents compared, 95 % intervals", fontsize=9)
     return figure
 
 

@@ -64,9 +64,8 @@ def test_every_figure_names_its_axes_and_is_a_picture_of_a_readable_size(tables)
 def test_every_figure_of_shares_says_how_many_and_how_certain(tables):
     for name, figure in drawn(tables).items():
         shown = "\n".join(texts_of(figure))
-        assert "n = " in shown or name == "agents", name
+        assert "n = " in shown, name
         assert "95 %" in shown or name == "half_life", name
-    assert "runs: " in "\n".join(texts_of(figures.draw_agents([{**row, "agent": "one"} for row in tables["agents"]])))
 
 
 def test_bars_and_points_have_the_values_of_the_rows(tables):
