@@ -14,7 +14,7 @@ from lrat_hub.judges import Judge
 from lrat_hub.ledger import Ledger
 from lrat_hub.mining.guards import Guard
 from lrat_hub.mining.lengths import LengthMeasure, token_lengths
-from lrat_hub.mining.passes import Splits, finish, mine_naive, new_ledgers, note_held_out, survey
+from lrat_hub.mining.passes import finish, mine_naive, new_ledgers, note_held_out, survey
 from lrat_hub.mining.profiles import pair_id, reasoning_after, reasoning_before
 from lrat_hub.mining.settings import (
     KINDS,
@@ -28,6 +28,7 @@ from lrat_hub.mining.settings import (
     Profile,
     outcome_of,
 )  # fmt: skip
+from lrat_hub.mining.splits import Splits
 from lrat_hub.schema import Pair, Status, Trajectory, Verdict
 from lrat_hub.weights import WeightFit, Weighting
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import math
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -24,8 +25,9 @@ import numpy as np
 
 from lrat_hub.errors import LratError
 from lrat_hub.ledger import Ledger
-from lrat_hub.mining.passes import Splits, new_ledgers
+from lrat_hub.mining.passes import new_ledgers
 from lrat_hub.mining.scale import MinedTables, SplitWriter
+from lrat_hub.mining.splits import Splits
 from lrat_hub.queries import QueryStyle, render_query
 from lrat_hub.schema import Document, Pair, document_features
 from lrat_hub.tables import TableWriter
@@ -79,8 +81,9 @@ def import_pairs(
     ledger = {"rows": Ledger("rows"), **new_ledgers()}
     fit = None
     if weighting is not None:
-        lengths = array("d", (pair.reasoning_length for pair, _ in _read(files, Ledger("rows")) if _trained(pair)))
-        fit = fit_weights(np.array(lengths), weighting)
+        rows = (pair for pair, _ in _read(files, Ledger("rows")))
+        fitted = (pair.reasoning_length for pair in rows if _trained(pair) and splits.of(pair) == "train")
+        fit = fit_weights(np.array(array("d", fitted)), weighting)
     seen: dict[str, int] = {}
     path = folder / "documents.arrow"
     with SplitWriter(folder, splits) as pairs, TableWriter(path, document_features()) as documents:
@@ -115,19 +118,26 @@ def _trained(pair: Pair) -> bool:
 
 def _read(files: Iterable[Path], rows: Ledger) -> Iterator[tuple[Pair, list[Document]]]:
     for path in files:
-        with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as lines:
-            for number, line in enumerate(lines, start=1):
-                if not line.strip():
-                    continue
+        for number, line in enumerate(_lines(path), start=1):
+            if line.strip():
                 try:
                     pairs = list(read_row(json.loads(line), f"{path.name}:{number}"))
-                except json.JSONDecodeError:
+                except (json.JSONDecodeError, RecursionError):
                     rows.drop("not JSON")
                 except _UnreadableRow as error:
                     rows.drop(str(error))
                 else:
                     rows.keep()
                     yield from pairs
+
+
+def _lines(path: Path) -> Iterator[str]:
+    try:
+        opener = gzip.open if path.suffix == ".gz" else open
+        with opener(path, "rt", encoding="utf-8", errors="replace") as lines:
+            yield from lines
+    except (OSError, EOFError) as error:
+        raise LratError(f"Pairs: {path.name} can't be read to its end; {error}.") from error
 
 
 class _UnreadableRow(ValueError):
@@ -169,13 +179,22 @@ def read_row(row: Any, name: str) -> Iterator[tuple[Pair, list[Document]]]:
                 negative_ids=tuple(left),
                 negative_kinds=("list",) * len(left),
                 reasoning="",
-                reasoning_length=int(row.get("reasoning_len") or 0),
-                weight=float(row.get("reweight_rate", 1.0)),
+                reasoning_length=int(_number(row, "reasoning_len", 0)),
+                weight=_number(row, "reweight_rate", 1.0),
                 verdict="irrelevant" if satisfied is False else "relevant",
                 judge="released" if satisfied is not None else None,
             ),
             [positive, *left.values()],
         )
+
+
+def _number(row: Mapping[str, Any], name: str, default: float) -> float:
+    value = row.get(name)
+    if value is None:
+        return default
+    if not isinstance(value, (int, float)) or not 0 <= value < math.inf:
+        raise _UnreadableRow(f"`{name}` is no number of 0 or more")
+    return float(value)
 
 
 def _texts(texts: Any, ids: Any) -> list[Document]:

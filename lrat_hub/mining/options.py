@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from lrat_hub.errors import LratError
-from lrat_hub.mining.passes import Splits
 from lrat_hub.mining.settings import MiningSettings
+from lrat_hub.mining.splits import Splits
 from lrat_hub.weights import Weighting
 
 

@@ -19,7 +19,7 @@ from lrat_hub.mining.lengths import LengthMeasure
 from lrat_hub.mining.negatives import Positives, allowed_negatives, resolve_negatives
 from lrat_hub.mining.profiles import NaivePair, naive_pairs
 from lrat_hub.mining.settings import VERDICTS, MiningSettings, outcome_of
-from lrat_hub.mining.splits import question_key, split_of
+from lrat_hub.mining.splits import Splits, question_key
 from lrat_hub.schema import Pair, Trajectory, Verdict
 from lrat_hub.weights import WeightFit, Weighting, capped, fit_weights
 
@@ -83,21 +83,6 @@ def note_held_out(ledger: Mapping[str, Ledger], settings: MiningSettings, listed
 
 
 @dataclass(frozen=True)
-class Splits:
-    """Shares of the questions that go to each split; the rest is trained on."""
-
-    validation: float = 0.0
-    test: float = 0.0
-
-    def __post_init__(self) -> None:
-        if min(self.validation, self.test) < 0 or self.validation + self.test >= 1:
-            raise LratError(
-                f"Splits: expected shares of 0 or more that leave something to train on, found validation "
-                f"{self.validation:g} and test {self.test:g}."
-            )
-
-
-@dataclass(frozen=True)
 class Survey:
     """What has to be known of all pairs before any is finished: less than 100 bytes a pair.
 
@@ -145,7 +130,7 @@ def survey(
             verdicts.append(VERDICTS.index(verdict))
             lengths.append(pair.reasoning_length)
             groups.append(names.setdefault(_group(pair, settings), len(names)))
-            fitted.append(trained and split_of(pair, validation=splits.validation, test=splits.test) == "train")
+            fitted.append(trained and splits.of(pair) == "train")
             guarded.append(bool(bitten))
     if repeated := len(ids) - len(np.unique(np.array(ids, dtype=np.int64))):
         raise LratError(

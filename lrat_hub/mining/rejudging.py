@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 from lrat_hub.errors import LratError
 from lrat_hub.judges import Judge
 from lrat_hub.judges.agreement import Agreement, agreement
-from lrat_hub.mining.passes import Splits, new_ledgers
+from lrat_hub.mining.passes import new_ledgers
 from lrat_hub.mining.profiles import NaivePair
 from lrat_hub.mining.scale import MinedTables, finish_tables, table_pairs
 from lrat_hub.mining.settings import MiningSettings
+from lrat_hub.mining.splits import Splits
 from lrat_hub.schema import Pair, Verdict
 
 if TYPE_CHECKING:

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 from lrat_hub.judges import Judge
 from lrat_hub.ledger import Ledger
 from lrat_hub.mining.lengths import LengthMeasure
-from lrat_hub.mining.passes import Batches, Splits, finish, mine_naive, new_ledgers, note_held_out, survey
+from lrat_hub.mining.passes import Batches, finish, mine_naive, new_ledgers, note_held_out, survey
 from lrat_hub.mining.profiles import NaivePair
 from lrat_hub.mining.reading import light_trajectories
 from lrat_hub.mining.settings import MiningSettings
-from lrat_hub.mining.splits import SPLITS, Split, split_of
+from lrat_hub.mining.splits import SPLITS, Split, Splits
 from lrat_hub.schema import Pair, pair_features
 from lrat_hub.tables import ROWS_AT_A_TIME, TableWriter
 from lrat_hub.weights import WeightFit
@@ -204,8 +204,7 @@ class SplitWriter:
     def write(self, pairs: Iterable[Pair]) -> None:
         rows: dict[Split, list[dict[str, Any]]] = {}
         for pair in pairs:
-            split = split_of(pair, validation=self._splits.validation, test=self._splits.test)
-            rows.setdefault(split, []).append(pair.to_dict())
+            rows.setdefault(self._splits.of(pair), []).append(pair.to_dict())
         for split, batch in rows.items():
             if split not in self._writers:
                 self._writers[split] = TableWriter(self._folder / f"pairs-{split}.arrow", pair_features())

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
+from lrat_hub.errors import LratError
 from lrat_hub.schema import Pair
 
 Split = Literal["train", "validation", "test"]
@@ -34,16 +36,29 @@ def _normalized(text: str) -> str:
     return " ".join(word for word in words if word not in ("a", "an", "the")) or text.strip()
 
 
-def split_of(pair: Pair, *, validation: float, test: float) -> Split:
-    """The split of a pair's question.
+@dataclass(frozen=True)
+class Splits:
+    """Shares of the questions that go to each split; the rest is trained on.
 
-    Args:
-        validation, test: Shares of all questions. Growing one of them moves questions out of "train" only.
+    Growing one of them moves questions out of "train" only.
     """
-    place = _place(question_key(pair))
-    if place < test:
-        return "test"
-    return "validation" if place >= 1 - validation else "train"
+
+    validation: float = 0.0
+    test: float = 0.0
+
+    def __post_init__(self) -> None:
+        if min(self.validation, self.test) < 0 or self.validation + self.test >= 1:
+            raise LratError(
+                f"Splits: expected shares of 0 or more that leave something to train on, found validation "
+                f"{self.validation:g} and test {self.test:g}."
+            )
+
+    def of(self, pair: Pair) -> Split:
+        """The split of a pair's question."""
+        place = _place(question_key(pair))
+        if place < self.test:
+            return "test"
+        return "validation" if place >= 1 - self.validation else "train"
 
 
 @lru_cache(maxsize=4096)

@@ -8,7 +8,7 @@ import pytest
 
 from lrat_hub.errors import LratError
 from lrat_hub.mining.formats import FORMATS, export_pairs, import_pairs, read_row
-from lrat_hub.mining.passes import Splits
+from lrat_hub.mining.splits import Splits
 from lrat_hub.schema import Document, Pair
 from lrat_hub.weights import WeightFit, Weighting, recover_constants
 
@@ -96,3 +96,30 @@ def test_files_of_other_rows_are_refused_and_say_what_they_hold(tmp_path):
 def test_a_missing_document_is_one_line(tmp_path):
     with pytest.raises(LratError, match="found none with id 'z'"):
         export_pairs([pair(positive_id="z")], DOCUMENTS, tmp_path / "rows.jsonl", "released")
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"reweight_rate": "much"}, "`reweight_rate`"),
+        ({"reasoning_len": -1}, "`reasoning_len`"),
+        ({"query": 3}, "no query"),
+    ],
+)
+def test_a_row_that_is_damaged_costs_that_row(tmp_path, fields, reason):
+    row = {"query": "q", "pos": ["a"], "neg": ["b"], "pos_id": [1], "neg_id": [2]}
+    path = tmp_path / "rows.jsonl"
+    path.write_text("\n".join(map(json.dumps, [row | fields, row])))
+    mined, _ = import_pairs([path], tmp_path, splits=Splits())
+    assert mined.num_pairs == 1
+    (dropped,) = mined.ledger["rows"].dropped
+    assert dropped.startswith(reason)
+
+
+def test_a_file_that_ends_too_early_is_one_line(tmp_path):
+    import gzip
+
+    path = tmp_path / "rows.jsonl.gz"
+    path.write_bytes(gzip.compress(b'{"query": "q", "pos": ["a"], "neg": []}\n' * 50)[:40])
+    with pytest.raises(LratError, match=r"rows.jsonl.gz can't be read to its end"):
+        import_pairs([path], tmp_path, splits=Splits())

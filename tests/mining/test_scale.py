@@ -15,9 +15,8 @@ from lrat_hub.hub.refs import HubRef
 from lrat_hub.judges import RuleJudge
 from lrat_hub.mining import MiningSettings, scale
 from lrat_hub.mining.lengths import LengthMeasure
-from lrat_hub.mining.passes import Splits
 from lrat_hub.mining.reading import light_trajectories
-from lrat_hub.mining.splits import split_of
+from lrat_hub.mining.splits import Splits
 from lrat_hub.tables import pair_table, trajectory_table
 from tests.builders import answer, browse, search, trajectory
 from tests.mining.judges import OneWordJudge
@@ -133,7 +132,7 @@ def test_the_split_of_a_question_never_changes_and_spelling_does_not_matter():
     ]
 
     def split(question):
-        return split_of(replace(pair, question=question), validation=0.3, test=0.3)
+        return Splits(validation=0.3, test=0.3).of(replace(pair, question=question))
 
     known = ["test", "train", "train", "test", "validation", "validation"]
     assert [split(question) for question in questions] == known
