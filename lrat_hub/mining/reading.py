@@ -31,12 +31,13 @@ def light_trajectories(table: Dataset, *, titles: bool = False) -> Iterator[Traj
     """
     columns = [name for name in (*_COLUMNS, "steps") if name in table.column_names]
     for batch in table.select_columns(columns).with_format("arrow").iter(BATCH_ROWS):
-        records = batch.select([name for name in columns if name != "steps"]).to_pylist()
-        nested, counts = _flat(batch["steps"].combine_chunks() if len(batch["steps"].chunks) != 1
-                               else batch["steps"].chunk(0))  # fmt: skip
-        steps = _steps(nested, titles)
-        for record, count in zip(records, counts, strict=True):
-            yield Trajectory(**_filled(record), steps=tuple(islice(steps, count)))
+        records = iter(batch.select([name for name in columns if name != "steps"]).to_pylist())
+        # Chunk by chunk: joining them would copy everything that is not to be read.
+        for chunk in batch["steps"].chunks:
+            nested, counts = _flat(chunk)
+            steps = _steps(nested, titles)
+            for count in counts:
+                yield Trajectory(**_filled(next(records)), steps=tuple(islice(steps, count)))
 
 
 def _filled(record: dict[str, Any]) -> dict[str, Any]:

@@ -92,10 +92,14 @@ def test_memory_does_not_grow_with_the_number_of_trajectories(tmp_path, monkeypa
     assert (large - small) / (many - few) < 500
 
 
-def test_what_is_left_out_of_reading_changes_no_pair():
+def test_what_is_left_out_of_reading_changes_no_pair(tmp_path):
+    from lrat_hub.importers import write_table
+
     runs = random_runs(20)
     light = list(light_trajectories(trajectory_table(runs)))
     assert mine_pairs(light).pairs == mine_pairs(runs).pairs
+    # Also when the table is in pieces, as one is that was written while it was read.
+    assert mine_pairs(light_trajectories(write_table(runs, tmp_path))).pairs == mine_pairs(runs).pairs
     # Also when the table is a part of another, whose columns begin elsewhere.
     part = list(light_trajectories(trajectory_table(runs).select(range(7, 13))))
     assert mine_pairs(part).pairs == mine_pairs(runs[7:13]).pairs
