@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import base64
 import binascii
+import logging
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import pygit2
 from starlette.requests import Request
 
 from lrat_hub.hub.server.accounts import Account, Accounts
 from lrat_hub.hub.server.errors import HubError, repo_not_found
 from lrat_hub.hub.server.links import Links
-from lrat_hub.hub.server.names import RepoId
+from lrat_hub.hub.server.names import KINDS, RepoId
 from lrat_hub.hub.server.objects import NamespaceObjects, ObjectStore
-from lrat_hub.hub.server.repository import Repository
+from lrat_hub.hub.server.repository import MAIN, Repository
 from lrat_hub.hub.server.store import Settings, Store
+
+logger = logging.getLogger("uvicorn.error")
 
 
 @dataclass(frozen=True)
@@ -93,6 +98,28 @@ def settings_for(request: Request, repo: RepoId | None = None, *, password: bool
     if settings is None or not may_see(account, repo, settings):
         raise repo_not_found(repo)
     return settings
+
+
+def visible(
+    request: Request, kinds: Sequence[str] = KINDS, *, password: bool = False
+) -> Iterator[tuple[Settings, Repository, pygit2.Commit]]:
+    """Every repository that the caller may see, with its settings and the tip of main.
+
+    One that is damaged is left out, and named in the output of the server: it must not hide the others.
+    """
+    account, store = caller(request, password=password), hub_of(request).store
+    for repo in (repo for kind in kinds for repo in store.repositories(kind)):
+        settings = store.settings(repo)
+        if settings is None or not may_see(account, repo, settings):
+            continue
+        try:
+            repository = store.open(repo)
+            tip = repository.commit_at(MAIN)
+        except (pygit2.GitError, HubError, KeyError) as error:
+            if store.settings(repo) is not None:
+                logger.error("%s/%s can't be read, see `lrat hub verify`: %s", repo.kind, repo, error)
+            continue
+        yield settings, repository, tip
 
 
 def git_access(request: Request, repo: RepoId) -> None:

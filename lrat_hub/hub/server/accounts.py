@@ -24,6 +24,7 @@ from typing import Literal
 
 from lrat_hub.errors import LratError
 from lrat_hub.hub.server.names import RepoId
+from lrat_hub.hub.server.objects import fsync_path
 
 Role = Literal["read", "write"]
 
@@ -175,6 +176,7 @@ def _tokens(root: Path) -> Iterator[list[TokenRecord]]:
         draft = root / f".tokens-{secrets.token_hex(4)}"
         _write_private(draft, json.dumps([asdict(record) for record in records], indent=1))
         draft.rename(root / TOKENS)
+        fsync_path(root)
 
 
 def _new_token() -> str:

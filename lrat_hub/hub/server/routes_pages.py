@@ -20,10 +20,10 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from lrat_hub.errors import LratError
 from lrat_hub.hub.lineage import LINEAGE_FILE, Lineage
 from lrat_hub.hub.refs import HubRef
-from lrat_hub.hub.server.access import caller, hub_of, may_see, settings_for
+from lrat_hub.hub.server.access import caller, hub_of, may_see, settings_for, visible
 from lrat_hub.hub.server.cards import card_data
 from lrat_hub.hub.server.errors import HubError, entry_not_found
-from lrat_hub.hub.server.names import KINDS, RepoId
+from lrat_hub.hub.server.names import RepoId
 from lrat_hub.hub.server.rendering import render_card
 from lrat_hub.hub.server.repository import MAIN, Repository
 from lrat_hub.hub.server.routes_resolve import IMAGE_TYPES, open_entry
@@ -46,15 +46,12 @@ HEADERS = {
 
 def index(request: Request) -> Response:
     """All repositories that the caller may see, those with the latest commits first."""
-    account, store = caller(request, password=True), hub_of(request).store
     search = request.query_params.get("search", "").strip()
     found = []
-    for repo in (repo for kind in KINDS for repo in store.repositories(kind)):
-        settings = store.settings(repo)
-        if settings is None or not may_see(account, repo, settings) or search.lower() not in str(repo).lower():
+    for settings, repository, commit in visible(request, password=True):
+        repo = repository.id
+        if search.lower() not in str(repo).lower():
             continue
-        repository = store.open(repo)
-        commit = repository.commit_at(MAIN)
         files, size = repository.totals(commit)
         row = {"id": str(repo), "url": f"/{repo.url_path}", "kind": repo.kind[:-1], "private": settings.private}
         last = {key: _commit_fields(commit)[key] for key in ("title", "date")}

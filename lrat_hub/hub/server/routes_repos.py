@@ -10,13 +10,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from lrat_hub.hub.server.access import (
-    caller,
     hub_of,
-    may_see,
     readable,
     require_namespace,
     require_user,
     settings_for,
+    visible,
     writable,
 )
 from lrat_hub.hub.server.accounts import Account
@@ -89,17 +88,13 @@ def auth_check_write(request: Request) -> JSONResponse:
 
 
 def list_repos(request: Request) -> JSONResponse:
-    account = caller(request)
-    store, kind, query = hub_of(request).store, request.path_params["kind"], request.query_params
+    kind, query = request.path_params["kind"], request.query_params
     author, searches, tags = query.get("author"), query.getlist("search"), set(query.getlist("filter"))
     found = []
-    for repo in store.repositories(kind):
-        settings = store.settings(repo)
-        if settings is None or not may_see(account, repo, settings) or (author and repo.namespace != author):
-            continue
-        if all(search.lower() in str(repo).lower() for search in searches):
-            repository = store.open(repo)
-            summary = _summary(repository, settings, repository.commit_at(MAIN))
+    for settings, repository, tip in visible(request, [kind]):
+        name = str(repository.id).lower()
+        if author in (None, "", repository.id.namespace) and all(search.lower() in name for search in searches):
+            summary = _summary(repository, settings, tip)
             if tags <= set(summary["tags"]):
                 found.append(summary)
     page, headers = page_of(request, found, size=LIST_PAGE, path=f"/api/{kind}")
@@ -108,19 +103,14 @@ def list_repos(request: Request) -> JSONResponse:
 
 def storage(request: Request) -> JSONResponse:
     """What `hf repos ls` lists: the repositories of a namespace, by default the caller's own, with their size."""
-    account = require_user(request)
-    namespace = request.path_params.get("namespace", account.name)
-    store = hub_of(request).store
+    namespace = request.path_params.get("namespace", require_user(request).name)
     found = []
-    for repo in (repo for kind in KINDS for repo in store.repositories(kind) if repo.namespace == namespace):
-        settings = store.settings(repo)
-        if settings is None or not may_see(account, repo, settings):
-            continue
-        repository = store.open(repo)
-        commit = repository.commit_at(MAIN)
-        visibility = "private" if settings.private else "public"
-        fields = {"id": str(repo), "type": repo.kind[:-1], "visibility": visibility, "updatedAt": iso_date(commit)}
-        found.append({**fields, "storage": repository.totals(commit)[1]})
+    for settings, repository, tip in visible(request):
+        repo = repository.id
+        if repo.namespace == namespace:
+            visibility = "private" if settings.private else "public"
+            fields = {"id": str(repo), "type": repo.kind[:-1], "visibility": visibility, "updatedAt": iso_date(tip)}
+            found.append({**fields, "storage": repository.totals(tip)[1]})
     page, headers = page_of(request, found, size=LIST_PAGE, path=request.scope["path"])
     return JSONResponse(page, headers=headers)
 

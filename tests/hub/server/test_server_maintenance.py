@@ -161,3 +161,14 @@ def test_an_upload_for_a_commit_to_come_survives_a_collection(root: Path) -> Non
         os.utime(path, (old, old))
     assert collect(root, keep_seconds=3600).large_files == 1
     assert objects(root) == {oid(KEPT), oid(BRANCH), oid(b"later" * 100)}
+
+
+def test_a_damaged_repository_does_not_hide_the_others(root: Path) -> None:
+    import httpx2
+
+    with LocalHub(root) as hub:
+        hf_api(hub).create_repo("lrat/sound")
+        (root / "repos/models/lrat/r.git/refs/heads/main").write_text("nonsense")
+        assert [model.id for model in hf_api(hub).list_models()] == ["lrat/sound"]
+        assert "lrat/sound" in httpx2.get(hub.endpoint).text
+    assert "models/lrat/r: " in "\n".join(verify(root).problems)
