@@ -63,10 +63,13 @@ def read_model_config(source: Source) -> ModelConfig | None:
 
 
 def require_query_style(source: Source, style: QueryStyle) -> None:
-    """Raises LratError when a model was trained with another style of queries than it is to be served with."""
+    """Raises LratError when a model was trained with another style of queries than it is to be served with.
+
+    It would encode them all the same, and rank poorly without any error.
+    """
     config = read_model_config(source)
     if config is not None and config.query_style != style:
         raise LratError(
             f"{source}: expected queries in the style it was trained with, {config.query_style!r}, found {style!r}. "
-            f"Set query_style to {config.query_style}, or take a model trained with {style}."
+            f"Render them so (lrat_hub.queries.render_query), or take a model trained with {style!r} ones."
         )

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from lrat_hub import cli
+from lrat_hub.errors import LratError
 
 from .published import publish_benchmark, publish_pairs
 
@@ -67,8 +68,11 @@ def test_what_is_published_is_complete_and_needs_nothing_of_this_project(hub, pa
     assert "![The loss at every step](loss_curve.png)" in card
     assert 'render_query(state, "history")' in card
     assert read_model_config(pin).query_style == "history"
-    with pytest.raises(Exception, match="'history', found 'plain'"):
-        require_query_style(pin, "plain")
+    require_query_style(pin, "history")
+    benchmark = publish_benchmark("lrat/small-served")
+    with pytest.raises(LratError, match="'history', found 'plain'"):
+        cli.run(["rollout", "--corpus", str(benchmark), "--queries", str(benchmark), "--retriever", str(pin),
+                 "--to", "lrat/no"])  # fmt: skip
 
 
 def test_it_ends_with_a_verdict_on_the_development_queries(hub, pairs, base, capsys):
@@ -124,7 +128,7 @@ def test_a_folder_of_another_run_is_refused(hub, pairs, base, tmp_path):
     work = ("--work_dir", tmp_path / "work", "--max_steps", 4)
     first = train(pairs, base, "lrat/small-work", *work)
     assert train(pairs, base, "lrat/small-work", *work) == first  # nothing is left to do, and the same comes out
-    with pytest.raises(Exception, match="one that differs in learning_rate"):
+    with pytest.raises(LratError, match="one that differs in learning_rate"):
         train(pairs, base, "lrat/small-work", *work, "--learning_rate", 1e-3)
 
 
