@@ -26,6 +26,7 @@ from natural_questions import (
 )
 
 from lrat_hub.agents import NaturalReader
+from lrat_hub.agents.natural.names import fold
 from lrat_hub.hub.cards import markdown_table
 from lrat_hub.judges import RuleJudge, answer_matches
 from lrat_hub.mining import mine_pairs
@@ -42,9 +43,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, metavar="DIR")
     parser.add_argument("--work", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--retrievers", nargs="+", choices=["BM25", "MiniLM"], default=["BM25", "MiniLM"])
     args = parser.parse_args()
     data = NaturalData.load(args.data)
-    retrievers = {"BM25": BM25Retriever(data.documents), "MiniLM": minilm(data, args.work)}
+    retrievers = {
+        name: BM25Retriever(data.documents) if name == "BM25" else minilm(data, args.work) for name in args.retrievers
+    }
     parts = {
         "all": data,
         f"first {DEVELOPED_ON}": data.part(0, DEVELOPED_ON),
@@ -122,9 +126,8 @@ def mined(name: str, data: NaturalData, retriever: Retriever) -> dict[str, objec
     kept = [pair for pair in pairs if pair.verdict == "relevant"]
     evidence = {pair.pair_id: pair.positive_id in data.qrels[pair.query_id] for pair in pairs}
     negatives = [docid in data.qrels[pair.query_id] for pair in kept for docid in pair.negative_ids]
-    titled = sum(
-        set(data.by_docid[pair.positive_id].title.lower().split()) <= set(pair.query.lower().split()) for pair in kept
-    )
+    titles = {document.docid: fold(document.title.partition(" (")[0]) for document in data.documents}
+    titled = sum(set(titles[pair.positive_id].split()) <= set(fold(pair.query).split()) for pair in kept)
     return {
         "retriever": name,
         "naive pairs": len(pairs),
