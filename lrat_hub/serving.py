@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from lrat_hub.stage import Stage
 
 MODULE = "vllm.entrypoints.openai.api_server"
-STOP_SECONDS = 30.0
+STOP_SECONDS = 20.0
 
 # Run by vLLM's interpreter. When the stage is killed the kernel ends the server, which would keep the GPUs otherwise.
 _LAUNCH = """
@@ -125,17 +125,25 @@ class VllmServer:
         raise LratError(f"vLLM: expected an answer within {self.timeout:g} s, found none. See {self.log}.")
 
     def _stop(self) -> None:
-        """Ends the server and the processes it has started, kindly at first."""
-        for sent, patience in ((signal.SIGTERM, STOP_SECONDS), (signal.SIGKILL, STOP_SECONDS)):
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, sent)
+        """Ends the server and the processes it has started, kindly at first, and waits until they are gone."""
+        for sent in (signal.SIGTERM, signal.SIGKILL):
+            self._signal(sent)
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(patience)
+                self._process.wait(STOP_SECONDS)
                 break
-        # What it has started may outlive it.
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        # What it has started may outlive it, and holds the GPUs until it is gone.
+        deadline = time.monotonic() + STOP_SECONDS
+        while self._signal(signal.SIGKILL) and time.monotonic() < deadline:
+            time.sleep(0.05)
         self._log.close()
+
+    def _signal(self, number: int) -> bool:
+        """Sends a signal to the server and all it has started; whether there is still one of them."""
+        try:
+            os.killpg(self._process.pid, number)
+        except ProcessLookupError:
+            return False
+        return True
 
     def _last_line(self) -> str:
         """The last line of the log that says something about an error, or else its last line."""
