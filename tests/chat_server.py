@@ -60,6 +60,7 @@ class Script:
         protocol: "tongyi" (text in tags), "webexplorer" (the same without <answer>), "tools" (vLLM: function calls,
             `reasoning`), "glm" (GLM and MiniMax: function calls, `reasoning_content`), "gpt-oss" (as vLLM serves it,
             with a harmony token in some names), "json" (a JSON schema).
+        model: The name it is served by.
         delay: Seconds before each reply.
         context_tokens: Requests with more words than this are refused, as vLLM does; 0 for no limit.
         errors, hangs, cuts: Shares of the requests that get a 500, no reply at all, or a reply cut in the middle.
@@ -72,6 +73,7 @@ class Script:
     """
 
     protocol: str = "tools"
+    model: str = "scripted"
     delay: float = 0.0
     context_tokens: int = 0
     errors: float = 0.0
@@ -345,7 +347,9 @@ class _Service:
         return {**{name: self.counts[name] for name in names}, "busy_seconds": self._busy}
 
     async def _models(self, _: Request) -> Response:
-        return JSONResponse({"object": "list", "data": [{"id": "scripted", "object": "model", "owned_by": "vllm"}]})
+        return JSONResponse(
+            {"object": "list", "data": [{"id": self.script.model, "object": "model", "owned_by": "vllm"}]}
+        )
 
     async def _chat(self, http: Request) -> Response:
         request = await http.json()

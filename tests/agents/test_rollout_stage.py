@@ -137,6 +137,46 @@ def test_a_model_that_judges_is_asked_only_where_texts_do_not_match(corpus, tmp_
     assert len({json.dumps(body["messages"][:2]) for body in judged}) == verdicts["unjudged, reply without a verdict"]
 
 
+def test_a_model_is_served_from_its_pin_for_the_time_of_the_run(corpus, tmp_path):
+    """With the scripted server in vLLM's place; `tests/vllm_stage.py` has the real one."""
+    from huggingface_hub import HfApi
+
+    HfApi().create_repo("lrat/served-agent")
+    sha = (
+        HfApi()
+        .upload_file(
+            repo_id="lrat/served-agent", path_in_repo="config.json", path_or_fileobj=b'{"model_type": "llama"}'
+        )
+        .oid
+    )
+    module = tmp_path / "site" / "vllm" / "entrypoints" / "openai" / "api_server.py"
+    module.parent.mkdir(parents=True)
+    (tmp_path / "site" / "vllm" / "__init__.py").touch()
+    module.write_text(
+        "import pathlib, sys\n"
+        "options = dict(zip(sys.argv[1::2], sys.argv[2::2]))\n"
+        "print((pathlib.Path(options['--model']) / 'config.json').read_text(), sys.argv, flush=True)\n"
+        "name = options['--served-model-name']\n"
+        "sys.argv = ['', '--port', options['--port'], '--protocol', 'json', '--model', name]\n"
+        "from tests.chat_server import main\n"
+        "main()\n"
+    )
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nPYTHONPATH={tmp_path / "site"}:{ROOT} exec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    sent = words(corpus, "", "lrat/run-served", tmp_path / "journal", "--limit", "4", "--vllm_python", str(python))
+    place = sent.index("--model") + 1
+    sent[place] = "lrat/served-agent"
+    ref = cli.run([*sent, "--tensor_parallel", "2", "--vllm_args=--dtype=float32 --seed 1"])
+    assert {(run.agent, run.agent_revision) for run in runs_of(ref).values()} == {("lrat/served-agent", sha)}
+    assert read_lineage(ref).inputs["agent"] == f"lrat/served-agent@{sha}"
+    log = (tmp_path / "journal" / "vllm.log").read_text()
+    assert '"model_type": "llama"' in log
+    assert "'--tensor-parallel-size', '2', '--dtype=float32', '--seed', '1'" in log
+    (run, *_) = runs_of(ref).values()
+    assert json.loads(run.metadata)["agent"]["vllm_args"] == ["--dtype=float32", "--seed", "1"]
+
+
 def test_samples_of_a_question_differ_by_their_seed(corpus, tmp_path):
     with ChatServer(Script(protocol="tools")) as server:
         sent = words(
