@@ -286,6 +286,7 @@ def publish(
             "questions": len(questions),
             "statuses": {status: runs.statuses[status] for status in ("completed", "limited", "failed", "missing")},
             "verdicts": dict(sorted(runs.decided.items())),
+            "errors": dict(sorted(runs.errors.items(), key=lambda entry: (-entry[1], entry[0]))),
             "outcomes": runs.outcomes,
         }
         return stage.publish_dataset(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -29,6 +30,9 @@ JudgeName = Literal["match", "containment", "llm", "none"]
 
 JUDGED_TOGETHER = 512
 """Runs that are in memory while they are judged."""
+
+_SPECIFIC = re.compile(r"'[^']*'|\"[^\"]*\"|\d+")
+"""What tells one error from another of its kind."""
 
 OUTCOMES = {"correct": True, "incorrect": False, "unjudged": None}
 
@@ -104,13 +108,26 @@ class CollectedRuns:
             and steps (T), by retriever and outcome.
         statuses: How runs ended; "missing" is what has not been run yet.
         decided: What gave the verdicts.
+        errors: Calls that could not be carried out, by kind.
+        first_error: Of a run that failed; "" when none did.
     """
 
     tables: dict[str, Dataset] = field(default_factory=dict)
     outcomes: list[dict[str, Any]] = field(default_factory=list)
     statuses: Counter[str] = field(default_factory=Counter)
     decided: Counter[str] = field(default_factory=Counter)
+    errors: Counter[str] = field(default_factory=Counter)
     first_error: str = ""
+
+    def counted(self, runs: Iterable[Trajectory]) -> Iterator[Trajectory]:
+        """The runs as they pass, with what they add to the counts."""
+        for run in runs:
+            metadata = json.loads(run.metadata)
+            if "judge" in metadata:
+                self.decided[f"{metadata['judge']['verdict']}, {metadata['judge']['by']}"] += 1
+            self.errors.update(_SPECIFIC.sub("...", step.error) for step in run.steps if step.error)
+            self.first_error = self.first_error or metadata.get("error", "")
+            yield run
 
 
 def collect_runs(
@@ -127,14 +144,8 @@ def collect_runs(
     collected = CollectedRuns()
     for name, journal in journals.items():
         (place := folder / name).mkdir()
-        table = write_table(judged(journal.trajectories(questions), judge), place)
+        table = write_table(collected.counted(judged(journal.trajectories(questions), judge)), place)
         collected.statuses.update(journal.statuses(questions))
-        for row in table.select_columns(["metadata", "correct", "status"]):
-            metadata = json.loads(row["metadata"])
-            if "judge" in metadata:
-                outcome = next(key for key, value in OUTCOMES.items() if value == row["correct"])
-                collected.decided[f"{outcome}, {metadata['judge']['by']}"] += 1
-            collected.first_error = collected.first_error or metadata.get("error", "")
         if len(table):
             collected.tables[name] = table
             collected.outcomes += outcome_rows(table, journal.settings["retriever"]["name"])

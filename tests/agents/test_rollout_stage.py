@@ -216,3 +216,11 @@ def _journal_size(folder: Path) -> int:
 
 def _runs(folder: Path) -> int:
     return sum(file.read_bytes().count(b"\n") for file in folder.rglob("shard-*.jsonl"))
+
+
+def test_calls_that_could_not_be_carried_out_are_counted_by_kind(corpus, tmp_path):
+    with ChatServer(Script(protocol="tools", malformed=0.4)) as server:
+        ref = cli.run(words(corpus, server.base_url, "lrat/run-malformed", tmp_path, protocol="tools"))
+    counted = read_lineage(ref).counts["errors"]
+    assert sum(counted.values()) == sum(run.count("invalid") for run in runs_of(ref).values())
+    assert counted["there is no tool ..."] > 0
