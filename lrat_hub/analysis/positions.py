@@ -16,7 +16,8 @@ from lrat_hub.errors import LratError
 POSITIONS = 20
 """Positions that are told apart; what was opened further down counts in the whole."""
 
-MODELLED_POSITIONS = 1000
+MODELLED_POSITIONS = 1_000
+"""As long as lists are taken to be, to tell what people and chance would open."""
 
 SHUFFLED_SHARE = 0.5
 """From this share of lists on that are not in the order of their scores, lists were shuffled on purpose."""
@@ -31,7 +32,7 @@ def were_shuffled(runs: Sequence[Run]) -> bool | None:
 
 
 def position_rows(runs: Sequence[Run], human: Sequence[float]) -> list[dict[str, Any]]:
-    """The share of browses at each position of the list they opened, and how often a position shown is opened.
+    """The share of browses at each position of the list they opened.
 
     Where lists were shuffled, positions by the retriever's score are the control: positions as shown are then free of
     how good the documents are, and show position bias alone.
@@ -51,7 +52,7 @@ def position_rows(runs: Sequence[Run], human: Sequence[float]) -> list[dict[str,
     ]
     if not browses:
         return []
-    lengths = [browse.length for _, browse in browses]
+    lengths = [min(browse.length, MODELLED_POSITIONS) for _, browse in browses]
     longest = min(POSITIONS, max(lengths))
     uniform, people = expected_shares(lengths, np.ones(max(lengths))), expected_shares(lengths, human)
     orders = [AS_SHOWN, *([BY_SCORE] if were_shuffled(runs) else [])]

@@ -230,8 +230,10 @@ def _measured(
                 lists += by_score is not None
                 is_shuffled = by_score is not None and by_score != list(range(1, len(shown) + 1))
                 shuffled += is_shuffled
+                # Entries that could not be read keep their ranks, so a list can be longer than what is left of it.
+                length = max(len(shown), *(hit.rank for hit in shown))
                 for index, hit in enumerate(shown):
-                    seen[hit.docid] = _Place(hit.rank, len(shown), by_score[index] if is_shuffled else None)
+                    seen[hit.docid] = _Place(hit.rank, length, by_score[index] if is_shuffled else None)
         elif step.action == "browse" and step.docid is not None:
             actions.append("B")
             place = seen.get(step.docid, _Place(None, None, None))

@@ -65,6 +65,12 @@ def test_every_query_of_a_search_has_a_list_of_its_own():
     assert run.searches[0].listed == 3
 
 
+def test_an_entry_that_could_not_be_read_leaves_its_place_in_the_list():
+    results = (Candidate(0, 1, "a"), Candidate(0, 3, "c"))
+    run = measured(Step(0, "", "search", queries=("x",), results=results), browse("c"))
+    assert [(hit.position, hit.length) for hit in run.browses] == [(3, 3)]
+
+
 def test_lists_in_another_order_than_their_scores_are_shuffled():
     def listed(*scores):
         return Step(0, "", "search", ("q",), tuple(
