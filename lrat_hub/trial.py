@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lrat_hub.benchmark import Benchmark
 from lrat_hub.controls import CHECK_METRIC, content_check
 from lrat_hub.documents import Documents
+from lrat_hub.errors import LratError
 from lrat_hub.metrics import METRICS, RetrievalScores
 from lrat_hub.queries import QueryStyle
 from lrat_hub.retrieval.dense import DenseRetriever
@@ -29,9 +30,11 @@ class Trial:
 
     Args:
         benchmarks: `TASK`: the development queries. `CONTENT`: sentences, without title words, and their passages.
+        left_out: Why there is no content check although one was asked for: not every corpus has passages for it.
     """
 
     benchmarks: Mapping[str, Benchmark] = field(default_factory=dict)
+    left_out: str = ""
 
     @classmethod
     def of(cls, task: Benchmark | None, documents: Documents, *, passages: int) -> Trial:
@@ -39,14 +42,14 @@ class Trial:
 
         Args:
             passages: For the content check; 0 leaves it out.
-
-        Raises:
-            LratError: No passage serves for the content check.
         """
-        benchmarks = {TASK: task} if task else {}
+        benchmarks, left_out = {TASK: task} if task else {}, ""
         if passages:
-            benchmarks[CONTENT] = content_check(task.documents if task else documents, passages=passages)
-        return cls(benchmarks)
+            try:
+                benchmarks[CONTENT] = content_check(task.documents if task else documents, passages=passages)
+            except LratError as error:
+                left_out = str(error)
+        return cls(benchmarks, left_out)
 
     def score(self, model: SentenceTransformer, style: QueryStyle = "plain") -> dict[str, RetrievalScores]:
         """Scores of every benchmark, with queries in the model's style; their common corpus is encoded once."""

@@ -112,6 +112,8 @@ def main(argv: list[str] | None = None) -> HubRef | None:
     if is_first():
         task = Benchmark.load(*(sources[name] for name in ("corpus", "queries", "qrels"))) if args.queries else None
         trial = Trial.of(task, documents, passages=args.check_passages)
+        if trial.left_out:
+            say(f"  what is forgotten is not looked for: {trial.left_out}")
         base_config = read_model_config(sources["model"]) or ModelConfig()
         before = trial.score(model, base_config.query_style)
     fitted = fit_retriever(
