@@ -128,6 +128,14 @@ def groups_of(cells: Sequence[Cell]) -> dict[tuple[str, str, int | None], list[C
     return groups
 
 
+def in_table_order(cells: Sequence[Cell]) -> list[Cell]:
+    """Cells that are compared with each other side by side; benchmarks, agents and retrievers as they came."""
+    benchmarks, agents = (
+        list(dict.fromkeys(getattr(cell, name) for cell in cells)) for name in ("benchmark", "agent")
+    )
+    return sorted(cells, key=lambda cell: (benchmarks.index(cell.benchmark), agents.index(cell.agent), cell.k or 0))
+
+
 def require_distinct(cells: Sequence[Cell]) -> None:
     """Raises LratError when two cells can't be told apart by their names."""
     seen = set()

@@ -188,6 +188,8 @@ def _png(figure: Figure) -> bytes:
     for axes in figure.axes:
         axes.spines[["top", "right"]].set_visible(False)
         axes.tick_params(labelsize=8)
+        axes.xaxis.label.set_size(9)
+        axes.yaxis.label.set_size(9)
     buffer = io.BytesIO()
     # Without the version of matplotlib in the file, the same figures are the same bytes for longer.
     figure.savefig(buffer, dpi=130, format="png", metadata={"Software": None})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from lrat_hub.agent_evaluation.cells import in_table_order
 from lrat_hub.hub.cards import markdown_table
 from lrat_hub.reports.evaluations import EVIDENCE, Evaluations, RetrievalEvaluation
 from lrat_hub.reports.figures import agent_bars, colors_of, curves_over_k, recall_by_step, retrieval_bars
@@ -111,7 +112,7 @@ def _agent_section(evaluations: Evaluations, colors: dict[str, str], figures: di
 
 def agent_tables(evaluations: Evaluations) -> str:
     """The tables about agents, with what one has to know to read them."""
-    cells = evaluations.cells
+    cells = in_table_order(evaluations.cells)
     comparisons = evaluations.comparisons()
     parts = [
         markdown_table(agent_rows(cells, comparisons)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lrat_hub.agent_evaluation.cells import Cell, Comparison, clear_winners
+from lrat_hub.agent_evaluation.cells import Cell, Comparison, clear_winners, in_table_order
 from lrat_hub.agent_evaluation.metrics import OUTCOMES
 from lrat_hub.reports.evaluations import RetrievalEvaluation
 from lrat_hub.significance import Interval, clear_winner, holm
@@ -44,7 +44,7 @@ def agent_rows(cells: Sequence[Cell], comparisons: Sequence[Comparison]) -> Rows
     several_k = len({cell.k for cell in cells}) > 1
     rows: dict[tuple[Any, ...], dict[str, Any]] = {}
     shown = [(benchmark, metric) for benchmark in benchmarks for metric in _measured(cells, benchmark, AGENT_COLUMNS)]
-    for cell in cells:
+    for cell in in_table_order(cells):
         row = rows.setdefault(
             (cell.agent, cell.k, cell.retriever),
             {
@@ -61,8 +61,7 @@ def agent_rows(cells: Sequence[Cell], comparisons: Sequence[Comparison]) -> Rows
                 text = f"**{text}**" if id(cell) in bold[metric] else text
                 gain = gains.get((*cell.group, cell.retriever, metric))
                 row[_column(benchmark, metric, benchmarks)] = text + ("" if gain is None else f" ({gain:+.1%})")
-    order = list(dict.fromkeys(cell.agent for cell in cells))
-    return sorted(rows.values(), key=lambda row: order.index(row["agent"]))
+    return list(rows.values())
 
 
 def interval_rows(cells: Sequence[Cell]) -> Rows:
