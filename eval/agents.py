@@ -68,15 +68,15 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
     from datasets import Dataset
 
     from lrat_hub.agent_evaluation.browsecomp import leaderboard_summary, read_verdicts, run_files
-    from lrat_hub.agent_evaluation.cards import put_agent_results_into_card
     from lrat_hub.agent_evaluation.cells import Cell, identity_of, model_of, require_distinct
     from lrat_hub.agent_evaluation.judging import CellRuns, judge_cells
-    from lrat_hub.agent_evaluation.metrics import evaluate_agents, plain_id
+    from lrat_hub.agent_evaluation.metrics import evaluate_agents, plain_id, without_texts
     from lrat_hub.agent_evaluation.running import run_readers, run_recipes
     from lrat_hub.agent_evaluation.verdicts import agreement, with_verdicts
     from lrat_hub.benchmark import load_qrels
     from lrat_hub.hub.inputs import load_table
     from lrat_hub.importers import load_trajectories
+    from lrat_hub.reports.cards import put_agent_results_into_card
     from lrat_hub.reports.evaluations import Evaluations
     from lrat_hub.reports.page import agent_tables
     from lrat_hub.tables import trajectory_table
@@ -94,7 +94,9 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
     found = []
     for place, (text, name) in enumerate(given, start=1):
         pin = stage.input(f"trajectories_{place}", str(text), option="trajectories")
-        found.append(CellRuns(name, list(load_trajectories(load_table(pin, "trajectories")))))
+        runs = load_trajectories(load_table(pin, "trajectories"))
+        # Texts are only written out again; the runs of a whole table with them would not fit into memory.
+        found.append(CellRuns(name, list(runs if args.browsecomp else map(without_texts, runs))))
     if settings.agents:
         found += run_readers(stage, settings, corpus, queries, names)
 

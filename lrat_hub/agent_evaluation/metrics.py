@@ -247,6 +247,20 @@ def evaluate_agents(
     return AgentScores(questions, strangers)
 
 
+def without_texts(trajectory: Trajectory) -> Trajectory:
+    """The run without what was reasoned and shown: all that scores and judges need, in a fraction of the memory."""
+    steps = tuple(
+        dataclasses.replace(
+            step,
+            reasoning=None,
+            observation="",
+            results=tuple(dataclasses.replace(hit, title="", snippet="") for hit in step.results),
+        )
+        for step in trajectory.steps
+    )
+    return dataclasses.replace(trajectory, steps=steps)
+
+
 def plain_id(identifier: str) -> str:
     """The id without the ".0" that it gets where a column of numbers has been read as fractions."""
     plain = identifier.strip()

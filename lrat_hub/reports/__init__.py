@@ -1,1 +1,1 @@
-"""Reports on evaluations: read back from what was published (`evaluations`), as tables, figures and a page."""
+"""Reports on evaluations: read back from what was published (`evaluations`); as tables, figures, a page; in cards."""

@@ -8,7 +8,7 @@ import pytest
 from runs import run
 
 from lrat_hub import evaluate_agents, load_trajectories
-from lrat_hub.agent_evaluation.metrics import AgentScores, QuestionScores, stated_confidence
+from lrat_hub.agent_evaluation.metrics import AgentScores, QuestionScores, stated_confidence, without_texts
 from lrat_hub.errors import LratError
 from lrat_hub.schema import Step, Trajectory
 
@@ -175,6 +175,7 @@ def test_the_six_real_runs_take_the_steps_they_took_and_list_what_their_files_sa
     qrels = {str(query_id): dict.fromkeys(data["retrieved_docids"], 1) for query_id, data in files.items()}
     order = ["0", "1", "4", "5", "11", "15", "16"]
     scores = evaluate_agents(load_trajectories(folder), order, qrels)
+    assert evaluate_agents(map(without_texts, load_trajectories(folder)), order, qrels) == scores
     by_id = {question.query_id: question for question in scores.questions}
     assert [by_id[name].steps for name in ("0", "1", "4", "15", "11", "5")] == [48, 2, 13, 7, 4, 6]
     assert all(by_id[name].evidence_share == 1.0 for name in qrels)
