@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lrat_hub.agents.natural.names import find_names
 from lrat_hub.agents.natural.questions import ParsedQuestion
@@ -51,7 +51,7 @@ class Date:
     year: int
     month: int = 0
     day: int = 0
-    written: str = ""
+    written: str = field(default="", compare=False)
 
 
 def find_answer(question: str, parsed: ParsedQuestion, findings: Sequence[Finding], language: Language) -> str | None:
