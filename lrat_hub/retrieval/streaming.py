@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -84,12 +85,16 @@ class StreamedVectors:
         found = np.empty((len(places), self.d), dtype=self._dtype)
         shards = np.searchsorted(self._starts, places, side="right") - 1
         order = np.argsort(places, kind="stable")
-        row_bytes = self.d * self._dtype.itemsize
-        for shard, group in groupby(order, key=shards.__getitem__):
+        row_bytes, view = self.d * self._dtype.itemsize, memoryview(found).cast("B")
+        positions = (places - self._starts[shards]) * row_bytes
+        for shard, group in groupby(order.tolist(), key=shards.tolist().__getitem__):
             with self._files[shard].open("rb", buffering=0) as file:
+                # A call a row and nothing around it: this is what searching on disk costs each query more.
                 for at in group:
-                    file.seek(self._offsets[shard] + int(places[at] - self._starts[shard]) * row_bytes)
-                    _read(file, found[at])
+                    row = view[at * row_bytes : (at + 1) * row_bytes]
+                    if os.preadv(file.fileno(), [row], self._offsets[shard] + int(positions[at])) < row_bytes:
+                        file.seek(self._offsets[shard] + int(positions[at]))
+                        _read(file, found[at])
         return found.astype(np.float32, copy=False)
 
     def _blocks(self) -> Iterator[tuple[int, np.ndarray]]:
