@@ -7,7 +7,7 @@ import json
 import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -68,4 +68,6 @@ class ReplyCache:
 
 
 def _reply(row: Mapping[str, Any]) -> Reply:
-    return Reply(**{**row, "tool_calls": tuple(ToolCall(**call) for call in row["tool_calls"])})
+    # What another version wrote may have other fields.
+    known = {item.name: row[item.name] for item in fields(Reply) if item.name in row}
+    return Reply(**{**known, "tool_calls": tuple(ToolCall(**call) for call in row["tool_calls"])})

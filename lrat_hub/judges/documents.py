@@ -60,7 +60,8 @@ class DocumentJudge:
 
     def judge(self, pairs: Sequence[Pair]) -> list[Verdict]:
         asked = [pair for pair in pairs if pair.reasoning.strip()]
-        self.problems[NO_REASONING] += len(pairs) - len(asked)
+        if len(asked) < len(pairs):
+            self.problems[NO_REASONING] += len(pairs) - len(asked)
         rulings = iter(
             self._model.rule(
                 [{"question": pair.question, "query": pair.query, "reasoning": pair.reasoning} for pair in asked]

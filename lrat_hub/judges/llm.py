@@ -150,17 +150,30 @@ class VerdictModel:
     async def _request(self, messages: Sequence[Message]) -> Reply:
         if self._failures >= self.give_up_after:
             raise _NotSentError(f"{self.name}: {self._failures} requests failed one after the other.")
-        schema = self.prompt.schema if self._structured else None
-        self.requests += 1
         try:
-            reply = await self.backend.chat(messages, sampling=GREEDY, max_tokens=self.max_tokens, schema=schema)
+            reply = await self._send(messages)
         except ChatError as error:
-            if schema and error.status in _REFUSES_SCHEMA:
-                self._structured = False
-                return await self._request(messages)
-            self._failures += 1
+            # A request that is refused, as one longer than the model's context is, says nothing of the next.
+            if error.status is None or error.status >= 500:
+                self._failures += 1
             raise
         self._failures = 0
+        return reply
+
+    async def _send(self, messages: Sequence[Message]) -> Reply:
+        """Sends a request, with the schema unless the server is known to refuse it."""
+        options = {"sampling": GREEDY, "max_tokens": self.max_tokens}
+        if self._structured:
+            self.requests += 1
+            try:
+                return await self.backend.chat(messages, **options, schema=self.prompt.schema)
+            except ChatError as error:
+                if error.status not in _REFUSES_SCHEMA:
+                    raise
+        self.requests += 1
+        reply = await self.backend.chat(messages, **options)
+        # Only now is it known that it was the schema.
+        self._structured = False
         return reply
 
 

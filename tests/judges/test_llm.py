@@ -82,6 +82,18 @@ def test_a_server_that_knows_no_schemas_is_asked_without():
     assert len(server.requests) == 3
 
 
+def test_a_request_that_is_too_long_costs_its_verdict_and_nothing_else():
+    def answer(request):
+        return 400 if len(notes_of(request)) > 10 else "relevant"
+
+    with ChatServer(answer) as server:
+        judge = judge_at(server, concurrency=1)
+        verdicts = judge.judge([*(pair(f"long {number} " * 9) for number in range(12)), pair("x")])
+    assert verdicts == ["unjudged"] * 12 + ["relevant"]
+    assert "response_format" in server.requests[-1]
+    assert judge.problems == {"no reply": 12}
+
+
 def test_requests_that_fail_for_a_while_are_sent_again_and_no_more_than_allowed_run_at_once():
     failed = set()
 
