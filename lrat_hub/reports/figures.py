@@ -14,11 +14,13 @@ from lrat_hub.reports.tables import AGENT_COLUMNS, PERCENT
 from lrat_hub.significance import Interval
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 COLORS = ("#9aa5b1", "#1f6feb", "#c9a227", "#2da44e", "#d1495b", "#8250df", "#bf5b04", "#1b7c83", "#57606a", "#db61a2")
 """Of retrievers, by their place in the report; after the last one they begin again."""
+
+WIDEST = 16
+"""Inches of a figure."""
 
 TITLES = {
     "success": "Success rate, %",
@@ -39,10 +41,16 @@ def agent_bars(cells: Sequence[Cell], colors: Mapping[str, str]) -> bytes:
     agents = list(dict.fromkeys(cell.agent for cell in cells))
     retrievers = list(dict.fromkeys(cell.retriever for cell in cells))
     by_name = {(cell.agent, cell.retriever): cell for cell in cells}
-    figure = _figure(max(3.0, 0.42 * len(agents) * len(retrievers) + 1.2) * len(metrics), 3.8)
+    # Wide enough for the numbers above the bars; panels that don't fit side by side stand below each other.
+    panel = max(3.0, 0.42 * len(agents) * len(retrievers) + 1.2)
+    columns = min(len(metrics), max(1, int(WIDEST // panel)))
+    lines = -(-len(metrics) // columns)
+    figure = _figure(panel * columns, 3.6 * lines + 0.3)
     width = 0.82 / len(retrievers)
-    panels = figure.subplots(1, len(metrics), squeeze=False)[0]
-    for axes, metric in zip(panels, metrics, strict=True):
+    panels = figure.subplots(lines, columns, squeeze=False).ravel()
+    for axes in panels[len(metrics) :]:
+        axes.remove()
+    for axes, metric in zip(panels, metrics, strict=False):
         scale = 100 if metric in PERCENT else 1
         top = 0.0
         for place, retriever in enumerate(retrievers):
@@ -75,8 +83,13 @@ def recall_by_step(cells: Sequence[Cell], colors: Mapping[str, str]) -> bytes | 
     agents = list(dict.fromkeys(cell.agent for cell in cells))
     # Runs have long tails in which little happens.
     last = max(3, round(float(np.quantile(steps, 0.98))))
-    figure = _figure(4.6 * len(agents), 3.6)
-    for axes, agent in zip(_panels(figure, len(agents)), agents, strict=True):
+    columns = min(len(agents), 3)
+    lines = -(-len(agents) // columns)
+    figure = _figure(4.6 * columns, 3.4 * lines + 0.3)
+    panels = figure.subplots(lines, columns, squeeze=False, sharey=True).ravel()
+    for axes in panels[len(agents) :]:
+        axes.remove()
+    for axes, agent in zip(panels, agents, strict=False):
         for cell in cells:
             if cell.agent == agent:
                 shares = [100 * share for share in cell.scores.recall_by_step(last)]
@@ -162,10 +175,6 @@ def _figure(width: float, height: float) -> Figure:
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
-
-
-def _panels(figure: Figure, count: int) -> list[Axes]:
-    return list(figure.subplots(1, count, squeeze=False, sharey=True)[0])
 
 
 def _errors(intervals: Sequence[Interval], scale: float) -> np.ndarray:

@@ -121,7 +121,7 @@ def agent_tables(evaluations: Evaluations) -> str:
         "one evidence document found (the paper's words), *evidence share* the mean share of a question's evidence "
         "(what BrowseComp-Plus and the released code compute). Steps are searches and browses, over the runs there "
         "are. In brackets: gain over the retriever's baseline, relative. **Bold** is what beats every other retriever "
-        "in the same agent significantly, corrected by Holm over the column.",
+        "in the same agent significantly, corrected by Holm over all such tests of the metric in the table.",
         "What became of the questions:",
         markdown_table(outcome_rows(cells)),
         "With 95 % intervals (Wilson's for rates of questions, bootstrap over questions for means):",

@@ -36,7 +36,7 @@ def agent_rows(cells: Sequence[Cell], comparisons: Sequence[Comparison]) -> Rows
     """A row for each agent with each retriever: Table 2 of the paper.
 
     Rates are in percent. In brackets stands the gain over the retriever's baseline, as a share of that. Bold is what
-    is better than every other retriever in the same agent, by paired tests that Holm has corrected over the column.
+    is better than every other retriever in the same agent, by paired tests that Holm has corrected over the table.
     """
     gains = {(one.benchmark, one.agent, one.k, one.retriever, one.metric): one.gain for one in comparisons}
     bold = {metric: set(map(id, clear_winners(cells, metric))) for metric in AGENT_COLUMNS}
