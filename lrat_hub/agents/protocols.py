@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol, get_args
 
 from lrat_hub.agents.parsing import (
+    BROWSE_TOOLS,
+    SEARCH_TOOLS,
     clean,
     load_object,
     read_browse,
@@ -125,7 +127,10 @@ class ToolsProtocol:
     """
 
     def options(self, prompt: AgentPrompt, shown: Sequence[str], *, is_last: bool) -> dict[str, Any]:
-        return {"tools": prompt.tools, "tool_choice": "none" if is_last else prompt.tool_choice}
+        tools = prompt.tools
+        if prompt.tool_choice == "required":
+            tools = [_offered(tool, shown) for tool in tools if shown or _is_search(tool)]
+        return {"tools": tools, "tool_choice": "none" if is_last else prompt.tool_choice}
 
     def read(self, reply: Reply, prompt: AgentPrompt) -> Turn:
         # Servers without a parser for the model's calls or thoughts leave them in the text.
@@ -235,6 +240,20 @@ class JsonProtocol:
 
     def results(self, turn: Turn, texts: Sequence[str]) -> Messages:
         return [{"role": "user", "content": "\n\n".join(texts)}]
+
+
+def _is_search(tool: Mapping[str, Any]) -> bool:
+    return tool_name(tool["function"]["name"]) in SEARCH_TOOLS
+
+
+def _offered(tool: Mapping[str, Any], shown: Sequence[str]) -> dict[str, Any]:
+    """A tool as it is offered where a call is required: one that opens documents takes those that were listed."""
+    function = tool["function"]
+    if tool_name(function["name"]) not in BROWSE_TOOLS:
+        return dict(tool)
+    (key,) = function["parameters"]["properties"]
+    properties = {key: {"type": "string", "enum": list(dict.fromkeys(reversed(shown)))[:DOCIDS_OFFERED]}}
+    return {**tool, "function": {**function, "parameters": {**function["parameters"], "properties": properties}}}
 
 
 def load_json_object(text: str) -> dict[str, Any] | None:

@@ -273,3 +273,16 @@ async def _one(chosen):
     from lrat_hub.agents import run_agents_async
 
     return await run_agents_async(chosen, QUESTIONS[:2], environment())
+
+
+def test_where_a_call_is_required_the_tools_offer_only_what_can_be_done():
+    search = Reply("", "r", (ToolCall("id", "search", '{"query": "a"}'),))
+    answer = Reply("", "r", (ToolCall("id", "answer", '{"answer": "A"}'),))
+    run, model = run_fixed("tools", search, answer, prompt="tools_required")
+    assert run.final_answer == "A"
+    first, second = ([tool["function"] for tool in asked["tools"]] for asked in model.asked)
+    assert [tool["name"] for tool in first] == ["search"]
+    assert [tool["name"] for tool in second] == ["search", "get_document", "answer"]
+    docids = second[1]["parameters"]["properties"]["docid"]["enum"]
+    assert set(docids) == {result.docid for result in run.steps[0].results}
+    assert [asked["tool_choice"] for asked in model.asked] == ["required", "required"]
