@@ -292,8 +292,8 @@ class Loop:
     def content_check(self) -> Any:
         from datasets import Dataset
 
-        from lrat_hub.controls import content_check
         from lrat_hub.documents import Documents
+        from lrat_hub.evaluation.controls import content_check
 
         rows = [dataclasses.asdict(document) for document in self.data.documents]
         return content_check(Documents(Dataset.from_list(rows)))

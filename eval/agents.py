@@ -73,7 +73,7 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
     from lrat_hub.agent_evaluation.metrics import evaluate_agents, plain_id, without_texts
     from lrat_hub.agent_evaluation.running import run_readers, run_recipes
     from lrat_hub.agent_evaluation.verdicts import agreement, with_verdicts
-    from lrat_hub.benchmark import load_qrels
+    from lrat_hub.evaluation.benchmark import load_qrels
     from lrat_hub.hub.inputs import load_table
     from lrat_hub.importers import load_trajectories
     from lrat_hub.reports.cards import put_agent_results_into_card

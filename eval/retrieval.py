@@ -21,9 +21,9 @@ from lrat_hub.hub.refs import HubRef
 from lrat_hub.stage import Stage, StageArguments, parse, say
 
 if TYPE_CHECKING:
-    from lrat_hub.exam import Exam
+    from lrat_hub.evaluation.exam import Exam
+    from lrat_hub.evaluation.metrics import Run
     from lrat_hub.hub.inputs import Source
-    from lrat_hub.metrics import Run
     from lrat_hub.queries import QueryStyle
     from lrat_hub.retrieval import Retriever
 
@@ -88,15 +88,21 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
 
     from datasets import Dataset
 
-    from lrat_hub.evaluation import comparison_rows
-    from lrat_hub.exam import EVIDENCE, QUERIES
-    from lrat_hub.results import interval_table, leaderboard_files, put_results_into_card, score_table, system_name
+    from lrat_hub.evaluation.comparison import comparison_rows
+    from lrat_hub.evaluation.exam import EVIDENCE, QUERIES
+    from lrat_hub.evaluation.results import (
+        interval_table,
+        leaderboard_files,
+        put_results_into_card,
+        score_table,
+        system_name,
+    )
+    from lrat_hub.evaluation.runs import trec_run
     from lrat_hub.retrieval.bm25 import BM25Retriever
     from lrat_hub.retrieval.fusion import fuse_runs
     from lrat_hub.retrieval.opening import open_index
     from lrat_hub.retrieval.settings import IndexSettings
     from lrat_hub.retrieval.streaming import streamed_retriever
-    from lrat_hub.runs import trec_run
 
     stage = Stage("eval retrieval", args)
     inputs = {name: stage.input(name, getattr(args, name)) for name in ("corpus", "queries", "qrels")}
@@ -186,8 +192,8 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
 
 def read_exam(stage: Stage, args: Arguments, inputs: Mapping[str, Source]) -> Exam:
     """Everything that systems are asked."""
-    from lrat_hub.benchmark import Benchmark, load_qrels
-    from lrat_hub.exam import Exam
+    from lrat_hub.evaluation.benchmark import Benchmark, load_qrels
+    from lrat_hub.evaluation.exam import Exam
     from lrat_hub.hub.inputs import load_table
     from lrat_hub.schema import Pair, Trajectory
 
@@ -211,9 +217,9 @@ def read_exam(stage: Stage, args: Arguments, inputs: Mapping[str, Source]) -> Ex
 
 def read_given_run(stage: Stage, text: str, name: str, exam: Exam) -> tuple[str, Run]:
     """A run file, by the name of its system; what it has of queries that are not asked is told and left out."""
-    from lrat_hub.exam import QUERIES
+    from lrat_hub.evaluation.exam import QUERIES
+    from lrat_hub.evaluation.runs import read_run
     from lrat_hub.hub.inputs import resolve
-    from lrat_hub.runs import read_run
 
     if stage.args.require_pinned:
         raise LratError(f"--runs {text}: --require-pinned allows only references at a full commit sha, not files.")

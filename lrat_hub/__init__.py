@@ -30,7 +30,7 @@ _HOMES = {
     "Trajectory": "lrat_hub.schema",
     "WeightedMultipleNegativesRankingLoss": "lrat_hub.losses",
     "evaluate_agents": "lrat_hub.agent_evaluation",
-    "evaluate_retrieval": "lrat_hub.metrics",
+    "evaluate_retrieval": "lrat_hub.evaluation.metrics",
     "fit_retriever": "lrat_hub.fitting",
     "intensity_weights": "lrat_hub.weights",
     "load_index": "lrat_hub.retrieval.indexes",
@@ -44,6 +44,7 @@ __all__ = sorted(_HOMES)
 
 if TYPE_CHECKING:
     from lrat_hub.agent_evaluation import evaluate_agents as evaluate_agents
+    from lrat_hub.evaluation.metrics import evaluate_retrieval as evaluate_retrieval
     from lrat_hub.fitting import TrainingRows as TrainingRows
     from lrat_hub.fitting import fit_retriever as fit_retriever
     from lrat_hub.hub.refs import HubRef as HubRef
@@ -58,7 +59,6 @@ if TYPE_CHECKING:
         MultiVectorWeightedMultipleNegativesRankingLoss as MultiVectorWeightedMultipleNegativesRankingLoss,
     )
     from lrat_hub.losses import WeightedMultipleNegativesRankingLoss as WeightedMultipleNegativesRankingLoss
-    from lrat_hub.metrics import evaluate_retrieval as evaluate_retrieval
     from lrat_hub.mining import mine_pairs as mine_pairs
     from lrat_hub.queries import QueryState as QueryState
     from lrat_hub.queries import render_query as render_query

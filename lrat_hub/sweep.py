@@ -8,13 +8,13 @@ from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any
 
 from lrat_hub.errors import LratError
+from lrat_hub.evaluation.metrics import RetrievalScores
+from lrat_hub.evaluation.trial import CONTENT, TASK, Trial
 from lrat_hub.fitting import TrainingRows, fit_retriever
 from lrat_hub.fitting.rows import stable_order
-from lrat_hub.metrics import RetrievalScores
 from lrat_hub.schema import Document
 from lrat_hub.settings import FitSettings
 from lrat_hub.significance import paired_difference
-from lrat_hub.trial import CONTENT, TASK, Trial
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -75,8 +75,9 @@ def main(argv: list[str] | None = None) -> HubRef | None:
     if run.report_to == "tensorboard" and not run.work_dir:
         raise LratError("--report_to tensorboard: it writes into --work_dir, found none. Give a folder.")
 
-    from lrat_hub.benchmark import Benchmark
     from lrat_hub.documents import Documents
+    from lrat_hub.evaluation.benchmark import Benchmark
+    from lrat_hub.evaluation.trial import Trial
     from lrat_hub.families import set_prompts
     from lrat_hub.fitting import TrainingRows, fit_retriever, loss_curve, split_questions, summarise
     from lrat_hub.fitting.checkpoints import claim_work_dir
@@ -84,7 +85,6 @@ def main(argv: list[str] | None = None) -> HubRef | None:
     from lrat_hub.hub.cards import model_metadata, render_card
     from lrat_hub.hub.inputs import load_model, load_table
     from lrat_hub.model_config import ModelConfig, read_model_config, write_model_config
-    from lrat_hub.trial import Trial
 
     stage = Stage("train", args, settings, publishes="model")
 

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from lrat_hub.evaluation.metrics import METRICS
 from lrat_hub.hub.cards import markdown_table
 from lrat_hub.hub.inputs import load_table, resolve
 from lrat_hub.hub.lineage import read_lineage
 from lrat_hub.hub.refs import HubRef
-from lrat_hub.metrics import METRICS
 from lrat_hub.quickstart.loop import Artifacts
 from lrat_hub.reports.evaluations import EVIDENCE, Evaluations, RetrievalEvaluation
 from lrat_hub.reports.page import report_page

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lrat_hub.agent_evaluation.cells import COMPARED, Cell
+from lrat_hub.evaluation.results import dataset_fields, page_of, write_results
 from lrat_hub.hub.cards import markdown_table
 from lrat_hub.hub.inputs import Source
 from lrat_hub.hub.refs import HubRef
 from lrat_hub.reports.tables import interval_rows
-from lrat_hub.results import dataset_fields, page_of, write_results
 
 SECTION = "agents"
 
@@ -20,7 +20,7 @@ def put_agent_results_into_card(
     """Writes success, evidence recall and steps into a model's card: in the standard metadata, and as a table.
 
     Args:
-        model: The pin that the agents searched with; see `lrat_hub.results.write_results`.
+        model: The pin that the agents searched with; see `lrat_hub.evaluation.results.write_results`.
         cells: Those with this model as the retriever.
         shown: All cells that the table compares.
         queries: The benchmark, which the metadata names as the dataset.

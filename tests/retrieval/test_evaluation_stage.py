@@ -167,7 +167,7 @@ def test_tests_and_intervals_can_be_made_again_from_the_rows(evaluated):
 
 def test_queries_are_rendered_as_the_model_was_trained(world, evaluated):
     """Not to the letter: then its run would be another one."""
-    from lrat_hub.benchmark import Benchmark
+    from lrat_hub.evaluation.benchmark import Benchmark
     from lrat_hub.hub.inputs import load_model, resolve
     from lrat_hub.retrieval.dense import DenseRetriever
 

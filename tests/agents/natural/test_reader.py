@@ -8,8 +8,8 @@ import pytest
 
 from lrat_hub.agent_evaluation import evaluate_agents
 from lrat_hub.agents import NaturalReader, Question, SearchEnvironment, run_agents
+from lrat_hub.evaluation.metrics import evaluate_retrieval
 from lrat_hub.judges import RuleJudge, answer_matches
-from lrat_hub.metrics import evaluate_retrieval
 from lrat_hub.mining import mine_pairs
 from lrat_hub.retrieval.bm25 import BM25Retriever
 from lrat_hub.schema import Document, Trajectory

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from lrat_hub.benchmark import Benchmark
-from lrat_hub.controls import CHECK_METRIC, content_check
 from lrat_hub.documents import Documents
 from lrat_hub.errors import LratError
-from lrat_hub.metrics import METRICS, RetrievalScores
+from lrat_hub.evaluation.benchmark import Benchmark
+from lrat_hub.evaluation.controls import CHECK_METRIC, content_check
+from lrat_hub.evaluation.metrics import METRICS, RetrievalScores
 from lrat_hub.queries import QueryStyle
 from lrat_hub.retrieval.dense import DenseRetriever
 from lrat_hub.significance import Difference

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from lrat_hub.errors import LratError
-from lrat_hub.metrics import Run
+from lrat_hub.evaluation.metrics import Run
 from lrat_hub.retrieval import Hit
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
+from lrat_hub.evaluation.replay import OwnCandidates, Replay, searches_of
 from lrat_hub.mining import mine_pairs
-from lrat_hub.replay import OwnCandidates, Replay, searches_of
 from lrat_hub.retrieval import Hit
 from lrat_hub.schema import Candidate, Step
 from tests.builders import answer, browse, search, trajectory

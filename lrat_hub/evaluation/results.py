@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lrat_hub.errors import LratError
-from lrat_hub.evaluation import Comparison, Rows
+from lrat_hub.evaluation.comparison import Comparison, Rows
 from lrat_hub.hub.cards import markdown_table, replace_section
 from lrat_hub.hub.inputs import Source
 from lrat_hub.hub.refs import HubRef, hub_errors

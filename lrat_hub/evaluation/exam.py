@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from lrat_hub.benchmark import Benchmark
-from lrat_hub.controls import CHECK_METRIC, content_check, title_check
 from lrat_hub.errors import LratError
-from lrat_hub.evaluation import Comparison, Rows, Task
-from lrat_hub.metrics import DEPTH, Qrels, Run, metrics_to
+from lrat_hub.evaluation.benchmark import Benchmark
+from lrat_hub.evaluation.comparison import Comparison, Rows, Task
+from lrat_hub.evaluation.controls import CHECK_METRIC, content_check, title_check
+from lrat_hub.evaluation.metrics import DEPTH, Qrels, Run, metrics_to
+from lrat_hub.evaluation.replay import LIST_LENGTH, OwnCandidates, Replay
 from lrat_hub.queries import QueryStyle
-from lrat_hub.replay import LIST_LENGTH, OwnCandidates, Replay
 from lrat_hub.retrieval import Retriever
 from lrat_hub.retrieval.fusion import FUSION_DEPTH
 from lrat_hub.schema import Pair, Trajectory
@@ -62,7 +62,7 @@ class Exam:
         return self.asked[QUERIES][0]
 
     def add_controls(self, *, passages: int) -> list[str]:
-        """Adds the content check, and the titles of relevant documents as queries; see `lrat_hub.controls`.
+        """Adds the content check, and the titles of relevant documents as queries; see `lrat_hub.evaluation.controls`.
 
         Returns:
             Why one was left out: not every corpus has passages with sentences, or titles.

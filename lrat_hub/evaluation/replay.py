@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from lrat_hub.benchmark import Benchmark
-from lrat_hub.evaluation import Values
-from lrat_hub.metrics import Qrels, Run
+from lrat_hub.evaluation.benchmark import Benchmark
+from lrat_hub.evaluation.comparison import Values
+from lrat_hub.evaluation.metrics import Qrels, Run
 from lrat_hub.queries import QueryState
 from lrat_hub.retrieval import Hit
 from lrat_hub.schema import Pair, Trajectory

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lrat_hub.benchmark import Benchmark
+from lrat_hub.evaluation.benchmark import Benchmark
 from lrat_hub.hub.refs import HubRef
 from lrat_hub.queries import QueryStyle
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from lrat_hub.documents import Documents
 from lrat_hub.errors import LratError
+from lrat_hub.evaluation.metrics import METRICS, RetrievalScores, Run, evaluate_retrieval, has_relevant, search_all
 from lrat_hub.hub.inputs import Source, load_table
-from lrat_hub.metrics import METRICS, RetrievalScores, Run, evaluate_retrieval, has_relevant, search_all
 from lrat_hub.queries import QueryState, QueryStyle, render_query
 from lrat_hub.retrieval import Retriever
 from lrat_hub.retrieval.dense import DenseRetriever

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lrat_hub.benchmark import Benchmark
-from lrat_hub.metrics import Run, score_run
+from lrat_hub.evaluation.benchmark import Benchmark
+from lrat_hub.evaluation.metrics import Run, score_run
 from lrat_hub.significance import Difference, clear_winner, holm, mean_interval, paired_difference
 
 Values = Mapping[str, Mapping[str, float]]
