@@ -99,10 +99,10 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
     )
     from lrat_hub.evaluation.runs import trec_run
     from lrat_hub.retrieval.bm25 import BM25Retriever
+    from lrat_hub.retrieval.exact import streamed_retriever
     from lrat_hub.retrieval.fusion import fuse_runs
     from lrat_hub.retrieval.opening import open_index
     from lrat_hub.retrieval.settings import IndexSettings
-    from lrat_hub.retrieval.streaming import streamed_retriever
 
     stage = Stage("eval retrieval", args)
     inputs = {name: stage.input(name, getattr(args, name)) for name in ("corpus", "queries", "qrels")}

@@ -5,8 +5,9 @@ import pytest
 
 from lrat_hub.errors import LratError
 from lrat_hub.retrieval import streaming
+from lrat_hub.retrieval.exact import open_streamed
 from lrat_hub.retrieval.settings import IndexSettings
-from lrat_hub.retrieval.streaming import StreamedVectors, open_streamed
+from lrat_hub.retrieval.streaming import StreamedVectors
 from lrat_hub.retrieval.vectors import VectorIndex, build_index
 from tests.retrieval.test_vectors import unit_vectors
 
