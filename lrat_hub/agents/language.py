@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 import zlib
 from collections import Counter
 from collections.abc import Mapping
@@ -127,14 +128,20 @@ class Conversation:
         self._used = 0
         self._chars = sum(len(message["content"]) for message in self._messages)
         self._usage = Usage()
+        self._started = time.monotonic()
 
     @property
     def notes(self) -> Mapping[str, Any]:
+        """See `Episode`. `seconds` have passed since the start, waiting for other runs included.
+
+        They are this agent's to note and not the loop's: what offline agents do is the same each time, to the byte.
+        """
         usage = self._usage
         return {
             "requests": usage.requests,
             "prompt_tokens": usage.prompt_tokens,
             "completion_tokens": usage.completion_tokens,
+            "seconds": round(time.monotonic() - self._started, 3),
         }
 
     async def act(self, observation: Observation | None) -> Call:

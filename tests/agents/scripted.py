@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections import Counter
 from collections.abc import Sequence
@@ -52,3 +53,9 @@ def errors(trajectories: Sequence[Trajectory]) -> Counter[str]:
 
 def notes(run: Trajectory) -> dict[str, Any]:
     return json.loads(run.metadata)
+
+
+def timeless(run: Trajectory) -> Trajectory:
+    """A run of a model without the time it took, which alone differs between one run and the same again."""
+    kept = {name: value for name, value in notes(run).items() if name != "seconds"}
+    return dataclasses.replace(run, metadata=json.dumps(kept, sort_keys=True))

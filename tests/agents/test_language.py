@@ -6,6 +6,7 @@ from collections import Counter
 
 import pytest
 
+from lrat_hub.agent_evaluation.metrics import evaluate_agents
 from lrat_hub.agents import run_agents
 from lrat_hub.agents.language import LanguageAgent
 from lrat_hub.agents.prompting import AgentPrompt
@@ -14,7 +15,7 @@ from lrat_hub.agents.runner import CUT_HERE
 from lrat_hub.chat import Reply, ToolCall
 from lrat_hub.errors import LratError
 from lrat_hub.schema import Sampling
-from tests.agents.scripted import QUESTIONS, SAMPLING, Spread, agent, environment, errors, notes
+from tests.agents.scripted import QUESTIONS, SAMPLING, Spread, agent, environment, errors, notes, timeless
 from tests.chat_server import ChatServer, Script
 
 PROTOCOLS = [
@@ -67,6 +68,13 @@ def test_every_model_s_own_format_runs_to_its_answer(served, protocol):
         assert "<" not in "".join(step.reasoning for step in run.steps)
     requests = [request for request in server.requests if request["messages"][-1]["role"] != "system"]
     assert sum(notes(run)["requests"] for run in runs) == len(requests)
+
+
+def test_a_run_notes_the_seconds_it_took_where_the_evaluation_reads_them():
+    with ChatServer(Script(protocol="json", delay=0.05)) as server:
+        runs = run_agents(agent(server.base_url, "json"), QUESTIONS[:4], environment(), max_turns=20)
+    seconds = evaluate_agents(runs, [run.query_id for run in runs]).values("seconds")
+    assert all(seconds[run.query_id] >= 0.05 * notes(run)["requests"] for run in runs)
 
 
 @pytest.mark.parametrize(("served", "protocol"), PROTOCOLS)
@@ -266,7 +274,7 @@ def test_agents_can_run_in_one_event_loop_after_another():
     with ChatServer(Script(protocol="json")) as server:
         chosen = agent(server.base_url, "json")
         first, second = (asyncio.run(_one(chosen)) for _ in range(2))
-    assert first == second
+    assert list(map(timeless, first)) == list(map(timeless, second))
 
 
 async def _one(chosen):
