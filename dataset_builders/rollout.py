@@ -8,14 +8,13 @@ where it was stopped, and tries again what failed.
 from __future__ import annotations
 
 import asyncio
-import re
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from lrat_hub import cli
 from lrat_hub.agents.settings import WHERE_IT_RUNS, AgentSettings, split_arguments
@@ -126,7 +125,7 @@ def main(argv: list[str] | None = None) -> HubRef | None:
     from lrat_hub.agents.opening import ONLY_SERVERS_KNOW, absent_agent, open_agent
     from lrat_hub.documents import Documents
     from lrat_hub.hub.inputs import load_table, load_tokenizer
-    from lrat_hub.rollouts import open_judge, open_retrievers
+    from lrat_hub.rollouts import config_folders, open_judge, open_retrievers
     from lrat_hub.serving import Serving, pin_model
 
     shard = Shard.parse(args.shard)
@@ -164,40 +163,40 @@ def main(argv: list[str] | None = None) -> HubRef | None:
         with open_judge(args.judge, judge_model, judge_serving if args.judge_url else None) as judge:
             publish(stage, journals, questions, judge)
 
+    environments = [
+        SearchEnvironment(
+            retriever,
+            documents,
+            k=args.k,
+            snippet_tokens=args.snippet_tokens,
+            browse_tokens=args.browse_tokens or None,
+            hide_seen=args.hide_seen,
+            shuffle=args.shuffle,
+            tokenizer=tokenizer,
+        )
+        for retriever in retrievers
+    ]
+    if model is not None:
+        agent: Agent = absent_agent(model, settings)
+    else:
+        agent = NaturalReader() if args.agent == "reader" else ClueReader(documents.in_order())
+
+    def settings_of(environment: SearchEnvironment) -> dict[str, Any]:
+        return run_settings(agent, environment, max_turns=args.max_turns, inputs=pins)
+
+    folders = config_folders(folder, agent, environments)
+    for place, environment in zip(folders, environments, strict=True):
+        if args.restart:
+            Journal.discard(place)
+        # A server takes minutes to start: what it has no say in is compared before.
+        Journal.compare(place, settings_of(environment), unknown=ONLY_SERVERS_KNOW if model else ())
     with ExitStack() as open_files, ExitStack() as servers:
-        if model is None:
-            agent: Agent = NaturalReader() if args.agent == "reader" else ClueReader(documents.in_order())
-        elif args.publish_only:
-            agent = absent_agent(model, settings)
-        else:
+        if model is not None and not args.publish_only:
             agent = servers.enter_context(open_agent(model, settings, log=folder / "vllm.log"))
-        environments = [
-            SearchEnvironment(
-                retriever,
-                documents,
-                k=args.k,
-                snippet_tokens=args.snippet_tokens,
-                browse_tokens=args.browse_tokens or None,
-                hide_seen=args.hide_seen,
-                shuffle=args.shuffle,
-                tokenizer=tokenizer,
-            )
-            for retriever in retrievers
-        ]
-        for environment in environments:
-            name = re.sub(r"[^\w.-]+", "__", f"{agent.name}_{environment.retriever.name}", flags=re.ASCII)
-            if name in journals:
-                raise LratError(f"lrat rollout: found two indexes of {environment.retriever.name}. Leave one out.")
-            if args.restart:
-                Journal.discard(folder / name)
-            journals[name] = open_files.enter_context(
-                Journal(
-                    folder / name,
-                    run_settings(agent, environment, max_turns=args.max_turns, inputs=pins),
-                    shard,
-                    unknown=ONLY_SERVERS_KNOW if args.publish_only else (),
-                )
-            )
+        unknown = ONLY_SERVERS_KNOW if args.publish_only else ()
+        for place, environment in zip(folders, environments, strict=True):
+            journal = Journal(place, settings_of(environment), shard, unknown=unknown)
+            journals[place.name] = open_files.enter_context(journal)
         if not args.publish_only:
             for environment, journal in zip(environments, journals.values(), strict=True):
                 asyncio.run(run(args, agent, environment, journal, shard.of(questions), publish_some))

@@ -12,8 +12,9 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from lrat_hub.agents import Question
+from lrat_hub.agents import Agent, Question, SearchEnvironment
 from lrat_hub.agents.journal import Journal
+from lrat_hub.errors import LratError
 from lrat_hub.judges.answers import AnswerJudge
 from lrat_hub.schema import Trajectory
 from lrat_hub.serving import NamedModel, Serving, open_model
@@ -68,6 +69,21 @@ def open_retrievers(
         open_index(stage, text, corpus=corpus, model=model, name=label)
         for label, text in zip(names, indexes, strict=True)
     ]
+
+
+def config_folders(folder: Path, agent: Agent, environments: Sequence[SearchEnvironment]) -> list[Path]:
+    """Where the journal of the runs with each retriever is kept, in a folder named as their config is.
+
+    Raises:
+        LratError: Two of the retrievers have the same name.
+    """
+    folders: list[Path] = []
+    for environment in environments:
+        name = re.sub(r"[^\w.-]+", "__", f"{agent.name}_{environment.retriever.name}", flags=re.ASCII)
+        if folder / name in folders:
+            raise LratError(f"lrat rollout: found two indexes of {environment.retriever.name}. Leave one out.")
+        folders.append(folder / name)
+    return folders
 
 
 @contextmanager

@@ -107,6 +107,17 @@ class Journal:
         self._file.close()
 
     @staticmethod
+    def compare(folder: str | Path, settings: Mapping[str, Any], *, unknown: Collection[str] = ()) -> None:
+        """Looks whether a journal with these settings could be opened there, and writes nothing.
+
+        Raises:
+            LratError: The folder has runs with other settings.
+        """
+        there = _read_settings(Path(folder))
+        if there is not None:
+            _require_same(Path(folder), there, json.loads(json.dumps(settings)), unknown)
+
+    @staticmethod
     def discard(folder: str | Path) -> None:
         """Throws a folder's runs and settings away, and nothing else that is in it."""
         for path in [*Path(folder).glob("shard-*.jsonl"), Path(folder) / SETTINGS_FILE]:
@@ -156,11 +167,10 @@ class Journal:
         """Leaves the settings in the folder, or compares them with those that are there."""
         path = self.folder / SETTINGS_FILE
         content = (json.dumps(self.settings, indent=2, sort_keys=True) + "\n").encode()
-        try:
-            there = json.loads(path.read_bytes())
-        except FileNotFoundError as error:
+        there = _read_settings(self.folder)
+        if there is None:
             if unknown:
-                raise LratError(f"Journal {self.folder}: expected a journal there, found none.") from error
+                raise LratError(f"Journal {self.folder}: expected a journal there, found none.")
             temporary = path.with_suffix(f".{os.getpid()}")
             with temporary.open("wb") as file:
                 file.write(content)
@@ -168,14 +178,7 @@ class Journal:
             temporary.replace(path)
             _sync_folder(self.folder)
             return
-        except (ValueError, OSError) as error:
-            raise LratError(f"Journal {path}: expected the settings of its runs; {error}.") from error
-        differences = [text for name, text in _differences(there, self.settings) if name not in unknown]
-        if differences:
-            raise LratError(
-                f"Journal {self.folder}: expected runs with these settings, found others: {'; '.join(differences)}. "
-                "Give another --journal or --to, or --restart to throw them away."
-            )
+        _require_same(self.folder, there, self.settings, unknown)
         self.settings = there
 
     def _open(self) -> BinaryIO:
@@ -224,6 +227,26 @@ class Journal:
 
 def _key(question: Question) -> Key:
     return question.query_id, question.sample
+
+
+def _read_settings(folder: Path) -> dict[str, Any] | None:
+    """The settings of the runs in a folder; None where there are none."""
+    path = folder / SETTINGS_FILE
+    try:
+        return json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (ValueError, OSError) as error:
+        raise LratError(f"Journal {path}: expected the settings of its runs; {error}.") from error
+
+
+def _require_same(folder: Path, there: Mapping[str, Any], here: Mapping[str, Any], unknown: Collection[str]) -> None:
+    differences = [text for name, text in _differences(there, here) if name not in unknown]
+    if differences:
+        raise LratError(
+            f"Journal {folder}: expected runs with these settings, found others: {'; '.join(differences)}. "
+            "Give another --journal or --to, or --restart to throw them away."
+        )
 
 
 def _differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -18,7 +18,7 @@ from lrat_hub import HubRef, cli, load_trajectories
 from lrat_hub.errors import LratError
 from lrat_hub.hub.lineage import read_lineage
 from lrat_hub.schema import Trajectory
-from tests.agents.scripted import DOCUMENTS, QUESTIONS
+from tests.agents.scripted import DOCUMENTS, QUESTIONS, timeless
 from tests.chat_server import ChatServer, Script, serve
 
 ROOT = Path(__file__).parents[2]
@@ -46,6 +46,10 @@ def runs_of(ref: HubRef | str) -> dict[str, Trajectory]:
     runs = list(load_trajectories(ref))
     assert len({run.trajectory_id for run in runs}) == len(runs)
     return {run.trajectory_id: run for run in runs}
+
+
+def timeless_runs(ref: HubRef) -> dict[str, Trajectory]:
+    return {name: timeless(run) for name, run in runs_of(ref).items()}
 
 
 def test_a_rollout_is_published_with_its_counts_and_comes_back_and_mines(corpus, tmp_path):
@@ -109,7 +113,7 @@ def test_shards_of_several_machines_are_one_dataset(corpus, tmp_path):
             shutil.copy(file, next((tmp_path / "machine1").rglob("shard-1*")).parent)
     # No server runs any more, and none is needed.
     merged = words(corpus, server.base_url, "lrat/run-sharded", tmp_path / "machine1", "--publish_only", "true")
-    assert runs_of(cli.run(merged)) == runs_of(whole)
+    assert timeless_runs(cli.run(merged)) == timeless_runs(whole)
 
 
 def test_what_is_there_is_published_while_runs_go_on(corpus, tmp_path):
@@ -173,6 +177,11 @@ def test_a_model_is_served_from_its_pin_for_the_time_of_the_run(corpus, tmp_path
     log = (tmp_path / "journal" / "vllm.log").read_text()
     assert '"model_type": "llama"' in log
     assert "'--tensor-parallel-size', '2', '--dtype=float32', '--seed', '1'" in log
+    with pytest.raises(
+        LratError, match=r"agent\.sampling\.temperature was 0\.85 and is 0\.6; agent\.settings\.vllm_args"
+    ):
+        cli.run([*sent, "--temperature", "0.6"])
+    assert (tmp_path / "journal" / "vllm.log").read_text() == log, "a server was started for settings that are refused"
     (run, *_) = runs_of(ref).values()
     assert json.loads(run.metadata)["agent"]["vllm_args"] == ["--dtype=float32", "--seed", "1"]
 
@@ -207,7 +216,7 @@ def test_a_killed_rollout_goes_on_where_it_was(corpus, tmp_path):
             kills = _journal_size(tmp_path / "killed")
         assert 0 < _runs(tmp_path / "killed") < len(QUESTIONS)
         killed = cli.run(sent)
-    assert runs_of(killed) == runs_of(calm)
+    assert timeless_runs(killed) == timeless_runs(calm)
 
 
 def _journal_size(folder: Path) -> int:
