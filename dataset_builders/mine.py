@@ -189,10 +189,21 @@ def report(mined: MinedTables, judge: Judge | None, agreements: Mapping[str, Agr
         say(f"agreement {name}: {agreement}")
     counts["agreement"] = {name: agreement.to_dict() for name, agreement in agreements.items()}
     if not mined.num_pairs:
-        raise LratError("lrat mine: expected pairs, found none (see the counts).")
+        raise LratError(f"lrat mine: expected pairs, found none: {why_none(mined)}")
     if counts.get("unjudged", {}).get(NO_REPLY) and not any(pair.verdict != "unjudged" for pair in mined.pairs()):
         raise LratError(f"lrat mine: expected verdicts of {judge.name}, found no reply to any request. Is it served?")
     return counts
+
+
+def why_none(mined: MinedTables) -> str:
+    """The first kind of items of which nothing was left, and what can be done about it."""
+    for ledger in mined.ledger.values():
+        if not ledger.kept:
+            reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(ledger.dropped.items()))
+            if reasons:
+                return f"of {ledger.read} {ledger.item} none was kept ({reasons}). Change what drops them."
+            return f"there were no {ledger.item}. Only a document that an agent opened makes a pair: give other runs."
+    return "see the counts."
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The `lrat` command: quick help, and one clear line for what the user can mend."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -7,8 +8,10 @@ import sys
 import time
 
 import pytest
+from datasets import Dataset
 
-from lrat_hub import cli
+from lrat_hub import cli, load_trajectories
+from lrat_hub.schema import trajectory_features
 
 
 def run(*words):
@@ -120,7 +123,17 @@ def test_the_wrong_kind_of_target_is_refused_before_anything_is_read(capsys):
 
 def test_nothing_mined_is_one_line(imported, tmp_path, capsys):
     words = ["mine", "--trajectories", imported, "--outcomes", "incorrect", "--to", "lrat/x"]
-    assert "expected pairs, found none" in fails(capsys, *words)
+    assert "found none: of 1 trajectories none was kept (1 " in fails(capsys, *words)
+
+
+def test_runs_in_which_nothing_was_opened_mine_to_one_line(imported, tmp_path, capsys):
+    (run,) = load_trajectories(imported)
+    unread = dataclasses.replace(run, steps=tuple(step for step in run.steps if step.action != "browse"))
+    table = Dataset.from_list([unread.to_dict()], features=trajectory_features())
+    table.to_parquet(tmp_path / "train.parquet")
+    for judge in ("none", "rule"):
+        words = ["mine", "--trajectories", tmp_path, "--judge", judge, "--to", "lrat/x"]
+        assert "found none: there were no browses. Only a document" in fails(capsys, *words)
 
 
 def test_the_command_line_wins_over_the_recipe_and_the_lineage_has_what_was_used(imported, tmp_path):
