@@ -33,7 +33,10 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("env", parents=[root, port], help="print the environment", description=_env.__doc__)
     command.set_defaults(run=_env)
 
-    command = commands.add_parser("token", help="tokens for others than the owner", description=_create.__doc__)
+    text = "tokens for others than the owner"
+    command = commands.add_parser(
+        "token", help=text, description="Make, list and revoke tokens for others than the owner."
+    )
     tokens = command.add_subparsers(required=True, metavar="COMMAND")
     command = tokens.add_parser("create", parents=[root], help="make one", description=_create.__doc__)
     command.add_argument("--user", required=True, metavar="NAME", help="whose; also the namespace they write in")

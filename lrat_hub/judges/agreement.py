@@ -45,7 +45,10 @@ class Agreement:
         }
 
     def __str__(self) -> str:
-        return f"{_percent(self.raw)} of {self.judged} pairs, kappa {self.kappa:.3f}, {self.unjudged} not compared"
+        if not self.judged:
+            return f"no pairs that both judged, {self.unjudged} not compared"
+        kappa = "undefined, as both always say the same" if math.isnan(self.kappa) else f"{self.kappa:.3f}"
+        return f"{_percent(self.raw)} of {self.judged} pairs, kappa {kappa}, {self.unjudged} not compared"
 
 
 def agreement(verdicts: Iterable[tuple[Verdict, Verdict]]) -> Agreement:
@@ -94,6 +97,8 @@ class Retention:
         return self.relevant / self.judged if self.judged else math.nan
 
     def __str__(self) -> str:
+        if not self.judged:
+            return "none that was judged"
         return f"{_percent(self.share)} of {self.judged} [{_percent(self.low)}, {_percent(self.high)}]"
 
 

@@ -26,6 +26,9 @@ def test_where_there_is_nothing_to_compare_no_figure_is_made_up():
     assert always.raw == 1.0
     assert math.isnan(always.kappa)
     assert always.to_dict()["kappa"] is None
+    lines = [str(agreement([("unjudged", "relevant")])), str(always), str(qrel_agreement([], {}))]
+    assert not any("nan" in line for line in lines)
+    assert lines[0] == "no pairs that both judged, 1 not compared"
 
 
 def test_a_judge_against_qrels_is_the_papers_table():
