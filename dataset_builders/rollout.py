@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from lrat_hub import cli
-from lrat_hub.agents.settings import WHERE_IT_RUNS, AgentSettings, split_arguments
+from lrat_hub.agents.options import HOW_IT_RUNS, RolloutOptions
+from lrat_hub.agents.settings import WHERE_IT_RUNS, AgentSettings
 from lrat_hub.errors import LratError
 from lrat_hub.hub.refs import HubRef
 from lrat_hub.stage import Stage, StageArguments, parse, say
@@ -31,14 +32,9 @@ if TYPE_CHECKING:
 TRACES = 1000
 """Trajectories, at most, that are also written as session traces, which the Hub shows."""
 
-HOW_IT_RUNS = (
-    "concurrency", "judge_url", "journal", "restart", "shard", "publish_every", "publish_only",
-)  # fmt: skip
-"""Options that are no part of the recipe."""
-
 
 @dataclass(kw_only=True)
-class Arguments(StageArguments):
+class Arguments(RolloutOptions, StageArguments):
     corpus: str = field(metadata={"help": "The corpus to search and browse."})
     queries: str = field(metadata={"help": "The questions, as ref#config:split."})
     agent: Literal["clue-reader", "reader", "llm"] = field(
@@ -62,51 +58,6 @@ class Arguments(StageArguments):
             "trajectories each."
         },
     )
-    k: int = field(default=10, metadata={"help": "Results a query (paper: 10)."})
-    snippet_tokens: int = field(default=64, metadata={"help": "Tokens of a document in a result list (paper: 64)."})
-    browse_tokens: int = field(
-        default=0,
-        metadata={"help": "Tokens of a document that is opened, from its start; 0 for the complete document."},
-    )
-    hide_seen: bool = field(
-        default=False,
-        metadata={"help": "Fill result lists up to k new documents; those shown before are listed by title only."},
-    )
-    shuffle: bool = field(
-        default=False,
-        metadata={"help": "Show every result list in random order, which makes position bias visible (lrat analyze)."},
-    )
-    tokenizer: str = field(
-        default="words",
-        metadata={
-            "help": "Model whose tokens measure snippets, or 'words' for blank-separated words (paper: Qwen3's)."
-        },
-    )
-    max_turns: int = field(default=100, metadata={"help": "Actions after which an answer is asked for (paper: 100)."})
-    samples: int = field(default=1, metadata={"help": "Runs of each question."})
-    limit: int = field(default=0, metadata={"help": "Only so many questions, from the first; 0 for all."})
-    concurrency: int = field(
-        default=64, metadata={"help": "Questions of a language model that are worked on at once."}
-    )
-    judge: Literal["match", "containment", "llm", "none"] = field(
-        default="match",
-        metadata={
-            "help": "What is a right answer: one that matches the gold answer; also a short one that contains it; "
-            "also one that --judge-model holds for right. Nobody is asked for 'none'."
-        },
-    )
-    judge_model: str = field(default="", metadata={"help": "The judge's model (paper: Qwen3-30B-A3B-Thinking-2507)."})
-    judge_url: str = field(
-        default="", metadata={"help": "A running server of it; without one vLLM is started after the runs."}
-    )
-    judge_vllm_args: str = field(default="", metadata={"help": "Further options of its vLLM server, as one text."})
-    journal: str = field(default="", metadata={"help": "Folder of the runs; one in HF_HOME, named as --to, if empty."})
-    restart: bool = field(default=False, metadata={"help": "Throw the journal away and begin again."})
-    shard: str = field(default="1/1", metadata={"help": "This machine's share, as i/n; publishes once all are there."})
-    publish_every: int = field(
-        default=0, metadata={"help": "Publish what is there each time so many more runs are done, too; 0 for never."}
-    )
-    publish_only: bool = field(default=False, metadata={"help": "Publish what the journal has, and run nothing."})
 
 
 def main(argv: list[str] | None = None) -> HubRef | None:
@@ -115,18 +66,16 @@ def main(argv: list[str] | None = None) -> HubRef | None:
         raise LratError(
             f"lrat rollout: --index says what retrieves, and --retriever {args.retriever} too. Give one of them."
         )
-    if args.samples < 1 or args.limit < 0 or args.publish_every < 0:
-        raise LratError("lrat rollout: expected --samples of 1 or more, --limit and --publish_every of 0 or more.")
-
+    args.check()
     args.retriever = args.retriever or ("" if args.index else "bm25")
 
-    from lrat_hub.agents import ClueReader, NaturalReader, Question, SearchEnvironment
+    from lrat_hub.agents import ClueReader, NaturalReader
     from lrat_hub.agents.journal import Journal, Shard, default_folder, run_settings
     from lrat_hub.agents.opening import ONLY_SERVERS_KNOW, absent_agent, open_agent
     from lrat_hub.documents import Documents
     from lrat_hub.hub.inputs import load_table, load_tokenizer
     from lrat_hub.rollouts import config_folders, open_judge, open_retrievers
-    from lrat_hub.serving import Serving, pin_model
+    from lrat_hub.serving import pin_model
 
     shard = Shard.parse(args.shard)
     model = judge_model = tokenizer = None
@@ -145,17 +94,9 @@ def main(argv: list[str] | None = None) -> HubRef | None:
     retrievers = open_retrievers(stage, args.retriever, args.index, corpus=corpus, documents=documents)
     # The judge shapes no run, and where a retriever is served doesn't either.
     pins = {name: pin.partition(" (served")[0] for name, pin in stage.inputs.items() if name != "judge"}
-    rows = queries.select(range(min(args.limit or len(queries), len(queries))))
-    questions = [
-        Question(row["query_id"], row["query"], row["answer"], sample)
-        for row in rows
-        for sample in range(args.samples)
-    ]
+    questions = args.questions(queries)
     folder = Path(args.journal) if args.journal else default_folder(stage.target)
-    judge_serving = Serving(
-        folder / "vllm-judge.log", args.judge_url, settings.vllm_python, settings.tensor_parallel,
-        settings.data_parallel, split_arguments(args.judge_vllm_args), settings.server_timeout,
-    )  # fmt: skip
+    judge_serving = args.judge_serving(settings, folder / "vllm-judge.log")
     journals: dict[str, Journal] = {}
 
     def publish_some() -> None:
@@ -163,19 +104,7 @@ def main(argv: list[str] | None = None) -> HubRef | None:
         with open_judge(args.judge, judge_model, judge_serving if args.judge_url else None) as judge:
             publish(stage, journals, questions, judge)
 
-    environments = [
-        SearchEnvironment(
-            retriever,
-            documents,
-            k=args.k,
-            snippet_tokens=args.snippet_tokens,
-            browse_tokens=args.browse_tokens or None,
-            hide_seen=args.hide_seen,
-            shuffle=args.shuffle,
-            tokenizer=tokenizer,
-        )
-        for retriever in retrievers
-    ]
+    environments = args.environments(retrievers, documents, tokenizer)
     if model is not None:
         agent: Agent = absent_agent(model, settings)
     else:
@@ -185,16 +114,17 @@ def main(argv: list[str] | None = None) -> HubRef | None:
         return run_settings(agent, environment, max_turns=args.max_turns, inputs=pins)
 
     folders = config_folders(folder, agent, environments)
-    for place, environment in zip(folders, environments, strict=True):
-        if args.restart:
-            Journal.discard(place)
+    if not args.restart:
         # A server takes minutes to start: what it has no say in is compared before.
-        Journal.compare(place, settings_of(environment), unknown=ONLY_SERVERS_KNOW if model else ())
+        for place, environment in zip(folders, environments, strict=True):
+            Journal.compare(place, settings_of(environment), unknown=ONLY_SERVERS_KNOW if model else ())
     with ExitStack() as open_files, ExitStack() as servers:
         if model is not None and not args.publish_only:
             agent = servers.enter_context(open_agent(model, settings, log=folder / "vllm.log"))
         unknown = ONLY_SERVERS_KNOW if args.publish_only else ()
         for place, environment in zip(folders, environments, strict=True):
+            if args.restart:
+                Journal.discard(place)
             journal = Journal(place, settings_of(environment), shard, unknown=unknown)
             journals[place.name] = open_files.enter_context(journal)
         if not args.publish_only:
@@ -273,21 +203,11 @@ def publish(
         if not runs.tables or set(runs.statuses) <= {"failed", "missing"}:
             raise LratError(f"lrat rollout: expected runs that ended, found none. The first error: {runs.first_error}")
         for row in runs.outcomes:
-            say(
-                "  "
-                + ", ".join(
-                    f"{key} {value:.2f}" if isinstance(value, float) else str(value) for key, value in row.items()
-                )
-            )
+            shown = (f"{key} {value:.2f}" if isinstance(value, float) else str(value) for key, value in row.items())
+            say("  " + ", ".join(shown))
         if failed := runs.statuses["failed"]:
             say(f"  {failed} runs failed; the same command tries them again. The first error: {runs.first_error}")
-        counts = {
-            "questions": len(questions),
-            "statuses": {status: runs.statuses[status] for status in ("completed", "limited", "failed", "missing")},
-            "verdicts": dict(sorted(runs.decided.items())),
-            "errors": dict(sorted(runs.errors.items(), key=lambda entry: (-entry[1], entry[0]))),
-            "outcomes": runs.outcomes,
-        }
+        counts = {"questions": len(questions), **runs.to_dict()}
         return stage.publish_dataset(
             {name: {"train": table} for name, table in runs.tables.items()},
             template="rollouts",

@@ -145,6 +145,15 @@ class CollectedRuns:
             self.first_error = self.first_error or metadata.get("error", "")
             yield run
 
+    def to_dict(self) -> dict[str, Any]:
+        """The counts, for lineage and card."""
+        return {
+            "statuses": {status: self.statuses[status] for status in ("completed", "limited", "failed", "missing")},
+            "verdicts": dict(sorted(self.decided.items())),
+            "errors": dict(sorted(self.errors.items(), key=lambda entry: (-entry[1], entry[0]))),
+            "outcomes": self.outcomes,
+        }
+
 
 def collect_runs(
     journals: Mapping[str, Journal], questions: Sequence[Question], judge: AnswerJudge | None, folder: Path
