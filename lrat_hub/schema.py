@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 if TYPE_CHECKING:
     from datasets import Features
@@ -18,6 +18,11 @@ Action = Literal["search", "browse", "answer", "invalid"]
 
 Status = Literal["completed", "limited", "failed"]
 """How a run ended: with an answer of its own, with one it was made to give at a limit, or without any."""
+
+Outcome = Literal["correct", "incorrect", "unknown"]
+"""What is known of a run's answer."""
+
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
 Verdict = Literal["relevant", "irrelevant", "unjudged"]
 
@@ -116,6 +121,13 @@ class Trajectory:
 
     def count(self, action: Action) -> int:
         return sum(step.action == action for step in self.steps)
+
+    @property
+    def outcome(self) -> Outcome:
+        """Whether the answer is known to be right, known to be wrong, or neither: nobody has judged it."""
+        if self.correct is None:
+            return "unknown"
+        return "correct" if self.correct else "incorrect"
 
     @property
     def num_steps(self) -> int:

@@ -7,7 +7,8 @@ from functools import partial
 from typing import Any
 
 from lrat_hub.analysis.intervals import Part, median, rate, ratio
-from lrat_hub.analysis.runs import OUTCOMES, Run, Search
+from lrat_hub.analysis.runs import Run, Search
+from lrat_hub.schema import OUTCOMES
 
 Row = dict[str, Any]
 

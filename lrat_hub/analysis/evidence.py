@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from lrat_hub.analysis.intervals import Estimate, median, rate, ratio
-from lrat_hub.analysis.runs import OUTCOMES, Run
+from lrat_hub.analysis.runs import Run
+from lrat_hub.schema import OUTCOMES
 
 Row = dict[str, Any]
 

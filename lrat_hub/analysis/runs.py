@@ -9,12 +9,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import islice
-from typing import Literal
 
-from lrat_hub.schema import Candidate, Status, Step, Trajectory
-
-Outcome = Literal["correct", "incorrect", "unknown"]
-OUTCOMES: tuple[Outcome, ...] = ("correct", "incorrect", "unknown")
+from lrat_hub.schema import Candidate, Outcome, Status, Step, Trajectory
 
 Measure = Callable[[Sequence[str]], Sequence[int]]
 """Gives the length of each text, such as `lrat_hub.mining.lengths.LengthMeasure`."""
@@ -166,13 +162,6 @@ def words_of(query: str) -> frozenset[str]:
     return frozenset(_WORD.findall(query.lower()))
 
 
-def outcome_of(trajectory: Trajectory) -> Outcome:
-    """Whether a trajectory's answer is known to be right, known to be wrong, or unknown."""
-    if trajectory.correct is None:
-        return "unknown"
-    return "correct" if trajectory.correct else "incorrect"
-
-
 def system_labels(systems: Iterable[System]) -> dict[System, str]:
     """A name for each: agent and retriever, then revisions, then the source, as far as it takes to tell them apart."""
     different = list(dict.fromkeys(systems))
@@ -257,7 +246,7 @@ def _measured(
         System(
             trajectory.agent, trajectory.agent_revision, trajectory.retriever, trajectory.retriever_revision, source
         ),
-        outcome_of(trajectory),
+        trajectory.outcome,
         trajectory.status,
         "".join(actions),
         tuple(searches),

@@ -19,25 +19,22 @@ from lrat_hub.mining.profiles import pair_id, reasoning_after, reasoning_before
 from lrat_hub.mining.settings import (
     KINDS,
     NEGATIVES,
-    OUTCOMES,
     PROFILES,
     Kind,
     MiningSettings,
     Negatives,
-    Outcome,
     Profile,
-    outcome_of,
 )  # fmt: skip
 from lrat_hub.mining.splits import Splits
-from lrat_hub.schema import Pair, Status, Trajectory, Verdict
+from lrat_hub.schema import Outcome, Pair, Status, Trajectory, Verdict
 from lrat_hub.weights import WeightFit, Weighting
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 __all__ = [
-    "KINDS", "NEGATIVES", "OUTCOMES", "PROFILES", "MiningResult", "MiningSettings", "Weighting", "mine_pairs",
-    "outcome_of", "pair_id", "reasoning_after", "reasoning_before", "token_lengths",
+    "KINDS", "NEGATIVES", "PROFILES", "MiningResult", "MiningSettings", "Weighting", "mine_pairs",
+    "pair_id", "reasoning_after", "reasoning_before", "token_lengths",
 ]  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from lrat_hub.mining.guards import GUARDS
 from lrat_hub.mining.lengths import LengthMeasure
 from lrat_hub.mining.negatives import Positives, allowed_negatives, resolve_negatives
 from lrat_hub.mining.profiles import NaivePair, naive_pairs
-from lrat_hub.mining.settings import VERDICTS, MiningSettings, outcome_of
+from lrat_hub.mining.settings import VERDICTS, MiningSettings
 from lrat_hub.mining.splits import Splits, question_key
 from lrat_hub.schema import Pair, Trajectory, Verdict
 from lrat_hub.weights import WeightFit, Weighting, capped, fit_weights
@@ -51,7 +51,7 @@ def mine_naive(
     """
     naive: list[NaivePair] = []
     for trajectory in trajectories:
-        outcome = outcome_of(trajectory)
+        outcome = trajectory.outcome
         reason = (
             f"outcome {outcome}" if outcome not in settings.outcomes
             else f"status {trajectory.status}" if trajectory.status not in settings.statuses

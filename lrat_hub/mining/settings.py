@@ -8,17 +8,15 @@ from typing import Literal, get_args
 
 from lrat_hub.errors import LratError
 from lrat_hub.mining.guards import GUARDS, Guard
-from lrat_hub.schema import Status, Trajectory, Verdict
+from lrat_hub.schema import OUTCOMES, Outcome, Status, Verdict
 from lrat_hub.weights import Weighting
 
 Profile = Literal["paper", "episode", "released"]
 Negatives = Literal["unbrowsed", "formula", "pooled", "tiers"]
-Outcome = Literal["correct", "incorrect", "unknown"]
 Kind = Literal["list", "pooled", "redundant", "hard", "weak"]
 
 PROFILES: tuple[Profile, ...] = get_args(Profile)
 NEGATIVES: tuple[Negatives, ...] = get_args(Negatives)
-OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 KINDS: tuple[Kind, ...] = get_args(Kind)
 STATUSES: tuple[Status, ...] = get_args(Status)
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
@@ -100,10 +98,3 @@ class MiningSettings:
 def _require(what: str, values: object, allowed: tuple[str, ...]) -> None:
     if unknown := sorted(set(values) - set(allowed)):
         raise LratError(f"{what}: expected some of {', '.join(allowed)}, found {', '.join(map(str, unknown))}.")
-
-
-def outcome_of(trajectory: Trajectory) -> Outcome:
-    """Whether a trajectory's answer is known to be right, known to be wrong, or unknown."""
-    if trajectory.correct is None:
-        return "unknown"
-    return "correct" if trajectory.correct else "incorrect"
