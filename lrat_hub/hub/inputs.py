@@ -155,7 +155,7 @@ def load_splits(source: Source, wanted: str = "data that load_dataset reads") ->
         raise LratError(f"{source}: no such dataset, or it holds no data files.") from error
     except Exception as error:
         # Whatever is wrong with other people's files, datasets and its parsers raise it in many kinds.
-        raise LratError(f"{source}: expected {wanted}; {first_line(error)}") from error
+        raise LratError(f"{source}: expected {wanted}; {first_line(error).rstrip('.')}.") from error
     files = [file["filename"] for table in loaded.values() for file in table.cache_files]
     if isinstance(source, HubRef) and not any(source.revision in file for file in files):
         # Without a connection datasets takes the newest revision it has, whichever was asked for.

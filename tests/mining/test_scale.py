@@ -178,6 +178,16 @@ def test_the_number_of_processes_does_not_show_in_what_is_published(runs):
     assert len(load_table(replace(one, split="validation"), "pairs")) == counts["splits"]["validation"]
 
 
+def test_the_card_claims_a_judge_only_where_there_was_one(hub, runs):
+    from huggingface_hub import DatasetCard
+
+    for judge, claimed in (("none", False), ("rule", True)):
+        pin = cli.run(["mine", "--trajectories", str(runs), "--judge", judge, "--to", f"lrat/judged-by-{judge}"])
+        text = DatasetCard.load(pin.repo_id).text
+        assert ("a judge read the reasoning" in text) is claimed
+        assert ("No judge was asked" in text) is not claimed
+
+
 def test_pairs_are_judged_again_without_mining_and_the_judges_are_compared(hub, runs, capsys):
     from datasets import load_dataset
 

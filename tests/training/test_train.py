@@ -160,7 +160,7 @@ def test_options_that_make_no_run_are_refused(hub, pairs, base, capsys, options,
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"documents": None}, "when `lrat mine` is given --corpus"),
+        ({"documents": None}, ". Pairs have their documents with them when `lrat mine` is given --corpus"),
         ({"weight": float("nan")}, "finite"),
         ({"weight": -0.5}, "0 or more"),
         ({"weight": 0.0}, "not all 0"),
