@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from lrat_hub.errors import LratError
+from lrat_hub.prompts import digest_of, read_prompt, shortened
 
 TOOLS_MARK = "{tools}"
 """Stands in a system text where the tools are listed, a JSON object a line."""
@@ -44,29 +43,22 @@ class AgentPrompt:
         Raises:
             LratError: There is none, or it is not of this shape.
         """
-        import yaml
-
-        file = resources.files("lrat_hub.agents") / "prompts" / f"{name}.yaml"
-        path = file if file.is_file() else Path(name)
+        content = read_prompt("lrat_hub.agents", name)
         try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8"))
             prompt = cls(**content)
             if "{question}" not in prompt.question:
                 raise ValueError("its question has no {question}")
             json.dumps(asdict(prompt))
-        except OSError as error:
+        except (TypeError, ValueError) as error:
             raise LratError(
-                f"Prompt {name}: expected the name of an agent's prompt or a YAML file, found neither."
+                f"Prompt {name}: expected the keys system, question, final, again; {shortened(error)}."
             ) from error
-        except (TypeError, ValueError, UnicodeDecodeError, yaml.YAMLError) as error:
-            said = " ".join(str(error).split())[:200]
-            raise LratError(f"Prompt {name}: expected the keys system, question, final, again; {said}.") from error
         return prompt
 
     @cached_property
     def digest(self) -> str:
         """Identifies the prompt, whatever file it came from: 16 hexadecimal digits."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]
+        return digest_of(self)
 
     def opening(self, question: str) -> list[dict[str, Any]]:
         """The messages that a conversation begins with."""

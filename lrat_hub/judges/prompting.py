@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from lrat_hub.chat import Message
 from lrat_hub.errors import LratError
+from lrat_hub.prompts import digest_of, read_prompt, shortened
 
 
 @dataclass(frozen=True)
@@ -41,28 +39,20 @@ class VerdictPrompt:
         Raises:
             LratError: There is none, or it is not of this shape.
         """
-        import yaml
-
-        file = resources.files("lrat_hub.judges") / "prompts" / f"{name}.yaml"
-        path = file if file.is_file() else Path(name)
+        content = read_prompt("lrat_hub.judges", name)
         try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8"))
             labels = {label: tuple(str(word).lower() for word in words) for label, words in content["labels"].items()}
             prompt = cls(**{**content, "labels": labels})
             prompt.messages(dict.fromkeys(prompt.fields, ""))
-        except OSError as error:
-            raise LratError(f"Prompt {name}: expected the name of a prompt or a YAML file, found neither.") from error
         except Exception as error:
-            # Not YAML, other keys, or a template that Jinja can't read: each library has its own exceptions.
-            raise LratError(
-                f"Prompt {name}: expected a verdict prompt; {' '.join(str(error).split())[:200]}"
-            ) from error
+            # Other keys, or a template that Jinja can't read, which has exceptions of its own.
+            raise LratError(f"Prompt {name}: expected a verdict prompt; {shortened(error)}") from error
         return prompt
 
     @cached_property
     def digest(self) -> str:
         """Identifies the prompt, whatever file it came from: 16 hexadecimal digits."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]
+        return digest_of(self)
 
     @cached_property
     def fields(self) -> frozenset[str]:

@@ -57,9 +57,10 @@ def test_a_prompt_is_known_by_its_content_and_refused_when_it_is_another_thing(t
     assert VerdictPrompt.load(copy).digest == DOCUMENT.digest
     copy.write_text(copy.read_text().replace("Did the opened document help?", "Well?"))
     assert VerdictPrompt.load(copy).digest != DOCUMENT.digest
-    for content in ("a: 1", "[", copy.read_text().replace("{{ query }}", "{% query %}")):
+    bad_template = copy.read_text().replace("{{ query }}", "{% query %}")
+    for content, expected in (("a: 1", "a verdict prompt"), ("[", "YAML"), (bad_template, "a verdict prompt")):
         copy.write_text(content)
-        with pytest.raises(LratError, match="expected a verdict prompt"):
+        with pytest.raises(LratError, match=f"expected {expected}; "):
             VerdictPrompt.load(copy)
     with pytest.raises(LratError, match="found neither"):
         VerdictPrompt.load("nothing")
