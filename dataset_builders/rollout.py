@@ -70,8 +70,9 @@ def main(argv: list[str] | None = None) -> HubRef | None:
     args.retriever = args.retriever or ("" if args.index else "bm25")
 
     from lrat_hub.agents import ClueReader, NaturalReader
-    from lrat_hub.agents.journal import Journal, Shard, default_folder, run_settings
+    from lrat_hub.agents.journal import Journal, Shard, default_folder
     from lrat_hub.agents.opening import ONLY_SERVERS_KNOW, absent_agent, open_agent
+    from lrat_hub.agents.run_settings import run_settings
     from lrat_hub.documents import Documents
     from lrat_hub.hub.inputs import load_table, load_tokenizer
     from lrat_hub.rollouts import config_folders, open_judge, open_retrievers

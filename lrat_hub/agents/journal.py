@@ -16,17 +16,16 @@ import re
 import threading
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from lrat_hub.agents.environment import SearchEnvironment
+from lrat_hub.agents.run_settings import SETTINGS_FILE, read_settings, require_same, run_settings
 from lrat_hub.agents.runner import Agent, Question, run_each
 from lrat_hub.errors import LratError
 from lrat_hub.hub.refs import HubRef
 from lrat_hub.schema import Status, Step, Trajectory
-
-SETTINGS_FILE = "settings.json"
 
 Key = tuple[str, int]
 """Query id and sample number of a run."""
@@ -113,9 +112,9 @@ class Journal:
         Raises:
             LratError: The folder has runs with other settings.
         """
-        there = _read_settings(Path(folder))
+        there = read_settings(Path(folder))
         if there is not None:
-            _require_same(Path(folder), there, json.loads(json.dumps(settings)), unknown)
+            require_same(Path(folder), there, json.loads(json.dumps(settings)), unknown)
 
     @staticmethod
     def discard(folder: str | Path) -> None:
@@ -167,7 +166,7 @@ class Journal:
         """Leaves the settings in the folder, or compares them with those that are there."""
         path = self.folder / SETTINGS_FILE
         content = (json.dumps(self.settings, indent=2, sort_keys=True) + "\n").encode()
-        there = _read_settings(self.folder)
+        there = read_settings(self.folder)
         if there is None:
             if unknown:
                 raise LratError(f"Journal {self.folder}: expected a journal there, found none.")
@@ -178,7 +177,7 @@ class Journal:
             temporary.replace(path)
             _sync_folder(self.folder)
             return
-        _require_same(self.folder, there, self.settings, unknown)
+        require_same(self.folder, there, self.settings, unknown)
         self.settings = there
 
     def _open(self) -> BinaryIO:
@@ -229,47 +228,6 @@ def _key(question: Question) -> Key:
     return question.query_id, question.sample
 
 
-def _read_settings(folder: Path) -> dict[str, Any] | None:
-    """The settings of the runs in a folder; None where there are none."""
-    path = folder / SETTINGS_FILE
-    try:
-        return json.loads(path.read_bytes())
-    except FileNotFoundError:
-        return None
-    except (ValueError, OSError) as error:
-        raise LratError(f"Journal {path}: expected the settings of its runs; {error}.") from error
-
-
-def _require_same(folder: Path, there: Mapping[str, Any], here: Mapping[str, Any], unknown: Collection[str]) -> None:
-    differences = [text for name, text in _differences(there, here) if name not in unknown]
-    if differences:
-        raise LratError(
-            f"Journal {folder}: expected runs with these settings, found others: {'; '.join(differences)}. "
-            "Give another --journal or --to, or --restart to throw them away."
-        )
-
-
-def _differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """What differs between two settings: each value's dotted name, and the difference in words."""
-    old, new = dict(_flat(there)), dict(_flat(here))
-    for name in dict.fromkeys((*old, *new)):
-        if old.get(name) != new.get(name):
-            yield name, f"{name} was {_shown(old.get(name))} and is {_shown(new.get(name))}"
-
-
-def _flat(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(value, dict) and value:
-        for key, part in value.items():
-            yield from _flat(part, f"{name}.{key}" if name else key)
-    else:
-        yield name, value
-
-
-def _shown(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 80 else text[:77] + "..."
-
-
 def _sync_folder(folder: Path) -> None:
     """A new name is on the disk only when its folder is."""
     descriptor = os.open(folder, os.O_RDONLY)
@@ -285,28 +243,6 @@ def default_folder(target: HubRef) -> Path:
 
     name = "--".join((*target.repo_id.split("/"), target.revision))
     return Path(HF_HOME) / "lrat" / "rollouts" / name.replace("/", "--")
-
-
-def run_settings(
-    agent: Agent, environment: SearchEnvironment, *, max_turns: int, inputs: Mapping[str, str]
-) -> dict[str, Any]:
-    """Everything that shapes a run, for a journal.
-
-    Args:
-        inputs: Pins of what the runs read, by the name of the input.
-    """
-    return {
-        "agent": {
-            "name": agent.name,
-            "revision": agent.revision,
-            "sampling": asdict(agent.sampling),
-            "settings": dict(agent.settings),
-        },
-        "retriever": {"name": environment.retriever.name, "revision": environment.retriever.revision},
-        "environment": environment.settings,
-        "max_turns": max_turns,
-        "inputs": dict(inputs),
-    }
 
 
 async def run_journaled(
