@@ -93,6 +93,8 @@ _REV = "{revision:encoded}"
 def _routes() -> list[Route]:
     repos, git, content, lfs, pages = routes_repos, routes_git, routes_commit, routes_lfs, routes_pages
     return [
+        # First, as most requests are for it, and routes are tried one after the other.
+        Route(f"{_PAGE}/resolve/{_REV}/{{path:encoded_path}}", routes_resolve.resolve),
         Route("/", pages.index),
         Route("/login", pages.login),
         Route("/api/style.css", pages.style),
@@ -134,7 +136,6 @@ def _routes() -> list[Route]:
         Route(f"{_PAGE}/info/refs", routes_clone.info_refs),
         Route(f"{_PAGE}/git-upload-pack", routes_clone.upload_pack, methods=["POST"]),
         Route(f"{_PAGE}/git-receive-pack", routes_clone.receive_pack, methods=["POST"]),
-        Route(f"{_PAGE}/resolve/{_REV}/{{path:encoded_path}}", routes_resolve.resolve),
         Route(f"{_PAGE}/discussions/{{number:encoded}}", routes_pulls.page),
         Route(_PAGE, pages.tree),
         Route(f"{_PAGE}/tree/{_REV}", pages.tree),

@@ -45,9 +45,9 @@ class Repository:
             found = self._git.get(revision)
         else:
             names = [revision] if revision.startswith("refs/") else [f"refs/heads/{revision}", f"refs/tags/{revision}"]
-            known = [name for name in names if self._has_reference(name)]
-            if known:
-                return self._git.references[known[0]].peel(pygit2.Commit)
+            known = next(filter(self._has_reference, names), None)
+            if known is not None:
+                return self._git.references[known].peel(pygit2.Commit)
             # Ambiguous prefixes raise ValueError: as good as unknown.
             try:
                 found = self._git.get(revision) if _SHORT_SHA.fullmatch(revision) else None
