@@ -2,9 +2,13 @@
 
     python benchmarks/rollout_throughput.py [--questions 64] [--concurrency 32] [--delay 0.05] [--rounds 3]
 
-A scripted server, in a process of its own, waits before each reply. Three times are measured in the same run: that of
-the rollout; that of sending the very same requests again by the same client, question by question at the same
-concurrency, with nothing in between; and what the waiting alone takes, for which workers take the questions in turn.
+A scripted server, in a process of its own, waits before each reply. Measured in the same run are the times
+
+- of the rollout;
+- of its ideal: every reply comes as fast as replies come to a single client that does nothing else, and workers take
+  the questions in turn;
+- of the waiting alone, the same without any time of network, client and server;
+- and of sending the very same requests again by the same client at the same concurrency, with nothing in between.
 """
 
 from __future__ import annotations
@@ -26,6 +30,9 @@ from lrat_hub.agents import LanguageAgent, Question, run_agents
 from lrat_hub.chat import ChatClient
 from tests.agents.scripted import SAMPLING, Spread, environment
 from tests.chat_server import Script, serve
+
+LONE = 4
+"""Questions whose requests are sent one after the other, for the ideal."""
 
 
 class Recording(ChatClient):
@@ -53,12 +60,15 @@ def measure(questions: int, concurrency: int, delay: float, protocol: str) -> di
         rollout = _timed(lambda: run_agents(agent, asked, environment(retriever), concurrency=concurrency))
         runs = [client.sent[question.text] for question in asked]
         replay = _timed(lambda: asyncio.run(_replay(client, runs, concurrency)))
+        lone = runs[:LONE]
+        reply = _timed(lambda: asyncio.run(_replay(client, lone, 1)))[0] / sum(map(len, lone))
     lengths = [len(client.sent[question.text]) for question in asked]
     batches = [len(batch) for batch in retriever.batches]
     return {
         "requests": sum(lengths),
         "rollout_seconds": rollout[0],
         "replay_seconds": replay[0],
+        "ideal_seconds": _makespan([length * reply for length in lengths], concurrency),
         "waiting_seconds": _makespan([length * delay for length in lengths], concurrency),
         "rollout_cpu_seconds": rollout[1],
         "replay_cpu_seconds": replay[1],
@@ -105,7 +115,7 @@ def main() -> None:
     rounds = [measure(args.questions, args.concurrency, args.delay, args.protocol) for _ in range(args.rounds)]
     for row in rounds:
         print(json.dumps({name: round(value, 3) for name, value in row.items()}))
-    for other in ("replay_seconds", "waiting_seconds"):
+    for other in ("ideal_seconds", "waiting_seconds", "replay_seconds"):
         shares = [row[other] / row["rollout_seconds"] for row in rounds]
         name = other.removesuffix("_seconds")
         print(f"{name} / rollout: median {statistics.median(shares):.2f}, best {max(shares):.2f}")

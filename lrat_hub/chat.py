@@ -7,16 +7,18 @@ reasoning arrives, and are settled here.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import json
+import random
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import count
 from typing import TYPE_CHECKING, Any, Protocol
 
 from lrat_hub.errors import LratError
 from lrat_hub.schema import Sampling
 
 if TYPE_CHECKING:
-    from openai import AsyncOpenAI
-    from openai.types.chat import ChatCompletion
+    from aiohttp import ClientSession
 
 Message = Mapping[str, Any]
 """A message as the protocol has it: `role`, `content`, and what else that role carries."""
@@ -124,7 +126,8 @@ class ChatClient:
 
     def __post_init__(self) -> None:
         self.name = self.name or self.model
-        self._client: AsyncOpenAI | None = None
+        self._opened: ClientSession | None = None
+        self._held: AsyncIterator[ClientSession] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def chat(
@@ -139,9 +142,6 @@ class ChatClient:
         stop: Sequence[str] | None = None,
     ) -> Reply:
         """See `ChatBackend.chat`."""
-        import openai
-        from openai.types.chat import ChatCompletion
-
         request: dict[str, Any] = {
             "model": self.model,
             "messages": list(messages),
@@ -154,55 +154,115 @@ class ChatClient:
         if schema:
             request["response_format"] = {"type": "json_schema", "json_schema": {"name": "reply", "schema": schema}}
         request |= self.extra
+        for attempt in count(1):
+            try:
+                return self._read(await self._send(request))
+            except _PassingError as error:
+                if attempt >= self.attempts:
+                    raise
+                await asyncio.sleep(error.pause or _pause(attempt))
+        raise AssertionError("unreachable")
+
+    async def _send(self, request: Mapping[str, Any]) -> Any:
+        """The reply to a request, as JSON; `_PassingError` where it is worth sending it again."""
+        import aiohttp
+
+        session = await self._session()
         try:
-            # Not `chat.completions.create`: it walks through all messages once more to find out what they are, which
-            # costs more time than anything else here when conversations get long.
-            completion = await self._connection().post("/chat/completions", body=request, cast_to=ChatCompletion)
-        except openai.APIStatusError as error:
-            raise ChatError(f"{self.base_url}: {self.model}: {_said(error)}", error.status_code) from error
-        except (openai.APIError, ValueError) as error:
-            # ValueError: a reply that is no JSON.
-            raise ChatError(f"{self.base_url}: {self.model}: {_said(error)}") from error
-        return self._read(completion)
+            async with session.post(f"{self.base_url.rstrip('/')}/chat/completions", json=request) as response:
+                body = await response.text(errors="replace")
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise _PassingError(self._says(error)) from error
+        if response.status in _PASSING or response.status >= 500:
+            pause = _asked_pause(response.headers.get("Retry-After"))
+            raise _PassingError(self._says(f"{response.status} {body}"), response.status, pause)
+        if response.status != 200:
+            raise ChatError(self._says(f"{response.status} {body}"), response.status)
+        try:
+            return json.loads(body)
+        except ValueError as error:
+            raise ChatError(self._says(error)) from error
 
-    def _connection(self) -> AsyncOpenAI:
-        from openai import AsyncOpenAI, DefaultAsyncHttpxClient
-
+    async def _session(self) -> ClientSession:
         # Connections belong to the event loop they were opened in.
         loop = asyncio.get_running_loop()
-        if self._client is None or self._loop is not loop:
-            self._loop = loop
-            self._client = AsyncOpenAI(
-                base_url=self.base_url,
-                api_key=self.api_key or "none",
-                max_retries=self.attempts - 1,
-                timeout=self.timeout,
-                # openai's own would, once it is collected, be closed in whatever loop runs by then.
-                http_client=DefaultAsyncHttpxClient(timeout=self.timeout),
-            )
-        return self._client
+        if self._opened is None or self._loop is not loop:
+            self._loop, self._held = loop, self._hold_session()
+            self._opened = await anext(self._held)
+        return self._opened
 
-    def _read(self, completion: ChatCompletion) -> Reply:
-        # The client does not check what servers send, so that any part of it can be missing.
-        choices = getattr(completion, "choices", None)
-        message = getattr(choices[0], "message", None) if choices else None
-        if message is None:
-            raise ChatError(f"{self.base_url}: {self.model}: expected a reply with a message, found none.")
-        usage = getattr(completion, "usage", None)
-        named = next((name for name in ("reasoning", "reasoning_content") if getattr(message, name, None)), None)
+    async def _hold_session(self) -> AsyncIterator[ClientSession]:
+        """Gives a session and, once the event loop ends, which closes what its generators hold, closes it."""
+        import aiohttp
+
+        # Callers bound how many requests are under way.
+        connector = aiohttp.TCPConnector(limit=0)
+        async with aiohttp.ClientSession(
+            connector=connector,
+            timeout=aiohttp.ClientTimeout(total=self.timeout),
+            headers={"Authorization": f"Bearer {self.api_key}"} if self.api_key else {},
+            trust_env=True,
+        ) as session:
+            yield session
+
+    def _says(self, said: object) -> str:
+        return f"{self.base_url}: {self.model}: {' '.join(str(said).split())[:500] or type(said).__name__}"
+
+    def _read(self, completion: Any) -> Reply:
+        # Servers can leave out any part.
+        choice = next(iter(_list(_get(completion, "choices"))), None)
+        message = _get(choice, "message")
+        if not isinstance(message, dict):
+            raise ChatError(self._says("expected a reply with a message, found none."))
+        usage = _get(completion, "usage")
+        named = next((name for name in ("reasoning", "reasoning_content") if message.get(name)), None)
+        functions = [(call, _get(call, "function")) for call in _list(message.get("tool_calls"))]
         return Reply(
-            content=_text(getattr(message, "content", None)),
-            reasoning=_text(getattr(message, named)) if named else "",
+            content=_text(message.get("content")),
+            reasoning=_text(message[named]) if named else "",
             reasoning_field=named or "reasoning",
             tool_calls=tuple(
-                ToolCall(call.id or "", call.function.name or "", _text(call.function.arguments))
-                for call in getattr(message, "tool_calls", None) or ()
-                if getattr(call, "function", None) is not None
+                ToolCall(call.get("id") or "", function.get("name") or "", _text(function.get("arguments")))
+                for call, function in functions
+                if isinstance(function, dict)
             ),
-            finish_reason=getattr(choices[0], "finish_reason", None) or "stop",
-            prompt_tokens=getattr(usage, "prompt_tokens", None),
-            completion_tokens=getattr(usage, "completion_tokens", None),
+            finish_reason=_get(choice, "finish_reason") or "stop",
+            prompt_tokens=_get(usage, "prompt_tokens"),
+            completion_tokens=_get(usage, "completion_tokens"),
         )
+
+
+_PASSING = (408, 409, 429)
+
+
+class _PassingError(ChatError):
+    """A request that failed for a reason that may pass, and the seconds that the server asks to wait, or None."""
+
+    def __init__(self, message: str, status: int | None = None, pause: float | None = None) -> None:
+        super().__init__(message, status)
+        self.pause = pause
+
+
+def _pause(attempt: int) -> float:
+    """Seconds before the next attempt: growing, and not the same for all who failed at once."""
+    return min(0.5 * 2 ** (attempt - 1), 8.0) * random.uniform(0.75, 1.0)
+
+
+def _asked_pause(header: str | None) -> float | None:
+    """`Retry-After` in seconds; None where it is missing, a date, or longer than a minute."""
+    try:
+        seconds = float(header or "")
+    except ValueError:
+        return None
+    return seconds if 0 < seconds <= 60 else None
+
+
+def _get(value: Any, name: str) -> Any:
+    return value.get(name) if isinstance(value, dict) else None
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _text(value: Any) -> str:
@@ -210,7 +270,3 @@ def _text(value: Any) -> str:
     if isinstance(value, list):
         return "\n".join(_text(part.get("text") if isinstance(part, dict) else part) for part in value)
     return value if isinstance(value, str) else "" if value is None else str(value)
-
-
-def _said(error: Exception) -> str:
-    return " ".join(str(error).split())[:500] or type(error).__name__

@@ -37,16 +37,12 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-import uvicorn
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from aiohttp import web
 
 PROTOCOLS = ("tongyi", "webexplorer", "tools", "glm", "gpt-oss", "json")
 MALFORMED = ("cut", "unreadable", "unknown-tool", "wrong-type", "unseen", "empty", "several")
@@ -309,16 +305,19 @@ def _words(request: Mapping[str, Any]) -> int:
     return sum(len(json.dumps(message).split()) for message in request["messages"])
 
 
-def _error(status: int, message: str, kind: str) -> JSONResponse:
-    return JSONResponse({"error": {"message": message, "type": kind, "param": None, "code": status}}, status)
+def _error(status: int, message: str, kind: str) -> web.Response:
+    error = {"message": message, "type": kind, "param": None, "code": status}
+    return web.json_response({"error": error}, status=status)
 
 
-class _CutResponse(Response):
-    """Announces more than it sends, which makes the server close the connection."""
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        await send({"type": "http.response.body", "body": self.body[: len(self.body) // 2], "more_body": True})
+async def _cut(http: web.Request, body: bytes) -> web.StreamResponse:
+    """Half of a reply, and a closed connection."""
+    response = web.StreamResponse(headers={"Content-Type": "application/json", "Content-Length": str(len(body))})
+    await response.prepare(http)
+    await response.write(body[: len(body) // 2])
+    assert http.transport is not None
+    http.transport.close()
+    return response
 
 
 @dataclass
@@ -332,45 +331,68 @@ class _Service:
     _at_once: int = 0
     _busy: float = 0.0
 
-    def app(self) -> Starlette:
-        return Starlette(
-            routes=[
-                Route("/health", lambda request: Response()),
-                Route("/v1/models", self._models),
-                Route("/v1/chat/completions", self._chat, methods=["POST"]),
-                Route("/stats", lambda request: JSONResponse(self.stats())),
+    def app(self) -> web.Application:
+        app = web.Application(client_max_size=1 << 26)
+        app.add_routes(
+            [
+                web.get("/health", self._health),
+                web.get("/v1/models", self._models),
+                web.post("/v1/chat/completions", self._chat),
+                web.get("/stats", self._stats),
             ]
         )
+        return app
+
+    async def start(self, listener: socket.socket) -> web.AppRunner:
+        runner = web.AppRunner(self.app(), access_log=None, shutdown_timeout=0.1)
+        await runner.setup()
+        await web.SockSite(runner, listener).start()
+        return runner
 
     def stats(self) -> dict[str, Any]:
         names = ("requests", "replies", "errors", "hangs", "cuts", "refused", "malformed", "most_at_once")
         return {**{name: self.counts[name] for name in names}, "busy_seconds": self._busy}
 
-    async def _models(self, _: Request) -> Response:
-        return JSONResponse(
-            {"object": "list", "data": [{"id": self.script.model, "object": "model", "owned_by": "vllm"}]}
-        )
+    async def _health(self, _: web.Request) -> web.Response:
+        return web.Response()
 
-    async def _chat(self, http: Request) -> Response:
+    async def _stats(self, _: web.Request) -> web.Response:
+        return web.json_response(self.stats())
+
+    async def _models(self, _: web.Request) -> web.Response:
+        model = {"id": self.script.model, "object": "model", "owned_by": "vllm"}
+        return web.json_response({"object": "list", "data": [model]})
+
+    async def _chat(self, http: web.Request) -> web.StreamResponse:
+        due = asyncio.get_running_loop().time() + self.script.delay
         request = await http.json()
         self.requests.append(request)
         self.counts["requests"] += 1
         self._at_once += 1
         self.counts["most_at_once"] = max(self.counts["most_at_once"], self._at_once)
         try:
-            return await self._answer(request)
+            return await self._answer(http, request, due)
         finally:
             self._at_once -= 1
 
-    async def _answer(self, request: dict[str, Any]) -> Response:
+    async def _answer(self, http: web.Request, request: dict[str, Any], due: float) -> web.StreamResponse:
+        """The reply, when it is due: what the script takes to think is part of the delay, as a model's time is."""
         script = self.script
         question = _asked(script, request)[0]
         key = json.dumps([request["messages"], request.get("seed")], sort_keys=True)
         fault = self._fault(key, question)
         if fault == "hangs":
             await asyncio.sleep(3600)
+        reply = self._reply(request, key, fault)
         self._busy += script.delay
-        await asyncio.sleep(script.delay)
+        await asyncio.sleep(due - asyncio.get_running_loop().time())
+        if fault == "cuts":
+            assert isinstance(reply.body, bytes)
+            return await _cut(http, reply.body)
+        return reply
+
+    def _reply(self, request: dict[str, Any], key: str, fault: str | None) -> web.Response:
+        script = self.script
         if fault == "errors":
             return _error(500, "Internal server error", "InternalServerError")
         if script.context_tokens and (words := _words(request)) > script.context_tokens:
@@ -385,10 +407,9 @@ class _Service:
         if _move(script, request).calls and _fraction("malformed", key) < script.malformed:
             kind = script.malformed_kind or MALFORMED[int(_fraction("kind", key) * len(MALFORMED))]
         completion = reply_to(script, request, kind)
-        if fault == "cuts":
-            return _CutResponse(json.dumps(completion), media_type="application/json")
-        self.counts.update(["replies", *(["malformed"] if kind else [])])
-        return JSONResponse(completion)
+        if fault != "cuts":
+            self.counts.update(["replies", *(["malformed"] if kind else [])])
+        return web.json_response(completion)
 
     def _fault(self, key: str, question: str) -> str | None:
         script = self.script
@@ -424,17 +445,17 @@ class ChatServer:
     def __enter__(self) -> ChatServer:
         listener = socket.create_server(("127.0.0.1", self._port))
         self.base_url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
-        config = uvicorn.Config(self._service.app(), log_level="critical", timeout_graceful_shutdown=0)
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [listener]}, daemon=True)
+        self._loop = asyncio.new_event_loop()
+        self._runner = self._loop.run_until_complete(self._service.start(listener))
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
-        while not self._server.started:
-            self._thread.join(0.01)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.should_exit = True
+        self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
+        self._loop.run_until_complete(self._runner.cleanup())
+        self._loop.close()
 
 
 @contextmanager
@@ -460,14 +481,12 @@ def main() -> None:
     port = options.pop("port")
     listener = socket.create_server(("127.0.0.1", port))
 
-    @asynccontextmanager
-    async def announced(_: Starlette) -> Any:
+    async def serve() -> None:
+        await _Service(Script(**options)).start(listener)
         print(f"http://127.0.0.1:{listener.getsockname()[1]}/v1", flush=True)
-        yield
+        await asyncio.Event().wait()
 
-    app = _Service(Script(**options)).app()
-    app.router.lifespan_context = announced
-    uvicorn.Server(uvicorn.Config(app, log_level="critical")).run(sockets=[listener])
+    asyncio.run(serve())
 
 
 if __name__ == "__main__":
