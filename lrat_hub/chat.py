@@ -159,7 +159,8 @@ class ChatClient:
                 return self._read(await self._send(request))
             except _PassingError as error:
                 if attempt >= self.attempts:
-                    raise
+                    # Records name errors by their class.
+                    raise ChatError(str(error), error.status) from error
                 await asyncio.sleep(error.pause or _pause(attempt))
         raise AssertionError("unreachable")
 

@@ -70,7 +70,7 @@ def test_what_the_server_refuses_is_sent_once(status):
 def test_the_last_attempt_says_what_went_wrong():
     error, requests = ask(lambda _: web.Response(status=503, text="too busy"), attempts=2)
     assert (error.status, requests) == (503, 2)
-    assert "too busy" in str(error)
+    assert (type(error), "too busy" in str(error)) == (ChatError, True)
 
 
 def test_a_server_that_does_not_answer_in_time_is_asked_again():
