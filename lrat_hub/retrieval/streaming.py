@@ -13,8 +13,8 @@ import numpy as np
 
 from lrat_hub.errors import LratError
 
-BLOCK_BYTES = 96 * 2**20
-"""Vectors read at once, as float32. Two such blocks are in memory: one is searched while the next is read."""
+BLOCK_BYTES = 192 * 2**20
+"""Vectors that are in memory at once, as float32."""
 
 QUERIES = 4_096
 """Queries of one pass over the vectors; more of them take another pass."""
@@ -88,34 +88,55 @@ class StreamedVectors:
     def _blocks(self) -> Iterator[tuple[int, np.ndarray]]:
         """Blocks of vectors with the place of their first, each of shape (up to a block's rows, dimension), float32.
 
-        The next one is read while one is in use, into the memory of the one before.
+        Each is read into the memory of the one before. The system is told of the next, which it reads ahead. A thread
+        of ours that reads while FAISS searches costs more than it saves: FAISS keeps every core busy, and all of its
+        threads wait for the one whose core the reader takes.
         """
+        import faiss
+
         rows = max(1, min(BLOCK_BYTES // (4 * self.d), self.ntotal))
-        buffers = [np.empty((rows, self.d), dtype=np.float32) for _ in range(2)]
-        starts = range(0, self.ntotal, rows)
-        with ThreadPoolExecutor(1) as reader:
-            coming = reader.submit(self._read_block, starts[0], buffers[0])
-            for number, start in enumerate(starts):
-                block = coming.result()
-                if number + 1 < len(starts):
-                    coming = reader.submit(self._read_block, starts[number + 1], buffers[(number + 1) % 2])
+        buffer = np.empty((rows, self.d), dtype=np.float32)
+        with ThreadPoolExecutor(faiss.omp_get_max_threads()) as readers:
+            for start in range(0, self.ntotal, rows):
+                block = buffer[: min(rows, self.ntotal - start)]
+                # The list is there for what reading raises.
+                list(readers.map(self._read_part, self._parts(start, start + len(block)), self._cut(start, block)))
+                self._read_ahead(start + rows, start + 2 * rows)
                 yield start, block
 
-    def _read_block(self, start: int, buffer: np.ndarray) -> np.ndarray:
-        end = min(start + len(buffer), self.ntotal)
-        block, row_bytes, at = buffer[: end - start], self.d * self._dtype.itemsize, start
-        while at < end:
-            shard = int(np.searchsorted(self._starts, at, side="right")) - 1
+    def _cut(self, start: int, block: np.ndarray) -> Iterator[np.ndarray]:
+        """The block's vectors from each file."""
+        at = 0
+        for _, _, count in self._parts(start, start + len(block)):
+            yield block[at : at + count]
+            at += count
+
+    def _read_part(self, part: tuple[Path, int, int], into: np.ndarray) -> None:
+        path, offset, _ = part
+        raw = into if self._dtype == np.float32 else np.empty(into.shape, dtype=self._dtype)
+        with path.open("rb", buffering=0) as file:
+            file.seek(offset)
+            _read(file, raw)
+        if raw is not into:
+            into[:] = raw
+
+    def _read_ahead(self, start: int, end: int) -> None:
+        # Not every system can be told.
+        if hasattr(os, "posix_fadvise"):
+            for path, offset, count in self._parts(start, min(end, self.ntotal)):
+                with path.open("rb", buffering=0) as file:
+                    size = count * self.d * self._dtype.itemsize
+                    os.posix_fadvise(file.fileno(), offset, size, os.POSIX_FADV_WILLNEED)
+
+    def _parts(self, start: int, end: int) -> Iterator[tuple[Path, int, int]]:
+        """Where the vectors from one place to another lie: files, bytes before their first there, and their number."""
+        row_bytes = self.d * self._dtype.itemsize
+        while start < end:
+            shard = int(np.searchsorted(self._starts, start, side="right")) - 1
             until = min(end, int(self._starts[shard + 1]))
-            part = block[at - start : until - start]
-            raw = part if self._dtype == np.float32 else np.empty(part.shape, dtype=self._dtype)
-            with self._files[shard].open("rb", buffering=0) as file:
-                file.seek(self._offsets[shard] + (at - int(self._starts[shard])) * row_bytes)
-                _read(file, raw)
-            if raw is not part:
-                part[:] = raw
-            at = until
-        return block
+            offset = self._offsets[shard] + (start - int(self._starts[shard])) * row_bytes
+            yield self._files[shard], offset, until - start
+            start = until
 
 
 def _read(file: FileIO, into: np.ndarray) -> None:
