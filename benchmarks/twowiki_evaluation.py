@@ -1,7 +1,8 @@
-"""Everything that `lrat eval retrieval` measures, on natural questions: BM25, MiniLM, MiniLM trained, fusion.
+"""Everything that `lrat eval` measures, on natural questions: BM25, MiniLM, MiniLM trained, fusion.
 
 The reader answers 300 of the questions of `twowiki` with BM25; its runs are mined and MiniLM is trained on the pairs,
-with the anchor. All systems then answer the other 100 questions, and the searches that the reader made for those.
+with the anchor. All systems then answer the other 100 questions, and the searches that the reader made for those; the
+reader answers them with each system; and `lrat eval report` makes a page of it all, in the work folder, too.
 Needs the folder `twowiki` (corpus.jsonl, queries.tsv, qrels_evidence.txt)::
 
     python benchmarks/twowiki_evaluation.py --data twowiki --work work
@@ -19,10 +20,8 @@ from typing import Any
 from lrat_hub.hub.server import LocalHub
 
 TRAINED_ON = 300
-RECIPE = [
-    *("--config", "training/quickstart_minilm", "--document_anchor", "3", "--query_length", "64"),
-    *("--document_length", "64", "--check_passages", "0"),
-]
+RECIPE = ["--config", "training/tiny_cpu", "--check_passages", "0"]
+LENGTH = ["--max_length", "128"]
 
 
 def main() -> None:
@@ -62,8 +61,17 @@ def evaluate_loop(data: Path, work: Path) -> None:
         pairs[name] = lrat("mine", "--trajectories", runs[name], "--corpus", corpus, "--tokenizer", base,
                            "--to", f"lrat/twowiki-pairs-{name}")  # fmt: skip
     trained = lrat("train", *RECIPE, "--pairs", pairs["train"], "--model", base, "--to", "lrat/minilm-twowiki")
-    evaluate(corpora["test"], "lrat/twowiki-evaluation", "--models", base, trained, "--trajectories", runs["test"],
-             "--pairs", pairs["test"], "--results_into", trained.repo_id)  # fmt: skip
+    test = corpora["test"]
+    made = ["index", "--corpus", test, "--keep_work", *LENGTH]
+    indexes = [f"index:{lrat(*made, '--model', model, '--to', f'{model.repo_id}-index')}" for model in (base, trained)]
+    alone = evaluate(test, "lrat/twowiki-retrieval", "--models", base, trained, "--trajectories", runs["test"],
+                     "--pairs", pairs["test"], "--results_into", trained.repo_id)  # fmt: skip
+    inside, _ = lrat("eval", "agents", "--agents", "reader", "--retrievers", "bm25", *indexes, f"bm25+{indexes[1]}",
+                     "--names", "BM25", "MiniLM", "trained", "BM25 + trained", "--baselines", "trained=MiniLM",
+                     "--k", "3", "10", "--judge", "match", "--second_judge", "containment", "--benchmark", "2Wiki",
+                     "--corpus", test, "--queries", test, "--qrels", test, "--to", "lrat/twowiki-agents",
+                     "--results_into", trained.repo_id)  # fmt: skip
+    lrat("eval", "report", "--evaluations", alone, inside, "--folder", work / "report", "--to", "lrat/twowiki-report")
 
 
 def publish_corpus(data: Path, questions: Path, to: str) -> Any:
@@ -71,12 +79,13 @@ def publish_corpus(data: Path, questions: Path, to: str) -> Any:
                 "--qrels", data / "qrels_evidence.txt", "--to", to)  # fmt: skip
 
 
-def evaluate(corpus: Any, to: str, *words: Any) -> None:
+def evaluate(corpus: Any, to: str, *words: Any) -> Any:
     from huggingface_hub import DatasetCard
 
     pin, _ = lrat("eval", "retrieval", "--corpus", corpus, "--queries", corpus, "--qrels", corpus, "--fusion",
-                  "--max_length", "128", "--to", to, *words)  # fmt: skip
+                  *LENGTH, "--to", to, *words)  # fmt: skip
     print(DatasetCard.load(pin.repo_id).text)
+    return pin
 
 
 def lrat(*words: Any) -> Any:

@@ -98,6 +98,7 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
         system_name,
     )
     from lrat_hub.evaluation.runs import trec_run
+    from lrat_hub.retrieval import reads
     from lrat_hub.retrieval.bm25 import BM25Retriever
     from lrat_hub.retrieval.exact import streamed_retriever
     from lrat_hub.retrieval.fusion import fuse_runs
@@ -120,8 +121,8 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
     systems: dict[str, Mapping[str, Run]] = {}
     styles: dict[str, QueryStyle] = {}
 
-    def ask(name: str, retriever: Retriever, model: Source | None = None) -> None:
-        styles[name] = style_of(model) if model else "plain"
+    def ask(name: str, retriever: Retriever) -> None:
+        styles[name] = reads(retriever)
         systems[name] = exam.search(retriever, style=styles[name])
 
     for name, source in models.items():
@@ -134,12 +135,11 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
             settings=IndexSettings(max_length=args.max_length),
             show_progress=True,
         ) as retriever:
-            ask(name, retriever, source)
+            ask(name, retriever)
     for place, text in enumerate(args.index, start=1):
         retriever = open_index(stage, text, corpus=corpus, name=f"index_{place}")
         name = LONG_HASH.sub(r"\1", stage.inputs[f"index_{place}"])
-        is_model = retriever.revision is not None and "/" in retriever.name
-        ask(name, retriever, HubRef(retriever.name, revision=retriever.revision) if is_model else None)
+        ask(name, retriever)
     for place, text in enumerate(args.runs, start=1):
         name, run = read_given_run(stage, text, f"run_{place}", exam)
         systems[name] = {QUERIES: run}
@@ -235,14 +235,6 @@ def read_given_run(stage: Stage, text: str, name: str, exam: Exam) -> tuple[str,
         f"  {system}: {len(kept)} of {len(judged)} judged queries, the others count 0; {len(run) - len(kept)} unjudged"
     )
     return system, kept
-
-
-def style_of(model: Source) -> QueryStyle:
-    """How a model's queries are rendered: as it was trained, where this project trained it."""
-    from lrat_hub.model_config import read_model_config
-
-    config = read_model_config(model)
-    return config.query_style if config else "plain"
 
 
 if __name__ == "__main__":

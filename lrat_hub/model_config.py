@@ -62,6 +62,12 @@ def read_model_config(source: Source) -> ModelConfig | None:
     return config
 
 
+def query_style_of(source: Source) -> QueryStyle:
+    """How a model's queries are rendered: as it was trained, where this project trained it."""
+    config = read_model_config(source)
+    return config.query_style if config else "plain"
+
+
 def require_query_style(source: Source, style: QueryStyle) -> None:
     """Raises LratError when a model was trained with another style of queries than it is to be served with.
 

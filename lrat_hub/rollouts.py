@@ -50,7 +50,7 @@ def open_retrievers(
         LratError: Something can't be opened, or is of another corpus or model.
     """
     from lrat_hub.hub.inputs import load_model
-    from lrat_hub.model_config import require_query_style
+    from lrat_hub.model_config import query_style_of
     from lrat_hub.retrieval.bm25 import BM25Retriever
     from lrat_hub.retrieval.dense import DenseRetriever
     from lrat_hub.retrieval.opening import open_index
@@ -60,10 +60,12 @@ def open_retrievers(
     model = stage.input("retriever", name, repo_type="model") if name else None
     if not indexes:
         label, revision = getattr(model, "repo_id", str(model)), getattr(model, "revision", None)
-        # Agents' queries go to the retriever as they are.
-        require_query_style(model, "plain")
-        encoder = load_model(model)
-        return [DenseRetriever(encoder, documents.in_order(), name=label, revision=revision, show_progress=True)]
+        encoder, style = load_model(model), query_style_of(model)
+        return [
+            DenseRetriever(
+                encoder, documents.in_order(), name=label, revision=revision, query_style=style, show_progress=True
+            )
+        ]
     names = ["index"] if len(indexes) == 1 else [f"index_{number}" for number in range(1, len(indexes) + 1)]
     return [
         open_index(stage, text, corpus=corpus, model=model, name=label)

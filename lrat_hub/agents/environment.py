@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import random
 import re
 from collections.abc import Mapping, Sequence, Set
@@ -12,7 +13,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from lrat_hub.errors import LratError
-from lrat_hub.retrieval import Hit, Retriever
+from lrat_hub.queries import QueryState, render_query
+from lrat_hub.retrieval import Hit, Retriever, reads
 from lrat_hub.schema import Candidate, Document
 
 if TYPE_CHECKING:
@@ -119,19 +121,26 @@ class SearchEnvironment:
             "tokenizer": tokenizer,
         }
 
-    async def search(self, queries: Sequence[str], seen: Set[str] = frozenset()) -> Observation:
+    async def search(
+        self, queries: Sequence[str], seen: Set[str] = frozenset(), known: QueryState | None = None
+    ) -> Observation:
         """Lists the `k` best documents for each query; what the retriever raises is raised.
 
         Args:
             queries: One or several; each gets a list of its own, whatever is in the others'.
             seen: Documents that the agent's earlier searches have shown, for an environment that hides them.
+            known: What is known besides the queries, for retrievers that were trained to read it; its own query does
+                not count.
         """
+        style = reads(self.retriever)
+        state = known or QueryState("")
+        asked = [render_query(dataclasses.replace(state, query=query), style) for query in queries]
         # An open batch that is done was left behind by an event loop that was stopped.
         if self._open is None or self._open.task.done():
             pending: list[str] = []
             self._open = _Batch(pending, asyncio.create_task(self._search_batch(pending, self._searching)))
         batch, start = self._open, len(self._open.queries)
-        batch.queries.extend(queries)
+        batch.queries.extend(asked)
         # Other agents wait for the same task: one that is cancelled must not take it along.
         hits = (await asyncio.shield(batch.task))[start : start + len(queries)]
         hidden = seen if self._hide_seen else frozenset()

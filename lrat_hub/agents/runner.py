@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from lrat_hub.agents.environment import Observation, SearchEnvironment
 from lrat_hub.errors import LratError
+from lrat_hub.queries import QueryState
 from lrat_hub.schema import Action, Sampling, Status, Step, Trajectory
 
 CUT_HERE = "[Cut here: the context is full.]"
@@ -252,7 +253,7 @@ async def _run(
             metadata["limit"] = "turns"
             steps.append(Step(turn, call.reasoning, "invalid", error=error))
             break
-        observation = await _carry_out(call, environment, seen)
+        observation = await _carry_out(call, environment, seen, _known(question, steps, call))
         seen.update(candidate.docid for candidate in observation.results)
         if turn + 1 == max_turns:
             # How to say so is the agent's own matter: what a search or browse showed is recorded as it was.
@@ -278,10 +279,19 @@ async def _run(
     )
 
 
-async def _carry_out(call: Search | Browse | Invalid, environment: SearchEnvironment, seen: set[str]) -> Observation:
+def _known(question: Question, steps: Sequence[Step], call: Search | Browse | Invalid) -> QueryState:
+    """What is known when a call is made, as mining reads it from the trajectory later."""
+    said = [reasoning for reasoning in (*(step.reasoning for step in steps), call.reasoning) if reasoning is not None]
+    earlier = tuple(query for step in steps if step.action == "search" for query in step.queries)
+    return QueryState("", question.text, earlier, said[-1] if said else "")
+
+
+async def _carry_out(
+    call: Search | Browse | Invalid, environment: SearchEnvironment, seen: set[str], known: QueryState
+) -> Observation:
     match call:
         case Search(queries=queries, room=room) if queries:
-            return _fit(await environment.search(queries, seen), room)
+            return _fit(await environment.search(queries, seen, known), room)
         case Browse(docid=docid, room=room):
             return _fit(await environment.browse(docid), room)
         case Search():

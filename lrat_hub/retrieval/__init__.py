@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
+from lrat_hub.queries import QueryStyle
+
 
 class Hit(NamedTuple):
     """A document a retriever found: its id, its score (higher is better) and its rank (1 for the first)."""
@@ -18,7 +20,8 @@ class Retriever(Protocol):
     """Ranks the documents of one corpus for queries.
 
     `name` and `revision` say what was run, for records and cards: "bm25" or a model's id, and the commit sha of
-    what it was built from where there is one.
+    what it was built from where there is one. One that was trained to read more than the agent's query has a
+    `query_style` besides: see `reads`.
     """
 
     name: str
@@ -30,3 +33,8 @@ class Retriever(Protocol):
         Equal scores are ordered by the documents' place in the corpus, so that a result never depends on chance.
         """
         ...
+
+
+def reads(retriever: Retriever) -> QueryStyle:
+    """The style that a retriever's queries have to be rendered in (`render_query`)."""
+    return getattr(retriever, "query_style", "plain")

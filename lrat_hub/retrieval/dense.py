@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lrat_hub.errors import LratError
+from lrat_hub.queries import QueryStyle
 from lrat_hub.retrieval import Hit
 from lrat_hub.retrieval.settings import BATCH_SIZE, SHARD_SIZE, IndexSettings
 from lrat_hub.retrieval.vectors import VectorIndex, build_index
@@ -29,6 +30,7 @@ class DenseRetriever:
         model: Any SentenceTransformer.
         documents: The corpus, read once and searched exactly; or an index of its vectors by this model.
         name, revision: The model's repository and commit sha, kept for records.
+        query_style: How queries are rendered before they come here: as the model was trained.
         batch_size: Texts an encoding step.
         show_progress: Show a progress bar while the corpus is encoded.
 
@@ -43,10 +45,11 @@ class DenseRetriever:
         *,
         name: str = "dense",
         revision: str | None = None,
+        query_style: QueryStyle = "plain",
         batch_size: int = BATCH_SIZE,
         show_progress: bool = False,
     ) -> None:
-        self.name, self.revision = name, revision
+        self.name, self.revision, self.query_style = name, revision, query_style
         self._model, self._batch_size = model, batch_size
         self._normalize = normalizes(model)
         if isinstance(documents, VectorIndex):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lrat_hub.errors import LratError
+from lrat_hub.model_config import query_style_of
 from lrat_hub.retrieval.dense import DenseRetriever
 from lrat_hub.retrieval.docids import BATCH_ROWS, DocidFile, write_docids
 from lrat_hub.retrieval.encoding import EncodedCorpus
@@ -87,6 +88,7 @@ def streamed_retriever(
             open_streamed(encoded, docids),
             name=getattr(source, "repo_id", str(source)),
             revision=getattr(source, "revision", None),
+            query_style=query_style_of(source),
             batch_size=settings.batch_size,
         )
     finally:

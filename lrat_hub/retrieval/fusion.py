@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 from lrat_hub.errors import LratError
-from lrat_hub.retrieval import Hit, Retriever
+from lrat_hub.retrieval import Hit, Retriever, reads
 
 RRF_CONSTANT = 60
 """k of reciprocal rank fusion, as Cormack, Clarke and Buettcher chose it (SIGIR 2009): results hardly depend on it."""
@@ -22,6 +22,9 @@ class FusionRetriever:
         place: A document's place in the corpus by its docid, which decides ties: `Documents.row`.
         depth: Results of each retriever that take part, at least; a larger `k` takes more.
         constant: The larger it is, the less the first ranks stand out.
+
+    Raises:
+        LratError: They are less than two, or read queries in different styles.
     """
 
     def __init__(
@@ -34,6 +37,10 @@ class FusionRetriever:
     ) -> None:
         if len(retrievers) < 2:
             raise LratError(f"Fusion: expected two or more retrievers, found {len(retrievers)}.")
+        if len(styles := {reads(retriever) for retriever in retrievers}) > 1:
+            found = ", ".join(f"{retriever.name}: {reads(retriever)}" for retriever in retrievers)
+            raise LratError(f"Fusion: expected retrievers that read queries in one style, found {found}.")
+        (self.query_style,) = styles
         self._retrievers, self._place = tuple(retrievers), place
         self._depth, self._constant = depth, constant
         self.name = "+".join(retriever.name for retriever in retrievers)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from lrat_hub.errors import LratError
 from lrat_hub.hub.inputs import LocalSource, Source, load_model, resolve
 from lrat_hub.hub.refs import HubRef, hub_errors
+from lrat_hub.model_config import query_style_of
 from lrat_hub.retrieval.bm25 import BM25Retriever
 from lrat_hub.retrieval.docids import DocidFile, write_docids
 
@@ -158,6 +159,7 @@ def load_index(
         vectors,
         name=getattr(source, "repo_id", str(source)),
         revision=getattr(source, "revision", None),
+        query_style=query_style_of(source),
         batch_size=stamp.settings["batch_size"],
     )
 

@@ -19,6 +19,7 @@ from typing import Any
 
 from lrat_hub.errors import LratError
 from lrat_hub.hub.inputs import Source
+from lrat_hub.queries import QueryStyle
 from lrat_hub.retrieval import Hit
 
 TEMPORARY = frozenset({429, 502, 503, 504})
@@ -64,6 +65,7 @@ class RemoteRetriever:
             self.name: str = about["name"]
             self.revision: str | None = about["revision"]
             self.corpus: str | None = about["corpus"]
+            self.query_style: QueryStyle = about.get("query_style", "plain")
         except (KeyError, TypeError) as error:
             raise self._misunderstood(about) from error
         if corpus is not None:

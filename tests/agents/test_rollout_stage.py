@@ -119,8 +119,10 @@ def test_shards_of_several_machines_are_one_dataset(corpus, tmp_path):
 def test_what_is_there_is_published_while_runs_go_on(corpus, tmp_path):
     from huggingface_hub import HfApi
 
-    with ChatServer(Script(protocol="json", delay=0.02)) as server:
-        sent = words(corpus, server.base_url, "lrat/run-partly", tmp_path, "--publish_every", "10")
+    with ChatServer(Script(protocol="json", delay=0.05)) as server:
+        sent = words(
+            corpus, server.base_url, "lrat/run-partly", tmp_path, "--publish_every", "10", "--concurrency", "2"
+        )
         last = cli.run(sent)
     commits = [commit.commit_id for commit in HfApi().list_repo_commits(last.repo_id, repo_type="dataset")]
     partly = [HubRef.parse(f"datasets/{last.repo_id}@{sha}") for sha in commits[1:3]]

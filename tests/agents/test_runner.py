@@ -17,6 +17,9 @@ from lrat_hub.agents import (
     SearchEnvironment,
     run_agents,
 )
+from lrat_hub.evaluation.replay import searches_of
+from lrat_hub.mining import mine_pairs
+from lrat_hub.queries import render_query
 from lrat_hub.retrieval import Hit
 from lrat_hub.schema import Document, Sampling, Trajectory
 
@@ -173,3 +176,27 @@ def test_trajectories_go_through_rows_unchanged():
     trajectories, _, _ = run(script, QUESTIONS[:2])
     rows = json.loads(json.dumps([trajectory.to_dict() for trajectory in trajectories]))
     assert [Trajectory.from_dict(row) for row in rows] == trajectories
+
+
+@pytest.mark.parametrize("style", ["plain", "question", "history", "reasoning", "history_reasoning"])
+def test_a_retriever_is_asked_with_the_very_text_that_training_has(style):
+    lister = Lister()
+    lister.query_style = style
+    calls = [
+        Search("I look.", ("one", "two")),
+        Browse(None, "d1"),
+        Search("Not  yet,\nso again.", ()),
+        Search(None, ("three",)),
+        Browse("It may help.", "d2"),
+        Search("Once more.", ("four",)),
+        Browse("And this.", "d2"),
+        Answer("It says so.", "d1"),
+    ]
+    (run,) = run_agents(Scripted(lambda _: calls), QUESTIONS[:1], SearchEnvironment(lister, DOCUMENTS))
+    asked = [text for batch in lister.batches for text in batch]
+    assert asked == [render_query(search.state, style) for search in searches_of(run)]
+    pairs = mine_pairs([run]).pairs
+    assert len(pairs) >= 2
+    assert {render_query(pair, style) for pair in pairs} <= set(asked)
+    assert "one" in run.steps[0].observation
+    assert "Query:" not in run.steps[0].observation

@@ -50,3 +50,10 @@ def test_deeper_lists_take_part_than_are_asked_for_and_all_queries_go_at_once():
 def test_one_retriever_is_no_fusion():
     with pytest.raises(LratError, match="found 1"):
         FusionRetriever([Listed("a", "a")], ORDER.index)
+
+
+def test_retrievers_that_read_queries_differently_are_not_fused():
+    reader = Listed("history", ["a"])
+    reader.query_style = "history"
+    with pytest.raises(LratError, match="in one style, found plain: plain, history: history"):
+        FusionRetriever([Listed("plain", ["a"]), reader], ORDER.index)

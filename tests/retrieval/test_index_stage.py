@@ -15,6 +15,7 @@ from lrat_hub.errors import LratError
 from lrat_hub.hub.inputs import LocalSource
 from lrat_hub.hub.lineage import read_lineage
 from lrat_hub.hub.refs import HubRef
+from lrat_hub.model_config import ModelConfig, write_model_config
 from lrat_hub.retrieval.bm25 import BM25Retriever
 from lrat_hub.retrieval.dense import DenseRetriever
 from lrat_hub.retrieval.indexes import load_index, same_source
@@ -160,6 +161,15 @@ def test_an_index_of_a_local_model_asks_for_it_and_knows_it_by_its_content(publi
     (tmp_path / "moved" / "more").write_text("content")
     with pytest.raises(LratError, match="expected its model"):
         load_index(pin, corpus=published.corpus, model=str(tmp_path / "moved"))
+
+
+def test_an_index_reads_queries_in_the_style_its_model_was_trained_with(published, model_folder, tmp_path):
+    import shutil
+
+    model = shutil.copytree(model_folder, tmp_path / "model")
+    write_model_config(model, ModelConfig("history"))
+    pin = cli.run(["index", "--corpus", published.corpus, "--model", str(model), "--to", "lrat/index-history"])
+    assert load_index(pin, corpus=published.corpus, model=str(model)).query_style == "history"
 
 
 def test_sources_are_compared_by_commit_or_content_and_by_what_of_them_is_read():

@@ -69,10 +69,22 @@ def test_what_is_published_is_complete_and_needs_nothing_of_this_project(hub, pa
     assert 'render_query(state, "history")' in card
     assert read_model_config(pin).query_style == "history"
     require_query_style(pin, "history")
-    benchmark = publish_benchmark("lrat/small-served")
     with pytest.raises(LratError, match="'history', found 'plain'"):
-        cli.run(["rollout", "--corpus", str(benchmark), "--queries", str(benchmark), "--retriever", str(pin),
-                 "--to", "lrat/no"])  # fmt: skip
+        require_query_style(pin, "plain")
+
+
+def test_agents_ask_a_retriever_in_the_style_it_was_trained_with(hub, pairs, base, monkeypatch):
+    from lrat_hub.retrieval.dense import DenseRetriever
+
+    asked = []
+    search = DenseRetriever.search
+    monkeypatch.setattr(DenseRetriever, "search", lambda self, texts, k: asked.extend(texts) or search(self, texts, k))
+    pin = train(pairs, base, "lrat/small-history", "--query_style", "history")
+    benchmark = publish_benchmark("lrat/small-served")
+    cli.run(["rollout", "--agent", "reader", "--corpus", str(benchmark), "--queries", str(benchmark),
+             "--retriever", str(pin), "--to", "lrat/small-runs"])  # fmt: skip
+    assert asked
+    assert all(text.startswith("Query: ") and "\nQuestion: " in text for text in asked)
 
 
 def test_it_ends_with_a_verdict_on_the_development_queries(hub, pairs, base, capsys):
