@@ -47,22 +47,22 @@ from lrat_hub.significance import paired_difference
 
 TRAINED_ON = 300
 SEEDS = (0, 1, 2)
-FROZEN = 4
+FROZEN = 3
 POOL = 1
 """Negatives that are kept of each pair: with more, more passages would have to be encoded for the anchor."""
 
 RECIPE = FitSettings(
-    max_steps=45,
+    max_steps=60,
     batch_size=16,
     learning_rate=1e-4,
     num_negatives=1,
     temperature=0.05,
     query_length=64,
-    document_length=48,
+    document_length=64,
     frozen_layers=FROZEN,
     precision="bf16",
 )
-"""About one pass over the pairs, on two cores in about two minutes."""
+"""A pass over the pairs and a bit, on two free cores in a minute; a model takes two, with encoding and evaluation."""
 
 Queries = Literal["agent", "title", "question"]
 
@@ -105,6 +105,9 @@ VARIANTS = {
     "weak judged": Variant("the same, judged and weighted", reader={"opener": "snippet"}),
     "untitled": Variant("texts without titles before them", titled=False),
     "bm25": Variant("pairs of the reader's runs with BM25", retriever="BM25"),
+    "held": Variant(
+        "the same, positives of the question as well, a stronger anchor", "BM25", queries="question", anchor=6.0
+    ),
 }
 
 UNTRAINED = {
@@ -202,7 +205,7 @@ class Loop:
     def encoder(self, *, titled: bool) -> HalfwayEncoder:
         texts = [document.content for document in self.documents(titled=titled).values()]
         name = "titled" if titled else "untitled"
-        return HalfwayEncoder(load_minilm(), texts, layers=FROZEN, file=self.work / f"lower-half-{name}.pt")
+        return HalfwayEncoder(load_minilm(), texts, layers=FROZEN, file=self.work / f"lower-{FROZEN}-layers-{name}.pt")
 
     # Collecting, mining, training.
 

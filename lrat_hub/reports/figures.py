@@ -113,10 +113,11 @@ def curves_over_k(cells: Sequence[Cell], colors: Mapping[str, str]) -> bytes | N
     ]
     figure = _figure(3.9 * len(metrics), 3.2 * len(agents) + 0.4)
     panels = figure.subplots(len(agents), len(metrics), squeeze=False)
+    retrievers, ticks = list(dict.fromkeys(cell.retriever for cell in cells)), sorted({cell.k for cell in cells})
     for row, agent in zip(panels, agents, strict=True):
         for axes, metric in zip(row, metrics, strict=True):
             scale = 100 if metric in PERCENT else 1
-            for retriever in dict.fromkeys(cell.retriever for cell in cells):
+            for place, retriever in enumerate(retrievers):
                 chosen = sorted(
                     (cell for cell in cells if (cell.agent, cell.retriever) == (agent, retriever)),
                     key=lambda cell: cell.k or 0,
@@ -124,11 +125,14 @@ def curves_over_k(cells: Sequence[Cell], colors: Mapping[str, str]) -> bytes | N
                 found = [(cell.k, interval) for cell in chosen if (interval := cell.intervals.get(metric))]
                 if found:
                     ks, intervals = zip(*found, strict=True)
+                    # Side by side, or intervals would hide each other.
+                    shift = 0.012 * (ticks[-1] - ticks[0]) * (place - (len(retrievers) - 1) / 2)
                     axes.errorbar(
-                        ks, [scale * interval.mean for interval in intervals], yerr=_errors(intervals, scale),
-                        fmt="o-", markersize=4, capsize=2, elinewidth=0.8, color=colors[retriever],
+                        [k + shift for k in ks], [scale * interval.mean for interval in intervals],
+                        yerr=_errors(intervals, scale), fmt="o-", markersize=4, capsize=2, elinewidth=0.8,
+                        color=colors[retriever],
                     )  # fmt: skip
-            axes.set_xticks(sorted({cell.k for cell in cells}))
+            axes.set_xticks(ticks)
             axes.set_title(f"{TITLES[metric]} ({agent})" if len(agents) > 1 else TITLES[metric], fontsize=9)
             axes.set_xlabel("results of a search, K")
     _legend(figure, {cell.retriever: colors[cell.retriever] for cell in cells})
