@@ -117,7 +117,8 @@ def main(argv: list[str] | None = None) -> HubRef | None:
         base_config = read_model_config(sources["model"]) or ModelConfig()
         before = trial.score(model, base_config.query_style)
     fitted = fit_retriever(
-        model, rows, settings, validation=validation, work_dir=work_dir, report_to=run.report_to, workers=run.workers,
+        model, rows, settings, validation=validation, work_dir=work_dir, report_to=run.report_to,
+        run_name=stage.target.repo_id, workers=run.workers,
         on_checkpoint=checkpoint_publisher(stage, settings) if run.push_checkpoints else None,
     )  # fmt: skip
     if not is_first():

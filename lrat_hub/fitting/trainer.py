@@ -63,6 +63,7 @@ def fit_retriever(
     work_dir: Path | None = None,
     on_checkpoint: Callable[[Path, int], Any] | None = None,
     report_to: Literal["none", "tensorboard", "trackio"] = "none",
+    run_name: str | None = None,
     workers: int = 0,
 ) -> Fitted:
     """Trains a model, in place. In every process of a distributed run it is called with the same arguments.
@@ -73,6 +74,7 @@ def fit_retriever(
         work_dir: Where checkpoints stay. A run that was killed goes on from its last one when it is called again, and
             ends with the weights of one that was not. All processes have to see the folder. Without it nothing stays.
         on_checkpoint: Called in the first process with the folder and step of every checkpoint.
+        run_name: What Trackio calls the run, in its project "lrat-hub".
         workers: Processes that read and tokenise; 0 for none besides this one.
 
     Raises:
@@ -97,6 +99,8 @@ def fit_retriever(
             seed=settings.seed,
             batch_sampler=_EpochBatches,
             report_to=report_to,
+            run_name=run_name,
+            **({"project": "lrat-hub"} if report_to == "trackio" else {}),
             dataloader_num_workers=workers,
             dataloader_pin_memory=torch.cuda.is_available(),
             **_computation(settings),
