@@ -257,10 +257,10 @@ def describe_server(base_url: str, model: str) -> dict[str, Any]:
     key = os.environ.get("OPENAI_API_KEY", "")
     listed = _get_json(f"{base_url.rstrip('/')}/models", key)
     if listed is None:
-        raise LratError(f"Agent: expected a server at {base_url}, found none that lists its models. Start it.")
+        raise LratError(f"{base_url}: expected a server that lists its models, found none. Start it.")
     served = {entry.get("id"): entry for entry in listed.get("data", []) if isinstance(entry, dict)}
     if served and model not in served:
-        raise LratError(f"Agent: expected a server of {model} at {base_url}, found {', '.join(map(str, served))}.")
+        raise LratError(f"{base_url}: expected a server of {model}, found one of {', '.join(map(str, served))}.")
     version = _get_json(f"{root}/version", key) or {}
     return {"vllm": version.get("version"), "context_tokens": served.get(model, {}).get("max_model_len")}
 

@@ -98,7 +98,7 @@ def test_without_vllm_or_an_interpreter_the_error_says_what_to_do(tmp_path):
         VllmServer("folder", "m", tmp_path / "log", sys.executable).__enter__()
     with pytest.raises(LratError, match="expected an interpreter at /no/python"):
         VllmServer("folder", "m", tmp_path / "log", "/no/python").__enter__()
-    with pytest.raises(LratError, match="found none that lists its models"):
+    with pytest.raises(LratError, match="expected a server that lists its models"):
         describe_server("http://127.0.0.1:9/v1", "m")
 
 
