@@ -6,7 +6,7 @@ Run::
     python benchmarks/loss_overhead.py memory            # peak memory of each loss, each in a process of its own
     python benchmarks/loss_overhead.py large             # 256 queries with 9 negatives each, with cached gradients
 
-Texts are random words; the model is MiniLM. Lengths are short, so that the loss itself weighs more, not less.
+Texts are random words; the model is MiniLM. The default is short texts, where the loss itself weighs more, not less.
 """
 
 from __future__ import annotations

@@ -11,7 +11,6 @@ import json
 import random
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from itertools import count
 from typing import TYPE_CHECKING, Any, Protocol
 
 from lrat_hub.errors import LratError
@@ -154,7 +153,9 @@ class ChatClient:
         if schema:
             request["response_format"] = {"type": "json_schema", "json_schema": {"name": "reply", "schema": schema}}
         request |= self.extra
-        for attempt in count(1):
+        attempt = 0
+        while True:
+            attempt += 1
             try:
                 return self._read(await self._send(request))
             except _PassingError as error:
@@ -162,7 +163,6 @@ class ChatClient:
                     # Records name errors by their class.
                     raise ChatError(str(error), error.status) from error
                 await asyncio.sleep(error.pause or _pause(attempt))
-        raise AssertionError("unreachable")
 
     async def _send(self, request: Mapping[str, Any]) -> Any:
         """The reply to a request, as JSON; `_PassingError` where it is worth sending it again."""
@@ -200,7 +200,7 @@ class ChatClient:
         connector = aiohttp.TCPConnector(limit=0)
         async with aiohttp.ClientSession(
             connector=connector,
-            timeout=aiohttp.ClientTimeout(total=self.timeout),
+            timeout=aiohttp.ClientTimeout(total=self.timeout, sock_connect=30),
             headers={"Authorization": f"Bearer {self.api_key}"} if self.api_key else {},
             trust_env=True,
         ) as session:
@@ -223,7 +223,7 @@ class ChatClient:
             reasoning=_text(message[named]) if named else "",
             reasoning_field=named or "reasoning",
             tool_calls=tuple(
-                ToolCall(call.get("id") or "", function.get("name") or "", _text(function.get("arguments")))
+                ToolCall(_text(call.get("id")), _text(function.get("name")), _text(function.get("arguments")))
                 for call, function in functions
                 if isinstance(function, dict)
             ),
