@@ -1,6 +1,6 @@
 """A retriever on another machine, by HTTP: the client of the protocol that `lrat_hub.retrieval.server` answers.
 
-    GET  /        -> {"name": str, "revision": str or null, "corpus": str or null}
+    GET  /        -> {"name": str, "revision": str or null, "corpus": str or null, "query_style": str}
     POST /search  {"queries": [str, ...], "k": int} -> {"results": [[{"docid": str, "score": float}, ...], ...]}
 
 `results` has a list for each query, best first. `corpus` is the pin of the corpus that is searched. What goes wrong
@@ -19,7 +19,7 @@ from typing import Any
 
 from lrat_hub.errors import LratError
 from lrat_hub.hub.inputs import Source
-from lrat_hub.queries import QueryStyle
+from lrat_hub.queries import STYLES, QueryStyle
 from lrat_hub.retrieval import Hit
 
 TEMPORARY = frozenset({429, 502, 503, 504})
@@ -68,6 +68,8 @@ class RemoteRetriever:
             self.query_style: QueryStyle = about.get("query_style", "plain")
         except (KeyError, TypeError) as error:
             raise self._misunderstood(about) from error
+        if self.query_style not in STYLES:
+            raise self._misunderstood(about)
         if corpus is not None:
             self._check(corpus)
 

@@ -160,6 +160,18 @@ def test_what_is_no_answer_of_a_retriever_is_refused(results):
             remote.search(["query"], 5)
 
 
+def test_a_server_says_how_its_queries_have_to_be_rendered():
+    about = {"name": "m", "revision": None, "corpus": None}
+    for more, style in (({}, "plain"), ({"query_style": "history"}, "history")):
+        with answering(lambda handler, _, more=more: send(handler, json.dumps(about | more).encode())) as url:
+            assert RemoteRetriever(url).query_style == style
+    with (
+        answering(lambda handler, _: send(handler, json.dumps(about | {"query_style": "verse"}).encode())) as url,
+        pytest.raises(LratError, match="expected the answer of a retriever"),
+    ):
+        RemoteRetriever(url)
+
+
 def test_what_is_no_json_is_refused():
     with (
         answering(lambda handler, _: send(handler, b"<html>")) as url,
