@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -245,6 +246,14 @@ def pin_model(stage: Stage, text: str, *, name: str, option: str, served: bool) 
         return NamedModel(None, text)
     source = stage.input(name, text, repo_type="model", option=option)
     return NamedModel(source, getattr(source, "repo_id", None) or source.path.name)
+
+
+def split_arguments(text: str) -> list[str]:
+    """Options in one text as a list. Raises LratError when a quotation mark is missing."""
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise LratError(f"Options of vLLM's server: {error} in {text!r}.") from error
 
 
 def describe_server(base_url: str, model: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from lrat_hub.agent_evaluation.verdicts import RECORDED, VerdictRow, answer_verd
 from lrat_hub.agents.journal import default_folder
 from lrat_hub.rollouts import open_judge
 from lrat_hub.schema import Trajectory
-from lrat_hub.serving import Serving, pin_model
+from lrat_hub.serving import Serving, pin_model, split_arguments
 
 if TYPE_CHECKING:
     from lrat_hub.stage import Stage
@@ -53,7 +53,7 @@ def judge_cells(
     if name == "llm":
         pin = pin_model(stage, model, name=f"{prefix}judge", option=f"{prefix}judge_model", served=bool(url))
         log = default_folder(stage.target) / f"vllm-{prefix}judge.log"
-        serving = Serving(log, url, settings.judge_python, arguments=settings.judge_vllm_args)
+        serving = Serving(log, url, settings.judge_vllm_python, arguments=split_arguments(settings.judge_vllm_args))
     # Nothing came with runs that were made just now.
     with open_judge("match" if name == RECORDED else name, pin, serving) as judge:
         return [

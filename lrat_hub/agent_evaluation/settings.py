@@ -10,7 +10,7 @@ from lrat_hub.errors import LratError
 READERS = ("reader", "clue-reader")
 """Agents without a language model: of natural questions, and of clue questions."""
 
-WHERE_IT_RUNS = ("judge_url", "second_judge_url", "judge_python", "judge_vllm_args", "journal")
+WHERE_IT_RUNS = ("judge_url", "second_judge_url", "judge_vllm_python", "judge_vllm_args", "journal")
 """Options that say where and how work is done, not what comes out."""
 
 
@@ -59,8 +59,10 @@ class VerdictSettings:
     )
     judge_model: str = field(default="", metadata={"help": "The judge's model (paper: Qwen3-30B-A3B-Thinking-2507)."})
     judge_url: str = field(default="", metadata={"help": "A running server of it; without one vLLM is started."})
-    judge_python: str = field(default="", metadata={"help": "The Python that vLLM is installed for; else this one."})
-    judge_vllm_args: list[str] = field(default_factory=list, metadata={"help": "Further options of its vLLM server."})
+    judge_vllm_python: str = field(
+        default="", metadata={"help": "The Python that vLLM is installed for, if it is another."}
+    )
+    judge_vllm_args: str = field(default="", metadata={"help": "Further options of its vLLM server, as one text."})
     second_judge: Literal["", "recorded", "match", "containment", "llm"] = field(
         default="", metadata={"help": "Another judge of the same answers; how far the two agree is reported."}
     )

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from lrat_hub.agents.settings import AgentSettings, split_arguments
+from lrat_hub.agents.settings import AgentSettings
 from lrat_hub.errors import LratError
+from lrat_hub.serving import split_arguments
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import shlex
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from lrat_hub.errors import LratError
 from lrat_hub.schema import Sampling
+from lrat_hub.serving import split_arguments
 
 
 @dataclass
@@ -83,14 +83,6 @@ class AgentSettings:
         if not isinstance(value, dict):
             raise LratError(f"Agent: expected extra to be a JSON object, found {self.extra!r}.")
         return value
-
-
-def split_arguments(text: str) -> list[str]:
-    """Options in one text as a list. Raises LratError when a quotation mark is missing."""
-    try:
-        return shlex.split(text)
-    except ValueError as error:
-        raise LratError(f"Options of vLLM's server: {error} in {text!r}.") from error
 
 
 WHERE_IT_RUNS = (

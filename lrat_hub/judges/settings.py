@@ -13,7 +13,7 @@ from lrat_hub.chat import ChatBackend, ChatClient
 from lrat_hub.judges import Judge, RuleJudge
 from lrat_hub.judges.cache import ReplyCache, default_cache
 from lrat_hub.judges.documents import DocumentJudge
-from lrat_hub.serving import NamedModel, Serving, open_model, pin_model
+from lrat_hub.serving import NamedModel, Serving, open_model, pin_model, split_arguments
 
 if TYPE_CHECKING:
     from lrat_hub.stage import Stage
@@ -47,7 +47,7 @@ class JudgeSettings:
     judge_vllm_python: str = field(
         default="", metadata={"help": "The Python that vLLM is installed for, if it is another."}
     )
-    judge_vllm_args: list[str] = field(default_factory=list, metadata={"help": "Further options of its vLLM server."})
+    judge_vllm_args: str = field(default="", metadata={"help": "Further options of its vLLM server, as one text."})
     judge_tensor_parallel: int = field(default=1, metadata={"help": "GPUs that share the judge's layers."})
 
 
@@ -89,7 +89,7 @@ def open_judge(
             log=_cache_path(settings).with_name("judge-vllm.log"),
             python=settings.judge_vllm_python,
             tensor_parallel=settings.judge_tensor_parallel,
-            arguments=settings.judge_vllm_args,
+            arguments=split_arguments(settings.judge_vllm_args),
         )
         with open_model(model, serving) as served:
             yield _judge(settings, served.client, on_ruling)
