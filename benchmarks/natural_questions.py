@@ -129,14 +129,14 @@ class HalfwayEncoder:
 
         self._layers, self._count = layers, len(texts)
         if not file.is_file():
-            states = self._lower_half(base, texts)
+            states = self._lower_layers(base, texts)
             file.parent.mkdir(parents=True, exist_ok=True)
             part = file.with_suffix(".part")
             torch.save(states, part)
             part.rename(file)
         self._batches: list[tuple[list[int], torch.Tensor, torch.Tensor]] = torch.load(file, weights_only=True)
 
-    def _lower_half(self, base: SentenceTransformer, texts: Sequence[str]) -> list:
+    def _lower_layers(self, base: SentenceTransformer, texts: Sequence[str]) -> list:
         import torch
 
         bert = base[0].auto_model

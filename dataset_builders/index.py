@@ -26,6 +26,7 @@ from lrat_hub.stage import Stage, StageArguments, parse, say
 
 if TYPE_CHECKING:
     from lrat_hub.hub.inputs import Source
+    from lrat_hub.queries import QueryStyle
     from lrat_hub.retrieval.indexes import IndexStamp
 
 # Ranks wait for the slowest one, and then for the first to build the index: that may be hours.
@@ -102,6 +103,7 @@ def from_vectors(args: Arguments, settings: IndexSettings, work: WorkArguments) 
 
     from lrat_hub.documents import Documents
     from lrat_hub.hub.inputs import load_model, load_table
+    from lrat_hub.model_config import query_style_of
     from lrat_hub.retrieval.dense import normalizes
     from lrat_hub.retrieval.encoding import EncodedCorpus
     from lrat_hub.retrieval.indexes import CORPUS_CONFIG, IndexStamp, corpus_pin, write_vector_index
@@ -160,13 +162,15 @@ def from_vectors(args: Arguments, settings: IndexSettings, work: WorkArguments) 
     )
     with tempfile.TemporaryDirectory(dir=encoded.folder) as folder:
         write_vector_index(Path(folder), index, documents, stamp)
-        published = publish(stage, Path(folder), stamp, corpus)
+        published = publish(stage, Path(folder), stamp, corpus, query_style_of(model_source))
     if not work.keep_work:
         encoded.remove()
     return published
 
 
-def publish(stage: Stage, folder: Path, stamp: IndexStamp, corpus: Source) -> HubRef:
+def publish(
+    stage: Stage, folder: Path, stamp: IndexStamp, corpus: Source, query_style: QueryStyle = "plain"
+) -> HubRef:
     from lrat_hub.hub.cards import render_card
 
     lineage = stage.lineage({"documents": stamp.documents, "dimension": stamp.dimension})
@@ -175,6 +179,7 @@ def publish(stage: Stage, folder: Path, stamp: IndexStamp, corpus: Source) -> Hu
         lineage,
         repo_id=stage.target.repo_id,
         stamp=stamp,
+        query_style=query_style,
         corpus=getattr(corpus, "repo_id", None),
         size=sum(path.stat().st_size for path in folder.iterdir()),
     )

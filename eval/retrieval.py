@@ -98,7 +98,7 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
         system_name,
     )
     from lrat_hub.evaluation.runs import trec_run
-    from lrat_hub.retrieval import reads
+    from lrat_hub.retrieval import style_read_by
     from lrat_hub.retrieval.bm25 import BM25Retriever
     from lrat_hub.retrieval.exact import streamed_retriever
     from lrat_hub.retrieval.fusion import fuse_runs
@@ -122,7 +122,7 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
     styles: dict[str, QueryStyle] = {}
 
     def ask(name: str, retriever: Retriever) -> None:
-        styles[name] = reads(retriever)
+        styles[name] = style_read_by(retriever)
         systems[name] = exam.search(retriever, style=styles[name])
 
     for name, source in models.items():

@@ -11,7 +11,10 @@ import json
 import random
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from lrat_hub.errors import LratError
 from lrat_hub.schema import Sampling
@@ -168,12 +171,16 @@ class ChatClient:
         """The reply to a request, as JSON; `_PassingError` where it is worth sending it again."""
         import aiohttp
 
-        session = await self._session()
+        url = f"{self.base_url.rstrip('/')}/chat/completions"
         try:
-            async with session.post(f"{self.base_url.rstrip('/')}/chat/completions", json=request) as response:
+            session = await self._session()
+            async with session.post(url, json=request, proxy=_proxy_of(url)) as response:
                 body = await response.text(errors="replace")
-        except (aiohttp.ClientError, TimeoutError) as error:
+        except (aiohttp.ClientError, asyncio.TimeoutError) as error:
             raise _PassingError(self._says(error)) from error
+        except ValueError as error:
+            # A URL or a key that no request can carry.
+            raise ChatError(self._says(error)) from error
         if response.status in _PASSING or response.status >= 500:
             pause = _asked_pause(response.headers.get("Retry-After"))
             raise _PassingError(self._says(f"{response.status} {body}"), response.status, pause)
@@ -188,8 +195,9 @@ class ChatClient:
         # Connections belong to the event loop they were opened in.
         loop = asyncio.get_running_loop()
         if self._opened is None or self._loop is not loop:
-            self._loop, self._held = loop, self._hold_session()
-            self._opened = await anext(self._held)
+            held = self._hold_session()
+            self._opened = await anext(held)
+            self._loop, self._held = loop, held
         return self._opened
 
     async def _hold_session(self) -> AsyncIterator[ClientSession]:
@@ -202,7 +210,6 @@ class ChatClient:
             connector=connector,
             timeout=aiohttp.ClientTimeout(total=self.timeout, sock_connect=30),
             headers={"Authorization": f"Bearer {self.api_key}"} if self.api_key else {},
-            trust_env=True,
         ) as session:
             yield session
 
@@ -234,6 +241,15 @@ class ChatClient:
 
 
 _PASSING = (408, 409, 429)
+
+
+@lru_cache(maxsize=64)
+def _proxy_of(url: str) -> str | None:
+    """The proxy that the environment names for a URL. aiohttp's own way reads passwords from ~/.netrc as well."""
+    parts = urlsplit(url)
+    if not parts.hostname or proxy_bypass(parts.hostname):
+        return None
+    return getproxies().get(parts.scheme)
 
 
 class _PassingError(ChatError):

@@ -46,12 +46,12 @@ def read_model_config(source: Source) -> ModelConfig | None:
             return None
     else:
         from huggingface_hub import hf_hub_download
-        from huggingface_hub.errors import EntryNotFoundError
+        from huggingface_hub.errors import RemoteEntryNotFoundError
 
         with hub_errors(source):
             try:
                 path = Path(hf_hub_download(source.repo_id, CONFIG_FILE, revision=source.revision))
-            except EntryNotFoundError:
+            except RemoteEntryNotFoundError:
                 return None
     try:
         config = ModelConfig(**json.loads(path.read_text(encoding="utf-8")))

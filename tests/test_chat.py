@@ -13,7 +13,8 @@ from aiohttp import web
 from lrat_hub.chat import ChatClient, ChatError, Reply, ToolCall
 from lrat_hub.schema import Sampling
 
-Answer = Callable[[int], web.StreamResponse]
+Answer = Callable[..., "web.StreamResponse | Awaitable[web.StreamResponse]"]
+"""From the number of the request, and the request itself where it is asked for, to what is answered."""
 
 
 def said(**message) -> web.Response:
@@ -27,7 +28,7 @@ def ask(answer: Answer, **options) -> tuple[Reply | ChatError, int]:
     async def handle(request: web.Request) -> web.StreamResponse:
         nonlocal requests
         requests += 1
-        answered = answer(requests)
+        answered = answer(*(requests, request)[: answer.__code__.co_argcount])
         return await answered if isinstance(answered, Awaitable) else answered
 
     async def run() -> Reply | ChatError:
@@ -48,16 +49,17 @@ def ask(answer: Answer, **options) -> tuple[Reply | ChatError, int]:
     return asyncio.run(run()), requests
 
 
-@pytest.mark.parametrize("status", [408, 429, 500, 503])
+@pytest.mark.parametrize("status", [408, 409, 429, 500, 503])
 def test_what_may_pass_is_sent_again_after_the_pause_that_the_server_asks_for(status):
     started = time.monotonic()
     reply, requests = ask(
         lambda number: (
-            web.Response(status=status, headers={"Retry-After": "0.3"}) if number < 3 else said(content="yes")
+            web.Response(status=status, headers={"Retry-After": "0.1"}) if number < 3 else said(content="yes")
         )
     )
     assert (reply.content, requests) == ("yes", 3)
-    assert 0.6 <= time.monotonic() - started < 1.2
+    # Its own pauses would be more than 1.1.
+    assert 0.2 <= time.monotonic() - started < 1.1
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 422])
@@ -71,6 +73,32 @@ def test_the_last_attempt_says_what_went_wrong():
     error, requests = ask(lambda _: web.Response(status=503, text="too busy"), attempts=2)
     assert (error.status, requests) == (503, 2)
     assert (type(error), "too busy" in str(error)) == (ChatError, True)
+
+
+@pytest.mark.parametrize("asked", ["Wed, 25 Nov 2026 10:00:00 GMT", "3600"])
+def test_a_pause_that_is_no_short_number_of_seconds_is_the_client_s_own(asked):
+    started = time.monotonic()
+    ask(lambda number: web.Response(status=503, headers={"Retry-After": asked}) if number < 2 else said(content="yes"))
+    assert 0.35 <= time.monotonic() - started < 5
+
+
+def test_where_nobody_listens_there_is_no_status():
+    client = ChatClient("http://127.0.0.1:9/v1", "m", attempts=2)
+    with pytest.raises(ChatError) as raised:
+        asyncio.run(client.chat([], sampling=Sampling()))
+    assert raised.value.status is None
+
+
+def test_the_key_is_sent_and_one_that_no_request_can_carry_is_an_error(tmp_path, monkeypatch):
+    """Nor is anything else sent: aiohttp can be told to read passwords from ~/.netrc."""
+    (tmp_path / ".netrc").write_text("default login me password secret\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
+    for key, sent in (("k", "Bearer k"), ("", "")):
+        reply, _ = ask(lambda _, http: said(content=http.headers.get("Authorization")), api_key=key)
+        assert reply.content == sent
+    error, requests = ask(lambda _: said(content="yes"), api_key="k\n")
+    assert isinstance(error, ChatError)
+    assert requests == 0
 
 
 def test_a_server_that_does_not_answer_in_time_is_asked_again():

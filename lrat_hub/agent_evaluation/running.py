@@ -41,8 +41,8 @@ def run_readers(
     folder = Path(settings.journal) if settings.journal else default_folder(stage.target)
     shelf = RetrieverShelf(stage, corpus, documents)
     made = []
-    for text in settings.retrievers:
-        retriever = shelf.open(text)
+    # All are opened before the first is run: what can't be is not found after hours.
+    for text, retriever in [(text, shelf.open(text)) for text in settings.retrievers]:
         for name, agent in agents.items():
             for k in settings.k:
                 environment = SearchEnvironment(retriever, documents, k=k, snippet_tokens=settings.snippet_tokens)

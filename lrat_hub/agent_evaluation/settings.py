@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from lrat_hub.errors import LratError
+from lrat_hub.serving import split_arguments
 
 READERS = ("reader", "clue-reader")
 """Agents without a language model: of natural questions, and of clue questions."""
 
-WHERE_IT_RUNS = ("judge_url", "second_judge_url", "judge_vllm_python", "judge_vllm_args", "journal")
+WHERE_IT_RUNS = ("judge_url", "second_judge_url", "judge_vllm_python", "journal")
 """Options that say where and how work is done, not what comes out."""
 
 
@@ -77,3 +78,8 @@ class VerdictSettings:
 @dataclass(kw_only=True)
 class EvaluationSettings(VerdictSettings, CellSettings):
     """Both together."""
+
+    def check(self, corpus: str) -> None:
+        """Raises LratError for options that don't go together, or can't be read."""
+        super().check(corpus)
+        split_arguments(self.judge_vllm_args)

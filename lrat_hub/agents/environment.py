@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from lrat_hub.errors import LratError
 from lrat_hub.queries import QueryState, render_query
-from lrat_hub.retrieval import Hit, Retriever, reads
+from lrat_hub.retrieval import Hit, Retriever, style_read_by
 from lrat_hub.schema import Candidate, Document
 
 if TYPE_CHECKING:
@@ -119,6 +119,8 @@ class SearchEnvironment:
             "hide_seen": self._hide_seen,
             "shuffle": self._shuffle,
             "tokenizer": tokenizer,
+            # Left out where it is plain, so that journals of before go on.
+            **({"query_style": style} if (style := style_read_by(self.retriever)) != "plain" else {}),
         }
 
     async def search(
@@ -132,7 +134,7 @@ class SearchEnvironment:
             known: What is known besides the queries, for retrievers that were trained to read it; its own query does
                 not count.
         """
-        style = reads(self.retriever)
+        style = style_read_by(self.retriever)
         state = known or QueryState("")
         asked = [render_query(dataclasses.replace(state, query=query), style) for query in queries]
         # An open batch that is done was left behind by an event loop that was stopped.
@@ -172,9 +174,9 @@ class SearchEnvironment:
         if previous is not None and not previous.done():
             await asyncio.wait([previous])
         # Each turn of the loop lets every agent that can go on do so; a turn without a new query closes the batch.
-        known = -1
-        while len(queries) > known:
-            known = len(queries)
+        counted = -1
+        while len(queries) > counted:
+            counted = len(queries)
             await asyncio.sleep(0)
         self._open, self._searching = None, asyncio.current_task()
         depth = max(self._k, OVERFETCH) if self._hide_seen else self._k

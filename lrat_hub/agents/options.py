@@ -75,6 +75,7 @@ class RolloutOptions:
 
     def check(self) -> None:
         """Raises LratError for numbers that make no sense."""
+        split_arguments(self.judge_vllm_args)
         if self.samples < 1 or self.limit < 0 or self.publish_every < 0:
             raise LratError("lrat rollout: expected --samples of 1 or more, --limit and --publish_every of 0 or more.")
 

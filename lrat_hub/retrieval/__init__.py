@@ -21,7 +21,7 @@ class Retriever(Protocol):
 
     `name` and `revision` say what was run, for records and cards: "bm25" or a model's id, and the commit sha of
     what it was built from where there is one. One that was trained to read more than the agent's query has a
-    `query_style` besides: see `reads`.
+    `query_style` besides: see `style_read_by`.
     """
 
     name: str
@@ -35,6 +35,6 @@ class Retriever(Protocol):
         ...
 
 
-def reads(retriever: Retriever) -> QueryStyle:
+def style_read_by(retriever: Retriever) -> QueryStyle:
     """The style that a retriever's queries have to be rendered in (`render_query`)."""
     return getattr(retriever, "query_style", "plain")

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 from lrat_hub.errors import LratError
-from lrat_hub.retrieval import Hit, Retriever, reads
+from lrat_hub.retrieval import Hit, Retriever, style_read_by
 
 RRF_CONSTANT = 60
 """k of reciprocal rank fusion, as Cormack, Clarke and Buettcher chose it (SIGIR 2009): results hardly depend on it."""
@@ -37,8 +37,8 @@ class FusionRetriever:
     ) -> None:
         if len(retrievers) < 2:
             raise LratError(f"Fusion: expected two or more retrievers, found {len(retrievers)}.")
-        if len(styles := {reads(retriever) for retriever in retrievers}) > 1:
-            found = ", ".join(f"{retriever.name}: {reads(retriever)}" for retriever in retrievers)
+        if len(styles := {style_read_by(retriever) for retriever in retrievers}) > 1:
+            found = ", ".join(f"{retriever.name}: {style_read_by(retriever)}" for retriever in retrievers)
             raise LratError(f"Fusion: expected retrievers that read queries in one style, found {found}.")
         (self.query_style,) = styles
         self._retrievers, self._place = tuple(retrievers), place

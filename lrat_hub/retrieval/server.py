@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from lrat_hub.errors import LratError
-from lrat_hub.retrieval import Retriever, reads
+from lrat_hub.retrieval import Retriever, style_read_by
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -30,7 +30,7 @@ def create_app(retriever: Retriever, *, corpus: str | None = None) -> Starlette:
     searching = asyncio.Lock()
 
     async def about(request: Request) -> JSONResponse:
-        named = {"name": retriever.name, "revision": retriever.revision, "query_style": reads(retriever)}
+        named = {"name": retriever.name, "revision": retriever.revision, "query_style": style_read_by(retriever)}
         return JSONResponse({**named, "corpus": corpus})
 
     async def search(request: Request) -> JSONResponse:

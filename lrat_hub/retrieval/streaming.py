@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from io import FileIO
 from itertools import groupby
 from pathlib import Path
@@ -99,20 +100,16 @@ class StreamedVectors:
         with ThreadPoolExecutor(faiss.omp_get_max_threads()) as readers:
             for start in range(0, self.ntotal, rows):
                 block = buffer[: min(rows, self.ntotal - start)]
+                parts, at = [], 0
+                for path, offset, count in self._parts(start, start + len(block)):
+                    parts.append((path, offset, block[at : at + count]))
+                    at += count
                 # The list is there for what reading raises.
-                list(readers.map(self._read_part, self._parts(start, start + len(block)), self._cut(start, block)))
+                list(readers.map(self._read_part, *zip(*parts, strict=True)))
                 self._read_ahead(start + rows, start + 2 * rows)
                 yield start, block
 
-    def _cut(self, start: int, block: np.ndarray) -> Iterator[np.ndarray]:
-        """The block's vectors from each file."""
-        at = 0
-        for _, _, count in self._parts(start, start + len(block)):
-            yield block[at : at + count]
-            at += count
-
-    def _read_part(self, part: tuple[Path, int, int], into: np.ndarray) -> None:
-        path, offset, _ = part
+    def _read_part(self, path: Path, offset: int, into: np.ndarray) -> None:
         raw = into if self._dtype == np.float32 else np.empty(into.shape, dtype=self._dtype)
         with path.open("rb", buffering=0) as file:
             file.seek(offset)
@@ -124,7 +121,8 @@ class StreamedVectors:
         # Not every system can be told.
         if hasattr(os, "posix_fadvise"):
             for path, offset, count in self._parts(start, min(end, self.ntotal)):
-                with path.open("rb", buffering=0) as file:
+                # Nor does every file system take advice.
+                with path.open("rb", buffering=0) as file, suppress(OSError):
                     size = count * self.d * self._dtype.itemsize
                     os.posix_fadvise(file.fileno(), offset, size, os.POSIX_FADV_WILLNEED)
 

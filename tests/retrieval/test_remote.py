@@ -1,5 +1,6 @@
 """A retriever by HTTP: a real server process, connections that are cut, and servers that talk nonsense."""
 
+import asyncio
 import json
 import os
 import re
@@ -19,6 +20,7 @@ from lrat_hub.hub.inputs import resolve
 from lrat_hub.hub.lineage import read_lineage
 from lrat_hub.retrieval.indexes import load_index
 from lrat_hub.retrieval.remote import RemoteRetriever
+from lrat_hub.retrieval.server import create_app
 
 QUERIES = ["kabe lodo", "nothing known", "mifi rast nugu", ""]
 
@@ -161,7 +163,15 @@ def test_what_is_no_answer_of_a_retriever_is_refused(results):
 
 
 def test_a_server_says_how_its_queries_have_to_be_rendered():
-    about = {"name": "m", "revision": None, "corpus": None}
+    class Historian:
+        name, revision, query_style = "historian", None, "history"
+
+        def search(self, queries, k):
+            return [[] for _ in queries]
+
+    (route, *_) = create_app(Historian()).routes
+    about = json.loads(asyncio.run(route.endpoint(None)).body)
+    assert about.pop("query_style") == "history"
     for more, style in (({}, "plain"), ({"query_style": "history"}, "history")):
         with answering(lambda handler, _, more=more: send(handler, json.dumps(about | more).encode())) as url:
             assert RemoteRetriever(url).query_style == style
