@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lrat_hub.clues.wikipedia import read_articles
-from lrat_hub.clues.wording import is_content_word, split_words
+from lrat_hub.english import is_content_word, split_words
 
 MAX_SENSES = 3
 

@@ -50,7 +50,6 @@ def open_retrievers(
         LratError: Something can't be opened, or is of another corpus or model.
     """
     from lrat_hub.hub.inputs import load_model
-    from lrat_hub.model_config import query_style_of
     from lrat_hub.retrieval.bm25 import BM25Retriever
     from lrat_hub.retrieval.dense import DenseRetriever
     from lrat_hub.retrieval.opening import open_index
@@ -59,13 +58,7 @@ def open_retrievers(
         return [BM25Retriever(documents.in_order(), revision=getattr(corpus, "revision", None))]
     model = stage.input("retriever", name, repo_type="model") if name else None
     if not indexes:
-        label, revision = getattr(model, "repo_id", str(model)), getattr(model, "revision", None)
-        encoder, style = load_model(model), query_style_of(model)
-        return [
-            DenseRetriever(
-                encoder, documents.in_order(), name=label, revision=revision, query_style=style, show_progress=True
-            )
-        ]
+        return [DenseRetriever.of(model, load_model(model), documents.in_order(), show_progress=True)]
     names = ["index"] if len(indexes) == 1 else [f"index_{number}" for number in range(1, len(indexes) + 1)]
     return [
         open_index(stage, text, corpus=corpus, model=model, name=label)

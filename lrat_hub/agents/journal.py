@@ -23,6 +23,7 @@ from typing import Any, BinaryIO
 from lrat_hub.agents.environment import SearchEnvironment
 from lrat_hub.agents.run_settings import SETTINGS_FILE, read_settings, require_same, run_settings
 from lrat_hub.agents.runner import Agent, Question, run_each
+from lrat_hub.disk import fsync_path
 from lrat_hub.errors import LratError
 from lrat_hub.hub.refs import HubRef
 from lrat_hub.schema import Status, Step, Trajectory
@@ -175,7 +176,7 @@ class Journal:
                 file.write(content)
                 os.fsync(file.fileno())
             temporary.replace(path)
-            _sync_folder(self.folder)
+            fsync_path(self.folder)
             return
         require_same(self.folder, there, self.settings, unknown)
         self.settings = there
@@ -198,7 +199,7 @@ class Journal:
             end += len(line)
         file.truncate(end)
         file.seek(end)
-        _sync_folder(self.folder)
+        fsync_path(self.folder)
         return file
 
     def _index(self, path: Path) -> None:
@@ -226,15 +227,6 @@ class Journal:
 
 def _key(question: Question) -> Key:
     return question.query_id, question.sample
-
-
-def _sync_folder(folder: Path) -> None:
-    """A new name is on the disk only when its folder is."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def default_folder(target: HubRef) -> Path:

@@ -17,7 +17,8 @@ from typing import Any
 
 from lrat_hub.agents.environment import Observation
 from lrat_hub.agents.runner import Answer, Browse, Call, Search
-from lrat_hub.clues.wording import BLANK, STOP_WORDS, Word, read_question, split_sentences, split_words
+from lrat_hub.clues.wording import BLANK, read_question
+from lrat_hub.english import Word, split_sentences, split_words, stop_words
 from lrat_hub.schema import Candidate, Document, Sampling
 from lrat_hub.thesaurus import Thesaurus
 
@@ -261,4 +262,4 @@ def _read_answer(reading: _Reading, blanked: Sequence[str]) -> str | None:
 
 def _is_no_name(word: Word, known: set[str]) -> bool:
     """Whether a name cannot begin or end with a word; an initial, as in "D. H. Lawrence", is no stop word."""
-    return word.lower in known or (word.lower in STOP_WORDS and len(word.text) > 1)
+    return word.lower in known or (word.lower in stop_words() and len(word.text) > 1)

@@ -13,7 +13,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from lrat_hub.clues.wikipedia import Article, Passage, read_articles
-from lrat_hub.clues.wording import BLANK, Word, is_content_word, split_words, write_question
+from lrat_hub.clues.wording import BLANK, write_question
+from lrat_hub.english import Word, is_content_word, split_words
 from lrat_hub.schema import Document
 from lrat_hub.thesaurus import Thesaurus
 

@@ -15,7 +15,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lrat_hub.clues.wording import split_sentences
+from lrat_hub.english import split_sentences
 from lrat_hub.errors import LratError
 from lrat_hub.schema import Document
 

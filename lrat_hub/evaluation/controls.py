@@ -15,8 +15,8 @@ import random
 import unicodedata
 from typing import TYPE_CHECKING
 
-from lrat_hub.clues.wording import split_sentences, split_words
 from lrat_hub.documents import Documents
+from lrat_hub.english import split_sentences, split_words
 from lrat_hub.errors import LratError
 from lrat_hub.evaluation.benchmark import Benchmark
 from lrat_hub.schema import Document

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lrat_hub.errors import LratError
+from lrat_hub.model_config import query_style_of
 from lrat_hub.queries import QueryStyle
 from lrat_hub.retrieval import Hit
 from lrat_hub.retrieval.settings import BATCH_SIZE, SHARD_SIZE, IndexSettings
@@ -17,6 +18,8 @@ from lrat_hub.schema import Document
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
+
+    from lrat_hub.hub.inputs import Source
 
 
 class DenseRetriever:
@@ -56,6 +59,24 @@ class DenseRetriever:
             self._vectors = documents
         else:
             self._vectors = _encoded(model, documents, batch_size=batch_size, show_progress=show_progress)
+
+    @classmethod
+    def of(
+        cls, source: Source, model: SentenceTransformer, documents: Iterable[Document] | VectorIndex, **options: Any
+    ) -> DenseRetriever:
+        """A model that a pin names, with the name, commit and query style that it has there.
+
+        Raises:
+            LratError: As above, or the model's configuration can't be read.
+        """
+        return cls(
+            model,
+            documents,
+            name=getattr(source, "repo_id", str(source)),
+            revision=getattr(source, "revision", None),
+            query_style=query_style_of(source),
+            **options,
+        )
 
     def search(self, queries: Sequence[str], k: int) -> list[list[Hit]]:
         """See `Retriever.search`."""

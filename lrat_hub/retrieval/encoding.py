@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
+from lrat_hub.disk import fsync_path
 from lrat_hub.documents import Documents
 from lrat_hub.errors import LratError
 from lrat_hub.hub.lineage import package_versions
@@ -176,8 +177,4 @@ def _write(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
         file.flush()
         os.fsync(file.fileno())
     partial.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    fsync_path(path.parent)

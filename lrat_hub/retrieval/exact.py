@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lrat_hub.errors import LratError
-from lrat_hub.model_config import query_style_of
 from lrat_hub.retrieval.dense import DenseRetriever
 from lrat_hub.retrieval.docids import BATCH_ROWS, DocidFile, write_docids
 from lrat_hub.retrieval.encoding import EncodedCorpus
@@ -83,12 +82,10 @@ def streamed_retriever(
     batches = table.select_columns("docid").with_format("arrow").iter(BATCH_ROWS)
     docids = (docid for batch in batches for docid in batch["docid"].to_pylist())
     try:
-        yield DenseRetriever(
+        yield DenseRetriever.of(
+            source,
             model,
             open_streamed(encoded, docids),
-            name=getattr(source, "repo_id", str(source)),
-            revision=getattr(source, "revision", None),
-            query_style=query_style_of(source),
             batch_size=settings.batch_size,
         )
     finally:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Literal
 from lrat_hub.errors import LratError
 from lrat_hub.hub.inputs import LocalSource, Source, load_model, resolve
 from lrat_hub.hub.refs import HubRef, hub_errors
-from lrat_hub.model_config import query_style_of
 from lrat_hub.retrieval.bm25 import BM25Retriever
 from lrat_hub.retrieval.docids import DocidFile, write_docids
 
@@ -154,14 +153,7 @@ def load_index(
 
     vectors = VectorIndex.load(folder / INDEX_FILE, docids, stamp.kind, mmap=mmap)
     source = model or _model_of(stamp, str(index))
-    return DenseRetriever(
-        load_model(source),
-        vectors,
-        name=getattr(source, "repo_id", str(source)),
-        revision=getattr(source, "revision", None),
-        query_style=query_style_of(source),
-        batch_size=stamp.settings["batch_size"],
-    )
+    return DenseRetriever.of(source, load_model(source), vectors, batch_size=stamp.settings["batch_size"])
 
 
 def _folder(index: Source) -> Path:

@@ -74,7 +74,6 @@ class RetrieverShelf:
 
     def _new(self, text: str, name: str) -> Retriever:
         from lrat_hub.hub.inputs import load_model
-        from lrat_hub.model_config import query_style_of
         from lrat_hub.retrieval.bm25 import BM25Retriever
         from lrat_hub.retrieval.dense import DenseRetriever
 
@@ -85,11 +84,4 @@ class RetrieverShelf:
         if is_url(text) or text.startswith(INDEX_PREFIX):
             return open_index(self._stage, text.removeprefix(INDEX_PREFIX), corpus=self._corpus, name=name)
         source = self._stage.input(name, text, repo_type="model")
-        return DenseRetriever(
-            load_model(source),
-            self._documents.in_order(),
-            name=getattr(source, "repo_id", str(source)),
-            revision=getattr(source, "revision", None),
-            query_style=query_style_of(source),
-            show_progress=True,
-        )
+        return DenseRetriever.of(source, load_model(source), self._documents.in_order(), show_progress=True)

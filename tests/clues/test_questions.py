@@ -7,7 +7,8 @@ import pytest
 from lrat_hub.clues import ClueCollection, build_clue_collection
 from lrat_hub.clues.questions import MAX_PASSAGES, SPLITS
 from lrat_hub.clues.wikipedia import Article, installed_dump, read_articles
-from lrat_hub.clues.wording import BLANK, read_question, split_words
+from lrat_hub.clues.wording import BLANK, read_question
+from lrat_hub.english import split_words
 from lrat_hub.errors import LratError
 
 

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from lrat_hub.clues.wording import BLANK, read_question, split_sentences, split_words, write_question
+from lrat_hub.clues.wording import BLANK, read_question, write_question
+from lrat_hub.english import split_sentences, split_words
 from lrat_hub.errors import LratError
 
 

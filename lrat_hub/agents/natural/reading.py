@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from lrat_hub.agents.natural.names import Span, find_names, fold
 from lrat_hub.agents.natural.relations import Language, Relation
-from lrat_hub.clues.wording import is_content_word, split_sentences, split_words
+from lrat_hub.english import is_content_word, split_sentences, split_words
 
 MAX_NAMES = 3
 """Names taken from a passage for one relation."""

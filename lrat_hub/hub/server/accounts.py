@@ -22,9 +22,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Literal
 
+from lrat_hub.disk import fsync_path
 from lrat_hub.errors import LratError
 from lrat_hub.hub.server.names import RepoId
-from lrat_hub.hub.server.objects import fsync_path
 
 Role = Literal["read", "write"]
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from lrat_hub.disk import fsync_path
 from lrat_hub.hub.server.errors import HubError
 
 _OID = re.compile(r"[0-9a-f]{64}")
@@ -42,15 +43,6 @@ class Pointer:
 
 def is_oid(oid: object) -> bool:
     return isinstance(oid, str) and _OID.fullmatch(oid) is not None
-
-
-def fsync_path(path: Path) -> None:
-    """Make the content of a file, or what was made, renamed or removed in a folder, survive a power cut."""
-    opened = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
 
 
 class ObjectStore:

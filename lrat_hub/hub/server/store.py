@@ -14,9 +14,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 from uuid import uuid4
 
+from lrat_hub.disk import fsync_path
 from lrat_hub.hub.server.errors import HubError, repo_not_found
 from lrat_hub.hub.server.names import RepoId
-from lrat_hub.hub.server.objects import fsync_path
 from lrat_hub.hub.server.repository import Repository, create_repository
 
 SETTINGS = "hub.json"
