@@ -12,13 +12,14 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from lrat_hub import cli
 from lrat_hub.errors import LratError
 from lrat_hub.hub.refs import HubRef
 from lrat_hub.judges.settings import UNRECORDED, JudgeSettings, open_judge, pin_judge
 from lrat_hub.mining.options import MiningOptions
+from lrat_hub.queries import QueryStyle
 from lrat_hub.stage import Stage, StageArguments, parse, say
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class Arguments(MiningOptions, JudgeSettings, StageArguments):
     triplet_negatives: int = field(
         default=4, metadata={"help": "Negatives a row of config `triplets`; 0 to leave the config out."}
     )
-    query_style: Literal["plain", "question", "history", "reasoning", "history_reasoning"] = field(
+    query_style: QueryStyle = field(
         default="plain", metadata={"help": "How the anchors of config `triplets` are rendered; see `render_query`."}
     )
     seed: int = field(default=0, metadata={"help": "For the choice of the triplets' negatives."})
