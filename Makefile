@@ -1,4 +1,4 @@
-# Two commands for a fresh machine with Python 3.10 or newer: `make quickstart` and `make test`.
+# Two commands for a fresh machine with Python 3.11 or newer: `make quickstart` and `make test`.
 PYTHON ?= python3
 BASE ?= minilm
 BIN := .venv/bin
@@ -18,7 +18,7 @@ format: .venv/installed
 	$(BIN)/ruff check --fix . && $(BIN)/ruff format .
 
 .venv/installed: pyproject.toml constraints.txt requirements-quickstart.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed: make PYTHON=...")'
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=...")'
 	@echo "Installing into .venv; the first time this takes a few minutes."
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'

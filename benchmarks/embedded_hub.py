@@ -70,7 +70,7 @@ def model(meter: Meter, work: Path) -> None:
     from huggingface_hub import HfApi
     from sentence_transformers import SentenceTransformer
 
-    from lrat_hub.quickstart.bases import minilm_folder
+    from lrat_hub.demo.bases import minilm_folder
 
     base = SentenceTransformer(str(minilm_folder()), device="cpu")
     with meter.step("push a model of 90 MB"):

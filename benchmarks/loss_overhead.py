@@ -26,8 +26,8 @@ from sentence_transformers.sentence_transformer.losses import (
 )
 
 from lrat_hub import CachedWeightedMultipleNegativesRankingLoss, WeightedMultipleNegativesRankingLoss
+from lrat_hub.demo.bases import minilm_folder
 from lrat_hub.losses import DOCUMENT_IDS, NEGATIVE_WEIGHTS
-from lrat_hub.quickstart.bases import minilm_folder
 
 NEGATIVES = 9
 LOSSES = {

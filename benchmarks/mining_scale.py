@@ -25,8 +25,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lrat_hub import LocalHub, Trajectory, load_trajectories
-from lrat_hub.quickstart.bases import minilm_folder
-from lrat_hub.tables import trajectory_table
+from lrat_hub.demo.bases import minilm_folder
+from lrat_hub.storage import trajectory_table
 
 FIELDS = ("VmRSS", "RssAnon")
 

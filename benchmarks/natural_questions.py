@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lrat_hub.agent_evaluation import AgentScores, evaluate_agents
-from lrat_hub.agents import NaturalReader, Question, SearchEnvironment, run_agents
-from lrat_hub.quickstart.bases import minilm_folder
+from lrat_hub.agents import Question, SearchEnvironment, run_agents
+from lrat_hub.demo.bases import minilm_folder
+from lrat_hub.demo.natural import NaturalReader
+from lrat_hub.evaluation import AgentScores, evaluate_agents
 from lrat_hub.retrieval import Retriever
 from lrat_hub.retrieval.dense import DenseRetriever
 from lrat_hub.retrieval.settings import IndexSettings

@@ -34,15 +34,15 @@ from natural_questions import (
     search_share,
 )
 
-from lrat_hub.agents import NaturalReader
-from lrat_hub.agents.natural.names import fold
+from lrat_hub.demo.natural import NaturalReader
+from lrat_hub.demo.natural.names import fold
+from lrat_hub.fitting.settings import FitSettings
 from lrat_hub.hub.cards import markdown_table
 from lrat_hub.judges import RuleJudge
 from lrat_hub.mining import mine_pairs
 from lrat_hub.retrieval import Retriever
 from lrat_hub.retrieval.bm25 import BM25Retriever
 from lrat_hub.schema import Document, Pair, Trajectory
-from lrat_hub.settings import FitSettings
 from lrat_hub.significance import paired_difference
 
 TRAINED_ON = 300
@@ -248,7 +248,7 @@ class Loop:
 
     def train(self, variant: Variant, seed: int) -> dict[str, Values]:
         from lrat_hub.fitting import TrainingRows, fit_retriever
-        from lrat_hub.tables import pair_table
+        from lrat_hub.mining.tables import pair_table
 
         settings = dataclasses.replace(RECIPE, seed=seed, document_anchor=variant.anchor, use_weights=variant.judged)
         model = load_minilm()

@@ -30,7 +30,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
 
-    from lrat_hub.hub.server import LocalHub
+    from lrat_hub.localhub import LocalHub
 
     with tempfile.TemporaryDirectory() as folder, LocalHub(Path(folder) / "hub") as hub:
         os.environ |= hub.env | {"HF_HOME": str(Path(folder) / "cache"), "HF_DATASETS_DISABLE_PROGRESS_BARS": "1"}

@@ -27,7 +27,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from lrat_hub.agents import LanguageAgent, Question, run_agents
-from lrat_hub.chat import ChatClient
+from lrat_hub.llm.chat import ChatClient
 from tests.agents.scripted import SAMPLING, Spread, environment
 from tests.chat_server import Script, serve
 

@@ -17,7 +17,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from lrat_hub.hub.server import LocalHub
+from lrat_hub.localhub import LocalHub
 
 TRAINED_ON = 300
 RECIPE = ["--config", "training/tiny_cpu", "--check_passages", "0"]
@@ -39,14 +39,14 @@ def main() -> None:
 
 
 def evaluate_base(data: Path) -> None:
-    from lrat_hub.quickstart.bases import publish_base
+    from lrat_hub.demo.bases import publish_base
 
     corpus = publish_corpus(data, data / "queries.tsv", "lrat/twowiki")
     evaluate(corpus, "lrat/twowiki-base", "--models", publish_base("minilm", "lrat/minilm"))
 
 
 def evaluate_loop(data: Path, work: Path) -> None:
-    from lrat_hub.quickstart.bases import publish_base
+    from lrat_hub.demo.bases import publish_base
 
     lines = (data / "queries.tsv").read_text(encoding="utf-8").splitlines(keepends=True)
     parts = {"train": lines[:TRAINED_ON], "test": lines[TRAINED_ON:]}

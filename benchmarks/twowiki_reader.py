@@ -25,8 +25,8 @@ from natural_questions import (
     search_share,
 )
 
-from lrat_hub.agents import NaturalReader
-from lrat_hub.agents.natural.names import fold
+from lrat_hub.demo.natural import NaturalReader
+from lrat_hub.demo.natural.names import fold
 from lrat_hub.hub.cards import markdown_table
 from lrat_hub.judges import RuleJudge, answer_matches
 from lrat_hub.mining import mine_pairs

@@ -14,7 +14,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from lrat_hub.hub.server import LocalHub
+from lrat_hub.localhub import LocalHub
 
 INDEXES = {
     "bm25": ["--bm25"],
@@ -43,8 +43,8 @@ def compare(data: Path, work: Path) -> None:
     from huggingface_hub import HfApi
 
     from lrat_hub import cli
+    from lrat_hub.demo.bases import publish_base
     from lrat_hub.hub.cards import markdown_table
-    from lrat_hub.quickstart.bases import publish_base
 
     corpus = str(
         cli.run(

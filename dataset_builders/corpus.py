@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lrat_hub import cli
+from lrat_hub.cli.stage import Stage, StageArguments, parse, say
 from lrat_hub.corpora.settings import ReadSettings
 from lrat_hub.errors import LratError
 from lrat_hub.hub.refs import HubRef
-from lrat_hub.stage import Stage, StageArguments, parse, say
 
 if TYPE_CHECKING:
     from lrat_hub.corpora.collection import Part
@@ -96,10 +96,11 @@ def from_clues(args: Arguments, settings: ReadSettings) -> HubRef:
     from datasets import Dataset
 
     from lrat_hub import schema
-    from lrat_hub.clues import SPLITS, build_clue_collection, dump_source
+    from lrat_hub.demo.clues import SPLITS, build_clue_collection
+    from lrat_hub.demo.wikipedia import dump_source
 
     stage = Stage("corpus", args, settings)
-    stage.record("wikipedia", dump_source())
+    stage.inputs.record("wikipedia", dump_source())
     collection = build_clue_collection(args.seed)
 
     def table(rows, features) -> Dataset:

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from lrat_hub import cli
+from lrat_hub.cli.stage import Stage, StageArguments, parse, say
 from lrat_hub.errors import LratError
 from lrat_hub.hub.refs import HubRef
 from lrat_hub.importers import FormatName
-from lrat_hub.stage import Stage, StageArguments, parse, say
 
 if TYPE_CHECKING:
     from lrat_hub.importers import Redactor, Tools
@@ -113,7 +113,7 @@ def _source(stage: Stage, text: str) -> Path:
 
     path = Path(text).expanduser()
     if path.exists():
-        stage.record("source", str(LocalSource(path.resolve(), path_digest(path))))
+        stage.inputs.record("source", str(LocalSource(path.resolve(), path_digest(path))))
         return path
     try:
         HubRef.parse(text, repo_type="dataset")
@@ -134,7 +134,7 @@ def _tools(stage: Stage, mapping: str) -> Tools | None:
         return None
     path = Path(mapping).expanduser()
     tools = load_mapping(path)
-    stage.record("mapping", str(LocalSource(path.resolve(), path_digest(path))))
+    stage.inputs.record("mapping", str(LocalSource(path.resolve(), path_digest(path))))
     return tools
 
 

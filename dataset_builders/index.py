@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lrat_hub import cli
+from lrat_hub.cli.stage import Stage, StageArguments, parse, say
 from lrat_hub.errors import LratError
 from lrat_hub.hub.refs import HubRef
 from lrat_hub.retrieval.settings import IndexSettings
-from lrat_hub.stage import Stage, StageArguments, parse, say
 
 if TYPE_CHECKING:
     from lrat_hub.hub.inputs import Source
@@ -102,8 +102,8 @@ def from_vectors(args: Arguments, settings: IndexSettings, work: WorkArguments) 
     from tqdm import tqdm
 
     from lrat_hub.documents import Documents
+    from lrat_hub.encoders import query_style_of
     from lrat_hub.hub.inputs import load_model, load_table
-    from lrat_hub.model_config import query_style_of
     from lrat_hub.retrieval.dense import normalizes
     from lrat_hub.retrieval.encoding import EncodedCorpus
     from lrat_hub.retrieval.indexes import CORPUS_CONFIG, IndexStamp, corpus_pin, write_vector_index

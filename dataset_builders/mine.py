@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lrat_hub import cli
+from lrat_hub.cli.stage import Stage, StageArguments, parse, say
 from lrat_hub.errors import LratError
 from lrat_hub.hub.refs import HubRef
-from lrat_hub.judges.settings import UNRECORDED, JudgeSettings, open_judge, pin_judge
+from lrat_hub.judges.settings import JudgeSettings, open_judge, pin_judge
 from lrat_hub.mining.options import MiningOptions
 from lrat_hub.queries import QueryStyle
-from lrat_hub.stage import Stage, StageArguments, parse, say
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -37,7 +37,8 @@ SOURCES = ("trajectories", "rejudge", "from_released_pairs")
 @dataclass(kw_only=True)
 class Arguments(MiningOptions, JudgeSettings, StageArguments):
     trajectories: list[str] = field(
-        default_factory=list, metadata={"help": "Trajectories to mine together; several as ref#config each."}
+        default_factory=list,
+        metadata={"help": "Trajectories to mine together; several as ref#config each.", "recipe": False},
     )
     rejudge: str = field(
         default="", metadata={"help": "Mined pairs to judge again with another judge, without mining again."}
@@ -71,7 +72,9 @@ class Arguments(MiningOptions, JudgeSettings, StageArguments):
         default="plain", metadata={"help": "How the anchors of config `triplets` are rendered; see `render_query`."}
     )
     seed: int = field(default=0, metadata={"help": "For the choice of the triplets' negatives."})
-    processes: int = field(default=1, metadata={"help": "Processes that read trajectories; the result is the same."})
+    processes: int = field(
+        default=1, metadata={"help": "Processes that read trajectories; the result is the same.", "recipe": False}
+    )
 
 
 def main(argv: list[str] | None = None) -> HubRef:
@@ -94,12 +97,12 @@ def main(argv: list[str] | None = None) -> HubRef:
     from lrat_hub.mining.lengths import LengthMeasure
     from lrat_hub.mining.rejudging import load_pairs, rejudge_tables
     from lrat_hub.mining.scale import mine_tables
-    from lrat_hub.tables import document_table
+    from lrat_hub.mining.tables import document_table
 
-    stage = Stage("mine", args, unrecorded=("processes", *UNRECORDED))
+    stage = Stage("mine", args)
     names = getattr(args, given[0]) if args.trajectories else [getattr(args, given[0])]
     sources = [
-        stage.input(given[0] if len(names) == 1 else f"{given[0]}_{place}", name, option=given[0])
+        stage.input(given[0] if len(names) == 1 else f"{given[0]}_{place}", name)
         for place, name in enumerate(names, start=1)
     ]
     corpus = load_table(stage.input("corpus", args.corpus), "corpus", config="corpus") if args.corpus else None
@@ -109,7 +112,7 @@ def main(argv: list[str] | None = None) -> HubRef:
     tokenizer = None
     if args.tokenizer != "words":
         tokenizer = load_tokenizer(stage.input("tokenizer", args.tokenizer, repo_type="model"))
-    judge_model = pin_judge(args, stage)
+    judge_model = pin_judge(args, stage.inputs)
     settings, splits, agreements = args.settings(held_out), args.splits, {}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -156,7 +159,7 @@ def main(argv: list[str] | None = None) -> HubRef:
 
 def triplet_tables(mined: MinedTables, documents: Documents, args: Arguments, folder: Path) -> dict[str, Dataset]:
     """Config `triplets` by split; nothing when it is not wanted or no pair has a negative."""
-    from lrat_hub.tables import triplet_table
+    from lrat_hub.mining.tables import triplet_table
 
     tables = {
         split: triplet_table(

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from lrat_hub import cli
-from lrat_hub.agents.options import HOW_IT_RUNS, RolloutOptions
-from lrat_hub.agents.settings import WHERE_IT_RUNS, AgentSettings
+from lrat_hub.agents.options import RolloutOptions
+from lrat_hub.agents.settings import AgentSettings
+from lrat_hub.cli.stage import Stage, StageArguments, parse, say
 from lrat_hub.errors import LratError
 from lrat_hub.hub.refs import HubRef
-from lrat_hub.stage import Stage, StageArguments, parse, say
 
 if TYPE_CHECKING:
     from lrat_hub.agents import Agent, Question, SearchEnvironment
@@ -55,7 +55,8 @@ class Arguments(RolloutOptions, StageArguments):
         default_factory=list,
         metadata={
             "help": "An index of the corpus, or the URL of one that is served. Several make a config of "
-            "trajectories each."
+            "trajectories each.",
+            "recipe": False,
         },
     )
 
@@ -69,32 +70,32 @@ def main(argv: list[str] | None = None) -> HubRef | None:
     args.check()
     args.retriever = args.retriever or ("" if args.index else "bm25")
 
-    from lrat_hub.agents import ClueReader, NaturalReader
     from lrat_hub.agents.journal import Journal, Shard, default_folder
     from lrat_hub.agents.opening import ONLY_SERVERS_KNOW, absent_agent, open_agent
+    from lrat_hub.agents.rollouts import config_folders, open_judge, open_retrievers
     from lrat_hub.agents.run_settings import run_settings
+    from lrat_hub.demo.clue_reader import ClueReader
+    from lrat_hub.demo.natural import NaturalReader
     from lrat_hub.documents import Documents
     from lrat_hub.hub.inputs import load_table, load_tokenizer
-    from lrat_hub.rollouts import config_folders, open_judge, open_retrievers
-    from lrat_hub.serving import pin_model
+    from lrat_hub.llm.serving import pin_model
 
     shard = Shard.parse(args.shard)
     model = judge_model = tokenizer = None
     stage = Stage("rollout", args, settings if args.agent == "llm" else None)
-    stage.leave_out(*HOW_IT_RUNS, *WHERE_IT_RUNS)
     if args.agent == "llm":
-        model = pin_model(stage, settings.model, name="agent", option="model", served=bool(settings.base_url))
+        model = pin_model(stage.inputs, settings.model, name="agent", served=bool(settings.base_url))
     if args.judge == "llm":
         served = bool(args.judge_url)
-        judge_model = pin_model(stage, args.judge_model, name="judge", option="judge_model", served=served)
+        judge_model = pin_model(stage.inputs, args.judge_model, name="judge", served=served)
     corpus = stage.input("corpus", args.corpus)
     queries = load_table(stage.input("queries", args.queries), "queries", config="queries")
     if args.tokenizer != "words":
         tokenizer = load_tokenizer(stage.input("tokenizer", args.tokenizer, repo_type="model"))
     documents = Documents(load_table(corpus, "corpus", config="corpus"))
-    retrievers = open_retrievers(stage, args.retriever, args.index, corpus=corpus, documents=documents)
+    retrievers = open_retrievers(stage.inputs, args.retriever, args.index, corpus=corpus, documents=documents)
     # The judge shapes no run, and where a retriever is served doesn't either.
-    pins = {name: pin.partition(" (served")[0] for name, pin in stage.inputs.items() if name != "judge"}
+    pins = {name: pin.partition(" (served")[0] for name, pin in stage.inputs.pins.items() if name != "judge"}
     questions = args.questions(queries)
     folder = Path(args.journal) if args.journal else default_folder(stage.target)
     judge_serving = args.judge_serving(settings, folder / "vllm-judge.log")
@@ -196,8 +197,8 @@ def publish(
     """Publishes what the journals have, judged, a config for each retriever."""
     from datasets import concatenate_datasets
 
+    from lrat_hub.agents.rollouts import collect_runs
     from lrat_hub.importers import trace_files
-    from lrat_hub.rollouts import collect_runs
 
     with tempfile.TemporaryDirectory() as folder:
         runs = collect_runs(journals, questions, judge, Path(folder))

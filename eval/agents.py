@@ -11,20 +11,22 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lrat_hub import cli
-from lrat_hub.agent_evaluation.settings import WHERE_IT_RUNS, EvaluationSettings
+from lrat_hub.cli.stage import Stage, StageArguments, assignments, parse, say
 from lrat_hub.errors import LratError
+from lrat_hub.evaluation.settings import EvaluationSettings
 from lrat_hub.hub.refs import HubRef
-from lrat_hub.stage import Stage, StageArguments, assignments, parse, say
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-    from lrat_hub.agent_evaluation.cells import Cell
+    from lrat_hub.evaluation.cells import Cell
+    from lrat_hub.hub.inputs import Source
 
 
 @dataclass(kw_only=True)
@@ -33,7 +35,8 @@ class Arguments(StageArguments):
     qrels: str = field(default="", metadata={"help": "Their evidence; without it there is no evidence recall."})
     benchmark: str = field(default="", metadata={"help": "What tables call the benchmark; else the queries' name."})
     trajectories: list[str] = field(
-        default_factory=list, metadata={"help": "Runs to evaluate: a config each of one agent with one retriever."}
+        default_factory=list,
+        metadata={"help": "Runs to evaluate: a config each of one agent with one retriever.", "recipe": False},
     )
     names: list[str] = field(
         default_factory=list,
@@ -67,23 +70,25 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
 
     from datasets import Dataset
 
-    from lrat_hub.agent_evaluation.browsecomp import leaderboard_summary, read_verdicts, run_files
-    from lrat_hub.agent_evaluation.cells import Cell, identity_of, model_of, require_distinct
-    from lrat_hub.agent_evaluation.judging import CellRuns, judge_cells
-    from lrat_hub.agent_evaluation.metrics import evaluate_agents, plain_id, without_texts
-    from lrat_hub.agent_evaluation.running import run_readers, run_recipes
-    from lrat_hub.agent_evaluation.verdicts import agreement, with_verdicts
+    from lrat_hub.agents.journal import default_folder
+    from lrat_hub.evaluation.agents import evaluate_agents, plain_id, without_texts
     from lrat_hub.evaluation.benchmark import load_qrels
+    from lrat_hub.evaluation.browsecomp import leaderboard_summary, read_verdicts, run_files
+    from lrat_hub.evaluation.cards import put_agent_results_into_card
+    from lrat_hub.evaluation.cells import Cell, identity_of, model_of, require_distinct
+    from lrat_hub.evaluation.judging import CellRuns, judge_cells
+    from lrat_hub.evaluation.page import agent_tables
+    from lrat_hub.evaluation.published import Evaluations
+    from lrat_hub.evaluation.running import run_readers
+    from lrat_hub.evaluation.verdicts import agreement, with_verdicts
     from lrat_hub.hub.inputs import load_table
     from lrat_hub.importers import load_trajectories
-    from lrat_hub.reports.cards import put_agent_results_into_card
-    from lrat_hub.reports.evaluations import Evaluations
-    from lrat_hub.reports.page import agent_tables
-    from lrat_hub.tables import trajectory_table
+    from lrat_hub.storage import trajectory_table
 
     stage = Stage("eval agents", args, settings)
-    stage.leave_out(*WHERE_IT_RUNS)
     source = stage.input("queries", args.queries)
+    logs = default_folder(stage.target)
+    journal = Path(settings.journal) if settings.journal else logs
     queries = load_table(source, "queries", config="queries")
     gold = {plain_id(row["query_id"]): (row["query"], row["answer"]) for row in queries}
     qrels = load_qrels(stage.input("qrels", args.qrels)) if args.qrels else None
@@ -93,12 +98,12 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
     given += run_recipes(stage, settings, corpus, source, names)
     found = []
     for place, (text, name) in enumerate(given, start=1):
-        pin = stage.input(f"trajectories_{place}", str(text), option="trajectories")
+        pin = stage.input(f"trajectories_{place}", str(text))
         runs = load_trajectories(load_table(pin, "trajectories"))
         # Texts are only written out again; the runs of a whole table with them would not fit into memory.
         found.append(CellRuns(name, list(runs if args.browsecomp else map(without_texts, runs))))
     if settings.agents:
-        found += run_readers(stage, settings, corpus, queries, names)
+        found += run_readers(stage.inputs, settings, corpus, queries, names, journal)
 
     name_of_queries = source.repo_id.rpartition("/")[2] if isinstance(source, HubRef) else source.path.stem
     labels, models = [], []
@@ -108,13 +113,13 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
         labels.append((args.benchmark or name_of_queries, agent, runs.name or recorded, k))
     if unknown := [name for name in args.results_into if name not in {model.repo_id for model in models if model}]:
         raise LratError(f"--results_into {unknown[0]}: expected a model that agents searched with, found it nowhere.")
-    first = judge_cells(stage, settings, found, gold)
+    first = judge_cells(stage.inputs, settings, found, gold, logs=logs)
     for name, folder in assignments("verdicts", settings.verdicts).items():
         if name not in {label[2] for label in labels}:
             raise LratError(f"--verdicts {name}: expected a retriever that is evaluated, found none of that name.")
         official = list(read_verdicts(Path(folder)))
         first = [official if label[2] == name else rows for label, rows in zip(labels, first, strict=True)]
-    second = judge_cells(stage, settings, found, gold, second=True) if settings.second_judge else []
+    second = judge_cells(stage.inputs, settings, found, gold, logs=logs, second=True) if settings.second_judge else []
 
     evaluations = Evaluations(baselines=assignments("baselines", args.baselines))
     verdicts: list[dict[str, Any]] = []
@@ -155,6 +160,34 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
         cards.append(put_agent_results_into_card(model, own, shown=evaluations.cells, queries=source, evaluation=pin))
         say(f"  results are in the card: {cards[-1]}")
     return pin, cards
+
+
+def run_recipes(
+    stage: Stage, settings: EvaluationSettings, corpus: Source, queries: Source, names: Mapping[str, str]
+) -> list[tuple[HubRef, str]]:
+    """Runs `lrat rollout` with every recipe, retriever and K: what it published, and what tables call the retriever.
+
+    Each cell is published on its own, beside the evaluation; its journal lets the same command go on where it was
+    stopped. Their own judge is asked only when its verdicts are those that count.
+    """
+    from lrat_hub.retrieval.opening import INDEX_PREFIX
+    from lrat_hub.retrieval.remote import is_url
+
+    rest = ["--corpus", str(corpus), "--queries", str(queries)]
+    rest += ["--judge", "none"] if settings.judge != "recorded" else []
+    rest += ["--private"] if stage.args.private else []
+    rest += ["--require_pinned"] if stage.args.require_pinned else []
+    made = []
+    for recipe in settings.rollouts:
+        for text in settings.retrievers:
+            for k in settings.k:
+                cell = f"{Path(recipe).stem}-{text.removeprefix(INDEX_PREFIX).partition('@')[0]}-k{k}"
+                target = f"{stage.target.repo_id}-{re.sub(r'[^A-Za-z0-9.-]+', '-', cell)}"
+                is_index = text.startswith(INDEX_PREFIX) or is_url(text)
+                retriever = ["--index" if is_index else "--retriever", text.removeprefix(INDEX_PREFIX)]
+                pin = cli.run(["rollout", "--config", recipe, *rest, *retriever, "--k", str(k), "--to", target])
+                made.append((pin, names.get(text, "")))
+    return made
 
 
 def slug(cell: Cell) -> str:

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from lrat_hub import cli
+from lrat_hub.cli.stage import Stage, StageArguments, parse, say
 from lrat_hub.errors import LratError
 from lrat_hub.hub.refs import HubRef
 from lrat_hub.schema import Status
-from lrat_hub.stage import Stage, StageArguments, parse, say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True)
 class Arguments(StageArguments):
-    trajectories: list[str] = field(metadata={"help": "Trajectories datasets, as ref#config:split."})
+    trajectories: list[str] = field(metadata={"help": "Trajectories datasets, as ref#config:split.", "recipe": False})
     qrels: str = field(default="", metadata={"help": "The evidence of their questions."})
     tokenizer: str = field(
         default="words",
@@ -78,10 +78,7 @@ def main(argv: list[str] | None = None) -> HubRef:
     human = human_curve(args.human_exponent, clicks)
     if clicks:
         record_file(stage, "human_clicks", clicks)
-    sources = [
-        stage.input(f"trajectories_{place}", text, option="trajectories")
-        for place, text in enumerate(args.trajectories, start=1)
-    ]
+    sources = [stage.input(f"trajectories_{place}", text) for place, text in enumerate(args.trajectories, start=1)]
     if len(set(map(name_of, sources))) < len(sources):
         raise LratError("lrat analyze: expected different --trajectories, found the same twice.")
     qrels = load_evidence(stage.input("qrels", args.qrels)) if args.qrels else None
@@ -164,7 +161,7 @@ def load_evidence(source: Source) -> dict[str, set[str]]:
 def record_file(stage: Stage, name: str, path: Path) -> None:
     from lrat_hub.hub.inputs import LocalSource, path_digest
 
-    stage.record(name, str(LocalSource(path.resolve(), path_digest(path))))
+    stage.inputs.record(name, str(LocalSource(path.resolve(), path_digest(path))))
 
 
 def save(text: str, pictures: dict[str, bytes], folder: Path) -> None:

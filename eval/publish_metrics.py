@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lrat_hub import cli
+from lrat_hub.cli.stage import parse, say
 from lrat_hub.errors import LratError
-from lrat_hub.stage import parse, say
 
 METRICS = Path(__file__).parent / "metrics"
 

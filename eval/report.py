@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lrat_hub import cli
+from lrat_hub.cli.stage import Stage, StageArguments, assignments, parse, say
 from lrat_hub.errors import LratError
 from lrat_hub.hub.refs import HubRef
-from lrat_hub.stage import Stage, StageArguments, assignments, parse, say
 
 
 @dataclass(kw_only=True)
 class Arguments(StageArguments):
-    evaluations: list[str] = field(metadata={"help": "Published evaluations, or earlier reports."})
+    evaluations: list[str] = field(metadata={"help": "Published evaluations, or earlier reports.", "recipe": False})
     names: list[str] = field(
         default_factory=list,
         metadata={"help": "What the report calls retrievers, as NAME=RETRIEVER with what the evaluation calls it."},
@@ -35,13 +35,13 @@ def main(argv: list[str] | None = None) -> HubRef:
     if not args.evaluations:
         raise LratError("lrat eval report: expected at least one evaluation, found none. Give --evaluations.")
 
-    from lrat_hub.reports.evaluations import Evaluations
-    from lrat_hub.reports.page import report_page
+    from lrat_hub.evaluation.page import report_page
+    from lrat_hub.evaluation.published import Evaluations
 
     stage = Stage("eval report", args)
     evaluations = Evaluations()
     for place, text in enumerate(args.evaluations, start=1):
-        evaluations.add(stage.input(f"evaluation_{place}", text, option="evaluations"))
+        evaluations.add(stage.input(f"evaluation_{place}", text))
     evaluations.rename({retriever: name for name, retriever in assignments("names", args.names).items()})
     evaluations.baselines |= assignments("baselines", args.baselines)
 

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lrat_hub import cli
+from lrat_hub.cli.stage import Stage, StageArguments, parse, say
 from lrat_hub.errors import LratError
 from lrat_hub.hub.refs import HubRef
-from lrat_hub.stage import Stage, StageArguments, parse, say
 
 if TYPE_CHECKING:
     from lrat_hub.evaluation.exam import Exam
@@ -41,7 +41,7 @@ class Arguments(StageArguments):
     qrels: str = field(metadata={"help": "Their relevance judgements: the evidence, where there are two kinds."})
     qrels_gold: str = field(default="", metadata={"help": "Judgements of documents that hold the answer itself."})
     models: list[str] = field(
-        default_factory=list, metadata={"help": "SentenceTransformers; the first is the baseline."}
+        default_factory=list, metadata={"help": "SentenceTransformers; the first is the baseline.", "recipe": False}
     )
     index: list[str] = field(
         default_factory=list, metadata={"help": "Indexes of the corpus, or URLs of such that are served."}
@@ -109,8 +109,7 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
     inputs = {name: stage.input(name, getattr(args, name)) for name in ("corpus", "queries", "qrels")}
     corpus = inputs["corpus"]
     sources = [
-        stage.input(f"model_{place}", text, repo_type="model", option="models")
-        for place, text in enumerate(args.models, start=1)
+        stage.input(f"model_{place}", text, repo_type="model") for place, text in enumerate(args.models, start=1)
     ]
     models = {system_name(source): source for source in sources}
     if unknown := [name for name in args.results_into if name not in {getattr(s, "repo_id", None) for s in sources}]:
@@ -137,8 +136,8 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
         ) as retriever:
             ask(name, retriever)
     for place, text in enumerate(args.index, start=1):
-        retriever = open_index(stage, text, corpus=corpus, name=f"index_{place}")
-        name = LONG_HASH.sub(r"\1", stage.inputs[f"index_{place}"])
+        retriever = open_index(stage.inputs, text, corpus=corpus, name=f"index_{place}")
+        name = LONG_HASH.sub(r"\1", stage.inputs.pins[f"index_{place}"])
         ask(name, retriever)
     for place, text in enumerate(args.runs, start=1):
         name, run = read_given_run(stage, text, f"run_{place}", exam)
@@ -221,10 +220,10 @@ def read_given_run(stage: Stage, text: str, name: str, exam: Exam) -> tuple[str,
     from lrat_hub.evaluation.runs import read_run
     from lrat_hub.hub.inputs import resolve
 
-    if stage.args.require_pinned:
+    if stage.inputs.require_pinned:
         raise LratError(f"--runs {text}: --require-pinned allows only references at a full commit sha, not files.")
     path = Path(text).expanduser().resolve()
-    stage.record(name, str(resolve(str(path), repo_type="dataset")), option="runs")
+    stage.inputs.record(name, str(resolve(str(path), repo_type="dataset")))
     system, run = read_run(path)
     judged, depth = exam.queries.qrels, exam.asked[QUERIES][1]
     kept = {query_id: hits[:depth] for query_id, hits in run.items() if query_id in judged}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lrat_hub.hub.server import LocalHub
+from lrat_hub.localhub import LocalHub
 
 _folder = pytest.StashKey[tempfile.TemporaryDirectory]()
 _hub = pytest.StashKey[LocalHub]()

@@ -58,8 +58,8 @@ def test_an_unknown_style_is_refused():
 
 
 def test_triplets_hold_the_query_as_the_style_renders_it():
+    from lrat_hub.mining.tables import triplet_table
     from lrat_hub.schema import Document
-    from lrat_hub.tables import triplet_table
 
     pair = Pair("p", "t", "q", 1, 2, "Q?", "query", "a", ("b",), ("list",), "r", 1, weight=1.0)
     documents = {docid: Document(docid, "", docid) for docid in "ab"}

@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("--questions", type=int, default=8)
     args = parser.parse_args()
 
-    from lrat_hub.hub.server import LocalHub
+    from lrat_hub.localhub import LocalHub
 
     with LocalHub(args.root / "hub") as hub:
         os.environ |= hub.env

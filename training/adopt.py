@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lrat_hub import cli
+from lrat_hub.cli.stage import Stage, StageArguments, parse, say
+from lrat_hub.encoders import FAMILIES, Pooling, find_family
 from lrat_hub.errors import LratError
-from lrat_hub.families import FAMILIES, Pooling, find_family
 from lrat_hub.hub.refs import HubRef
-from lrat_hub.stage import Stage, StageArguments, parse, say
 
 QUESTION = "what is the capital of Australia?"
 ANSWER = "Canberra\nCanberra is the capital city of Australia, founded as a compromise between Sydney and Melbourne."
@@ -41,7 +41,7 @@ def main(argv: list[str] | None = None) -> HubRef:
 
     import numpy as np
 
-    from lrat_hub.families import wrap_checkpoint
+    from lrat_hub.encoders import wrap_checkpoint
     from lrat_hub.hub.cards import render_card
     from lrat_hub.hub.inputs import LocalSource, fetch_folder, load_model
 

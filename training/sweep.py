@@ -12,15 +12,15 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from lrat_hub import cli
+from lrat_hub.cli.stage import Stage, StageArguments, parse, say
 from lrat_hub.errors import LratError
+from lrat_hub.fitting.settings import FitSettings
 from lrat_hub.hub.refs import HubRef
-from lrat_hub.settings import FitSettings
-from lrat_hub.stage import Stage, StageArguments, parse, say
 
 
 @dataclass(kw_only=True)
 class Arguments(StageArguments):
-    pairs: list[str] = field(metadata={"help": "Mined pairs; several datasets with --vary pairs."})
+    pairs: list[str] = field(metadata={"help": "Mined pairs; several datasets with --vary pairs.", "recipe": False})
     model: str = field(metadata={"help": "The SentenceTransformer that every run starts from."})
     corpus: str = field(metadata={"help": "Corpus to evaluate on."})
     queries: str = field(metadata={"help": "Queries to evaluate on."})
@@ -46,13 +46,13 @@ def main(argv: list[str] | None = None) -> HubRef:
 
     from lrat_hub.evaluation.benchmark import Benchmark
     from lrat_hub.evaluation.results import system_name
+    from lrat_hub.evaluation.sweep import ladder, run_rows, run_sweep, sizes, sources, sweep_table
     from lrat_hub.evaluation.trial import Trial
     from lrat_hub.hub.cards import markdown_table
     from lrat_hub.hub.inputs import load_model, load_table
-    from lrat_hub.sweep import ladder, run_rows, run_sweep, sizes, sources, sweep_table
 
     stage = Stage("sweep", args, settings)
-    found = [stage.input(f"pairs_{place}", text, option="pairs") for place, text in enumerate(args.pairs, start=1)]
+    found = [stage.input(f"pairs_{place}", text) for place, text in enumerate(args.pairs, start=1)]
     model = stage.input("model", args.model, repo_type="model")
     benchmark = Benchmark.load(*(stage.input(name, getattr(args, name)) for name in ("corpus", "queries", "qrels")))
     tables = {system_name(source): load_table(source, "pairs", config="pairs") for source in found}

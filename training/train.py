@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from lrat_hub import cli
+from lrat_hub.cli.stage import Stage, StageArguments, parse, say
+from lrat_hub.encoders import FAMILIES
 from lrat_hub.errors import LratError
-from lrat_hub.families import FAMILIES
+from lrat_hub.fitting.settings import FitSettings
 from lrat_hub.hub.refs import HubRef
-from lrat_hub.settings import FitSettings
-from lrat_hub.stage import Stage, StageArguments, parse, say
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -76,15 +76,14 @@ def main(argv: list[str] | None = None) -> HubRef | None:
         raise LratError("--report_to tensorboard: it writes into --work_dir, found none. Give a folder.")
 
     from lrat_hub.documents import Documents
+    from lrat_hub.encoders import ModelConfig, read_model_config, set_prompts, write_model_config
     from lrat_hub.evaluation.benchmark import Benchmark
     from lrat_hub.evaluation.trial import Trial
-    from lrat_hub.families import set_prompts
     from lrat_hub.fitting import TrainingRows, fit_retriever, loss_curve, split_questions, summarise
     from lrat_hub.fitting.checkpoints import claim_work_dir
     from lrat_hub.fitting.processes import from_first, is_first, processes
     from lrat_hub.hub.cards import model_metadata, render_card
     from lrat_hub.hub.inputs import load_model, load_table
-    from lrat_hub.model_config import ModelConfig, read_model_config, write_model_config
 
     stage = Stage("train", args, settings, publishes="model")
 
@@ -168,10 +167,10 @@ def load_documents(source: Source) -> Dataset:
 
 def checkpoint_publisher(stage: Stage, settings: FitSettings) -> Callable[[Path, int], None]:
     """Publishes a checkpoint's model, without what only serves to go on, to a branch beside the target's."""
+    from lrat_hub.encoders import ModelConfig, write_model_config
     from lrat_hub.fitting.checkpoints import TRAINING_STATE
     from lrat_hub.hub.cards import render_card
     from lrat_hub.hub.publish import CARD_FILE, publish_folder
-    from lrat_hub.model_config import ModelConfig, write_model_config
 
     target = replace(stage.target, revision=f"{stage.target.revision}-checkpoints")
 

@@ -1,9 +1,7 @@
-"""Agents that search: what they act in, the loop that runs and records them, language models, and readers without."""
+"""Agents that search: what they act in, the loop that runs and records them, and language models as agents."""
 
 from lrat_hub.agents.environment import Observation, SearchEnvironment
 from lrat_hub.agents.language import LanguageAgent
-from lrat_hub.agents.natural import NaturalReader
-from lrat_hub.agents.reader import ClueReader
 from lrat_hub.agents.runner import (
     Agent,
     Answer,
@@ -23,11 +21,9 @@ __all__ = [
     "Answer",
     "Browse",
     "Call",
-    "ClueReader",
     "Episode",
     "Invalid",
     "LanguageAgent",
-    "NaturalReader",
     "Observation",
     "Question",
     "Search",

@@ -23,10 +23,10 @@ from typing import Any, BinaryIO
 from lrat_hub.agents.environment import SearchEnvironment
 from lrat_hub.agents.run_settings import SETTINGS_FILE, read_settings, require_same, run_settings
 from lrat_hub.agents.runner import Agent, Question, run_each
-from lrat_hub.disk import fsync_path
 from lrat_hub.errors import LratError
 from lrat_hub.hub.refs import HubRef
 from lrat_hub.schema import Status, Step, Trajectory
+from lrat_hub.storage import fsync_path
 
 Key = tuple[str, int]
 """Query id and sample number of a run."""

@@ -14,8 +14,8 @@ from lrat_hub.agents.environment import Observation
 from lrat_hub.agents.prompting import AgentPrompt
 from lrat_hub.agents.protocols import ChatProtocol, Turn, open_protocol
 from lrat_hub.agents.runner import Answer, Browse, Call, Invalid, Search
-from lrat_hub.chat import ChatBackend, ChatError, Reply
 from lrat_hub.errors import LratError
+from lrat_hub.llm.chat import ChatBackend, ChatError, Reply
 from lrat_hub.schema import Sampling
 
 PAPER_SAMPLING = Sampling(temperature=0.85, top_p=0.95, presence_penalty=1.1, seed=2025)

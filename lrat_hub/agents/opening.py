@@ -8,8 +8,8 @@ from pathlib import Path
 
 from lrat_hub.agents.language import LanguageAgent
 from lrat_hub.agents.settings import AgentSettings
-from lrat_hub.chat import ChatClient
-from lrat_hub.serving import NamedModel, ServedModel, Serving, open_model
+from lrat_hub.llm.chat import ChatClient
+from lrat_hub.llm.serving import NamedModel, ServedModel, Serving, open_model
 
 ONLY_SERVERS_KNOW = ("agent.settings.context_tokens", "agent.settings.vllm")
 """Settings of runs that an agent without a server lacks."""
@@ -20,7 +20,7 @@ def open_agent(model: NamedModel, settings: AgentSettings, *, log: Path) -> Iter
     """The agent, whose server runs while inside `with`.
 
     Args:
-        model: From `lrat_hub.serving.pin_model`.
+        model: From `lrat_hub.llm.serving.pin_model`.
         log: The server's output, when the settings name no file.
 
     Raises:

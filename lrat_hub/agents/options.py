@@ -9,20 +9,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from lrat_hub.agents.settings import AgentSettings
 from lrat_hub.errors import LratError
-from lrat_hub.serving import split_arguments
+from lrat_hub.llm.serving import split_arguments
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
     from lrat_hub.agents import Question, SearchEnvironment
     from lrat_hub.documents import Documents
+    from lrat_hub.llm.serving import Serving
     from lrat_hub.retrieval import Retriever
-    from lrat_hub.serving import Serving
-
-HOW_IT_RUNS = (
-    "concurrency", "judge_url", "journal", "restart", "shard", "publish_every", "publish_only",
-)  # fmt: skip
-"""Options that are no part of the recipe."""
 
 
 @dataclass(kw_only=True)
@@ -51,7 +46,7 @@ class RolloutOptions:
     samples: int = field(default=1, metadata={"help": "Runs of each question."})
     limit: int = field(default=0, metadata={"help": "Only so many questions, from the first; 0 for all."})
     concurrency: int = field(
-        default=64, metadata={"help": "Questions of a language model that are worked on at once."}
+        default=64, metadata={"help": "Questions of a language model that are worked on at once.", "recipe": False}
     )
     judge: Literal["match", "containment", "llm", "none"] = field(
         default="match",
@@ -60,18 +55,32 @@ class RolloutOptions:
             "also one that --judge-model holds for right. Nobody is asked for 'none'."
         },
     )
-    judge_model: str = field(default="", metadata={"help": "The judge's model (paper: Qwen3-30B-A3B-Thinking-2507)."})
+    judge_model: str = field(
+        default="", metadata={"help": "The judge's model (paper: Qwen3-30B-A3B-Thinking-2507).", "recipe": False}
+    )
     judge_url: str = field(
-        default="", metadata={"help": "A running server of it; without one vLLM is started after the runs."}
+        default="",
+        metadata={"help": "A running server of it; without one vLLM is started after the runs.", "recipe": False},
     )
     judge_vllm_args: str = field(default="", metadata={"help": "Further options of its vLLM server, as one text."})
-    journal: str = field(default="", metadata={"help": "Folder of the runs; one in HF_HOME, named as --to, if empty."})
-    restart: bool = field(default=False, metadata={"help": "Throw the journal away and begin again."})
-    shard: str = field(default="1/1", metadata={"help": "This machine's share, as i/n; publishes once all are there."})
-    publish_every: int = field(
-        default=0, metadata={"help": "Publish what is there each time so many more runs are done, too; 0 for never."}
+    journal: str = field(
+        default="", metadata={"help": "Folder of the runs; one in HF_HOME, named as --to, if empty.", "recipe": False}
     )
-    publish_only: bool = field(default=False, metadata={"help": "Publish what the journal has, and run nothing."})
+    restart: bool = field(default=False, metadata={"help": "Throw the journal away and begin again.", "recipe": False})
+    shard: str = field(
+        default="1/1",
+        metadata={"help": "This machine's share, as i/n; publishes once all are there.", "recipe": False},
+    )
+    publish_every: int = field(
+        default=0,
+        metadata={
+            "help": "Publish what is there each time so many more runs are done, too; 0 for never.",
+            "recipe": False,
+        },
+    )
+    publish_only: bool = field(
+        default=False, metadata={"help": "Publish what the journal has, and run nothing.", "recipe": False}
+    )
 
     def check(self) -> None:
         """Raises LratError for numbers that make no sense."""
@@ -116,7 +125,7 @@ class RolloutOptions:
 
     def judge_serving(self, agent: AgentSettings, log: Path) -> Serving:
         """Where the judge is asked: a server of its own is started as the agent's is."""
-        from lrat_hub.serving import Serving
+        from lrat_hub.llm.serving import Serving
 
         return Serving(
             log, self.judge_url, agent.vllm_python, agent.tensor_parallel,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lrat_hub.errors import LratError
-from lrat_hub.prompts import digest_of, read_prompt, shortened
+from lrat_hub.llm.prompts import digest_of, read_prompt, shortened
 
 TOOLS_MARK = "{tools}"
 """Stands in a system text where the tools are listed, a JSON object a line."""

@@ -25,8 +25,8 @@ from lrat_hub.agents.parsing import (
 )
 from lrat_hub.agents.prompting import AgentPrompt
 from lrat_hub.agents.runner import Answer, Call, Invalid
-from lrat_hub.chat import Reply
 from lrat_hub.errors import LratError
+from lrat_hub.llm.chat import Reply
 
 ProtocolName = Literal["tongyi", "webexplorer", "agentcpm", "tools", "json"]
 

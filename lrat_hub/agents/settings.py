@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from lrat_hub.errors import LratError
+from lrat_hub.llm.serving import split_arguments
 from lrat_hub.schema import Sampling
-from lrat_hub.serving import split_arguments
 
 
 @dataclass
@@ -17,7 +17,10 @@ class AgentSettings:
 
     model: str = field(
         default="",
-        metadata={"help": "The agent's model: a Hub reference; with --base-url also just its name at that server."},
+        metadata={
+            "help": "The agent's model: a Hub reference; with --base-url also just its name at that server.",
+            "recipe": False,
+        },
     )
     protocol: Literal["tongyi", "webexplorer", "agentcpm", "tools", "json"] = field(
         default="tools", metadata={"help": "How the model calls tools; see docs/rollouts.md."}
@@ -41,22 +44,31 @@ class AgentSettings:
         metadata={"help": "The same call so often, or so many unreadable ones in a row, and the run is stopped."},
     )
     extra: str = field(default="", metadata={"help": 'Further fields of each request, as JSON: {"top_k": 20}.'})
-    request_timeout: float = field(default=600.0, metadata={"help": "Seconds to wait for a reply."})
-    attempts: int = field(default=4, metadata={"help": "How often a request is sent before it has failed."})
+    request_timeout: float = field(default=600.0, metadata={"help": "Seconds to wait for a reply.", "recipe": False})
+    attempts: int = field(
+        default=4, metadata={"help": "How often a request is sent before it has failed.", "recipe": False}
+    )
     base_url: str = field(
-        default="", metadata={"help": "A running server, up to and with /v1; without it vLLM is started and stopped."}
+        default="",
+        metadata={
+            "help": "A running server, up to and with /v1; without it vLLM is started and stopped.",
+            "recipe": False,
+        },
     )
     vllm_python: str = field(
-        default="", metadata={"help": "The Python that vLLM is installed for; this one if empty."}
+        default="", metadata={"help": "The Python that vLLM is installed for; this one if empty.", "recipe": False}
     )
     vllm_args: str = field(
         default="", metadata={"help": "Further options of vLLM's server, as one text: --vllm-args='--dtype float32'."}
     )
-    tensor_parallel: int = field(default=1, metadata={"help": "GPUs that share the model's layers."})
-    data_parallel: int = field(default=1, metadata={"help": "Copies of the model."})
-    server_timeout: float = field(default=1_800.0, metadata={"help": "Seconds until the server has to be up."})
+    tensor_parallel: int = field(default=1, metadata={"help": "GPUs that share the model's layers.", "recipe": False})
+    data_parallel: int = field(default=1, metadata={"help": "Copies of the model.", "recipe": False})
+    server_timeout: float = field(
+        default=1_800.0, metadata={"help": "Seconds until the server has to be up.", "recipe": False}
+    )
     server_log: str = field(
-        default="", metadata={"help": "File of the server's output; in the journal's folder if empty."}
+        default="",
+        metadata={"help": "File of the server's output; in the journal's folder if empty.", "recipe": False},
     )
 
     def __post_init__(self) -> None:
@@ -83,10 +95,3 @@ class AgentSettings:
         if not isinstance(value, dict):
             raise LratError(f"Agent: expected extra to be a JSON object, found {self.extra!r}.")
         return value
-
-
-WHERE_IT_RUNS = (
-    "base_url", "vllm_python", "tensor_parallel", "data_parallel", "server_timeout", "server_log", "request_timeout",
-    "attempts",
-)  # fmt: skip
-"""Settings that say where and how a model is run, and not what it is: no part of a recipe."""

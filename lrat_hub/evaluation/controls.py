@@ -16,10 +16,10 @@ import unicodedata
 from typing import TYPE_CHECKING
 
 from lrat_hub.documents import Documents
-from lrat_hub.english import split_sentences, split_words
 from lrat_hub.errors import LratError
 from lrat_hub.evaluation.benchmark import Benchmark
 from lrat_hub.schema import Document
+from lrat_hub.text import split_sentences, split_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

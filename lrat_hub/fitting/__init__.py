@@ -1,18 +1,8 @@
-"""Fitting a retriever to mined pairs with sentence-transformers' trainer (sections 5.2.2 and 6.1.4)."""
+"""Fitting a retriever to mined pairs with sentence-transformers' trainer (sections 5.2.2 and 6.1.4).
 
-from lrat_hub.fitting.collation import PairCollator
-from lrat_hub.fitting.curve import loss_curve
-from lrat_hub.fitting.rows import TrainingRows, split_questions
-from lrat_hub.fitting.summary import RunSummary, summarise
-from lrat_hub.fitting.trainer import Fitted, fit_retriever
+The names of `__init__.pyi` are imported on first use, since the trainer brings torch.
+"""
 
-__all__ = [
-    "Fitted",
-    "PairCollator",
-    "RunSummary",
-    "TrainingRows",
-    "fit_retriever",
-    "loss_curve",
-    "split_questions",
-    "summarise",
-]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -8,7 +8,7 @@ import torch
 from sentence_transformers import SentenceTransformer
 
 from lrat_hub.errors import LratError
-from lrat_hub.settings import FitSettings
+from lrat_hub.fitting.settings import FitSettings
 
 
 def choose_parameters(model: SentenceTransformer, settings: FitSettings) -> None:

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lrat_hub.errors import LratError
+from lrat_hub.fitting.settings import FitSettings
 from lrat_hub.losses import DOCUMENT_IDS, NEGATIVE_WEIGHTS
+from lrat_hub.mining.tables import require_documents
 from lrat_hub.queries import QueryState, render_query
 from lrat_hub.schema import Document
-from lrat_hub.settings import FitSettings
-from lrat_hub.tables import require_documents
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -10,10 +10,10 @@ import torch
 
 from lrat_hub.fitting.processes import processes
 from lrat_hub.fitting.rows import TrainingRows, document_number
+from lrat_hub.fitting.settings import FitSettings
 from lrat_hub.fitting.trainer import count_steps
 from lrat_hub.losses import DOCUMENT_IDS, NEGATIVE_WEIGHTS, Targets
 from lrat_hub.losses.targets import excluded_documents
-from lrat_hub.settings import FitSettings
 
 SAMPLED_BATCHES = 8
 

@@ -22,8 +22,8 @@ from lrat_hub.fitting.collation import PairCollator
 from lrat_hub.fitting.parameters import choose_parameters, merge_adapters
 from lrat_hub.fitting.processes import processes, shared_folder
 from lrat_hub.fitting.rows import TrainingRows
+from lrat_hub.fitting.settings import FitSettings
 from lrat_hub.losses import CachedWeightedMultipleNegativesRankingLoss, WeightedMultipleNegativesRankingLoss
-from lrat_hub.settings import FitSettings
 
 DOCUMENT_PROMPTS = ("document", "passage", "corpus")
 """Names under which `encode_document` looks for its prompt, in its order."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -56,6 +57,32 @@ class LocalSource:
 
 
 Source = HubRef | LocalSource
+
+
+class Inputs:
+    """What one piece of work reads: each input is resolved to its pin under the name that it has in the lineage.
+
+    Args:
+        require_pinned: Refuse whatever is not already at a full commit sha.
+        on_record: Called with the name and the pin of each input, such as to print them.
+    """
+
+    def __init__(self, *, require_pinned: bool = False, on_record: Callable[[str, str], object] | None = None) -> None:
+        self.require_pinned = require_pinned
+        self.pins: dict[str, str] = {}
+        self._on_record = on_record
+
+    def resolve(self, name: str, text: str, *, repo_type: RepoType = "dataset") -> Source:
+        """The input at its pin, recorded; raises what `resolve` raises."""
+        source = resolve(text, repo_type=repo_type, require_pinned=self.require_pinned)
+        self.record(name, str(source))
+        return source
+
+    def record(self, name: str, pin: str) -> None:
+        """Records an input that was resolved elsewhere, such as a server or a file that comes with a package."""
+        self.pins[name] = pin
+        if self._on_record:
+            self._on_record(name, pin)
 
 
 def resolve(text: str, *, repo_type: RepoType, require_pinned: bool = False) -> Source:

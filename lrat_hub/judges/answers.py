@@ -9,11 +9,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from lrat_hub.chat import ChatBackend
 from lrat_hub.judges.cache import ReplyCache
 from lrat_hub.judges.llm import Ruling, VerdictModel
 from lrat_hub.judges.matching import answer_contains, answer_matches
 from lrat_hub.judges.prompting import VerdictPrompt
+from lrat_hub.llm.chat import ChatBackend
 from lrat_hub.schema import Trajectory
 
 AnswerVerdict = Literal["correct", "incorrect", "unjudged"]

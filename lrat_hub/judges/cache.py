@@ -11,8 +11,8 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from lrat_hub.chat import Reply, ToolCall
 from lrat_hub.errors import LratError
+from lrat_hub.llm.chat import Reply, ToolCall
 
 
 def default_cache() -> Path:

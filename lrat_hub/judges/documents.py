@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from lrat_hub.chat import ChatBackend
 from lrat_hub.judges.cache import ReplyCache
 from lrat_hub.judges.llm import VerdictModel
 from lrat_hub.judges.prompting import VerdictPrompt
+from lrat_hub.llm.chat import ChatBackend
 from lrat_hub.schema import Pair, Verdict
 
 NO_REASONING = "no reasoning after the browse"

@@ -9,10 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar
 
-from lrat_hub.chat import ChatBackend, ChatError, Message, Reply
 from lrat_hub.judges.cache import ReplyCache, request_key
 from lrat_hub.judges.parsing import after_thinking, read_verdict
 from lrat_hub.judges.prompting import VerdictPrompt
+from lrat_hub.llm.chat import ChatBackend, ChatError, Message, Reply
 from lrat_hub.schema import Sampling
 
 T = TypeVar("T")

@@ -8,9 +8,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from lrat_hub.chat import Message
 from lrat_hub.errors import LratError
-from lrat_hub.prompts import digest_of, read_prompt, shortened
+from lrat_hub.llm.chat import Message
+from lrat_hub.llm.prompts import digest_of, read_prompt, shortened
 
 
 @dataclass(frozen=True)

@@ -9,17 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from lrat_hub.chat import ChatBackend, ChatClient
 from lrat_hub.judges import Judge, RuleJudge
 from lrat_hub.judges.cache import ReplyCache, default_cache
 from lrat_hub.judges.documents import DocumentJudge
-from lrat_hub.serving import NamedModel, Serving, open_model, pin_model, split_arguments
+from lrat_hub.llm.chat import ChatBackend, ChatClient
+from lrat_hub.llm.serving import NamedModel, Serving, open_model, pin_model, split_arguments
 
 if TYPE_CHECKING:
-    from lrat_hub.stage import Stage
-
-UNRECORDED = ("judge_url", "judge_cache", "judge_concurrency", "judge_vllm_python", "judge_tensor_parallel")
-"""Options that say how the judge is reached, not what it is."""
+    from lrat_hub.hub.inputs import Inputs
 
 
 @dataclass(kw_only=True)
@@ -33,25 +30,38 @@ class JudgeSettings:
     )
     judge_model: str = field(
         default="",
-        metadata={"help": "The judge's model, best at a commit; with --judge_url also just its name there."},
+        metadata={
+            "help": "The judge's model, best at a commit; with --judge_url also just its name there.",
+            "recipe": False,
+        },
     )
     judge_url: str = field(
-        default="", metadata={"help": "A server of the model, up to and with /v1; if not given, vLLM is started."}
+        default="",
+        metadata={
+            "help": "A server of the model, up to and with /v1; if not given, vLLM is started.",
+            "recipe": False,
+        },
     )
     judge_prompt: str = field(default="document", metadata={"help": "A prompt's name, or a YAML file of that shape."})
     judge_max_tokens: int = field(default=8192, metadata={"help": "Tokens of a reply, thinking included."})
-    judge_concurrency: int = field(default=32, metadata={"help": "Requests under way at a time."})
+    judge_concurrency: int = field(default=32, metadata={"help": "Requests under way at a time.", "recipe": False})
     judge_cache: str = field(
-        default="", metadata={"help": "Replies so far, a file; if not given, one in the cache of the Hub's client."}
+        default="",
+        metadata={
+            "help": "Replies so far, a file; if not given, one in the cache of the Hub's client.",
+            "recipe": False,
+        },
     )
     judge_vllm_python: str = field(
-        default="", metadata={"help": "The Python that vLLM is installed for, if it is another."}
+        default="", metadata={"help": "The Python that vLLM is installed for, if it is another.", "recipe": False}
     )
     judge_vllm_args: str = field(default="", metadata={"help": "Further options of its vLLM server, as one text."})
-    judge_tensor_parallel: int = field(default=1, metadata={"help": "GPUs that share the judge's layers."})
+    judge_tensor_parallel: int = field(
+        default=1, metadata={"help": "GPUs that share the judge's layers.", "recipe": False}
+    )
 
 
-def pin_judge(settings: JudgeSettings, stage: Stage) -> NamedModel | None:
+def pin_judge(settings: JudgeSettings, inputs: Inputs) -> NamedModel | None:
     """The model of a judge that is one, as an input of the stage.
 
     Raises:
@@ -59,7 +69,7 @@ def pin_judge(settings: JudgeSettings, stage: Stage) -> NamedModel | None:
     """
     if settings.judge != "llm":
         return None
-    return pin_model(stage, settings.judge_model, name="judge", option="judge_model", served=bool(settings.judge_url))
+    return pin_model(inputs, settings.judge_model, name="judge", served=bool(settings.judge_url))
 
 
 @contextmanager

@@ -11,9 +11,9 @@ from sentence_transformers.sentence_transformer.losses import CachedMultipleNega
 from sentence_transformers.util import cos_sim
 from torch import Tensor
 
+from lrat_hub.losses import Reduction
 from lrat_hub.losses.targets import Targets, take_targets
 from lrat_hub.losses.weighted import WeightedMultipleNegativesRankingLoss
-from lrat_hub.settings import Reduction
 
 
 class CachedWeightedMultipleNegativesRankingLoss(CachedMultipleNegativesRankingLoss):

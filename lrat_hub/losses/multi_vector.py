@@ -12,9 +12,9 @@ from sentence_transformers.multi_vector_encoder.scoring import colbert_scores
 from sentence_transformers.util import similarity_fct_name
 from torch import Tensor
 
+from lrat_hub.losses import Reduction
 from lrat_hub.losses.targets import local_rows, take_targets
 from lrat_hub.losses.weighted import CITATION, divisor_of, sample_losses
-from lrat_hub.settings import Reduction
 
 
 class MultiVectorWeightedMultipleNegativesRankingLoss(MultiVectorMultipleNegativesRankingLoss):

@@ -12,6 +12,7 @@ from sentence_transformers.sentence_transformer.losses import MultipleNegativesR
 from sentence_transformers.util import all_gather_with_grad, cos_sim
 from torch import Tensor
 
+from lrat_hub.losses import Reduction
 from lrat_hub.losses.targets import (
     Targets,
     as_targets,
@@ -20,7 +21,6 @@ from lrat_hub.losses.targets import (
     own_log_weights,
     take_targets,
 )
-from lrat_hub.settings import Reduction
 
 CITATION = """
 @inproceedings{zhou2026lrat,

@@ -26,8 +26,8 @@ from lrat_hub.mining.settings import (
     Profile,
 )  # fmt: skip
 from lrat_hub.mining.splits import Splits
+from lrat_hub.mining.weights import WeightFit, Weighting
 from lrat_hub.schema import Outcome, Pair, Status, Trajectory, Verdict
-from lrat_hub.weights import WeightFit, Weighting
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -28,10 +28,10 @@ from lrat_hub.ledger import Ledger
 from lrat_hub.mining.passes import new_ledgers
 from lrat_hub.mining.scale import MinedTables, SplitWriter
 from lrat_hub.mining.splits import Splits
+from lrat_hub.mining.weights import WeightFit, Weighting, fit_weights
 from lrat_hub.queries import QueryStyle, render_query
 from lrat_hub.schema import Document, Pair, document_features
-from lrat_hub.tables import TableWriter
-from lrat_hub.weights import WeightFit, Weighting, fit_weights
+from lrat_hub.storage import TableWriter
 
 if TYPE_CHECKING:
     from lrat_hub.documents import Documents

@@ -9,7 +9,7 @@ from typing import Literal
 from lrat_hub.errors import LratError
 from lrat_hub.mining.settings import MiningSettings
 from lrat_hub.mining.splits import Splits
-from lrat_hub.weights import Weighting
+from lrat_hub.mining.weights import Weighting
 
 
 @dataclass(kw_only=True)

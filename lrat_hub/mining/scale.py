@@ -23,9 +23,9 @@ from lrat_hub.mining.profiles import NaivePair
 from lrat_hub.mining.reading import light_trajectories
 from lrat_hub.mining.settings import MiningSettings
 from lrat_hub.mining.splits import SPLITS, Split, Splits
+from lrat_hub.mining.weights import WeightFit
 from lrat_hub.schema import Pair, pair_features
-from lrat_hub.tables import ROWS_AT_A_TIME, TableWriter
-from lrat_hub.weights import WeightFit
+from lrat_hub.storage import ROWS_AT_A_TIME, TableWriter
 
 if TYPE_CHECKING:
     from datasets import Dataset, Features

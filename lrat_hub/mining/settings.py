@@ -8,8 +8,8 @@ from typing import Literal, get_args
 
 from lrat_hub.errors import LratError
 from lrat_hub.mining.guards import GUARDS, Guard
+from lrat_hub.mining.weights import Weighting
 from lrat_hub.schema import OUTCOMES, Outcome, Status, Verdict
-from lrat_hub.weights import Weighting
 
 Profile = Literal["paper", "episode", "released"]
 Negatives = Literal["unbrowsed", "formula", "pooled", "tiers"]

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lrat_hub.encoders import query_style_of
 from lrat_hub.errors import LratError
-from lrat_hub.model_config import query_style_of
 from lrat_hub.queries import QueryStyle
 from lrat_hub.retrieval import Hit
 from lrat_hub.retrieval.settings import BATCH_SIZE, SHARD_SIZE, IndexSettings

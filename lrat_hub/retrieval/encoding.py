@@ -12,12 +12,12 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from lrat_hub.disk import fsync_path
 from lrat_hub.documents import Documents
 from lrat_hub.errors import LratError
 from lrat_hub.hub.lineage import package_versions
 from lrat_hub.retrieval.dense import encode_documents
 from lrat_hub.retrieval.settings import IndexSettings
+from lrat_hub.storage import fsync_path
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -11,13 +11,12 @@ from lrat_hub.retrieval.remote import RemoteRetriever, is_url
 
 if TYPE_CHECKING:
     from lrat_hub.documents import Documents
-    from lrat_hub.hub.inputs import Source
+    from lrat_hub.hub.inputs import Inputs, Source
     from lrat_hub.retrieval import Retriever
-    from lrat_hub.stage import Stage
 
 
 def open_index(
-    stage: Stage, text: str, *, corpus: Source, model: Source | None = None, name: str = "index"
+    inputs: Inputs, text: str, *, corpus: Source, model: Source | None = None, name: str = "index"
 ) -> Retriever:
     """An index by its reference, or a retriever that `lrat serve` serves by its URL.
 
@@ -30,12 +29,12 @@ def open_index(
         LratError: It can't be opened, is of another corpus or model, or is a URL although pins are required.
     """
     if not is_url(text):
-        index = stage.input(name, text, repo_type="model", option="index")
+        index = inputs.resolve(name, text, repo_type="model")
         return load_index(index, corpus=corpus, model=model)
-    if stage.args.require_pinned:
+    if inputs.require_pinned:
         raise LratError(f"{text}: --require-pinned allows only references at a full commit sha, not a server.")
     retriever = RemoteRetriever(text, corpus=corpus)
-    stage.record(name, f"{retriever.name}@{retriever.revision} (served at {retriever.url})", option="index")
+    inputs.record(name, f"{retriever.name}@{retriever.revision} (served at {retriever.url})")
     return retriever
 
 
@@ -49,8 +48,8 @@ class RetrieverShelf:
         option: The stage's option that names them; the parts are recorded as `<option>_1` and so on.
     """
 
-    def __init__(self, stage: Stage, corpus: Source, documents: Documents, *, option: str = "retrievers") -> None:
-        self._stage, self._corpus, self._documents, self._option = stage, corpus, documents, option
+    def __init__(self, inputs: Inputs, corpus: Source, documents: Documents, *, option: str = "retrievers") -> None:
+        self._inputs, self._corpus, self._documents, self._option = inputs, corpus, documents, option
         self._opened: dict[str, Retriever] = {}
 
     def open(self, text: str) -> Retriever:
@@ -82,6 +81,6 @@ class RetrieverShelf:
         if text == "bm25":
             return BM25Retriever(self._documents.in_order(), revision=getattr(self._corpus, "revision", None))
         if is_url(text) or text.startswith(INDEX_PREFIX):
-            return open_index(self._stage, text.removeprefix(INDEX_PREFIX), corpus=self._corpus, name=name)
-        source = self._stage.input(name, text, repo_type="model")
+            return open_index(self._inputs, text.removeprefix(INDEX_PREFIX), corpus=self._corpus, name=name)
+        source = self._inputs.resolve(name, text, repo_type="model")
         return DenseRetriever.of(source, load_model(source), self._documents.in_order(), show_progress=True)

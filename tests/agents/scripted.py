@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lrat_hub.agents import LanguageAgent, Question, SearchEnvironment
-from lrat_hub.chat import ChatClient
+from lrat_hub.llm.chat import ChatClient
 from lrat_hub.retrieval import Hit
 from lrat_hub.schema import Document, Sampling, Trajectory
 

@@ -6,14 +6,14 @@ from collections import Counter
 
 import pytest
 
-from lrat_hub.agent_evaluation.metrics import evaluate_agents
 from lrat_hub.agents import run_agents
 from lrat_hub.agents.language import LanguageAgent
 from lrat_hub.agents.prompting import AgentPrompt
 from lrat_hub.agents.protocols import CUT
 from lrat_hub.agents.runner import CUT_HERE
-from lrat_hub.chat import Reply, ToolCall
 from lrat_hub.errors import LratError
+from lrat_hub.evaluation.agents import evaluate_agents
+from lrat_hub.llm.chat import Reply, ToolCall
 from lrat_hub.schema import Sampling
 from tests.agents.scripted import QUESTIONS, SAMPLING, Spread, agent, environment, errors, notes, timeless
 from tests.chat_server import ChatServer, Script

@@ -8,8 +8,8 @@ import yaml
 from dataset_builders import index, rollout
 from lrat_hub.agents.prompting import AgentPrompt
 from lrat_hub.agents.settings import AgentSettings
+from lrat_hub.cli.stage import parse
 from lrat_hub.retrieval.settings import IndexSettings
-from lrat_hub.stage import parse
 
 RECIPES = Path(rollout.__file__).parent / "recipes"
 AGENTS = [path.stem for path in sorted(RECIPES.glob("*.yaml")) if path.stem.startswith(("rollout_", "collect_"))]

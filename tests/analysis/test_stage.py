@@ -21,7 +21,7 @@ def published(hub):
 
     from datasets import Dataset
 
-    from lrat_hub.tables import trajectory_table
+    from lrat_hub.storage import trajectory_table
 
     def runs(agent, correct):
         for place in range(6):
@@ -131,7 +131,7 @@ def test_nothing_to_analyse_and_wrong_inputs_are_one_line(published, tmp_path):
 def test_the_recipe_has_known_options():
     from lrat_hub.eval.analyze import Arguments, LocalCopy
 
-    from lrat_hub.stage import parse
+    from lrat_hub.cli.stage import parse
 
     words = ["--config", "eval/analysis_as_paper", "--trajectories", "a/b", "--to", "a/c"]
     args, _ = parse(words, "analyze", None, Arguments, LocalCopy)

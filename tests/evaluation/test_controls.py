@@ -7,9 +7,9 @@ from lrat_hub.documents import Documents
 from lrat_hub.errors import LratError
 from lrat_hub.evaluation.controls import CHECK_METRIC, content_check, sentence_query, title_check, title_control
 from lrat_hub.mining import mine_pairs
+from lrat_hub.mining.tables import pair_table
 from lrat_hub.retrieval.bm25 import BM25Retriever
 from lrat_hub.schema import Document
-from lrat_hub.tables import pair_table
 from tests.builders import browse, search, trajectory
 
 

@@ -15,7 +15,7 @@ from lrat_hub.retrieval.bm25 import BM25Retriever
 from lrat_hub.schema import Document
 from tests.synthetic import run_of_known_recall
 
-JUDGEMENTS = Path(__file__).parents[2] / "shared" / "data" / "lrat_release" / "qrel_evidence.txt"
+JUDGEMENTS = Path(__file__).parents[3] / "shared" / "data" / "lrat_release" / "qrel_evidence.txt"
 
 
 def hits(*docids):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from lrat_hub.fitting import TrainingRows
+from lrat_hub.fitting.settings import FitSettings
+from lrat_hub.mining.tables import pair_table
 from lrat_hub.schema import Document, Pair
-from lrat_hub.settings import FitSettings
-from lrat_hub.tables import pair_table
 
 DOCUMENTS = {name: Document(name, name.upper(), f"text of {name}") for name in "abcdef"}
 

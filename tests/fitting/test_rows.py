@@ -7,9 +7,9 @@ import pytest
 from lrat_hub.errors import LratError
 from lrat_hub.fitting import PairCollator, TrainingRows, fit_retriever, split_questions
 from lrat_hub.fitting.rows import document_number
+from lrat_hub.fitting.settings import FitSettings
+from lrat_hub.mining.tables import document_table, pair_table, triplet_table
 from lrat_hub.queries import QueryState, render_query
-from lrat_hub.settings import FitSettings
-from lrat_hub.tables import document_table, pair_table, triplet_table
 
 from .small import DOCUMENTS, pair, rows_of
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from lrat_hub import mine_pairs
 from lrat_hub.importers import load_trajectories, trace_files, trace_text
 from lrat_hub.schema import Candidate, Sampling, Step, Trajectory
-from lrat_hub.tables import trajectory_table
+from lrat_hub.storage import trajectory_table
 from tests.builders import answer, browse, search, trajectory
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)

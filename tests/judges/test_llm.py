@@ -7,9 +7,9 @@ import subprocess
 import sys
 import time
 
-from lrat_hub.chat import ChatClient
 from lrat_hub.judges.cache import ReplyCache
 from lrat_hub.judges.documents import DocumentJudge
+from lrat_hub.llm.chat import ChatClient
 from lrat_hub.schema import Pair
 from tests.judges.server import ChatServer
 

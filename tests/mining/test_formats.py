@@ -9,8 +9,8 @@ import pytest
 from lrat_hub.errors import LratError
 from lrat_hub.mining.formats import FORMATS, export_pairs, import_pairs, read_row
 from lrat_hub.mining.splits import Splits
+from lrat_hub.mining.weights import WeightFit, Weighting, recover_constants
 from lrat_hub.schema import Document, Pair
-from lrat_hub.weights import WeightFit, Weighting, recover_constants
 
 SAMPLE = Path(__file__).parents[3] / "shared" / "data" / "lrat_release" / "training_pairs_sample.jsonl"
 

@@ -17,7 +17,8 @@ from lrat_hub.mining import MiningSettings, scale
 from lrat_hub.mining.lengths import LengthMeasure
 from lrat_hub.mining.reading import light_trajectories
 from lrat_hub.mining.splits import Splits
-from lrat_hub.tables import pair_table, trajectory_table
+from lrat_hub.mining.tables import pair_table
+from lrat_hub.storage import trajectory_table
 from tests.builders import answer, browse, search, trajectory
 from tests.mining.judges import OneWordJudge
 
@@ -72,7 +73,7 @@ def test_memory_does_not_grow_with_the_number_of_trajectories(tmp_path, monkeypa
     from lrat_hub.importers import write_table
 
     monkeypatch.setattr(scale, "TASK_ROWS", 50)
-    monkeypatch.setattr("lrat_hub.tables.ROWS_AT_A_TIME", 50)
+    monkeypatch.setattr("lrat_hub.storage.ROWS_AT_A_TIME", 50)
 
     def peak(count):
         folder = tmp_path / str(count)
@@ -308,7 +309,7 @@ def test_a_language_model_judges_from_the_command_line_and_is_not_asked_twice(hu
 
 def test_a_judge_that_is_not_told_enough_about_or_not_there_is_refused(hub, runs, tmp_path):
     words = ["mine", "--trajectories", str(runs), "--to", "lrat/x", "--judge", "llm"]
-    with pytest.raises(LratError, match="expected a model in --judge_model, found none"):
+    with pytest.raises(LratError, match="expected a model in `judge_model`, found none"):
         cli.run(words)
     url = ["--judge_url", "http://127.0.0.1:9/v1", "--judge_model", "judge"]
     with pytest.raises(LratError, match="--require-pinned needs the commit of the model"):
@@ -325,7 +326,7 @@ def test_a_judge_that_is_not_told_enough_about_or_not_there_is_refused(hub, runs
 def test_recipes_hold_options_that_fit_together(name):
     from lrat_hub.dataset_builders.mine import Arguments
 
-    from lrat_hub.stage import parse
+    from lrat_hub.cli.stage import parse
 
     words = ["--config", f"dataset_builders/{name}", "--trajectories", "a/b", "c/d", "--to", "e/f"]
     (args,) = parse(words, "mine", None, Arguments)

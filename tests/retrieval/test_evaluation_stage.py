@@ -9,14 +9,15 @@ import pytrec_eval
 from datasets import get_dataset_config_names, load_dataset
 
 from lrat_hub import cli
+from lrat_hub.encoders import ModelConfig, write_model_config
 from lrat_hub.errors import LratError
 from lrat_hub.hub.lineage import Lineage, read_lineage
 from lrat_hub.hub.publish import publish_dataset
 from lrat_hub.hub.refs import HubRef
 from lrat_hub.mining import mine_pairs
-from lrat_hub.model_config import ModelConfig, write_model_config
+from lrat_hub.mining.tables import pair_table
 from lrat_hub.significance import paired_difference
-from lrat_hub.tables import pair_table, trajectory_table
+from lrat_hub.storage import trajectory_table
 from tests.builders import browse, search, trajectory
 from tests.retrieval.conftest import WORDS
 

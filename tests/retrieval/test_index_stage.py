@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from lrat_hub import cli
+from lrat_hub.encoders import ModelConfig, write_model_config
 from lrat_hub.errors import LratError
 from lrat_hub.hub.inputs import LocalSource
 from lrat_hub.hub.lineage import read_lineage
 from lrat_hub.hub.refs import HubRef
-from lrat_hub.model_config import ModelConfig, write_model_config
 from lrat_hub.retrieval.bm25 import BM25Retriever
 from lrat_hub.retrieval.dense import DenseRetriever
 from lrat_hub.retrieval.indexes import load_index, same_source

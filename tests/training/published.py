@@ -18,7 +18,7 @@ def publish(name, tables):
 
 def publish_pairs(name, *, documents=DOCUMENTS, refused=0, **changes):
     """Pairs of 24 questions, by pin; a judge refused the first ones."""
-    from lrat_hub.tables import document_table, pair_table
+    from lrat_hub.mining.tables import document_table, pair_table
 
     rows = [
         replace(pair(f"{'abcdef'[number % 6]} {'abcd'[number // 6]}", "abcdef"[number % 6], "fedcba"[: number % 4]),

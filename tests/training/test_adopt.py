@@ -14,8 +14,8 @@ from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3Model, XLMRobertaConfig, XLMRobertaModel
 
 from lrat_hub import cli
+from lrat_hub.encoders import FAMILIES
 from lrat_hub.errors import LratError
-from lrat_hub.families import FAMILIES
 
 TEXT = "Instruct Given a web search query , retrieve relevant passages that answer the Query : red cat blue sea"
 WORDS = ["<pad>", "<unk>", "<s>", "</s>", *dict.fromkeys(TEXT.split())]

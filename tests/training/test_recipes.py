@@ -6,8 +6,8 @@ import pytest
 import yaml
 from lrat_hub.training import sweep, train
 
-from lrat_hub.settings import FitSettings
-from lrat_hub.stage import parse
+from lrat_hub.cli.stage import parse
+from lrat_hub.fitting.settings import FitSettings
 
 RECIPES = sorted((Path(train.__file__).parent / "recipes").glob("*.yaml"))
 GIVEN = ["--pairs", "ns/pairs", "--to", "ns/out"]

@@ -4,8 +4,8 @@ import pytest
 
 from lrat_hub import cli
 from lrat_hub.errors import LratError
-from lrat_hub.sweep import draw_pairs
-from lrat_hub.tables import pair_table
+from lrat_hub.evaluation.sweep import draw_pairs
+from lrat_hub.mining.tables import pair_table
 from tests.fitting.small import pair
 
 from .published import publish_benchmark, publish_pairs

@@ -42,8 +42,8 @@ def files_of(pin):
 
 
 def test_what_is_published_is_complete_and_needs_nothing_of_this_project(hub, pairs, base, capsys):
+    from lrat_hub.encoders import read_model_config, require_query_style
     from lrat_hub.hub.inputs import load_model
-    from lrat_hub.model_config import read_model_config, require_query_style
 
     pin = train(
         pairs, base, "lrat/small", "--query_prompt", "query : ", "--query_style", "history", "--validation_share", 0.3,

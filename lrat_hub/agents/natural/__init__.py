@@ -1,5 +1,0 @@
-"""An offline agent for natural questions over several passages: rules and relation words in the place of a model."""
-
-from lrat_hub.agents.natural.reader import NaturalReader
-
-__all__ = ["NaturalReader"]

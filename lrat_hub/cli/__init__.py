@@ -1,0 +1,99 @@
+"""The `lrat` command: finds a stage by its name and runs its script."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Any
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "quickstart": ("lrat_hub.cli.quickstart", "run the whole loop on an embedded Hub and report what it gains"),
+    "corpus": ("lrat_hub.dataset_builders.corpus", "publish a corpus with its questions and relevance judgements"),
+    "import": ("lrat_hub.dataset_builders.import_trajectories", "turn logs of search agents into trajectories"),
+    "index": ("lrat_hub.dataset_builders.index", "build an index of a corpus: BM25, or a model's vectors in FAISS"),
+    "rollout": ("lrat_hub.dataset_builders.rollout", "run an agent over questions and record its trajectories"),
+    "mine": ("lrat_hub.dataset_builders.mine", "mine weighted training pairs from trajectories"),
+    "export": ("lrat_hub.cli.export", "write mined pairs as rows for the trainers of other projects"),
+    "train": ("lrat_hub.training.train", "train a retriever on mined pairs"),
+    "sweep": ("lrat_hub.training.sweep", "train on variants of the pairs with several seeds, and compare them"),
+    "adopt": ("lrat_hub.training.adopt", "make a bare checkpoint a complete SentenceTransformer repository"),
+    "eval retrieval": ("lrat_hub.eval.retrieval", "compare retrievers on queries with relevance judgements"),
+    "eval agents": ("lrat_hub.eval.agents", "evaluate agents with retrievers: success, evidence recall, steps"),
+    "eval report": ("lrat_hub.eval.report", "make tables and figures of published evaluations"),
+    "eval publish-metrics": ("lrat_hub.eval.publish_metrics", "publish the metric modules for `evaluate` as Spaces"),
+    "analyze": ("lrat_hub.eval.analyze", "analyse how agents search: actions, positions, reasoning, reformulation"),
+    "serve": ("lrat_hub.cli.serve", "serve an index by HTTP, for agents on other machines"),
+    "lineage": ("lrat_hub.cli.lineage", "show what an artifact was made from, back to the corpus"),
+    "hub": ("lrat_hub.cli.hub", "an embedded Hub: serve it, point a shell at it, tokens, gc, verify"),
+}
+"""Command words to the module whose `main(argv)` runs them, and a line of help."""
+
+
+def usage() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {text}" for name, (_, text) in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: lrat COMMAND [--config RECIPE.yaml] [OPTIONS]",
+            "",
+            "Turns the logs of search agents into better retrievers. Every stage reads pinned Hub revisions",
+            "and publishes a Hub artifact; `lrat COMMAND --help` lists its options.",
+            "",
+            *lines,
+        ]
+    )
+
+
+def find(words: list[str]) -> tuple[str, list[str]] | None:
+    """The module of the command that the words begin with, and the words that are left for it."""
+    for length in (2, 1):
+        name = " ".join(words[:length])
+        if len(words) >= length and name in COMMANDS:
+            return COMMANDS[name][0], words[length:]
+    return None
+
+
+def run(words: list[str]) -> Any:
+    """Runs a command in this process and gives what its `main` returns: for a stage, the pin of what it published.
+
+    Raises:
+        LratError: There is no such command, or it failed for a reason the user can mend.
+    """
+    from lrat_hub.errors import LratError
+
+    found = find(words)
+    if found is None:
+        raise LratError(f"lrat: expected a command, found {' '.join(words[:1])!r}; see lrat --help")
+    module, rest = found
+    return importlib.import_module(module).main(rest)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs a command. Returns the exit code: 0, or 1 with one line on stderr for what the user can mend."""
+    from lrat_hub.errors import LratError
+
+    words = sys.argv[1:] if argv is None else argv
+    try:
+        if not words or words[0] in ("-h", "--help"):
+            print(usage())
+        elif words[0] == "--version":
+            from lrat_hub import __version__
+
+            print(f"lrat-hub {__version__}")
+        else:
+            run(words)
+        sys.stdout.flush()
+    except LratError as error:
+        from lrat_hub.cli.stage import with_flags
+
+        print(f"error: {with_flags(str(error))}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        # Whoever read the output, such as `head`, has seen enough. Nothing may be left to flush at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except KeyboardInterrupt:
+        print("lrat: interrupted", file=sys.stderr)
+        return 130
+    return 0

@@ -1,0 +1,188 @@
+"""Reading a passage: the sentences that express a relation, and the names they lead to."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lrat_hub.demo.natural.names import Span, find_names, fold
+from lrat_hub.demo.natural.relations import Language, Relation
+from lrat_hub.text import is_content_word, split_sentences, split_words
+
+MAX_NAMES = 3
+"""Names taken from a passage for one relation."""
+
+MAX_DESCRIPTION = 8
+"""Words of a description."""
+
+_BEFORE, _RANK, _ONE_WORD, _SENTENCE, _OTHER_PARENT, _ASIDE = 40, 8, 40, 25, 50, 30
+"""Added to a name's distance from the cue: it stands before it, after other names, is one word, in a later sentence,
+in the other parent's place, or is not what the cue's own words lead to."""
+
+_NEAR = 30
+"""Characters between a name and the words that tell of it: twice as many if the name comes second."""
+
+_PREPOSITION = re.compile(r"\b(?:by|with|against|in|at|on|from|during|after|before)\b")
+
+_PARENTAGE = re.compile(
+    r"\b(?:sons?|daughters?|child|children|offspring)\b[^.]{0,25}? (?:of|to|by)\b|\bborn (?:\w+ ){0,6}?to\b",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a passage says about a relation.
+
+    Args:
+        sentences: The sentences that say it, as quotable text.
+        names: For a hop, whom or what it leads to, likeliest first.
+        missing: Attributes that were asked for and are not there.
+    """
+
+    sentences: tuple[str, ...]
+    names: tuple[str, ...] = ()
+    missing: tuple[Relation, ...] = ()
+
+
+def tidy_sentences(text: str) -> list[str]:
+    """The sentences of a passage, with the blanks that tokenisers left mended, and with plain quotation marks."""
+    text = re.sub(r"(?<=[\w.])\(", " (", text)
+    text = re.sub(r"(?<=[(\[]) +", "", text)
+    text = re.sub(r"(?<=\w)- (?=\w)", "-", text)
+    return split_sentences(re.sub("[“”]", '"', text))
+
+
+def read_hop(text: str, subjects: Sequence[str], hop: Relation, language: Language) -> Reading:
+    """Reads the passage about a thing for what a hop leads to.
+
+    Args:
+        subjects: The thing's name and the passage's title, which are no result.
+    """
+    sentences = tidy_sentences(text)
+    known = [set(fold(subject).split()) for subject in subjects]
+    for cue in (hop.cue, hop.weak):
+        best: dict[str, tuple[float, str, str]] = {}
+        place = 0
+        for sentence in sentences if cue is not None else ():
+            if not (cues := list(cue.finditer(sentence))):
+                continue
+            spans = find_names(sentence, language)
+            own = [span for span in spans if any(set(fold(span.text).split()) <= words for words in known)]
+            others = [span for span in spans if span not in own]
+            for name, score in _score(sentence, others, own, cues, hop, language):
+                score += place * _SENTENCE
+                key = fold(name)
+                if key not in best or score < best[key][0]:
+                    best[key] = (score, name, sentence)
+            place += bool(others)
+        if best:
+            ranked = sorted(best.values(), key=lambda entry: entry[0])[:MAX_NAMES]
+            said = dict.fromkeys(sentence for _, _, sentence in ranked)
+            return Reading(tuple(said), tuple(name for _, name, _ in ranked))
+    return Reading(())
+
+
+def _score(
+    sentence: str,
+    spans: Sequence[Span],
+    own: Sequence[Span],
+    cues: Sequence[re.Match[str]],
+    hop: Relation,
+    language: Language,
+) -> list[tuple[str, float]]:
+    """Each span that can be meant, with its distance from a cue and what speaks against it.
+
+    Args:
+        own: Spans that name the passage's own subject.
+    """
+    scores = []
+    is_kin = hop.name in ("father", "mother", "parent")
+    parentage = _PARENTAGE.search(sentence) if is_kin else None
+    parents = [span for span in spans if parentage and span.start >= parentage.end()][:2]
+    for span in spans:
+        distances = []
+        for cue in cues:
+            if span.start >= cue.end():
+                rank = sum(cue.end() <= other.start < span.start for other in spans)
+                aside = is_kin and _PREPOSITION.search(sentence, cue.end(), span.start)
+                distances.append(span.start - cue.end() + _RANK * rank + (_ASIDE if aside else 0))
+            elif span.end <= cue.start():
+                rank = sum(span.start < other.start and other.end <= cue.start() for other in spans)
+                # "Ismail married Tajlu", in the passage on Tajlu.
+                turned = any(0 <= other.start - cue.end() <= 2 for other in own)
+                distances.append((0 if turned else _BEFORE) + cue.start() - span.end + _RANK * rank)
+        # A cue inside of a name, as in "Directors Guild", tells nothing of it.
+        if not distances:
+            continue
+        score = min(distances) + (_ONE_WORD if span.is_one_word else 0)
+        if hop.name in ("father", "mother"):
+            if _is_other_parent(sentence, span, hop.name, language):
+                continue
+            score += _parent_penalty(sentence, span, parents, hop.name)
+        scores.append((span.text, float(score)))
+    return scores
+
+
+def _is_other_parent(sentence: str, span: Span, parent: str, language: Language) -> bool:
+    """Whether a rank or a word of kinship says that a name is the other parent's."""
+    before = sentence[: span.start].replace(",", " ").split()[-2:]
+    words = [*(before if "of" not in before else ()), *span.text.split()]
+    is_female = any(word in language.female for word in words)
+    is_male = any(word in language.male for word in words)
+    return is_female != is_male and is_female == (parent == "father")
+
+
+def _parent_penalty(sentence: str, span: Span, parents: Sequence[Span], parent: str) -> float:
+    """What the place in "son of A and B" says of a name: A is the father then, and B the mother."""
+    if len(parents) < 2 or not re.search(r"\b(?:and|by|with|&)\b", sentence[parents[0].end : parents[1].start]):
+        return float(_OTHER_PARENT if parent == "mother" and span in parents[:1] else 0)
+    meant = parents[0] if parent == "father" else parents[1]
+    # What the distance takes from the mother, her place gives back.
+    return -float(meant.start - parents[0].start) if span == meant else float(_OTHER_PARENT)
+
+
+def read_inverse(text: str, name: str, hop: Relation) -> Reading:
+    """Reads the passage of something else for a sentence that has the name close to the relation's other side."""
+    wanted = re.compile(re.escape(name), re.IGNORECASE)
+    for sentence in tidy_sentences(text):
+        names, cues = list(wanted.finditer(sentence)), list(hop.inverse.finditer(sentence))
+        if any(-_NEAR < found.start() - cue.start() < 2 * _NEAR for found in names for cue in cues):
+            return Reading((sentence,))
+    return Reading(())
+
+
+def read_attributes(text: str, attributes: Sequence[Relation]) -> Reading:
+    """Reads a passage for attributes: the first sentence for each, and those that have none."""
+    sentences = tidy_sentences(text)
+    found, missing = [], []
+    for attribute in attributes:
+        sentence = next((sentence for sentence in sentences if attribute.cue.search(sentence)), None)
+        if sentence is None:
+            missing.append(attribute)
+        else:
+            found.append(sentence)
+    return Reading(tuple(dict.fromkeys(found)), missing=tuple(missing))
+
+
+def read_topic(text: str, words: Sequence[str]) -> Reading:
+    """Reads a passage for the sentence with most of some words; the first one if there are no words."""
+    sentences = tidy_sentences(text)
+    shared = [len({fold(word) for word in words} & set(fold(sentence).split())) for sentence in sentences]
+    if not sentences or (words and not max(shared)):
+        return Reading(())
+    return Reading((sentences[shared.index(max(shared))],))
+
+
+def describe(sentences: Sequence[str], language: Language) -> tuple[str, ...]:
+    """Words of sentences that describe without naming: content words in lower case, nationalities and years."""
+    words = [word.text for sentence in sentences for word in split_words(sentence)]
+    telling = [
+        word
+        for word in words
+        if word in language.demonyms
+        or (word.islower() and is_content_word(word))
+        or re.fullmatch(r"1\d{3}|20\d\d", word)
+    ]
+    return tuple(dict.fromkeys(telling))[:MAX_DESCRIPTION]

@@ -1,0 +1,200 @@
+"""Files of BrowseComp-Plus: runs and its leaderboard's summary, written; its judge's prompts and verdicts, read.
+
+Runs are read by `lrat import`. The format is that of https://github.com/texttron/BrowseComp-Plus.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lrat_hub.errors import LratError
+from lrat_hub.evaluation.agents import AgentScores, plain_id, tokens_of
+from lrat_hub.evaluation.verdicts import VerdictRow
+from lrat_hub.judges.parsing import after_thinking
+from lrat_hub.schema import Status, Step, Trajectory
+
+OFFICIAL_JUDGE = "BrowseComp-Plus"
+
+STATUSES: dict[Status, str] = {
+    "completed": "completed",
+    "limited": "generate an answer as token limit reached",
+    "failed": "incomplete",
+}
+"""Our statuses as runs have them; BrowseComp-Plus itself asks only whether it is "completed"."""
+
+FILL_IN = "change me when submitting"
+
+_FIELDS = ("extracted_final_answer", "[correct_answer]", "reasoning", "correct", "confidence")
+_FIELD = re.compile(
+    rf"^[\s*_#>-]*({'|'.join(map(re.escape, _FIELDS))})[*_`]*\s*:[*_]*[ \t]*", re.IGNORECASE | re.MULTILINE
+)
+_PROMPT = re.compile(
+    r"^\[question\]:\s*(?P<question>.*?)\s*^\[response\]:\s*(?P<response>.*?)\s*^Your judgement must be in the format"
+    r".*?^\[correct_answer\]:\s*(?P<gold>.*?)\s*^reasoning:",
+    re.DOTALL | re.MULTILINE,
+)
+
+
+def run_of(trajectory: Trajectory) -> dict[str, Any]:
+    """A trajectory as a run of BrowseComp-Plus, which its scripts evaluate and `lrat import` reads back.
+
+    What that format can't say is lost: whether two calls came in one message, and the errors of invalid calls.
+    """
+    items: list[dict[str, Any]] = []
+    for step in trajectory.steps:
+        if step.reasoning:
+            items.append(_item("reasoning", step.reasoning))
+        if step.action == "answer":
+            items.append(_item("output_text", trajectory.final_answer or ""))
+        elif step.action != "invalid" or step.observation or step.turn + 1 < len(trajectory.steps):
+            items.append(_call(step))
+    metadata = {"model": trajectory.agent, "searcher_type": trajectory.retriever}
+    metadata |= {name: value for name, value in trajectory.to_dict()["sampling"].items() if value is not None}
+    tokens = tokens_of(trajectory)
+    return {
+        "metadata": metadata,
+        "query_id": trajectory.query_id,
+        "tool_call_counts": {"search": trajectory.count("search"), "get_document": trajectory.count("browse")},
+        **({} if tokens is None else {"usage": {"total_tokens": tokens}}),
+        "status": STATUSES[trajectory.status],
+        "retrieved_docids": sorted({hit.docid for step in trajectory.steps for hit in step.results}),
+        "result": items,
+        "query": trajectory.question,
+        "answer": trajectory.gold_answer,
+    }
+
+
+def run_files(trajectories: Sequence[Trajectory]) -> dict[str, str]:
+    """Runs as files by name, one a trajectory; the name is made of the trajectory's id."""
+    files = {}
+    for number, trajectory in enumerate(trajectories):
+        stem = re.sub(r"[^\w.-]", "_", trajectory.trajectory_id)
+        name = f"run_{stem}.json" if f"run_{stem}.json" not in files else f"run_{stem}_{number}.json"
+        files[name] = json.dumps(run_of(trajectory), ensure_ascii=False, indent=1) + "\n"
+    return files
+
+
+def leaderboard_summary(scores: AgentScores, *, agent: str, retriever: str) -> dict[str, Any]:
+    """The summary that BrowseComp-Plus asks for with a submission; recall is the mean share of evidence found.
+
+    Every question of the set is in the figures. The link and the date are for the submitter to fill in.
+    """
+
+    def percent(value: float | None) -> float | None:
+        return None if value is None else round(100 * value, 2)
+
+    judged = scores.values("success")
+    return {
+        "LLM": agent,
+        "Accuracy (%)": percent(scores.mean("success")),
+        "Recall (%)": percent(scores.mean("evidence_share")),
+        "avg_tool_stats": {
+            name: round(mean, 2)
+            for name, metric in (("search", "searches"), ("get_document", "browses"))
+            if (mean := scores.mean(metric)) is not None
+        },
+        "Calibration Error (%)": percent(scores.calibration_error),
+        "Retriever": retriever,
+        "Link": FILL_IN,
+        "Evaluation Date": FILL_IN,
+        "per_query_metrics": [
+            {
+                "query_id": question.query_id,
+                "correct": bool(judged[question.query_id]) if judged else None,
+                "recall": percent(question.evidence_share),
+            }
+            for question in scores.questions
+        ],
+    }
+
+
+def parse_judgement(text: str) -> dict[str, str]:
+    """The fields of a reply in the official judge's format, by name; markdown around their names is passed over."""
+    text = after_thinking(text) or ""
+    found = list(_FIELD.finditer(text))
+    ends = [*(match.start() for match in found), len(text)][1:]
+    return {match[1].lower(): text[match.end() : end].strip() for match, end in zip(found, ends, strict=True)}
+
+
+def judged_correct(text: str) -> bool | None:
+    """The verdict of a reply in the official judge's format; None where it says neither yes nor no."""
+    said = re.match(r"\W*(yes|no)\b", parse_judgement(text).get("correct", ""), re.IGNORECASE)
+    return None if said is None else said[1].lower() == "yes"
+
+
+def parse_judge_prompt(text: str) -> dict[str, str]:
+    """`question`, `response` and `gold` out of a prompt that the official judge was given.
+
+    Raises:
+        LratError: It is another prompt.
+    """
+    found = _PROMPT.search(text)
+    if found is None:
+        raise LratError(
+            "Judge's prompt: expected one of BrowseComp-Plus, with [question], [response] and [correct_answer], found "
+            f"{' '.join(text.split())[:60]!r}."
+        )
+    return found.groupdict()
+
+
+def read_verdicts(folder: Path) -> Iterator[VerdictRow]:
+    """Verdicts out of the files that the official evaluation leaves, `*_eval.json`.
+
+    A reply that its own parser could not read is read again here: it misses some ways to write "correct: yes".
+
+    Raises:
+        LratError: There are no such files, or one of them is something else.
+    """
+    files = sorted(folder.rglob("*_eval.json"))
+    if not files:
+        raise LratError(f"{folder}: expected verdicts of BrowseComp-Plus in files named *_eval.json, found none.")
+    for file in files:
+        try:
+            row = json.loads(file.read_text(encoding="utf-8"))
+            result, reply = row.get("judge_result") or {}, row.get("judge_response") or ""
+            identifier, known = row.get("query_id", file.name.removesuffix("_eval.json")), result.get("correct")
+        except (ValueError, AttributeError) as error:
+            raise LratError(
+                f"{file}: expected a verdict of BrowseComp-Plus, found something else: {error}."
+            ) from error
+        reply = reply if isinstance(reply, str) else json.dumps(reply)
+        is_read = isinstance(known, bool) and not result.get("parse_error")
+        yield VerdictRow(
+            query_id=plain_id(str(identifier)),
+            judge=_judge_name(row),
+            correct=known if is_read else judged_correct(reply),
+            extracted=result.get("extracted_final_answer") or parse_judgement(reply).get("extracted_final_answer"),
+            reason=result.get("reasoning") or parse_judgement(reply).get("reasoning") or "",
+        )
+
+
+def _judge_name(row: Mapping[str, Any]) -> str:
+    model = (row.get("model_info") or {}).get("judge_model")
+    return f"{OFFICIAL_JUDGE} ({model})" if model else OFFICIAL_JUDGE
+
+
+def _item(kind: str, output: str, name: str | None = None, arguments: str | None = None) -> dict[str, Any]:
+    return {"type": kind, "tool_name": name, "arguments": arguments, "output": output}
+
+
+def _call(step: Step) -> dict[str, Any]:
+    if step.action == "browse":
+        return _item("tool_call", step.observation, "get_document", json.dumps({"docid": step.docid}))
+    if step.action == "invalid":
+        return _item("tool_call", step.observation, "invalid", "{}")
+    lists = [
+        [
+            {"docid": hit.docid, "title": hit.title, "snippet": hit.snippet, "score": hit.score}
+            for hit in step.results
+            if hit.query_index == index
+        ]
+        for index in range(len(step.queries))
+    ]
+    asked: Any = list(step.queries) if len(step.queries) > 1 else step.queries[0]
+    # What failed is told as it was; result lists are written as that format's own search tool writes them.
+    shown = step.observation if step.error else json.dumps(lists if len(lists) > 1 else lists[0], ensure_ascii=False)
+    return _item("tool_call", shown, "search", json.dumps({"query": asked}, ensure_ascii=False))

@@ -1,0 +1,349 @@
+"""Cells of an evaluation, agent x retriever x benchmark: as tables, and compared with each other.
+
+Everything here is made of per-query rows alone, so that the tables of a published evaluation can be made again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from lrat_hub.errors import LratError
+from lrat_hub.evaluation.agents import METRICS, AgentScores, QuestionScores
+from lrat_hub.hub.refs import HubRef
+from lrat_hub.schema import Trajectory
+from lrat_hub.significance import Interval, holm, mcnemar, mean_interval, paired_difference, wilson_interval
+
+if TYPE_CHECKING:
+    from datasets import Features
+
+RATES = ("success", "evidence_any")
+"""Metrics that are shares of questions, and get Wilson intervals; others are means, and get the bootstrap's."""
+
+COMPARED = ("success", "evidence_any", "evidence_share", "steps")
+"""Metrics that systems are compared by: those of section 6.1.3, evidence recall in both readings."""
+
+ALPHA = 0.05
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One agent with one retriever on one benchmark.
+
+    Args:
+        k: Results of a search, where it is known.
+    """
+
+    benchmark: str
+    agent: str
+    retriever: str
+    k: int | None
+    scores: AgentScores
+
+    @property
+    def group(self) -> tuple[str, str, int | None]:
+        """What cells share whose retrievers are compared."""
+        return self.benchmark, self.agent, self.k
+
+    @property
+    def names(self) -> dict[str, Any]:
+        """The columns that tell the cell from others."""
+        return {"benchmark": self.benchmark, "agent": self.agent, "retriever": self.retriever, "k": self.k}
+
+    @cached_property
+    def intervals(self) -> dict[str, Interval]:
+        """Metric to its mean with its 95 % interval, where any question has a value."""
+        found = {metric: values for metric in METRICS if (values := self.scores.values(metric))}
+        return {
+            metric: wilson_interval(round(sum(values.values())), len(values))
+            if metric in RATES
+            else mean_interval(values)
+            for metric, values in found.items()
+        }
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One retriever against another, inside the same agent on the same benchmark.
+
+    Args:
+        value, reference: Means of the metric over the questions where both have a value, `questions` of them.
+        difference: `value` - `reference` with its paired 95 % interval.
+        p_value: Of McNemar's exact test for success, of the paired randomisation test otherwise.
+        corrected: The same by Holm, over all comparisons of the metric that were made together.
+        detectable: The smallest true difference that so many questions would show in 80 of 100 experiments.
+    """
+
+    benchmark: str
+    agent: str
+    k: int | None
+    retriever: str
+    baseline: str
+    metric: str
+    value: float
+    reference: float
+    difference: Interval
+    p_value: float
+    corrected: float
+    detectable: float | None
+
+    @property
+    def gain(self) -> float | None:
+        """The difference as a share of the baseline's value, as in Table 2 of the paper."""
+        return (self.value - self.reference) / self.reference if self.reference else None
+
+    @property
+    def significant(self) -> bool:
+        return self.corrected < ALPHA
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "benchmark": self.benchmark,
+            "agent": self.agent,
+            "k": self.k,
+            "retriever": self.retriever,
+            "baseline": self.baseline,
+            "metric": self.metric,
+            "value": self.value,
+            "baseline_value": self.reference,
+            "difference": self.difference.mean,
+            "low": self.difference.low,
+            "high": self.difference.high,
+            "gain": self.gain,
+            "p_value": self.p_value,
+            "p_corrected": self.corrected,
+            "detectable": self.detectable,
+            "questions": self.difference.clusters,
+        }
+
+
+def groups_of(cells: Sequence[Cell]) -> dict[tuple[str, str, int | None], list[Cell]]:
+    """Cells by benchmark, agent and k, in their order."""
+    groups: dict[tuple[str, str, int | None], list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault(cell.group, []).append(cell)
+    return groups
+
+
+def in_table_order(cells: Sequence[Cell]) -> list[Cell]:
+    """Cells that are compared with each other side by side; benchmarks, agents and retrievers as they came."""
+    benchmarks, agents = (
+        list(dict.fromkeys(getattr(cell, name) for cell in cells)) for name in ("benchmark", "agent")
+    )
+    return sorted(cells, key=lambda cell: (benchmarks.index(cell.benchmark), agents.index(cell.agent), cell.k or 0))
+
+
+def require_distinct(cells: Sequence[Cell]) -> None:
+    """Raises LratError when two cells can't be told apart by their names."""
+    seen = set()
+    for cell in cells:
+        key = tuple(cell.names.values())
+        if key in seen:
+            raise LratError(
+                f"Cells: expected each agent with each retriever once a benchmark, found {cell.agent!r} with "
+                f"{cell.retriever!r} on {cell.benchmark!r} twice. Give one of them another name: NAME=REF."
+            )
+        seen.add(key)
+
+
+def compare_retrievers(
+    cells: Sequence[Cell], baselines: Mapping[str, str] | None = None, *, metrics: Iterable[str] = COMPARED
+) -> list[Comparison]:
+    """Compares retrievers inside each agent, benchmark and k.
+
+    Args:
+        baselines: Retriever to the one it is compared with; those that are missing are compared with the first
+            retriever of their group, which itself is compared with none.
+    """
+    comparisons = []
+    for metric in metrics:
+        pairs = [
+            (cell, reference)
+            for group in groups_of(cells).values()
+            for cell in group
+            if (reference := _baseline(cell, group, baselines or {})) is not None
+        ]
+        comparisons += [tested for tested in _tested(pairs, metric) if tested is not None]
+    return comparisons
+
+
+def clear_winners(cells: Sequence[Cell], metric: str) -> list[Cell]:
+    """The cells that may be called the best of their group: better than each other one, significantly.
+
+    Holm's correction goes over all tests of the best against the others, in all groups.
+    """
+    pairs = []
+    sign = 1.0 if METRICS[metric] else -1.0
+    for group in groups_of(cells).values():
+        known = [cell for cell in group if cell.scores.mean(metric) is not None]
+        if len(known) > 1:
+            best = max(known, key=lambda cell: sign * (cell.scores.mean(metric) or 0.0))
+            pairs += [(best, cell) for cell in known if cell is not best]
+    tested = list(zip(pairs, _tested(pairs, metric), strict=True))
+    return [
+        cell
+        for cell in cells
+        if (ours := [comparison for (best, _), comparison in tested if best is cell])
+        and all(
+            comparison is not None and comparison.significant and sign * comparison.difference.mean > 0
+            for comparison in ours
+        )
+    ]
+
+
+def _baseline(cell: Cell, group: Sequence[Cell], baselines: Mapping[str, str]) -> Cell | None:
+    name = baselines.get(cell.retriever, group[0].retriever)
+    return next((other for other in group if other.retriever == name and other is not cell), None)
+
+
+def _tested(pairs: Sequence[tuple[Cell, Cell]], metric: str) -> list[Comparison | None]:
+    """Comparisons by one metric, corrected together; None for a pair that has no question with a value for both."""
+    tested: list[Comparison | None] = []
+    for cell, reference in pairs:
+        sides = cell.scores.values(metric), reference.scores.values(metric)
+        common = [query_id for query_id in sides[0] if query_id in sides[1]]
+        if not common:
+            tested.append(None)
+            continue
+        ours, theirs = ({query_id: side[query_id] for query_id in common} for side in sides)
+        difference = paired_difference(ours, theirs)
+        p_value = difference.p_value
+        if metric in RATES:
+            p_value = mcnemar({key: ours[key] > 0 for key in ours}, {key: theirs[key] > 0 for key in theirs}).exact
+        tested.append(
+            Comparison(
+                benchmark=cell.benchmark,
+                agent=cell.agent,
+                k=cell.k,
+                retriever=cell.retriever,
+                baseline=reference.retriever,
+                metric=metric,
+                value=sum(ours.values()) / len(ours),
+                reference=sum(theirs.values()) / len(theirs),
+                difference=difference,
+                p_value=p_value,
+                corrected=p_value,
+                detectable=difference.detectable,
+            )
+        )
+    corrected = iter(holm([comparison.p_value for comparison in tested if comparison is not None]))
+    return [None if comparison is None else replace(comparison, corrected=next(corrected)) for comparison in tested]
+
+
+def per_query_rows(cells: Sequence[Cell]) -> list[dict[str, Any]]:
+    """Config `per_query`: a row for each cell and question."""
+    return [{**cell.names, **question.to_dict()} for cell in cells for question in cell.scores.questions]
+
+
+def summary_rows(cells: Sequence[Cell]) -> list[dict[str, Any]]:
+    """Config `summary`: a row a cell, with its counts and its metrics with their 95 % intervals."""
+    rows = []
+    for cell in cells:
+        row: dict[str, Any] = {**cell.names, **cell.scores.counts}
+        for metric in METRICS:
+            interval = cell.intervals.get(metric)
+            row |= {
+                metric: interval.mean if interval else None,
+                f"{metric}_low": interval.low if interval else None,
+                f"{metric}_high": interval.high if interval else None,
+            }
+        rows.append(row | {"calibration_error": cell.scores.calibration_error})
+    return rows
+
+
+def cells_of(per_query: Iterable[Mapping[str, Any]], summary: Iterable[Mapping[str, Any]]) -> list[Cell]:
+    """The cells of a published evaluation, out of its configs `per_query` and `summary`, in the order of the latter.
+
+    All that is taken from the summary is the order, and the runs of questions that are not in the set.
+
+    Raises:
+        LratError: The two are not of one evaluation.
+    """
+    columns = ("benchmark", "agent", "retriever", "k")
+    questions: dict[tuple[Any, ...], list[QuestionScores]] = {}
+    for row in per_query:
+        questions.setdefault(tuple(row[name] for name in columns), []).append(QuestionScores.from_dict(row))
+    strangers = {tuple(row[name] for name in columns): row["strangers"] for row in summary}
+    if strangers.keys() != questions.keys():
+        raise LratError(
+            f"Evaluation: expected the same cells in its configs `summary` and `per_query`, found {len(strangers)} "
+            f"and {len(questions)}."
+        )
+    return [Cell(*key, AgentScores(tuple(questions[key]), strangers[key])) for key in strangers]
+
+
+def identity_of(trajectories: Sequence[Trajectory]) -> tuple[str, str, int | None]:
+    """Agent, retriever and k that runs were recorded with; the retriever with the first digits of its revision.
+
+    Raises:
+        LratError: There are no runs, or they are of several agents, retrievers or values of k.
+    """
+    found = {(run.agent, _versioned(run.retriever, run.retriever_revision), recorded_k(run)) for run in trajectories}
+    if len(found) != 1:
+        several = "; ".join(f"{agent} with {retriever}, k = {k}" for agent, retriever, k in sorted(found, key=str)[:3])
+        raise LratError(
+            f"Trajectories: expected runs of one agent with one retriever, found {several or 'no runs'}. "
+            "Give each agent and retriever as a config of its own."
+        )
+    return next(iter(found))
+
+
+def model_of(trajectories: Sequence[Trajectory]) -> HubRef | None:
+    """The pin of the model that runs of one cell were made with; None where they don't say, or it is no model."""
+    name, revision = trajectories[0].retriever, trajectories[0].retriever_revision
+    is_model = "/" in name and "+" not in name and revision is not None
+    return HubRef(name, revision=revision) if is_model else None
+
+
+def recorded_k(trajectory: Trajectory) -> int | None:
+    """Results of a search, out of what a run was recorded with."""
+    try:
+        metadata = json.loads(trajectory.metadata)
+    except ValueError:
+        return None
+    for place in ("environment", "source_metadata"):
+        settings = metadata.get(place) if isinstance(metadata, dict) else None
+        k = settings.get("k") if isinstance(settings, dict) else None
+        if isinstance(k, int):
+            return k
+    return None
+
+
+def _versioned(name: str, revision: str | None) -> str:
+    """A retriever's name with the first digits of its revision, and each part of a fusion with those of its own.
+
+    BM25 has no revision but that of the corpus, which all retrievers of a benchmark share.
+    """
+    names, revisions = name.split("+"), (revision or "").split("+")
+    if len(names) != len(revisions):
+        return name
+    return "+".join(
+        f"{part}@{sha[:7]}" if sha and part != "bm25" else part for part, sha in zip(names, revisions, strict=True)
+    )
+
+
+def per_query_features() -> Features:
+    """Features of config `per_query`."""
+    from datasets import Features, List, Value
+
+    string, integer = Value("string"), Value("int32")
+    return Features(
+        {
+            **dict.fromkeys(("benchmark", "agent", "retriever"), string),
+            "k": integer,
+            "query_id": string,
+            "outcome": string,
+            "trajectory_id": string,
+            "runs": integer,
+            "correct": Value("bool"),
+            "evidence": integer,
+            "evidence_steps": List(integer),
+            **dict.fromkeys(("evidence_opened", "steps", "searches", "browses", "invalid"), integer),
+            "tokens": Value("int64"),
+            "seconds": Value("float64"),
+            "confidence": Value("float64"),
+        }
+    )

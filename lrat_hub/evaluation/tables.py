@@ -1,0 +1,188 @@
+"""Tables of reports, in Markdown: like Tables 1 and 2 of the paper, and with what those leave out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lrat_hub.evaluation.agents import OUTCOMES
+from lrat_hub.evaluation.cells import Cell, Comparison, clear_winners, in_table_order
+from lrat_hub.evaluation.published import RetrievalEvaluation
+from lrat_hub.significance import Interval, clear_winner, holm
+
+AGENT_COLUMNS = {
+    "success": "success",
+    "evidence_any": "any evidence",
+    "evidence_share": "evidence share",
+    "steps": "steps",
+}
+"""The columns of Table 2, evidence recall in both readings."""
+
+MORE_COLUMNS = {
+    "opened_share": "evidence opened",
+    "searches": "searches",
+    "browses": "browses",
+    "invalid": "invalid calls",
+    "tokens": "tokens",
+    "seconds": "seconds",
+}
+
+PERCENT = frozenset({"success", "evidence_any", "evidence_share", "opened_share"})
+
+Rows = list[dict[str, Any]]
+
+
+def agent_rows(cells: Sequence[Cell], comparisons: Sequence[Comparison]) -> Rows:
+    """A row for each agent with each retriever: Table 2 of the paper.
+
+    Rates are in percent. In brackets stands the gain over the retriever's baseline, as a share of that. Bold is what
+    is better than every other retriever in the same agent, by paired tests that Holm has corrected over the table.
+    """
+    gains = {(one.benchmark, one.agent, one.k, one.retriever, one.metric): one.gain for one in comparisons}
+    bold = {metric: set(map(id, clear_winners(cells, metric))) for metric in AGENT_COLUMNS}
+    benchmarks = list(dict.fromkeys(cell.benchmark for cell in cells))
+    several_k = len({cell.k for cell in cells}) > 1
+    rows: dict[tuple[Any, ...], dict[str, Any]] = {}
+    shown = [(benchmark, metric) for benchmark in benchmarks for metric in _measured(cells, benchmark, AGENT_COLUMNS)]
+    for cell in in_table_order(cells):
+        row = rows.setdefault(
+            (cell.agent, cell.k, cell.retriever),
+            {
+                "agent": cell.agent,
+                **({"k": cell.k} if several_k else {}),
+                "retriever": cell.retriever,
+                **{_column(*column, benchmarks): "" for column in shown},
+            },
+        )
+        for benchmark, metric in shown:
+            mean = cell.scores.mean(metric)
+            if benchmark == cell.benchmark and mean is not None:
+                text = _number(metric, mean)
+                text = f"**{text}**" if id(cell) in bold[metric] else text
+                gain = gains.get((*cell.group, cell.retriever, metric))
+                row[_column(benchmark, metric, benchmarks)] = text + ("" if gain is None else f" ({gain:+.1%})")
+    return list(rows.values())
+
+
+def interval_rows(cells: Sequence[Cell]) -> Rows:
+    """Every metric of every cell with its 95 % interval, and the calibration error where it is known."""
+    titles = {**AGENT_COLUMNS, **MORE_COLUMNS}
+    measured = [name for name in titles if any(cell.scores.values(name) for cell in cells)]
+    # A column of nothing but zeros, such as invalid calls that never happened, tells nothing.
+    names = [name for name in measured if name in AGENT_COLUMNS or any(cell.scores.mean(name) for cell in cells)]
+    calibrated = any(cell.scores.calibration_error is not None for cell in cells)
+    rows = []
+    for cell in cells:
+        row: dict[str, Any] = dict(cell.names)
+        for metric in names:
+            interval = cell.intervals.get(metric)
+            row[titles[metric]] = "" if interval is None else _interval(metric, interval)
+        if calibrated:
+            error = cell.scores.calibration_error
+            row["calibration error"] = "" if error is None else f"{100 * error:.1f}"
+        rows.append(row)
+    return _without_constant(rows, ("benchmark", "k"))
+
+
+def outcome_rows(cells: Sequence[Cell]) -> Rows:
+    """What became of the questions of each cell; columns of what never happened are left out."""
+    rows = [{**cell.names, **cell.scores.counts} for cell in cells]
+    rare = [*OUTCOMES[1:], "unjudged", "duplicates", "strangers"]
+    never = {name for name in rare if not any(row[name] for row in rows)}
+    rows = [{name: value for name, value in row.items() if name not in never} for row in rows]
+    return _without_constant(rows, ("benchmark", "k"))
+
+
+def difference_rows(comparisons: Sequence[Comparison]) -> Rows:
+    """Comparisons with their intervals and tests, and the difference that so many questions could have shown."""
+    rows = []
+    for one in comparisons:
+        rows.append(
+            {
+                "benchmark": one.benchmark,
+                "agent": one.agent,
+                "k": one.k,
+                "metric": AGENT_COLUMNS[one.metric],
+                "retriever": one.retriever,
+                "against": one.baseline,
+                "difference": _interval(one.metric, one.difference, sign="+"),
+                "p (Holm)": _p_value(one.corrected),
+                "detectable": "" if one.detectable is None else _number(one.metric, one.detectable),
+                "questions": one.difference.clusters,
+            }
+        )
+    return _without_constant(rows, ("benchmark", "agent", "k"))
+
+
+def retrieval_rows(evaluation: RetrievalEvaluation) -> Rows:
+    """Retrievers alone, with 95 % intervals; bold is what beats every other one significantly."""
+    best = {
+        metric: clear_winner({name: scores[metric] for name, scores in evaluation.scores.items()}, evaluation.clusters)
+        for metric in evaluation.shown
+    }
+    rows = []
+    for system, intervals in evaluation.intervals.items():
+        row: dict[str, Any] = {"retriever": system}
+        for metric, interval in intervals.items():
+            mean = f"**{interval.mean:.3f}**" if best[metric] == system else f"{interval.mean:.3f}"
+            row[metric] = f"{mean} [{interval.low:.3f}, {interval.high:.3f}]"
+        rows.append(row)
+    return rows
+
+
+def retrieval_difference_rows(evaluation: RetrievalEvaluation) -> Rows:
+    """Every system against the baseline; Holm's correction goes over the systems, metric by metric."""
+    rows = []
+    for metric in evaluation.shown:
+        found = {system: differences[metric] for system, differences in evaluation.differences.items()}
+        corrected = holm([difference.p_value for difference in found.values()])
+        rows += [
+            {
+                "metric": metric,
+                "retriever": system,
+                "against": evaluation.baseline,
+                "difference": f"{difference:+.3f}",
+                "p (Holm)": _p_value(p_value),
+                "detectable": difference.detectable,
+                "questions": difference.clusters,
+            }
+            for (system, difference), p_value in zip(found.items(), corrected, strict=True)
+        ]
+    return rows
+
+
+def agreement_rows(agreements: Sequence[Mapping[str, Any]]) -> Rows:
+    """Two judges of the same answers."""
+    return _without_constant([dict(row) for row in agreements], ("benchmark", "k"))
+
+
+def _measured(cells: Sequence[Cell], benchmark: str, metrics: Mapping[str, str]) -> list[str]:
+    chosen = [cell for cell in cells if cell.benchmark == benchmark]
+    return [metric for metric in metrics if any(cell.scores.values(metric) for cell in chosen)]
+
+
+def _column(benchmark: str, metric: str, benchmarks: Sequence[str]) -> str:
+    return AGENT_COLUMNS[metric] if len(benchmarks) == 1 else f"{benchmark}: {AGENT_COLUMNS[metric]}"
+
+
+def _interval(metric: str, interval: Interval, *, sign: str = "") -> str:
+    mean, low, high = (_number(metric, value, sign=sign) for value in (interval.mean, interval.low, interval.high))
+    return f"{mean} [{low}, {high}]"
+
+
+def _number(metric: str, value: float, *, sign: str = "") -> str:
+    """Rates in percent; counts with as many digits as say something."""
+    if metric in PERCENT:
+        return f"{100 * value:{sign}.1f}"
+    digits = 0 if abs(value) >= 1000 else 1 if abs(value) >= 10 else 2
+    return f"{value:{sign},.{digits}f}"
+
+
+def _p_value(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _without_constant(rows: Rows, names: Sequence[str]) -> Rows:
+    """The rows without those of the named columns that have one value in all of them."""
+    constant = {name for name in names if len({row[name] for row in rows}) == 1}
+    return [{name: value for name, value in row.items() if name not in constant} for row in rows]

@@ -1,0 +1,115 @@
+"""Verdicts on answers, kept apart from the runs they are about: runs can be judged again, and judges be compared."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lrat_hub.evaluation.agents import plain_id
+from lrat_hub.judges.answers import AnswerJudge
+from lrat_hub.schema import Trajectory
+
+RECORDED = "recorded"
+"""The judge's name for verdicts that came with the runs."""
+
+
+@dataclass(frozen=True)
+class VerdictRow:
+    """What a judge says of one answer: a row of config `verdicts`.
+
+    Args:
+        judge: Who says so.
+        correct: None where the judge was asked and gave nothing that could be read.
+        trajectory_id: The run; None for a verdict that names the question alone.
+        extracted: What the judge took to be the answer, where it says so.
+        reason: What the judge says for it, or what decided: "match", "no answer", a model.
+    """
+
+    query_id: str
+    judge: str
+    correct: bool | None
+    trajectory_id: str | None = None
+    extracted: str | None = None
+    reason: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+def recorded_verdicts(trajectories: Iterable[Trajectory]) -> list[VerdictRow]:
+    """The verdicts that came with the runs."""
+    return [
+        VerdictRow(plain_id(run.query_id), RECORDED, run.correct, run.trajectory_id)
+        for run in trajectories
+        if run.correct is not None
+    ]
+
+
+def answer_verdicts(
+    judge: AnswerJudge, trajectories: Sequence[Trajectory], gold: Mapping[str, tuple[str, str | None]]
+) -> list[VerdictRow]:
+    """Verdicts of a judge on the runs of questions that have a gold answer.
+
+    Args:
+        gold: Query id to question and gold answer.
+    """
+    asked = [run for run in trajectories if gold.get(plain_id(run.query_id), ("", None))[1]]
+    cases = [(*gold[plain_id(run.query_id)], run.final_answer) for run in asked]
+    return [
+        VerdictRow(plain_id(run.query_id), judge.name, judged.correct, run.trajectory_id, reason=judged.by)
+        for run, judged in zip(asked, judge.judge(cases), strict=True)
+    ]
+
+
+def with_verdicts(trajectories: Iterable[Trajectory], verdicts: Iterable[VerdictRow]) -> list[Trajectory]:
+    """The runs with these verdicts in the place of those they had.
+
+    A verdict that names no run is about the runs of its question. Runs without a verdict become unjudged.
+    """
+    by_run, by_query = {}, {}
+    for verdict in verdicts:
+        if verdict.trajectory_id is None:
+            by_query[verdict.query_id] = verdict.correct
+        else:
+            by_run[verdict.query_id, verdict.trajectory_id] = verdict.correct
+    judged = []
+    for run in trajectories:
+        query_id = plain_id(run.query_id)
+        correct = by_run.get((query_id, run.trajectory_id), by_query.get(query_id))
+        judged.append(dataclasses.replace(run, correct=correct))
+    return judged
+
+
+def agreement(first: Sequence[VerdictRow], second: Sequence[VerdictRow]) -> dict[str, Any]:
+    """How far two judges agree, over the answers that both have judged.
+
+    Returns:
+        The two judges, the four counts, the share of answers they agree on and Cohen's kappa, which is 0 where they
+        agree no more than chance would have it; None where one of them says the same of every answer.
+    """
+    ours, theirs = (
+        {(verdict.query_id, verdict.trajectory_id): verdict.correct for verdict in side if verdict.correct is not None}
+        for side in (first, second)
+    )
+    both = [(ours[key], theirs[key]) for key in ours if key in theirs]
+    table = {(a, b): both.count((a, b)) for a in (True, False) for b in (True, False)}
+    total = len(both)
+    observed = (table[True, True] + table[False, False]) / total if total else None
+    kappa = None
+    if total:
+        yes = [sum(pair[side] for pair in both) / total for side in (0, 1)]
+        expected = yes[0] * yes[1] + (1 - yes[0]) * (1 - yes[1])
+        kappa = (observed - expected) / (1 - expected) if min(yes) > 0 and max(yes) < 1 else None
+    return {
+        "judge": first[0].judge if first else "",
+        "other": second[0].judge if second else "",
+        "judged by both": total,
+        "both right": table[True, True],
+        "both wrong": table[False, False],
+        "only judge right": table[True, False],
+        "only other right": table[False, True],
+        "agreement": observed,
+        "kappa": kappa,
+    }

@@ -1,0 +1,170 @@
+"""Running the Hub: in the foreground (`serve`), or as a process of its own (`LocalHub`)."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+
+from lrat_hub.errors import LratError
+from lrat_hub.localhub.accounts import read_token
+from lrat_hub.localhub.root import owned, prepare_root
+
+DEFAULT_PORT = 8970
+START_SECONDS = 60
+STOP_SECONDS = 10
+# By these names a Hub that is for this machine only may be called.
+LOOPBACK = ("127.0.0.1", "localhost")
+# Requests under way when the server is told to stop get this long to finish.
+GRACE_SECONDS = 5
+
+
+def hub_env(root: str | Path, port: int) -> dict[str, str]:
+    """The environment that points Hugging Face clients at the Hub of `root` on `port` of this machine.
+
+    Xet is off because clients that have `hf_xet` installed would otherwise upload to a Xet server, without
+    falling back to what this Hub speaks.
+    """
+    return {
+        "HF_ENDPOINT": f"http://127.0.0.1:{port}",
+        "HF_TOKEN": read_token(prepare_root(Path(root))),
+        "HF_HUB_DISABLE_XET": "1",
+    }
+
+
+def serve(
+    root: str | Path,
+    host: str = "127.0.0.1",
+    port: int = DEFAULT_PORT,
+    *,
+    user: str = "lrat",
+    on_ready: Callable[[int], None] | None = None,
+) -> None:
+    """Serve the Hub in `root` until the process receives SIGINT or SIGTERM. Only for the main thread.
+
+    Args:
+        root: The folder that holds the Hub; made if missing.
+        host: The address to listen on.
+        port: The port to listen on; 0 takes a free one.
+        user: The name of the Hub's owner, which is who the token stands for.
+        on_ready: Called with the port once connections are accepted.
+
+    Raises:
+        LratError: the root is no folder or held by another server, or the port is taken.
+    """
+    # A SystemExit instead of sudden death: locks and sockets are closed on every way out.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    root = prepare_root(Path(root))
+    with owned(root), _listen(host, port) as listener:
+        import uvicorn
+
+        from lrat_hub.localhub.app import create_app
+
+        config = uvicorn.Config(
+            create_app(root, user=user, hosts=LOOPBACK if host in LOOPBACK else ("*",)),
+            lifespan="off",
+            ws="none",
+            access_log=False,
+            log_level="warning",
+            server_header=False,
+            timeout_graceful_shutdown=GRACE_SECONDS,
+        )
+        if on_ready is not None:
+            on_ready(listener.getsockname()[1])
+        try:
+            uvicorn.Server(config).run(sockets=[listener])
+        except KeyboardInterrupt:
+            # uvicorn has shut down in good order, and then passed on the signal that made it do so.
+            return
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        listener = socket.create_server((host, port), backlog=512)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise LratError(f"cannot serve the Hub on {host}:{port}: {reason}; choose another port") from None
+    # Connections inherit it. Asyncio would set it for sockets of its own; without it, a small download takes 40 ms.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
+
+
+class LocalHub:
+    """A Hub in a process of its own, for as long as the context lasts or until this process ends.
+
+    Args:
+        root: The folder that holds the Hub; made if missing, kept afterwards.
+        port: The port to listen on; 0 takes a free one.
+        user: The name of the Hub's owner, which is who the token stands for.
+
+    Attributes:
+        endpoint: The URL of the Hub.
+        token: The owner's token.
+        env: `HF_ENDPOINT`, `HF_TOKEN` and `HF_HUB_DISABLE_XET`, for `os.environ` or a child process.
+        pid: The process id of the server.
+
+    Raises:
+        LratError: on start, if the root is no folder or held by another server, or the port is taken.
+    """
+
+    endpoint: str
+    token: str
+    env: dict[str, str]
+    pid: int
+
+    def __init__(self, root: str | Path, port: int = 0, user: str = "lrat") -> None:
+        self.root = Path(root)
+        self._port = port
+        self._user = user
+        self._process: subprocess.Popen[str] | None = None
+
+    def start(self) -> LocalHub:
+        """Start the server and wait until it accepts connections."""
+        command = [sys.executable, "-m", "lrat_hub.localhub", "--root", str(self.root), "--port", str(self._port)]
+        process = subprocess.Popen(
+            [*command, "--user", self._user, "--parent", str(os.getpid())],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
+            # A Ctrl-C meant for this process, or for a notebook cell, must not stop the Hub under it.
+            start_new_session=True,
+        )
+        self._process = process
+        answered, _, _ = select.select([process.stdout], [], [], START_SECONDS)
+        line = process.stdout.readline() if answered else ""
+        process.stdout.close()
+        silent = {"error": f"cannot open the Hub at {self.root}: its server did not start; see its output above"}
+        message = json.loads(line) if line else silent
+        if "error" in message:
+            self.stop()
+            raise LratError(message["error"])
+        self.env = hub_env(self.root, message["port"])
+        self.endpoint, self.token, self.pid = self.env["HF_ENDPOINT"], self.env["HF_TOKEN"], process.pid
+        return self
+
+    def stop(self) -> None:
+        """Stop the server; requests under way may finish."""
+        if self._process is None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+
+    def __enter__(self) -> LocalHub:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()

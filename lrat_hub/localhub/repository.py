@@ -1,0 +1,325 @@
+"""One repository: a bare git repository read and written with libgit2, without a working tree."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+
+import pygit2
+from pygit2.enums import AttrCheck, FileMode, ObjectType, SortMode
+
+from lrat_hub.localhub import trees
+from lrat_hub.localhub.edits import Delete, Put, changed_tree, folders_of
+from lrat_hub.localhub.errors import HubError, entry_not_found, revision_not_found
+from lrat_hub.localhub.names import REF_MAX_BYTES, RepoId, bad_ref_name, is_sha
+from lrat_hub.localhub.objects import Pointer
+from lrat_hub.localhub.trees import Entry, children, open_git, totals, walk
+
+# libgit2 reads this when it opens a repository: set later, it would flush objects but not references.
+pygit2.settings.enable_fsync_gitdir(True)
+
+MAIN = "main"
+_PULL = re.compile(r"refs/pr/[1-9][0-9]{0,8}", re.ASCII)
+_SHORT_SHA = re.compile(r"[0-9a-f]{7,39}")
+
+
+class Repository:
+    """Opened for one request: an open libgit2 repository is not for several threads, and opening one takes 0.1 ms.
+
+    Methods that move references must be called under the lock of the repository (see `store`).
+    """
+
+    def __init__(self, path: Path, repo_id: RepoId) -> None:
+        self.id = repo_id
+        self._path = str(path)
+        self._git = open_git(self._path)
+
+    # Reading
+
+    def commit_at(self, revision: str) -> pygit2.Commit:
+        """The commit that a sha, branch, tag, full reference name or short sha (7 digits or more) stands for."""
+        if is_sha(revision):
+            found = self._git.get(revision)
+        else:
+            names = [revision] if revision.startswith("refs/") else [f"refs/heads/{revision}", f"refs/tags/{revision}"]
+            known = next(filter(self._has_reference, names), None)
+            if known is not None:
+                return self._git.references[known].peel(pygit2.Commit)
+            # Ambiguous prefixes raise ValueError: as good as unknown.
+            try:
+                found = self._git.get(revision) if _SHORT_SHA.fullmatch(revision) else None
+            except ValueError:
+                found = None
+        if not isinstance(found, pygit2.Commit):
+            raise revision_not_found(self.id, revision)
+        return found
+
+    def find(self, commit: pygit2.Commit, path: str) -> Entry | None:
+        """The file or folder at a path; None if there is none."""
+        here = children(self._path, str(commit.tree_id))
+        *folders, name = path.split("/")
+        for folder in folders:
+            step = here.get(folder)
+            if step is None or not step.is_folder:
+                return None
+            here = children(self._path, step.oid)
+        found = here.get(name)
+        return replace(found, path=path) if found else None
+
+    def entry(self, commit: pygit2.Commit, path: str) -> Entry:
+        """The file or folder at a path; raises HubError if there is none."""
+        found = self.find(commit, path)
+        if found is None:
+            raise entry_not_found(path, str(commit.id))
+        return found
+
+    def files(self, commit: pygit2.Commit) -> Iterator[Entry]:
+        return (entry for entry in walk(self._path, str(commit.tree_id)) if not entry.is_folder)
+
+    def walk(self, tree_id: str, *, prefix: str = "", recursive: bool) -> Iterator[Entry]:
+        """The entries of a tree, in git's order; those of subtrees follow their folder."""
+        return walk(self._path, tree_id, prefix=prefix, recursive=recursive)
+
+    def totals(self, commit: pygit2.Commit) -> tuple[int, int]:
+        """The number of files of a commit, and of their bytes."""
+        return totals(self._path, str(commit.tree_id))
+
+    def changes(self, commit: pygit2.Commit) -> Iterator[tuple[str, str]]:
+        """What a commit changed over its first parent: `A`, `M` or `D`, and the path."""
+        tree = commit.tree
+        difference = commit.parents[0].tree.diff_to_tree(tree) if commit.parents else tree.diff_to_tree(swap=True)
+        return ((delta.status_char(), delta.new_file.path) for delta in difference.deltas)
+
+    def pointers(self) -> frozenset[Pointer]:
+        """Every large file that some commit refers to, whichever branch, tag or pull request leads to it."""
+        tips = {self._git.references[name].peel(pygit2.Commit).id for name in self._git.references}
+        return _pointers(self._path, frozenset(map(str, tips)))
+
+    def blob(self, oid: str) -> bytes:
+        return self._git[oid].data
+
+    def history(self, commit: pygit2.Commit) -> Iterator[pygit2.Commit]:
+        """The commit and those before it, newest first."""
+        return self._git.walk(commit.id, SortMode.TOPOLOGICAL)
+
+    def last_commits(self, commit: pygit2.Commit, paths: Iterable[str]) -> dict[str, pygit2.Commit]:
+        """For each path of a commit, the commit that made it what it is."""
+        tree = commit.tree
+        wanted = {path: tree[path].id for path in paths}
+        last: dict[str, pygit2.Commit] = {}
+        for current in self.history(commit):
+            if not wanted:
+                break
+            before = current.parents[0].tree if current.parents else None
+            for path, oid in list(wanted.items()):
+                if before is None or path not in before or before[path].id != oid:
+                    last[path] = current
+                    del wanted[path]
+        return last
+
+    def references(self, folder: str) -> dict[str, str]:
+        """Name and commit sha of everything in `heads`, `tags` or `pr`."""
+        prefix = f"refs/{folder}/"
+        return {
+            name.removeprefix(prefix): str(self._git.references[name].peel(pygit2.Commit).id)
+            for name in sorted(self._git.references)
+            if name.startswith(prefix)
+        }
+
+    def keeps_as_large(self, commit: pygit2.Commit, path: str) -> bool:
+        """Whether the `.gitattributes` of a commit send a path to large file storage."""
+        checks = AttrCheck.INDEX_ONLY | AttrCheck.INCLUDE_COMMIT | AttrCheck.NO_SYSTEM
+        return self._git.get_attr(path, "filter", checks, commit.id) == "lfs"
+
+    # Writing
+
+    def write_blob(self, content: bytes) -> str:
+        """Store content. Needs no lock: until a commit refers to it, nobody sees it."""
+        return str(self._git.create_blob(content))
+
+    def commit(
+        self, branch: str, changes: Iterable[Put | Delete], *, message: str, author: str, parent: str | None = None
+    ) -> str:
+        """Apply changes, in order, to the tip of a branch, and move the branch.
+
+        Args:
+            branch: The branch, or `refs/pr/N` for a pull request; it must exist.
+            changes: What to write and remove.
+            message: Title and body of the commit.
+            author: The name of who makes it.
+            parent: If given, the sha that the tip must have.
+
+        Returns:
+            The sha of the commit; that of the tip if nothing changed.
+
+        Raises:
+            HubError: 412 if the tip is not `parent`, 404 if something to delete is missing, 400 if a name would be
+                both a file and a folder.
+        """
+        reference, tip = self._tip(branch)
+        if parent is not None and parent != str(tip.id):
+            raise _moved(branch, parent, str(tip.id))
+        tree = changed_tree(self._git, tip, changes)
+        if tree == tip.tree_id:
+            return str(tip.id)
+        try:
+            return self._create_commit(reference, tree, [tip.id], message, author)
+        except pygit2.GitError as error:
+            # libgit2 moves the branch only if it is still at the first parent; whoever moved it took no lock.
+            now = str(self._tip(branch)[1].id)
+            if now == str(tip.id):
+                raise
+            raise _moved(branch, str(tip.id), now) from error
+
+    def propose(
+        self, changes: Iterable[Put | Delete], *, message: str, author: str, parent: str | None = None
+    ) -> tuple[int, str]:
+        """Open a pull request: a commit that no branch has yet, at `refs/pr/N`.
+
+        Args:
+            parent: The sha of the commit that the changes are for; by default the tip of main.
+
+        Returns:
+            N, and the sha of the commit.
+        """
+        base = self.commit_at(parent or MAIN)
+        number = max(map(int, self.references("pr")), default=0) + 1
+        tree = changed_tree(self._git, base, changes)
+        return number, self._create_commit(f"refs/pr/{number}", tree, [base.id], message, author)
+
+    def pull_is_merged(self, tip: pygit2.Commit) -> bool:
+        main = self.commit_at(MAIN)
+        return tip.id == main.id or self._git.descendant_of(main.id, tip.id)
+
+    def merge_pull(self, number: int, *, author: str) -> str:
+        """Bring a pull request into main.
+
+        Raises:
+            HubError: 404 if there is none, 409 if both changed the same in different ways.
+        """
+        _, tip = self._tip(f"refs/pr/{number}")
+        reference, main = self._tip(MAIN)
+        if self.pull_is_merged(tip):
+            return str(main.id)
+        merged = self._git.merge_commits(main, tip)
+        if merged.conflicts is not None:
+            paths = {side.path for conflict in merged.conflicts for side in conflict if side is not None}
+            raise HubError(409, f"Pull request {number} is in conflict with {MAIN}: {', '.join(sorted(paths))}")
+        tree = merged.write_tree(self._git)
+        return self._create_commit(reference, tree, [main.id, tip.id], f"Merge pull request {number}", author)
+
+    def create_initial_commit(self, files: dict[str, bytes], author: str) -> None:
+        index = pygit2.Index()
+        for path, content in files.items():
+            index.add(pygit2.IndexEntry(path, self._git.create_blob(content), FileMode.BLOB))
+        self._create_commit(f"refs/heads/{MAIN}", index.write_tree(self._git), [], "initial commit", author)
+
+    def create_branch(self, name: str, target: pygit2.Commit) -> None:
+        self._create_reference("heads", name, target.id)
+
+    def create_tag(self, name: str, target: pygit2.Commit, *, message: str, author: str) -> None:
+        """A lightweight tag, or an annotated one if there is a message."""
+        # Checked first: libgit2 would leave the tag's object behind.
+        self._check_new_reference("tags", name)
+        if message:
+            self._git.create_tag(name, target.id, ObjectType.COMMIT, _signature(author), message)
+        else:
+            self._create_reference("tags", name, target.id)
+
+    def delete_branch(self, name: str) -> None:
+        if name == MAIN:
+            raise HubError(403, f"The branch {MAIN} cannot be deleted")
+        self._delete_reference("heads", name)
+
+    def delete_tag(self, name: str) -> None:
+        self._delete_reference("tags", name)
+
+    # Parts of the above
+
+    def _has_reference(self, name: str) -> bool:
+        # libgit2 has no answer for names that are malformed or very long.
+        usable = len(name.encode()) <= 2 * REF_MAX_BYTES and pygit2.reference_is_valid_name(name)
+        return usable and name in self._git.references
+
+    def _tip(self, branch: str) -> tuple[str, pygit2.Commit]:
+        """The full name of a branch or pull request, and its last commit."""
+        name = branch if _PULL.fullmatch(branch) else f"refs/heads/{branch}"
+        if not self._has_reference(name):
+            raise revision_not_found(self.id, branch)
+        return name, self._git.references[name].peel(pygit2.Commit)
+
+    def _create_commit(
+        self, reference: str, tree: pygit2.Oid, parents: list[pygit2.Oid], message: str, author: str
+    ) -> str:
+        signature = _signature(author)
+        return str(self._git.create_commit(reference, signature, signature, message, tree, parents))
+
+    def _check_new_reference(self, folder: str, name: str) -> str:
+        reference = f"refs/{folder}/{name}"
+        if reason := bad_ref_name(name):
+            raise HubError(400, f"Invalid reference name {name!r}: {reason}")
+        if not pygit2.reference_is_valid_name(reference):
+            raise HubError(400, f"Invalid reference name {name!r}")
+        if reference in self._git.references:
+            raise HubError(409, f"Reference already exists: {reference}")
+        # A reference is a file: `dev` leaves no room for `dev/x`, nor the other way round.
+        taken = [other for other in self._git.references if f"{other}/".startswith(f"{reference}/")]
+        taken += [parent for parent in folders_of(reference) if parent in self._git.references]
+        if taken:
+            raise HubError(409, f"Reference {reference} is in conflict with {taken[0]}")
+        return reference
+
+    def _create_reference(self, folder: str, name: str, target: pygit2.Oid) -> None:
+        self._git.references.create(self._check_new_reference(folder, name), target)
+
+    def _delete_reference(self, folder: str, name: str) -> None:
+        reference = f"refs/{folder}/{name}"
+        if not self._has_reference(reference):
+            raise revision_not_found(self.id, name)
+        self._git.references.delete(reference)
+
+
+def create_repository(path: Path) -> None:
+    """Make an empty bare repository."""
+    pygit2.init_repository(str(path), bare=True, initial_head=MAIN)
+
+
+def forget() -> None:
+    """Read everything anew from now on; see `trees.forget`."""
+    trees.forget()
+    _pointers.cache_clear()
+
+
+@lru_cache(maxsize=64)
+def _pointers(path: str, tips: frozenset[str]) -> frozenset[Pointer]:
+    git = open_git(path)
+    walker = git.walk(None)
+    for tip in tips:
+        walker.push(tip)
+    found: set[Pointer] = set()
+    seen: set[str] = set()
+    waiting: list[str] = []
+    for commit in walker:
+        waiting.append(str(commit.tree_id))
+        while waiting:
+            tree_id = waiting.pop()
+            if tree_id in seen:
+                continue
+            seen.add(tree_id)
+            entries = children(path, tree_id).values()
+            waiting += [entry.oid for entry in entries if entry.is_folder]
+            found |= {entry.pointer for entry in entries if entry.pointer}
+    return frozenset(found)
+
+
+def _signature(author: str) -> pygit2.Signature:
+    return pygit2.Signature(author, f"{author}@localhost")
+
+
+def _moved(branch: str, expected: str, found: str) -> HubError:
+    return HubError(
+        412, f"A commit has happened since: expected {branch} at {expected}, found {found}. Refresh and retry"
+    )

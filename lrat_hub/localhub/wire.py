@@ -1,0 +1,163 @@
+"""HTTP without the Hub: bodies of requests within limits, answers in pages and in ranges."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import Any, BinaryIO
+from urllib.parse import parse_qs, urlencode
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from lrat_hub.localhub.errors import HubError
+from lrat_hub.localhub.names import is_text
+
+BODY_MAX_BYTES = 8 * 1024 * 1024
+PORTION_BYTES = 1024 * 1024
+_RANGE = re.compile(r"bytes=(?P<first>\d{0,18})-(?P<last>\d{0,18})", re.ASCII)
+
+
+async def read_body(request: Request) -> bytes:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > BODY_MAX_BYTES:
+            raise HubError(413, f"Request body too large: expected at most {BODY_MAX_BYTES} bytes")
+    return bytes(body)
+
+
+async def read_json(request: Request) -> dict[str, Any]:
+    """The JSON object in the body; an empty body is an empty object."""
+    try:
+        data = json.loads(await read_body(request) or b"{}")
+    except (ValueError, RecursionError) as error:
+        raise HubError(400, f"Malformed JSON: {error}") from None
+    if not isinstance(data, dict):
+        raise HubError(400, f"Malformed JSON: expected an object, found {type(data).__name__}")
+    return data
+
+
+async def read_form(request: Request) -> dict[str, list[str]]:
+    try:
+        return parse_qs((await read_body(request)).decode(), keep_blank_values=True)
+    except ValueError as error:
+        raise HubError(400, f"Malformed form: {error}") from None
+
+
+def text_field(data: dict[str, Any], key: str, default: str | None = None) -> str:
+    """The text under `key`; null counts as missing."""
+    value = data.get(key)
+    if value is None:
+        value = default
+    if not isinstance(value, str) or not is_text(value):
+        raise HubError(400, f"Malformed request: expected text as {key}")
+    return value
+
+
+def list_field(data: dict[str, Any], key: str) -> list[dict[str, Any]]:
+    """The list of objects under `key`."""
+    value = data.get(key)
+    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+        raise HubError(400, f"Malformed request: expected a list of objects as {key}")
+    return value
+
+
+def is_set(value: str | None) -> bool:
+    """Whether a parameter of a query or form is switched on; clients write True, true and 1."""
+    return (value or "").lower() in ("1", "true")
+
+
+def number(request: Request, key: str, default: int) -> int:
+    """A parameter of the query that counts something."""
+    value = request.query_params.get(key, str(default))
+    if not (value.isascii() and value.isdecimal()) or len(value) > 9:
+        raise HubError(400, f"Malformed request: expected a number as {key}, found {value!r}")
+    return int(value)
+
+
+def endpoint_of(request: Request) -> str:
+    """The URL of this Hub as the client knows it."""
+    return str(request.base_url).rstrip("/")
+
+
+def page_of(request: Request, items: Iterable[Any], *, size: int, path: str) -> tuple[list[Any], dict[str, str]]:
+    """The items of the page that is asked for, and the `Link` header that leads to the next one.
+
+    Args:
+        request: Its query may have a `limit` below `size`, and the `cursor` of an earlier link.
+        items: All items.
+        size: The most items on a page.
+        path: Where the next page is; by commit sha, as a branch may move between two pages.
+    """
+    start, limit = number(request, "cursor", 0), max(1, min(size, number(request, "limit", size)))
+    page = list(islice(items, start, start + limit + 1))
+    if len(page) <= limit:
+        return page, {}
+    query = urlencode({**request.query_params, "cursor": start + limit})
+    return page[:limit], {"Link": f'<{endpoint_of(request)}{path}?{query}>; rel="next"'}
+
+
+def content_response(
+    request: Request, open_content: Callable[[], BinaryIO], size: int, headers: dict[str, str]
+) -> Response:
+    """The content of a file, or the range of it that is asked for; streamed if it is large.
+
+    Args:
+        request: A GET or HEAD.
+        open_content: Opens the content; not called when none is sent.
+        size: The number of bytes of the content.
+        headers: Those of the answer, with the ETag.
+
+    Raises:
+        HubError: 416 if the range is not in the file.
+    """
+    etag = headers["ETag"]
+    if _unchanged(request, etag):
+        return Response(status_code=304, headers=headers)
+    first, end, status = 0, size, 200
+    if request.method == "GET" and request.headers.get("if-range", etag) == etag:
+        first, end, status = _asked_range(request, size)
+    headers = {**headers, "Accept-Ranges": "bytes", "Content-Length": str(end - first)}
+    if status == 206:
+        headers["Content-Range"] = f"bytes {first}-{end - 1}/{size}"
+    if request.method == "HEAD":
+        return Response(headers=headers)
+    content = open_content()
+    if end - first > PORTION_BYTES:
+        return StreamingResponse(_portions(content, first, end), status, headers)
+    return Response(b"".join(_portions(content, first, end)), status, headers)
+
+
+def _unchanged(request: Request, etag: str) -> bool:
+    known = [tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")]
+    return etag in known or "*" in known
+
+
+def _asked_range(request: Request, size: int) -> tuple[int, int, int]:
+    """First byte, end and status of the answer. Several ranges at once are answered with the whole file."""
+    match = _RANGE.fullmatch(request.headers.get("range", ""))
+    if match is None or match[0] == "bytes=-":
+        return 0, size, 200
+    if match["first"]:
+        first, end = int(match["first"]), min(int(match["last"] or size) + 1, size)
+        if match["last"] and int(match["last"]) < first:
+            return 0, size, 200
+    else:
+        first, end = max(0, size - int(match["last"])), size
+    if first >= end:
+        raise HubError(
+            416, f"Range not satisfiable: the file has {size} bytes", headers={"Content-Range": f"bytes */{size}"}
+        )
+    return first, end, 206
+
+
+def _portions(content: BinaryIO, first: int, end: int) -> Iterator[bytes]:
+    with content:
+        content.seek(first)
+        left = end - first
+        while left > 0 and (portion := content.read(min(PORTION_BYTES, left))):
+            left -= len(portion)
+            yield portion

@@ -1,0 +1,144 @@
+"""BrowseComp-Plus's files: runs there and back, the leaderboard's summary, and its judge's formats."""
+
+import json
+
+import pytest
+
+from lrat_hub import evaluate_agents, load_trajectories
+from lrat_hub.errors import LratError
+from lrat_hub.evaluation.browsecomp import (
+    judged_correct,
+    leaderboard_summary,
+    parse_judge_prompt,
+    read_verdicts,
+    run_files,
+    run_of,
+)
+from lrat_hub.schema import Sampling, Step, Trajectory
+from tests.evaluation.runs import listed, run
+
+PROMPT = """Judge whether the following [response] to [question] is correct, based on the precise [correct_answer].
+
+[question]: Who wrote
+it?
+
+[response]: Explanation: [question]: a trap
+Exact Answer: Ann
+
+Your judgement must be in the format and criteria specified below:
+
+extracted_final_answer: The final exact answer extracted from the [response].
+
+[correct_answer]: Ann B.
+
+reasoning: Explain why the extracted_final_answer is correct or incorrect based on [correct_answer].
+
+correct: Answer 'yes' if extracted_final_answer matches the [correct_answer]. Answer 'no' otherwise.
+"""
+
+
+def test_runs_come_back_as_they_were(tmp_path):
+    steps = (
+        Step(0, "I look.", "search", ('what "is" it',), listed("7", "8"), observation="a list"),
+        Step(
+            1, "Two at once.", "search", ("a", "b"), (*listed("7"), *listed("9", query_index=1)), observation="lists"
+        ),
+        Step(2, "I open.", "browse", docid="9", observation="Document 9: text"),
+        Step(3, "That was none.", "invalid", observation="Error: Tool x not found", error="unknown tool"),
+        Step(4, "Gone.", "browse", docid="10", observation="[Document not found] docid=10", error="not found"),
+        Step(5, "I know.", "answer"),
+    )
+    runs = [
+        Trajectory(
+            "r/1", "12", "Who?", steps, "Ann", "It is Ann.", agent="m", retriever="bm25", sampling=Sampling(0.8)
+        ),
+        run("13", ("7",), status="limited"),
+        run("14", ("7",), status="failed", answer=None),
+    ]
+    for name, text in run_files(runs).items():
+        (tmp_path / name).write_text(text)
+    back = {trajectory.query_id: trajectory for trajectory in load_trajectories(tmp_path)}
+    for sent in runs:
+        read = back[sent.query_id]
+        assert (read.status, read.final_answer, read.question, read.retriever, read.sampling) == (
+            sent.status, sent.final_answer, sent.question, sent.retriever, sent.sampling
+        )  # fmt: skip
+        assert [(step.action, step.reasoning, step.queries, step.docid) for step in read.steps] == [
+            (step.action, step.reasoning, step.queries, step.docid) for step in sent.steps
+        ]
+        found = [[(hit.query_index, hit.rank, hit.docid) for hit in step.results] for step in read.steps]
+        assert found == [[(hit.query_index, hit.rank, hit.docid) for hit in step.results] for step in sent.steps]
+    official = run_of(runs[0])
+    assert official["retrieved_docids"] == ["7", "8", "9"]
+    assert official["tool_call_counts"] == {"search": 2, "get_document": 2}
+
+
+def test_the_leaderboard_gets_figures_over_all_questions():
+    scores = evaluate_agents(
+        [
+            run("1", ("a", "b"), "a", answer="A\nConfidence: 60%", correct=True),
+            run("2", ("b",), status="failed", answer=None),
+        ],
+        ["1", "2", "3"],
+        {"1": {"a": 1, "c": 1}, "2": {"b": 1}, "3": {"x": 1}},
+    )
+    summary = leaderboard_summary(scores, agent="m", retriever="bm25")
+    assert (summary["Accuracy (%)"], summary["Recall (%)"], summary["Calibration Error (%)"]) == (33.33, 50.0, 40.0)
+    assert summary["avg_tool_stats"] == {"search": 1.0, "get_document": 0.5}
+    assert summary["per_query_metrics"][2] == {"query_id": "3", "correct": False, "recall": 0.0}
+    json.dumps(summary)
+
+
+@pytest.mark.parametrize(
+    ("reply", "correct"),
+    [
+        ("extracted_final_answer: Ann\n\n[correct_answer]: Ann\n\nreasoning: same.\n\ncorrect: yes", True),
+        ("reasoning: they differ\n**correct:** yes", True),
+        ("- **Correct**: No.", False),
+        ("<think>correct: yes, or is it? correct: no</think>\ncorrect: yes", True),
+        ("<think>correct: yes", None),
+        ("reasoning: The answer is correct: yes\ncorrect: no", False),
+        ("correct: unclear", None),
+        ("", None),
+    ],
+)  # fmt: skip
+def test_replies_in_the_official_format(reply, correct):
+    assert judged_correct(reply) is correct
+
+
+def test_the_official_prompt_gives_back_what_it_was_made_of():
+    assert parse_judge_prompt(PROMPT) == {
+        "question": "Who wrote\nit?",
+        "response": "Explanation: [question]: a trap\nExact Answer: Ann",
+        "gold": "Ann B.",
+    }
+    with pytest.raises(LratError, match="expected one of BrowseComp-Plus"):
+        parse_judge_prompt("Is it right?")
+
+
+def test_verdicts_of_the_official_evaluation_are_read_and_read_again_where_its_parser_failed(tmp_path):
+    rows = {
+        "run_1_eval.json": {
+            "query_id": 769.0,
+            "judge_result": {"extracted_final_answer": "Ann", "reasoning": "same", "correct": True, "confidence": 90},
+            "model_info": {"judge_model": "Qwen/Qwen3-32B"},
+        },
+        "run_2_eval.json": {
+            "query_id": "770",
+            "judge_response": "extracted_final_answer: B\n**correct:** yes",
+            "judge_result": {"correct": None, "parse_error": True},
+        },
+        "run_3_eval.json": {"query_id": "771", "judge_result": {"correct": False, "parse_error": False}},
+        "run_4_eval.json": {"query_id": "772", "judge_result": {"correct": None, "parse_error": True}},
+    }
+    for name, row in rows.items():
+        (tmp_path / name).write_text(json.dumps(row))
+    verdicts = list(read_verdicts(tmp_path))
+    assert [(verdict.query_id, verdict.correct) for verdict in verdicts] == [
+        ("769", True), ("770", True), ("771", False), ("772", None)
+    ]  # fmt: skip
+    assert verdicts[0].judge == "BrowseComp-Plus (Qwen/Qwen3-32B)"
+    assert verdicts[1].extracted == "B"
+    (tmp_path / "run_5_eval.json").write_text("[1]")
+    with pytest.raises(LratError, match=r"run_5_eval\.json"):
+        list(read_verdicts(tmp_path))

@@ -1,0 +1,121 @@
+"""Starting and stopping a server, with a stand-in for vLLM's module; `vllm_stage.py` has the real one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from lrat_hub.errors import LratError
+from lrat_hub.llm.serving import VllmServer, describe_server
+
+ROOT = Path(__file__).parents[2]
+
+SERVER = """
+import http.server, json, subprocess, sys, time
+options = dict(zip(sys.argv[1::2], sys.argv[2::2]))
+print("options", json.dumps(options), flush=True)
+if options["--model"] == "broken":
+    sys.exit("ValueError: no such architecture")
+if options["--model"] == "silent":
+    time.sleep(600)
+# The real one starts processes of its own, too.
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+print("child", child.pid, flush=True)
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        models = {"data": [{"id": options["--served-model-name"], "max_model_len": 4096}]}
+        body = {"/v1/models": models, "/version": {"version": "9.9"}}.get(self.path, {})
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(json.dumps(body).encode())
+    def log_message(self, *args):
+        pass
+http.server.ThreadingHTTPServer((options["--host"], int(options["--port"])), Handler).serve_forever()
+"""
+
+
+@pytest.fixture
+def python(tmp_path) -> str:
+    """An interpreter for which a `vllm` is installed."""
+    module = tmp_path / "site" / "vllm" / "entrypoints" / "openai" / "api_server.py"
+    module.parent.mkdir(parents=True)
+    module.write_text(SERVER)
+    (tmp_path / "site" / "vllm" / "__init__.py").touch()
+    wrapper = tmp_path / "python"
+    wrapper.write_text(f'#!/bin/sh\nPYTHONPATH={tmp_path / "site"} exec {sys.executable} "$@"\n')
+    wrapper.chmod(0o755)
+    return str(wrapper)
+
+
+def is_alive(pid: int) -> bool:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
+    return False
+
+
+def answers(base_url: str) -> bool:
+    try:
+        urllib.request.urlopen(f"{base_url}/models", timeout=5)
+    except (OSError, urllib.error.URLError):
+        return False
+    return True
+
+
+def test_a_server_is_up_inside_and_gone_after_with_all_it_started(python, tmp_path):
+    log = tmp_path / "logs" / "vllm.log"
+    with VllmServer("folder", "me/model", log, python, 2, 3, ["--dtype", "float32"], timeout=60) as server:
+        assert describe_server(server.base_url, "me/model") == {"vllm": "9.9", "context_tokens": 4096}
+        with pytest.raises(LratError, match="expected a server of me/other"):
+            describe_server(server.base_url, "me/other")
+        child = int(log.read_text().partition("child ")[2])
+        assert is_alive(child)
+    assert not answers(server.base_url)
+    assert not is_alive(child)
+    options = log.read_text()
+    for option in ('"--model": "folder"', '"--tensor-parallel-size": "2"', '"--data-parallel-size": "3"', '"--dtype"'):
+        assert option in options
+
+
+def test_a_server_that_ends_or_stays_silent_is_an_error_with_its_log(python, tmp_path):
+    log = tmp_path / "vllm.log"
+    with pytest.raises(LratError, match=r"ended with code 1: ValueError: no such architecture See .*vllm\.log"):
+        VllmServer("broken", "m", log, python, timeout=60).__enter__()
+    with pytest.raises(LratError, match="expected an answer within 2 s"):
+        VllmServer("silent", "m", log, python, timeout=2).__enter__()
+
+
+def test_without_vllm_or_an_interpreter_the_error_says_what_to_do(tmp_path):
+    with pytest.raises(LratError, match="expected it to be installed for"):
+        VllmServer("folder", "m", tmp_path / "log", sys.executable).__enter__()
+    with pytest.raises(LratError, match="expected an interpreter at /no/python"):
+        VllmServer("folder", "m", tmp_path / "log", "/no/python").__enter__()
+    with pytest.raises(LratError, match="expected a server that lists its models"):
+        describe_server("http://127.0.0.1:9/v1", "m")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel ends the server, which only Linux does")
+def test_a_server_does_not_outlive_a_killed_stage(python, tmp_path):
+    script = (
+        "import time; from lrat_hub.llm.serving import VllmServer\n"
+        f"with VllmServer('folder', 'm', {str(tmp_path / 'log')!r}, {python!r}, timeout=60) as server:\n"
+        "    print(server.base_url, flush=True); time.sleep(600)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    base_url = process.stdout.readline().strip()
+    assert answers(base_url)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    deadline = time.monotonic() + 20
+    while answers(base_url):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    os.kill(int((tmp_path / "log").read_text().partition("child ")[2]), signal.SIGKILL)
