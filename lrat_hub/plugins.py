@@ -1,0 +1,116 @@
+"""Plug-ins: agents, retrievers and judges of one's own, named as `module:object` wherever a built-in one is named.
+
+There is nothing to register: a plug-in is any object that Python can import, from an installed package or from a
+file in the current directory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import inspect
+import os
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lrat_hub.errors import LratError
+
+_NAME = r"[^\W\d]\w*(\.[^\W\d]\w*)*"
+_PLUGIN = re.compile(rf"{_NAME}:{_NAME}")
+
+
+def is_plugin(text: str) -> bool:
+    """Whether a text has the form `module:object`: two dotted Python names with a colon between them.
+
+    A Hub reference has a slash, a path starts with one or with a dot or `~`, and a URL has `//`: none has this form.
+    """
+    return bool(_PLUGIN.fullmatch(text))
+
+
+def load_object(text: str) -> Any:
+    """The object that a text names, such as `my_package.retrievers:build`.
+
+    The module is imported as `python -m` would import it: from the current directory first.
+
+    Raises:
+        LratError: The text has another form, the module can't be imported, or there is no such object in it.
+    """
+    if not is_plugin(text):
+        raise LratError(f"Plug-in: expected module:object, such as my_module:build, found {text!r}.")
+    module_name, _, path = text.partition(":")
+    if os.getcwd() not in sys.path and "" not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    # In a notebook the file may have been written a moment ago.
+    importlib.invalidate_caches()
+    try:
+        found = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+            raise LratError(f"Plug-in {text}: its module needs {error.name}, which is not installed.") from error
+        raise LratError(
+            f"Plug-in {text}: expected a module {error.name}, found none in the current directory or among the "
+            "installed packages. Check the name and the directory."
+        ) from error
+    except Exception as error:
+        # The module is somebody else's code, which may raise anything.
+        raise LratError(f"Plug-in {text}: its module can't be imported; {type(error).__name__}: {error}") from error
+    for name in path.split("."):
+        if not hasattr(found, name):
+            public = (
+                [other for other in vars(found) if not other.startswith("_")] if hasattr(found, "__dict__") else []
+            )
+            raise LratError(f"Plug-in {text}: expected {name} there, found {', '.join(public) or 'nothing'}.")
+        found = getattr(found, name)
+    return found
+
+
+def load_plugin(text: str, kind: str, members: Sequence[str], *arguments: Any, **options: Any) -> Any:
+    """The plug-in that a text names: the object itself, or what it makes of the arguments when it is called.
+
+    Args:
+        text: `module:object`, where the object has the members, or is a class or function that makes one that has.
+        kind: What the plug-in has to be, for messages: "retriever".
+        members: Attributes and methods that it needs: those of the protocol.
+        arguments, options: What the class or function is called with.
+
+    Raises:
+        LratError: The object can't be loaded, or neither is nor makes what is wanted. What is raised while it is
+            called is left as it is: the plug-in's author has to see where.
+    """
+    found = load_object(text)
+    if isinstance(found, type) or _missing(found, members):
+        if not callable(found):
+            lacking = ", ".join(_missing(found, members))
+            raise LratError(
+                f"Plug-in {text}: expected a {kind}, or a class or function that makes one; "
+                f"found {type(found).__name__} without {lacking}."
+            )
+        found = found(*arguments, **options)
+    if lacking := _missing(found, members):
+        raise LratError(
+            f"Plug-in {text}: expected a {kind}, found {type(found).__name__} without {', '.join(lacking)}."
+        )
+    return found
+
+
+def plugin_identity(text: str) -> str:
+    """What lineage records of a plug-in: its name and the sha256 of the file that its code is in.
+
+    Raises:
+        LratError: It can't be loaded.
+    """
+    load_object(text)
+    try:
+        path = inspect.getsourcefile(sys.modules[text.partition(":")[0]])
+    except TypeError:
+        # A module that is built in.
+        path = None
+    digest = hashlib.sha256(Path(path).read_bytes()).hexdigest() if path and Path(path).is_file() else "unknown"
+    return f"{text} (plug-in, unpinned, sha256:{digest})"
+
+
+def _missing(found: object, members: Sequence[str]) -> list[str]:
+    return [name for name in members if not hasattr(found, name)]
