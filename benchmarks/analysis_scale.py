@@ -19,8 +19,9 @@ from pathlib import Path
 
 from lrat_hub.analysis import analyze_runs, human_curve, measure_runs
 from lrat_hub.analysis.report import Facts, write_report
-from lrat_hub.importers import load_trajectories, write_table
+from lrat_hub.importers import load_trajectories
 from lrat_hub.schema import Trajectory
+from lrat_hub.storage import write_trajectories
 
 
 def main() -> None:
@@ -31,7 +32,7 @@ def main() -> None:
     originals = list(load_trajectories(args.trajectories))
     opened = {step.docid for run in originals for step in run.steps if step.action == "browse"}
     with tempfile.TemporaryDirectory() as folder:
-        table = write_table(repeated(originals, args.number), Path(folder))
+        table = write_trajectories(repeated(originals, args.number), Path(folder, "runs.arrow"))
         began = time.process_time()
         qrels = {f"q{place}": opened for place in range(args.number)}
         runs = list(measure_runs(load_trajectories(table), qrels=qrels))

@@ -64,7 +64,8 @@ def main(argv: list[str] | None = None) -> HubRef:
         raise LratError(f"lrat import: expected a number of traces of at least 0, found {args.traces}.")
 
     from lrat_hub.analysis import outcome_table
-    from lrat_hub.importers import LOSSES, new_ledgers, read_trajectories, recognise_format, trace_files, write_table
+    from lrat_hub.importers import LOSSES, new_ledgers, read_trajectories, recognise_format, trace_files
+    from lrat_hub.storage import write_trajectories
 
     stage = Stage("import", args)
     redactor, path = _redactor(args), _source(stage, args.source)
@@ -82,7 +83,7 @@ def main(argv: list[str] | None = None) -> HubRef:
             yield published
 
     with tempfile.TemporaryDirectory() as folder:
-        table = write_table(redacted(), Path(folder))
+        table = write_trajectories(redacted(), Path(folder, "trajectories.arrow"))
         for ledger in ledgers.values():
             say(str(ledger))
         if not outlines:

@@ -158,12 +158,12 @@ def collect_runs(
         journals: By the name of the config.
         folder: Where the tables' files go.
     """
-    from lrat_hub.importers import write_table
+    from lrat_hub.storage import write_trajectories
 
     collected = CollectedRuns()
     for name, journal in journals.items():
-        (place := folder / name).mkdir()
-        table = write_table(collected.counted(judged(journal.trajectories(questions), judge)), place)
+        runs = collected.counted(judged(journal.trajectories(questions), judge))
+        table = write_trajectories(runs, folder / f"{name}.arrow")
         collected.statuses.update(journal.statuses(questions))
         if len(table):
             collected.tables[name] = table

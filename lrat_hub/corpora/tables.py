@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ from lrat_hub import schema
 from lrat_hub.corpora.rows import Kind
 from lrat_hub.documents import RowIndex
 from lrat_hub.ledger import Ledger
+from lrat_hub.storage import write_table
 
 if TYPE_CHECKING:
     from datasets import Dataset, Features
@@ -26,7 +27,6 @@ _FEATURES: Mapping[Kind, Callable[[], Features]] = {
     "queries": schema.query_features,
     "qrels": schema.qrel_features,
 }
-_BATCH_ROWS, _BATCH_CHARACTERS = 1_000, 16_000_000
 
 
 def build_table(kind: Kind, rows: Iterable[Mapping[str, Any]], ledger: Ledger, path: Path) -> Dataset:
@@ -41,33 +41,10 @@ def build_table(kind: Kind, rows: Iterable[Mapping[str, Any]], ledger: Ledger, p
     """
     import numpy as np
 
-    table = _written(rows, _FEATURES[kind](), path)
+    table = write_table(rows, _FEATURES[kind](), path)
     repeated = RowIndex(table, *KEYS[kind]).repeated()
     if len(repeated):
         ledger.drop("duplicate id", len(repeated))
         table = table.select(np.setdiff1d(np.arange(len(table)), repeated, assume_unique=True))
     ledger.keep(len(table))
     return table
-
-
-def _written(rows: Iterable[Mapping[str, Any]], features: Features, path: Path) -> Dataset:
-    import pyarrow as pa
-    from datasets import Dataset
-
-    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_stream(sink, features.arrow_schema) as stream:
-        for batch in _batches(rows):
-            stream.write_batch(pa.RecordBatch.from_pylist(batch, schema=features.arrow_schema))
-    return Dataset.from_file(str(path))
-
-
-def _batches(rows: Iterable[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]]:
-    batch: list[Mapping[str, Any]] = []
-    characters = 0
-    for row in rows:
-        batch.append(row)
-        characters += sum(len(value) for value in row.values() if isinstance(value, str))
-        if len(batch) == _BATCH_ROWS or characters > _BATCH_CHARACTERS:
-            yield batch
-            batch, characters = [], 0
-    if batch:
-        yield batch

@@ -16,7 +16,6 @@ from lrat_hub.importers.detection import BY_NAME, FORMATS, FormatName, Recognise
 from lrat_hub.importers.mapping import Tools, load_mapping
 from lrat_hub.importers.redaction import EMAIL, SECRETS, Redactor, load_hook
 from lrat_hub.importers.release import parse_release
-from lrat_hub.importers.tables import write_table
 from lrat_hub.importers.traces import trace_files, trace_text
 from lrat_hub.importers.values import UnreadableRecord
 from lrat_hub.ledger import Ledger
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = [
     "EMAIL", "FORMATS", "LOSSES", "SECRETS", "FormatName", "Recognised", "Redactor", "Tools", "load_hook",
     "load_mapping", "load_trajectories", "new_ledgers", "parse_release", "read_release", "read_trajectories",
-    "recognise_format", "trace_files", "trace_text", "write_table",
+    "recognise_format", "trace_files", "trace_text",
 ]  # fmt: skip
 
 

@@ -25,7 +25,7 @@ from lrat_hub.mining.settings import MiningSettings
 from lrat_hub.mining.splits import SPLITS, Split, Splits
 from lrat_hub.mining.weights import WeightFit
 from lrat_hub.schema import Pair, pair_features
-from lrat_hub.storage import ROWS_AT_A_TIME, TableWriter
+from lrat_hub.storage import BATCH_ROWS, TableWriter
 
 if TYPE_CHECKING:
     from datasets import Dataset, Features
@@ -62,7 +62,7 @@ class MinedTables:
 
 def table_pairs(table: Dataset) -> Iterator[Pair]:
     """The pairs of a table, one at a time."""
-    for batch in table.with_format("arrow").iter(ROWS_AT_A_TIME):
+    for batch in table.with_format("arrow").iter(BATCH_ROWS):
         yield from map(Pair.from_dict, batch.to_pylist())
 
 
@@ -215,7 +215,7 @@ class SplitWriter:
 
     def __exit__(self, *_: object) -> None:
         for writer in self._writers.values():
-            writer.__exit__()
+            writer.close()
 
     def tables(self) -> dict[Split, Dataset]:
         """The tables of the splits that have a pair, once they are complete."""

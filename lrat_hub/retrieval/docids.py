@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import overload
 
 from lrat_hub.errors import LratError
+from lrat_hub.storage import TableWriter
 
 BATCH_ROWS = 65_536
 
@@ -48,9 +48,6 @@ def write_docids(path: Path, docids: Iterable[str]) -> int:
     import pyarrow as pa
 
     schema = pa.schema({"docid": pa.large_string()})
-    count, rest = 0, iter(docids)
-    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
-        while batch := list(islice(rest, BATCH_ROWS)):
-            writer.write_batch(pa.record_batch([pa.array(batch, pa.large_string())], schema=schema))
-            count += len(batch)
-    return count
+    with TableWriter(path, schema, random_access=True, batch_rows=BATCH_ROWS) as writer:
+        writer.write({"docid": docid} for docid in docids)
+    return writer.num_rows

@@ -19,10 +19,10 @@ from lrat_hub.importers import (
     new_ledgers,
     read_trajectories,
     trace_text,
-    write_table,
 )
 from lrat_hub.importers.sources import CHUNK
 from lrat_hub.schema import Trajectory, trajectory_features
+from lrat_hub.storage import write_trajectories
 from tests.importers.fixtures import OPENAI, RECORDS
 from tests.importers.test_release import REAL
 
@@ -190,10 +190,10 @@ def test_an_import_holds_a_few_runs_in_memory_and_not_the_file(tmp_path):
     lines = 400
     padded = json.dumps({**OPENAI, "question": "x" * 20_000})
     (tmp_path / "runs.jsonl").write_text(f"{padded}\n" * lines)
-    table = write_table([], tmp_path)  # what is loaded on first use is not to be counted
+    table = write_trajectories([], tmp_path / "none.arrow")  # what is loaded on first use is not to be counted
     tracemalloc.start()
     try:
-        table = write_table(read_trajectories(tmp_path / "runs.jsonl", new_ledgers()), tmp_path)
+        table = write_trajectories(read_trajectories(tmp_path / "runs.jsonl", new_ledgers()), tmp_path / "runs.arrow")
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

@@ -70,15 +70,15 @@ def test_memory_does_not_grow_with_the_number_of_trajectories(tmp_path, monkeypa
 
     import pyarrow as pa
 
-    from lrat_hub.importers import write_table
+    from lrat_hub.storage import write_trajectories
 
     monkeypatch.setattr(scale, "TASK_ROWS", 50)
-    monkeypatch.setattr("lrat_hub.storage.ROWS_AT_A_TIME", 50)
+    monkeypatch.setattr("lrat_hub.storage.BATCH_ROWS", 50)
 
     def peak(count):
         folder = tmp_path / str(count)
         folder.mkdir()
-        table = write_table(random_runs(count), folder)
+        table = write_trajectories(random_runs(count), folder / "runs.arrow")
         tracemalloc.start()
         arrow = pa.total_allocated_bytes()
         mined = scale.mine_tables([table], folder, settings=MiningSettings(), measure=LengthMeasure(None))
@@ -94,13 +94,16 @@ def test_memory_does_not_grow_with_the_number_of_trajectories(tmp_path, monkeypa
 
 
 def test_what_is_left_out_of_reading_changes_no_pair(tmp_path):
-    from lrat_hub.importers import write_table
+    from lrat_hub.storage import write_trajectories
 
     runs = random_runs(20)
     light = list(light_trajectories(trajectory_table(runs)))
     assert mine_pairs(light).pairs == mine_pairs(runs).pairs
     # Also when the table is in pieces, as one is that was written while it was read.
-    assert mine_pairs(light_trajectories(write_table(runs, tmp_path))).pairs == mine_pairs(runs).pairs
+    assert (
+        mine_pairs(light_trajectories(write_trajectories(runs, tmp_path / "runs.arrow"))).pairs
+        == mine_pairs(runs).pairs
+    )
     # Also when the table is a part of another, whose columns begin elsewhere.
     part = list(light_trajectories(trajectory_table(runs).select(range(7, 13))))
     assert mine_pairs(part).pairs == mine_pairs(runs[7:13]).pairs
