@@ -82,7 +82,7 @@ def _env(args: argparse.Namespace) -> None:
 
 def _create(args: argparse.Namespace) -> None:
     """Make a token for somebody who is not the owner. It is printed once; the Hub keeps only a hash of it."""
-    from lrat_hub.localhub.accounts import create_token
+    from lrat_hub.localhub.root import create_token
     from lrat_hub.localhub.root import prepare_root
 
     print(create_token(prepare_root(args.root), args.user, args.role, args.namespace))
@@ -93,7 +93,7 @@ def _create(args: argparse.Namespace) -> None:
 
 def _list(args: argparse.Namespace) -> None:
     """List the tokens of others than the owner."""
-    from lrat_hub.localhub.accounts import list_tokens
+    from lrat_hub.localhub.root import list_tokens
 
     for token in list_tokens(args.root):
         print(f"{token.id}  {token.role:<5}  {token.user}  {', '.join(token.namespaces)}  {token.created_at}")
@@ -101,7 +101,7 @@ def _list(args: argparse.Namespace) -> None:
 
 def _revoke(args: argparse.Namespace) -> None:
     """Make a token worthless, at once."""
-    from lrat_hub.localhub.accounts import revoke_token
+    from lrat_hub.localhub.root import revoke_token
 
     revoke_token(args.root, args.id)
 

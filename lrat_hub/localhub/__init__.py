@@ -8,13 +8,15 @@ Clients read `HF_ENDPOINT` when they are imported, so a program that wants to us
 
 | module | what it knows |
 | --- | --- |
-| `process`, `root` | the server process; the folder that it alone owns |
-| `app`, `routes_*`, `wire` | HTTP: routes, one module for each group of endpoints, and what is the same for all |
-| `access`, `accounts`, `links` | who may do what: tokens and their roles, links to large files |
-| `pages/`, `rendering` | the pages for people, and cards on them |
-| `commits`, `cards`, `names` | what comes in: commit requests, README front matter, ids and paths |
-| `store`, `repository`, `trees`, `edits`, `objects` | what is kept: bare git repositories, and large files by sha256 |
+| `process`, `root` | the server process; the folder that it alone owns, with the tokens of its users |
+| `protocol` | names that things may have, and errors, as clients and all modules below understand them |
+| `app`, `wire`, `access` | routes; bodies, pages and ranges of HTTP; who calls, and what they may do |
+| `routes_repos`, `routes_git`, `routes_commit`, `routes_files`, `routes_pages` | the endpoints, group by group |
+| `cards`, `pages/` | cards: their metadata and their text as HTML; the templates of the pages for people |
+| `store`, `repository`, `trees`, `objects` | what is kept: bare git repositories, and large files by sha256 |
 | `maintenance` | `lrat hub verify` and `gc` |
+
+It imports nothing else of this library but `lrat_hub.errors`.
 """
 
 from lrat_hub.localhub.process import DEFAULT_PORT, LocalHub, hub_env, serve

@@ -15,12 +15,10 @@ from dataclasses import dataclass
 import pygit2
 from starlette.requests import Request
 
-from lrat_hub.localhub.accounts import Account, Accounts
-from lrat_hub.localhub.errors import HubError, repo_not_found
-from lrat_hub.localhub.links import Links
-from lrat_hub.localhub.names import KINDS, RepoId
-from lrat_hub.localhub.objects import NamespaceObjects, ObjectStore
+from lrat_hub.localhub.objects import Links, NamespaceObjects, ObjectStore
+from lrat_hub.localhub.protocol import KINDS, HubError, RepoId, repo_not_found
 from lrat_hub.localhub.repository import MAIN, Repository
+from lrat_hub.localhub.root import Account, Accounts
 from lrat_hub.localhub.store import Settings, Store
 
 logger = logging.getLogger("uvicorn.error")
@@ -108,7 +106,7 @@ def visible(
     One that is damaged is left out, and named in the output of the server: it must not hide the others.
     """
     account, store = caller(request, password=password), hub_of(request).store
-    for repo in (repo for kind in kinds for repo in store.repositories(kind)):
+    for repo in store.repositories(kinds):
         settings = store.settings(repo)
         if settings is None or not may_see(account, repo, settings):
             continue
@@ -122,8 +120,8 @@ def visible(
         yield settings, repository, tip
 
 
-def git_access(request: Request, repo: RepoId) -> None:
-    """Make sure that the sender of a request of git's may read a repository.
+def git_access(request: Request, repo: RepoId | None = None) -> None:
+    """Make sure that git, or git-lfs, may read a repository for the caller; by default the one that the path names.
 
     Raises:
         HubError: 401, on which git asks for a user and password, if the token is wrong, or there is none and the

@@ -11,6 +11,7 @@ import logging
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 from starlette.applications import Starlette
@@ -24,23 +25,12 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from lrat_hub.localhub import (
-    routes_clone,
-    routes_commit,
-    routes_git,
-    routes_lfs,
-    routes_pages,
-    routes_pulls,
-    routes_repos,
-    routes_resolve,
-)
+from lrat_hub.localhub import routes_commit, routes_files, routes_git, routes_pages, routes_repos
 from lrat_hub.localhub.access import Hub
-from lrat_hub.localhub.accounts import Accounts
-from lrat_hub.localhub.errors import HubError, repo_not_found
-from lrat_hub.localhub.links import Links
-from lrat_hub.localhub.maintenance import adopt_old_objects
-from lrat_hub.localhub.names import KINDS
-from lrat_hub.localhub.root import open_stores
+from lrat_hub.localhub.objects import Links
+from lrat_hub.localhub.protocol import KINDS, HubError, repo_not_found
+from lrat_hub.localhub.root import Accounts
+from lrat_hub.localhub.store import adopt_old_objects, open_stores
 
 
 class _Kind(Convertor[str]):
@@ -91,10 +81,10 @@ _REV = "{revision:encoded}"
 
 
 def _routes() -> list[Route]:
-    repos, git, content, lfs, pages = routes_repos, routes_git, routes_commit, routes_lfs, routes_pages
+    repos, git, content, files, pages = routes_repos, routes_git, routes_commit, routes_files, routes_pages
     return [
         # First, as most requests are for it, and routes are tried one after the other.
-        Route(f"{_PAGE}/resolve/{_REV}/{{path:encoded_path}}", routes_resolve.resolve),
+        Route(f"{_PAGE}/resolve/{_REV}/{{path:encoded_path}}", files.resolve),
         Route("/", pages.index),
         Route("/login", pages.login),
         Route("/api/style.css", pages.style),
@@ -122,21 +112,21 @@ def _routes() -> list[Route]:
         Route(f"{_REPO}/tag/{_REV}", git.delete_tag, methods=["DELETE"]),
         Route(f"{_REPO}/preupload/{_REV}", content.preupload, methods=["POST"]),
         Route(f"{_REPO}/commit/{_REV}", content.commit, methods=["POST"]),
-        Route(f"{_REPO}/discussions", routes_pulls.pulls),
-        Route(f"{_REPO}/discussions", routes_pulls.refuse, methods=["POST"]),
-        Route(f"{_REPO}/discussions/{{number:encoded}}", routes_pulls.details),
-        Route(f"{_REPO}/discussions/{{number:encoded}}/merge", routes_pulls.merge, methods=["POST"]),
-        Route(f"{_REPO}/discussions/{{number:encoded}}/{{what:encoded}}", routes_pulls.refuse, methods=["POST"]),
+        Route(f"{_REPO}/discussions", git.pulls),
+        Route(f"{_REPO}/discussions", git.refuse_discussion, methods=["POST"]),
+        Route(f"{_REPO}/discussions/{{number:encoded}}", git.pull),
+        Route(f"{_REPO}/discussions/{{number:encoded}}/merge", git.merge_pull, methods=["POST"]),
+        Route(f"{_REPO}/discussions/{{number:encoded}}/{{what:encoded}}", git.refuse_discussion, methods=["POST"]),
         Route(f"{_REPO}/xet-write-token/{_REV}", content.xet_token),
         Route(content.XET_ADVICE, content.no_xet),
-        Route("/api/lfs-objects/{namespace}/{oid}", lfs.upload, methods=["PUT"]),
-        Route("/api/lfs-objects/{namespace}/{oid}", lfs.download),
-        Route(f"{_PAGE}.git/info/lfs/objects/batch", lfs.batch, methods=["POST"]),
-        Route(f"{_PAGE}.git/info/lfs/objects/verify", lfs.verify, methods=["POST"]),
-        Route(f"{_PAGE}/info/refs", routes_clone.info_refs),
-        Route(f"{_PAGE}/git-upload-pack", routes_clone.upload_pack, methods=["POST"]),
-        Route(f"{_PAGE}/git-receive-pack", routes_clone.receive_pack, methods=["POST"]),
-        Route(f"{_PAGE}/discussions/{{number:encoded}}", routes_pulls.page),
+        Route("/api/lfs-objects/{namespace}/{oid}", files.upload, methods=["PUT"]),
+        Route("/api/lfs-objects/{namespace}/{oid}", files.download),
+        Route(f"{_PAGE}.git/info/lfs/objects/batch", files.batch, methods=["POST"]),
+        Route(f"{_PAGE}.git/info/lfs/objects/verify", files.verify, methods=["POST"]),
+        Route(f"{_PAGE}/info/refs", files.info_refs),
+        Route(f"{_PAGE}/git-upload-pack", files.upload_pack, methods=["POST"]),
+        Route(f"{_PAGE}/git-receive-pack", files.receive_pack, methods=["POST"]),
+        Route(f"{_PAGE}/discussions/{{number:encoded}}", git.pull_page),
         Route(_PAGE, pages.tree),
         Route(f"{_PAGE}/tree/{_REV}", pages.tree),
         Route(f"{_PAGE}/tree/{_REV}/{{path:encoded_path}}", pages.tree),
@@ -196,6 +186,8 @@ def create_app(root: Path, *, user: str, hosts: Sequence[str] = ("*",)) -> Starl
     objects.recover()
     adopt_old_objects(root, store, objects)
     accounts = Accounts(root, user)
+    # Starlette's type for them is that of handlers of any exception.
+    handlers: dict[Any, Any] = {HubError: _hub_error, HTTPException: _unmatched, OSError: _storage_error}
     app = Starlette(
         routes=_routes(),
         # A page from elsewhere, whose name its owner lets point to this machine, must not read what is here.
@@ -204,7 +196,7 @@ def create_app(root: Path, *, user: str, hosts: Sequence[str] = ("*",)) -> Starl
             Middleware(_ReportDefects),
             Middleware(_MatchRawPath),
         ],
-        exception_handlers={HubError: _hub_error, HTTPException: _unmatched, OSError: _storage_error},
+        exception_handlers=handlers,
     )
     # Starlette would answer /a/b/ by sending the client to /a/b, losing the encoding on the way.
     app.router.redirect_slashes = False

@@ -1,4 +1,4 @@
-"""Care for a Hub's folder when nothing is asked of it: checking all that it holds, removing what nothing refers to."""
+"""Maintenance of a Hub's folder: checking everything in it, and removing what nothing refers to."""
 
 from __future__ import annotations
 
@@ -14,20 +14,17 @@ from pathlib import Path
 import pygit2
 
 from lrat_hub.errors import LratError
-from lrat_hub.localhub.names import KINDS, RepoId
-from lrat_hub.localhub.objects import NamespaceObjects, ObjectStore, Pointer
+from lrat_hub.localhub.objects import NamespaceObjects, Pointer
+from lrat_hub.localhub.protocol import RepoId
 from lrat_hub.localhub.repository import forget
-from lrat_hub.localhub.root import open_stores, owned, prepare_root
-from lrat_hub.localhub.store import Store
+from lrat_hub.localhub.root import owned, prepare_root
+from lrat_hub.localhub.store import Store, open_stores
 from lrat_hub.localhub.trees import open_git
-
-PORTION_BYTES = 1024 * 1024
-OLD_OBJECTS = "lfs"
 
 
 @dataclass
 class Verification:
-    """What was looked at, and what is wrong with it."""
+    """What a check has read, and the problems it found."""
 
     repositories: int = 0
     git_objects: int = 0
@@ -39,7 +36,7 @@ class Verification:
 
 @dataclass
 class Collection:
-    """What was removed, and what was left because it is too young."""
+    """What a garbage collection removed, and how many objects it kept because they are too young."""
 
     large_files: int = 0
     large_bytes: int = 0
@@ -58,7 +55,7 @@ def verify(root: Path, *, hashes: bool = True) -> Verification:
     forget()
     result = Verification()
     referred: defaultdict[str, set[str]] = defaultdict(set)
-    for repo in _repositories(store):
+    for repo in store.repositories():
         try:
             pointers = _verify_repository(store, repo, result)
         except (OSError, ValueError, TypeError, KeyError, pygit2.GitError) as error:
@@ -69,9 +66,9 @@ def verify(root: Path, *, hashes: bool = True) -> Verification:
         referred[repo.namespace] |= {pointer.oid for pointer in pointers}
         kept = objects.of(repo.namespace)
         for pointer in sorted(pointers, key=lambda pointer: pointer.oid):
-            found = kept.size(pointer.oid)
-            if found != pointer.size:
-                what = "is missing" if found is None else f"has {found} bytes instead of {pointer.size}"
+            size = kept.size(pointer.oid)
+            if size != pointer.size:
+                what = "is missing" if size is None else f"has {size} bytes instead of {pointer.size}"
                 result.problems.append(f"{repo.kind}/{repo}: large file {pointer.oid} {what}")
     for kept in objects.namespaces():
         for path in kept.paths():
@@ -89,7 +86,7 @@ def collect(root: Path, *, keep_seconds: float, dry_run: bool = False) -> Collec
     Args:
         root: The folder of the Hub, which must not be served meanwhile.
         keep_seconds: Younger objects stay: somebody may have uploaded them for a commit that is still to come.
-        dry_run: Count only.
+        dry_run: Whether to count only, and remove nothing.
 
     Raises:
         LratError: a server holds the root, or a repository can't be read: what it refers to would be unknown.
@@ -102,7 +99,7 @@ def collect(root: Path, *, keep_seconds: float, dry_run: bool = False) -> Collec
         objects.recover()
         forget()
         referred: defaultdict[str, set[str]] = defaultdict(set)
-        for repo in _repositories(store):
+        for repo in store.repositories():
             try:
                 pointers = store.open(repo).pointers()
             except (OSError, ValueError, KeyError, pygit2.GitError) as error:
@@ -115,36 +112,16 @@ def collect(root: Path, *, keep_seconds: float, dry_run: bool = False) -> Collec
             _collect_objects(kept, referred[kept.namespace], youngest, dry_run, result)
         git = shutil.which("git")
         if git is not None and not dry_run:
-            for repo in _repositories(store):
+            for repo in store.repositories():
                 _pack(git, store.path(repo), keep_seconds)
                 result.packed += 1
     return result
 
 
-def adopt_old_objects(root: Path, store: Store, objects: ObjectStore) -> None:
-    """Move the large files of a root that an early version wrote, where namespaces shared them in `lfs`."""
-    old = root / OLD_OBJECTS
-    if not old.is_dir():
-        return
-    for repo in _repositories(store):
-        kept = objects.of(repo.namespace)
-        for pointer in store.open(repo).pointers():
-            source, target = old / pointer.oid[:2] / pointer.oid[2:4] / pointer.oid, kept.path(pointer.oid)
-            if source.exists() and not target.exists():
-                target.parent.mkdir(parents=True, exist_ok=True)
-                os.link(source, target)
-    # What nothing refers to goes with it, as a garbage collection would have it.
-    shutil.rmtree(old)
-
-
 def _existing(root: Path) -> Path:
     if not (root / "repos").is_dir():
-        raise LratError(f"{root}: expected the folder of a Hub, found no repositories in it; give its --root")
+        raise LratError(f"{root}: expected the folder of a Hub, found no repositories in it; give its root")
     return prepare_root(root)
-
-
-def _repositories(store: Store) -> list[RepoId]:
-    return [repo for kind in KINDS for repo in store.repositories(kind)]
 
 
 def _verify_repository(store: Store, repo: RepoId, result: Verification) -> frozenset[Pointer]:
@@ -171,12 +148,12 @@ def _collect_objects(
     for path in list(kept.paths()):
         if path.name in referred:
             continue
-        found = path.stat()
-        if found.st_mtime > youngest:
+        status = path.stat()
+        if status.st_mtime > youngest:
             result.kept += 1
             continue
         result.large_files += 1
-        result.large_bytes += found.st_size
+        result.large_bytes += status.st_size
         if not dry_run:
             path.unlink()
 
@@ -191,8 +168,5 @@ def _pack(git: str, path: Path, keep_seconds: float) -> None:
 
 
 def _sha256(path: Path) -> str:
-    hashed = hashlib.sha256()
     with path.open("rb") as file:
-        while portion := file.read(PORTION_BYTES):
-            hashed.update(portion)
-    return hashed.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""Large files: immutable objects named by the sha256 of their content, and the pointers that git keeps to them.
+"""Large files: immutable objects named by the sha256 of their content, pointers to them in git, and signed links.
 
 See https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md for the pointer format.
 """
@@ -6,15 +6,24 @@ See https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md for the pointer fo
 from __future__ import annotations
 
 import hashlib
+import hmac
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, TypeGuard
+from urllib.parse import urlencode
 
-from lrat_hub.localhub.errors import HubError
-from lrat_hub.storage import fsync_path
+from lrat_hub.localhub.protocol import HubError, parse_number
+from lrat_hub.localhub.root import fsync_path
+
+Method = Literal["GET", "PUT"]
+
+# Clients ask for the links of a whole commit, and then transfer its files one after another.
+LINK_SECONDS = 24 * 3600
 
 _OID = re.compile(r"[0-9a-f]{64}")
 _POINTER = re.compile(
@@ -41,7 +50,7 @@ class Pointer:
         return f"version https://git-lfs.github.com/spec/v1\noid sha256:{self.oid}\nsize {self.size}\n".encode()
 
 
-def is_oid(oid: object) -> bool:
+def is_oid(oid: object) -> TypeGuard[str]:
     return isinstance(oid, str) and _OID.fullmatch(oid) is not None
 
 
@@ -144,3 +153,45 @@ class Upload:
         root = self._objects.root
         for folder in (target.parent, target.parent.parent, root, root.parent):
             fsync_path(folder)
+
+
+class Links:
+    """Makes and checks links to large files: each stands for one permission on one object, for some time.
+
+    Clients send no token along with the content of a large file, as they would send it to a storage service.
+
+    Args:
+        key: The key that links are signed with.
+    """
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    def path(self, method: Method, namespace: str, pointer: Pointer) -> str:
+        """The path of a link by which whoever holds it may get or put this object of a namespace, and nothing else."""
+        expires = str(int(time.time()) + LINK_SECONDS)
+        signature = self._signature(method, namespace, pointer, expires)
+        query = urlencode({"size": pointer.size, "expires": expires, "signature": signature})
+        return f"/api/lfs-objects/{namespace}/{pointer.oid}?{query}"
+
+    def check(self, method: Method, namespace: str, oid: str, query: Mapping[str, str]) -> Pointer:
+        """The object that a link is for.
+
+        Raises:
+            HubError: 403 if the link is forged or has expired.
+        """
+        expires = query.get("expires", "")
+        size, end = (parse_number(text, max_digits=19) for text in (query.get("size", ""), expires))
+        if not is_oid(oid) or size is None or end is None:
+            raise HubError(403, "Link refused: it is incomplete")
+        pointer = Pointer(oid, size)
+        signature = self._signature(method, namespace, pointer, expires)
+        if not hmac.compare_digest(signature.encode(), query.get("signature", "").encode()):
+            raise HubError(403, "Link refused: its signature is wrong")
+        if end < time.time():
+            raise HubError(403, "Link refused: it has expired")
+        return pointer
+
+    def _signature(self, method: Method, namespace: str, pointer: Pointer, expires: str) -> str:
+        text = f"{method} {namespace} {pointer.oid} {pointer.size} {expires}"
+        return hmac.new(self._key, text.encode(), hashlib.sha256).hexdigest()

@@ -11,11 +11,10 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
+from typing import IO, Any, cast
 
 from lrat_hub.errors import LratError
-from lrat_hub.localhub.accounts import read_token
-from lrat_hub.localhub.root import owned, prepare_root
+from lrat_hub.localhub.root import owned, prepare_root, read_token
 
 DEFAULT_PORT = 8970
 START_SECONDS = 60
@@ -137,14 +136,13 @@ class LocalHub:
             start_new_session=True,
         )
         self._process = process
-        answered, _, _ = select.select([process.stdout], [], [], START_SECONDS)
-        line = process.stdout.readline() if answered else ""
-        process.stdout.close()
-        silent = {"error": f"cannot open the Hub at {self.root}: its server did not start; see its output above"}
-        message = json.loads(line) if line else silent
-        if "error" in message:
+        with cast(IO[str], process.stdout) as output:
+            line = output.readline() if select.select([output], [], [], START_SECONDS)[0] else ""
+        silent = f"cannot open the Hub at {self.root}: its server did not start; see its output above"
+        message: dict[str, Any] = json.loads(line or "{}")
+        if "port" not in message:
             self.stop()
-            raise LratError(message["error"])
+            raise LratError(message.get("error", silent))
         self.env = hub_env(self.root, message["port"])
         self.endpoint, self.token, self.pid = self.env["HF_ENDPOINT"], self.env["HF_TOKEN"], process.pid
         return self
@@ -164,7 +162,5 @@ class LocalHub:
     def __enter__(self) -> LocalHub:
         return self.start()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()

@@ -12,18 +12,35 @@ import pygit2
 from pygit2.enums import AttrCheck, FileMode, ObjectType, SortMode
 
 from lrat_hub.localhub import trees
-from lrat_hub.localhub.edits import Delete, Put, changed_tree, folders_of
-from lrat_hub.localhub.errors import HubError, entry_not_found, revision_not_found
-from lrat_hub.localhub.names import REF_MAX_BYTES, RepoId, bad_ref_name, is_sha
 from lrat_hub.localhub.objects import Pointer
-from lrat_hub.localhub.trees import Entry, children, open_git, totals, walk
+from lrat_hub.localhub.protocol import (
+    REF_MAX_BYTES,
+    HubError,
+    RepoId,
+    bad_ref_name,
+    entry_not_found,
+    is_sha,
+    revision_not_found,
+)
+from lrat_hub.localhub.trees import (
+    Delete,
+    Entry,
+    Put,
+    changed_tree,
+    children,
+    folders_of,
+    git_object,
+    open_git,
+    totals,
+    walk,
+)
 
 # libgit2 reads this when it opens a repository: set later, it would flush objects but not references.
 pygit2.settings.enable_fsync_gitdir(True)
 
 MAIN = "main"
 _PULL = re.compile(r"refs/pr/[1-9][0-9]{0,8}", re.ASCII)
-_SHORT_SHA = re.compile(r"[0-9a-f]{7,39}")
+_SHA_PREFIX = re.compile(r"[0-9a-f]{7,40}")
 
 
 class Repository:
@@ -41,21 +58,19 @@ class Repository:
 
     def commit_at(self, revision: str) -> pygit2.Commit:
         """The commit that a sha, branch, tag, full reference name or short sha (7 digits or more) stands for."""
-        if is_sha(revision):
-            found = self._git.get(revision)
-        else:
+        if not is_sha(revision):
             names = [revision] if revision.startswith("refs/") else [f"refs/heads/{revision}", f"refs/tags/{revision}"]
             known = next(filter(self._has_reference, names), None)
             if known is not None:
                 return self._git.references[known].peel(pygit2.Commit)
-            # Ambiguous prefixes raise ValueError: as good as unknown.
-            try:
-                found = self._git.get(revision) if _SHORT_SHA.fullmatch(revision) else None
-            except ValueError:
-                found = None
-        if not isinstance(found, pygit2.Commit):
+        try:
+            commit = self._git.get(revision) if _SHA_PREFIX.fullmatch(revision) else None
+        except ValueError:
+            # An ambiguous prefix is as good as an unknown one.
+            commit = None
+        if not isinstance(commit, pygit2.Commit):
             raise revision_not_found(self.id, revision)
-        return found
+        return commit
 
     def find(self, commit: pygit2.Commit, path: str) -> Entry | None:
         """The file or folder at a path; None if there is none."""
@@ -66,15 +81,15 @@ class Repository:
             if step is None or not step.is_folder:
                 return None
             here = children(self._path, step.oid)
-        found = here.get(name)
-        return replace(found, path=path) if found else None
+        entry = here.get(name)
+        return replace(entry, path=path) if entry else None
 
     def entry(self, commit: pygit2.Commit, path: str) -> Entry:
         """The file or folder at a path; raises HubError if there is none."""
-        found = self.find(commit, path)
-        if found is None:
+        entry = self.find(commit, path)
+        if entry is None:
             raise entry_not_found(path, str(commit.id))
-        return found
+        return entry
 
     def files(self, commit: pygit2.Commit) -> Iterator[Entry]:
         return (entry for entry in walk(self._path, str(commit.tree_id)) if not entry.is_folder)
@@ -99,7 +114,12 @@ class Repository:
         return _pointers(self._path, frozenset(map(str, tips)))
 
     def blob(self, oid: str) -> bytes:
-        return self._git[oid].data
+        return git_object(self._git, oid, pygit2.Blob).data
+
+    def read(self, commit: pygit2.Commit, path: str) -> bytes | None:
+        """The content of a file that is in git; None if there is none, or it is a large one."""
+        entry = self.find(commit, path)
+        return self.blob(entry.oid) if entry and not entry.is_folder and not entry.pointer else None
 
     def history(self, commit: pygit2.Commit) -> Iterator[pygit2.Commit]:
         """The commit and those before it, newest first."""
@@ -206,7 +226,7 @@ class Repository:
             return str(main.id)
         merged = self._git.merge_commits(main, tip)
         if merged.conflicts is not None:
-            paths = {side.path for conflict in merged.conflicts for side in conflict if side is not None}
+            paths = {str(side.path) for conflict in merged.conflicts for side in conflict if side is not None}
             raise HubError(409, f"Pull request {number} is in conflict with {MAIN}: {', '.join(sorted(paths))}")
         tree = merged.write_tree(self._git)
         return self._create_commit(reference, tree, [main.id, tip.id], f"Merge pull request {number}", author)
@@ -288,7 +308,7 @@ def create_repository(path: Path) -> None:
 
 
 def forget() -> None:
-    """Read everything anew from now on; see `trees.forget`."""
+    """Read everything from the disk again from now on; see `trees.forget`."""
     trees.forget()
     _pointers.cache_clear()
 
@@ -299,7 +319,7 @@ def _pointers(path: str, tips: frozenset[str]) -> frozenset[Pointer]:
     walker = git.walk(None)
     for tip in tips:
         walker.push(tip)
-    found: set[Pointer] = set()
+    pointers: set[Pointer] = set()
     seen: set[str] = set()
     waiting: list[str] = []
     for commit in walker:
@@ -311,8 +331,8 @@ def _pointers(path: str, tips: frozenset[str]) -> frozenset[Pointer]:
             seen.add(tree_id)
             entries = children(path, tree_id).values()
             waiting += [entry.oid for entry in entries if entry.is_folder]
-            found |= {entry.pointer for entry in entries if entry.pointer}
-    return frozenset(found)
+            pointers |= {entry.pointer for entry in entries if entry.pointer}
+    return frozenset(pointers)
 
 
 def _signature(author: str) -> pygit2.Signature:

@@ -5,8 +5,11 @@ A browser sends the token as a password, once somebody has followed `/login`. Pa
 
 from __future__ import annotations
 
+import json
+import re
 from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import islice
 from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import quote
@@ -17,20 +20,21 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from lrat_hub.errors import LratError
-from lrat_hub.hub.lineage import LINEAGE_FILE, Lineage
-from lrat_hub.hub.refs import HubRef
-from lrat_hub.localhub.access import caller, hub_of, may_see, settings_for, visible
-from lrat_hub.localhub.cards import card_data
-from lrat_hub.localhub.errors import HubError, entry_not_found
-from lrat_hub.localhub.names import RepoId
-from lrat_hub.localhub.rendering import render_card
+from lrat_hub.localhub.access import caller, hub_of, may_see, repo_of, settings_for, visible
+from lrat_hub.localhub.cards import card_data, render_card
+from lrat_hub.localhub.protocol import HubError, RepoId, entry_not_found
 from lrat_hub.localhub.repository import MAIN, Repository
-from lrat_hub.localhub.routes_resolve import IMAGE_TYPES, open_entry
+from lrat_hub.localhub.routes_files import IMAGE_TYPES, open_entry
 from lrat_hub.localhub.trees import Entry
 from lrat_hub.localhub.wire import endpoint_of, number
 
 CARD = "README.md"
+LINEAGE_FILE = "lineage.json"
+# An input of a lineage: datasets/NAMESPACE/NAME@SHA#CONFIG:SPLIT, where all but the middle may be missing.
+_PIN = re.compile(
+    r"(?:(?P<kind>datasets|models)/)?(?P<namespace>[^/@\s]+)/(?P<name>[^/@\s]+)@(?P<sha>[0-9a-f]{40})"
+    r"(?:#[\w.-]+)?(?::[\w.-]+)?"
+)
 FILES_PAGE = 500
 COMMITS_PAGE = 100
 CHANGES_SHOWN = 1000
@@ -47,7 +51,7 @@ HEADERS = {
 def index(request: Request) -> Response:
     """All repositories that the caller may see, those with the latest commits first."""
     search = request.query_params.get("search", "").strip()
-    found = []
+    listed = []
     for settings, repository, commit in visible(request, password=True):
         repo = repository.id
         if search.lower() not in str(repo).lower():
@@ -55,9 +59,9 @@ def index(request: Request) -> Response:
         files, size = repository.totals(commit)
         row = {"id": str(repo), "url": f"/{repo.url_path}", "kind": repo.kind[:-1], "private": settings.private}
         last = {key: _commit_fields(commit)[key] for key in ("title", "date")}
-        found.append((commit.commit_time, {**row, **last, "files": files, "size": size}))
-    found.sort(key=lambda item: (-item[0], item[1]["id"]))
-    return _page(request, "index", repositories=[row for _, row in found], search=search)
+        listed.append((commit.commit_time, {**row, **last, "files": files, "size": size}))
+    listed.sort(key=lambda item: (-item[0], item[1]["id"]))
+    return _page(request, "index", repositories=[row for _, row in listed], search=search)
 
 
 def login(request: Request) -> Response:
@@ -107,25 +111,18 @@ def commits(request: Request) -> Response:
     """The history of a revision."""
     view = _View(request)
     start = number(request, "cursor", 0)
-    shown: list[dict[str, Any]] = []
-    for place, commit in enumerate(view.repository.history(view.commit)):
-        if place >= start + COMMITS_PAGE:
-            return view.render("commits", "commits", commits=shown, more=place)
-        if place >= start:
-            shown.append(_commit_fields(commit))
-    return view.render("commits", "commits", commits=shown, more=None)
+    end = start + COMMITS_PAGE
+    shown = [_commit_fields(commit) for commit in islice(view.repository.history(view.commit), start, end + 1)]
+    return view.render(
+        "commits", "commits", commits=shown[:COMMITS_PAGE], more=end if len(shown) > COMMITS_PAGE else None
+    )
 
 
 def commit(request: Request) -> Response:
     """What one commit changed."""
     view = _View(request)
-    changes = []
-    for change in view.repository.changes(view.commit):
-        changes.append(change)
-        if len(changes) > CHANGES_SHOWN:
-            break
-    cut = len(changes) > CHANGES_SHOWN
-    shown = changes[:CHANGES_SHOWN]
+    changes = list(islice(view.repository.changes(view.commit), CHANGES_SHOWN + 1))
+    shown, cut = changes[:CHANGES_SHOWN], len(changes) > CHANGES_SHOWN
     return view.render("commit", "commits", commit=_commit_fields(view.commit), changes=shown, cut=cut)
 
 
@@ -147,7 +144,7 @@ class _View:
     def __init__(self, request: Request) -> None:
         self.settings = settings_for(request, password=True)
         params = request.path_params
-        self.repo = RepoId(params["kind"], params["namespace"], params["name"])
+        self.repo = repo_of(request)
         self.repository: Repository = hub_of(request).store.open(self.repo)
         self.revision: str = params.get("revision", MAIN)
         self.commit: pygit2.Commit = self.repository.commit_at(self.revision)
@@ -171,9 +168,8 @@ class _View:
 def _about(request: Request, view: _View) -> dict[str, Any]:
     repository, commit = view.repository, view.commit
     files, size = repository.totals(commit)
-    card = _content(repository, commit, CARD)
+    card, lineage = repository.read(commit, CARD), repository.read(commit, LINEAGE_FILE)
     tags = ((card_data(card) if card is not None else None) or {}).get("tags")
-    lineage = _content(repository, commit, LINEAGE_FILE)
     use = {"datasets": 'load_dataset("{}", revision="{}")', "models": 'snapshot_download("{}", revision="{}")'}
     return {
         "files": files,
@@ -190,36 +186,25 @@ def _about(request: Request, view: _View) -> dict[str, Any]:
 def _lineage(request: Request, content: bytes) -> dict[str, Any] | None:
     """The stage that made an artifact, and its inputs, with links to those that the caller may see here."""
     try:
-        lineage = Lineage.from_json(content.decode())
-    except (ValueError, KeyError, TypeError, AttributeError):
+        lineage = json.loads(content)
+    except (ValueError, RecursionError):
         return None
-    return {
-        "stage": lineage.stage,
-        "inputs": [{"name": name, "text": text, **_link(request, text)} for name, text in lineage.inputs.items()],
-    }
+    match lineage:
+        case {"stage": str(stage), "inputs": dict(inputs)} if all(isinstance(text, str) for text in inputs.values()):
+            described = [{"name": name, "text": text, **_link(request, text)} for name, text in inputs.items()]
+            return {"stage": stage, "inputs": described}
+    return None
 
 
 def _link(request: Request, text: str) -> dict[str, Any]:
     """Where an input of a lineage can be seen; `missing` if it is a pin of what is not here, or not for the caller."""
-    try:
-        ref = HubRef.parse(text)
-    except LratError:
+    pin = _PIN.fullmatch(text)
+    repo = RepoId(pin["kind"] or "models", pin["namespace"], pin["name"]) if pin else None
+    if pin is None or repo is None or not repo.valid:
         return {"url": None, "missing": False}
-    if not ref.is_pinned:
-        return {"url": None, "missing": False}
-    namespace, _, name = ref.repo_id.partition("/")
-    repo = RepoId(f"{ref.repo_type}s", namespace, name)
     settings = hub_of(request).store.settings(repo)
     seen = settings is not None and may_see(caller(request, password=True), repo, settings)
-    return {"url": f"/{repo.url_path}/tree/{ref.revision}" if seen else None, "missing": not seen}
-
-
-def _content(repository: Repository, commit: pygit2.Commit, path: str) -> bytes | None:
-    """The content of a file in git; None if there is none."""
-    entry = repository.find(commit, path)
-    if entry is None or entry.is_folder or entry.pointer:
-        return None
-    return repository.blob(entry.oid)
+    return {"url": f"/{repo.url_path}/tree/{pin['sha']}" if seen else None, "missing": not seen}
 
 
 def _text(content: bytes) -> tuple[str | None, bool]:
@@ -269,7 +254,6 @@ def _templates() -> jinja2.Environment:
     )
     templates.filters["bytes"] = _readable_size
     templates.filters["segment"] = lambda text: quote(text, safe="")
-    templates.filters["path"] = lambda text: quote(text)
     return templates
 
 

@@ -5,30 +5,30 @@ from __future__ import annotations
 from typing import Any
 
 import pygit2
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from lrat_hub.localhub.access import (
     hub_of,
     readable,
+    repo_of,
     require_namespace,
     require_user,
     settings_for,
     visible,
     writable,
 )
-from lrat_hub.localhub.accounts import Account
 from lrat_hub.localhub.cards import CardError, card_data, parse_card
-from lrat_hub.localhub.errors import HubError
-from lrat_hub.localhub.names import KINDS, RepoId
+from lrat_hub.localhub.protocol import KINDS, HubError, RepoId, iso_date
 from lrat_hub.localhub.repository import MAIN, Repository
-from lrat_hub.localhub.routes_git import iso_date, lfs_fields
+from lrat_hub.localhub.root import Account
+from lrat_hub.localhub.routes_git import lfs_fields
 from lrat_hub.localhub.store import Settings, check_new
 from lrat_hub.localhub.trees import Entry
-from lrat_hub.localhub.wire import endpoint_of, is_set, page_of, read_json, text_field
+from lrat_hub.localhub.wire import endpoint_of, is_set, page_of, takes_json, text_field
 
 LIST_PAGE = 1000
+CARD = "README.md"
 
 
 def whoami(request: Request) -> JSONResponse:
@@ -45,35 +45,34 @@ def harnesses(request: Request) -> JSONResponse:
     return JSONResponse({"standardEnvVars": [], "harnesses": {}})
 
 
-async def create(request: Request) -> JSONResponse:
-    data = await read_json(request)
+@takes_json(require_user)
+def create(request: Request, data: dict[str, Any]) -> JSONResponse:
     repo = _repo_in(data, require_user(request))
     check_new(repo)
     author = require_namespace(request, repo.namespace).name
     private = _is_private(data)
     sdk = text_field(data, "sdk", "static") if repo.kind == "spaces" else None
-    created = await run_in_threadpool(hub_of(request).store.create, repo, private=private, sdk=sdk, author=author)
+    created = hub_of(request).store.create(repo, private=private, sdk=sdk, author=author)
     # Clients that were told not to mind read the url from the refusal.
-    answer = {"url": f"{endpoint_of(request)}/{repo.url_path}", "name": str(repo)}
+    fields = {"url": f"{endpoint_of(request)}/{repo.url_path}", "name": str(repo)}
     if not created:
-        return JSONResponse({**answer, "error": f"You already created this repository: {repo}"}, status_code=409)
-    return JSONResponse(answer)
+        return JSONResponse({**fields, "error": f"You already created this repository: {repo}"}, status_code=409)
+    return JSONResponse(fields)
 
 
-async def delete(request: Request) -> JSONResponse:
-    repo = _repo_in(await read_json(request), require_user(request))
-    writable(request, repo)
-    await run_in_threadpool(hub_of(request).store.delete, repo)
+@takes_json(require_user)
+def delete(request: Request, data: dict[str, Any]) -> JSONResponse:
+    repo = writable(request, _repo_in(data, require_user(request)))
+    hub_of(request).store.delete(repo)
     return JSONResponse({})
 
 
-async def update_settings(request: Request) -> JSONResponse:
-    repo = writable(request)
-    data = await read_json(request)
+@takes_json(writable)
+def update_settings(request: Request, data: dict[str, Any]) -> JSONResponse:
     if data.get("gated"):
         raise HubError(501, "This Hub has no gated repositories; make the repository private instead")
     private = _is_private(data)
-    await run_in_threadpool(hub_of(request).store.update, repo, private=private)
+    hub_of(request).store.update(repo_of(request), private=private)
     return JSONResponse({"private": private})
 
 
@@ -90,28 +89,33 @@ def auth_check_write(request: Request) -> JSONResponse:
 def list_repos(request: Request) -> JSONResponse:
     kind, query = request.path_params["kind"], request.query_params
     author, searches, tags = query.get("author"), query.getlist("search"), set(query.getlist("filter"))
-    found = []
+    summaries = []
     for settings, repository, tip in visible(request, [kind]):
         name = str(repository.id).lower()
         if author in (None, "", repository.id.namespace) and all(search.lower() in name for search in searches):
             summary = _summary(repository, settings, tip)
             if tags <= set(summary["tags"]):
-                found.append(summary)
-    page, headers = page_of(request, found, size=LIST_PAGE, path=f"/api/{kind}")
+                summaries.append(summary)
+    page, headers = page_of(request, summaries, size=LIST_PAGE, path=f"/api/{kind}")
     return JSONResponse(page, headers=headers)
 
 
 def storage(request: Request) -> JSONResponse:
     """What `hf repos ls` lists: the repositories of a namespace, by default the caller's own, with their size."""
     namespace = request.path_params.get("namespace", require_user(request).name)
-    found = []
+    described = []
     for settings, repository, tip in visible(request):
         repo = repository.id
         if repo.namespace == namespace:
             visibility = "private" if settings.private else "public"
-            fields = {"id": str(repo), "type": repo.kind[:-1], "visibility": visibility, "updatedAt": iso_date(tip)}
-            found.append({**fields, "storage": repository.totals(tip)[1]})
-    page, headers = page_of(request, found, size=LIST_PAGE, path=request.scope["path"])
+            fields = {
+                "id": str(repo),
+                "type": repo.kind[:-1],
+                "visibility": visibility,
+                "updatedAt": iso_date(tip.commit_time),
+            }
+            described.append({**fields, "storage": repository.totals(tip)[1]})
+    page, headers = page_of(request, described, size=LIST_PAGE, path=request.scope["path"])
     return JSONResponse(page, headers=headers)
 
 
@@ -123,8 +127,8 @@ def info(request: Request) -> JSONResponse:
     return JSONResponse({**_summary(repository, settings, commit), "siblings": siblings})
 
 
-async def validate_yaml(request: Request) -> JSONResponse:
-    data = await read_json(request)
+@takes_json()
+def validate_yaml(request: Request, data: dict[str, Any]) -> JSONResponse:
     try:
         card = parse_card(text_field(data, "content"))
     except CardError as error:
@@ -150,7 +154,8 @@ def _is_private(data: dict[str, Any]) -> bool:
 def _summary(repository: Repository, settings: Settings, commit: pygit2.Commit) -> dict[str, Any]:
     """What a list and the information about one repository have in common."""
     repo = repository.id
-    card = _card(repository, commit)
+    readme = repository.read(commit, CARD)
+    card = card_data(readme) if readme is not None else None
     tags = card.get("tags") if card else None
     summary = {
         "_id": f"{repo.kind}/{repo}",
@@ -158,7 +163,7 @@ def _summary(repository: Repository, settings: Settings, commit: pygit2.Commit) 
         "author": repo.namespace,
         "sha": str(commit.id),
         "createdAt": settings.created_at,
-        "lastModified": iso_date(commit),
+        "lastModified": iso_date(commit.commit_time),
         "private": settings.private,
         "gated": False,
         "disabled": False,
@@ -174,13 +179,6 @@ def _summary(repository: Repository, settings: Settings, commit: pygit2.Commit) 
         summary["cardData"] = card
         summary |= {key: card[key] for key in ("library_name", "pipeline_tag") if key in card}
     return summary
-
-
-def _card(repository: Repository, commit: pygit2.Commit) -> dict[str, Any] | None:
-    entry = repository.find(commit, "README.md")
-    if entry is None or entry.is_folder or entry.pointer:
-        return None
-    return card_data(repository.blob(entry.oid))
 
 
 def _sibling(entry: Entry, blobs: bool) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Which repositories there are: `repos/KIND/NAMESPACE/NAME.git`, each with its settings in `hub.json`."""
+"""The repositories of a Hub: `repos/KIND/NAMESPACE/NAME.git`, each with its settings in `hub.json`."""
 
 from __future__ import annotations
 
@@ -7,19 +7,21 @@ import json
 import os
 import shutil
 import threading
+import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
-from lrat_hub.localhub.errors import HubError, repo_not_found
-from lrat_hub.localhub.names import RepoId
+from lrat_hub.localhub.objects import ObjectStore
+from lrat_hub.localhub.protocol import KINDS, HubError, RepoId, iso_date, repo_not_found
 from lrat_hub.localhub.repository import Repository, create_repository
-from lrat_hub.storage import fsync_path
+from lrat_hub.localhub.root import fsync_path, replace_file
 
 SETTINGS = "hub.json"
+# Where an early version kept large files.
+OLD_OBJECTS = "lfs"
 
 # What a new repository keeps as large files, whatever their size; much as on huggingface.co.
 LARGE_SUFFIXES = """
@@ -33,7 +35,7 @@ GIT_ATTRIBUTES = "".join(
 
 @dataclass(frozen=True)
 class Settings:
-    """What a repository is besides its content."""
+    """The properties of a repository besides its content."""
 
     private: bool
     created_at: str
@@ -61,9 +63,15 @@ class Store:
         except FileNotFoundError:
             return None
 
-    def repositories(self, kind: str) -> list[RepoId]:
-        found = (RepoId(kind, path.parent.name, path.stem) for path in (self.root / kind).glob("*/*.git"))
-        return sorted(found, key=str)
+    def repositories(self, kinds: Sequence[str] = KINDS) -> list[RepoId]:
+        """The repositories of some kinds, kind by kind, sorted by name."""
+        return [
+            repo
+            for kind in kinds
+            for repo in sorted(
+                (RepoId(kind, path.parent.name, path.stem) for path in (self.root / kind).glob("*/*.git")), key=str
+            )
+        ]
 
     def open(self, repo: RepoId) -> Repository:
         return Repository(self.path(repo), repo)
@@ -90,8 +98,7 @@ class Store:
             draft = self.root / f".new-{uuid4().hex}"
             create_repository(draft)
             Repository(draft, repo).create_initial_commit({".gitattributes": GIT_ATTRIBUTES}, author)
-            created_at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
-            _write_settings(draft, Settings(private=private, created_at=created_at, sdk=sdk))
+            _write_settings(draft, Settings(private=private, created_at=iso_date(time.time()), sdk=sdk))
             target = self.path(repo)
             target.parent.mkdir(parents=True, exist_ok=True)
             # libgit2 flushes objects and references, but not what it makes a repository of.
@@ -136,13 +143,7 @@ class Store:
 
 
 def _write_settings(git: Path, settings: Settings) -> None:
-    draft = git / f".{SETTINGS}-{uuid4().hex}"
-    with draft.open("w") as file:
-        json.dump(asdict(settings), file)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.rename(git / SETTINGS)
-    fsync_path(git)
+    replace_file(git / SETTINGS, json.dumps(asdict(settings)))
 
 
 def check_new(repo: RepoId) -> None:
@@ -151,3 +152,24 @@ def check_new(repo: RepoId) -> None:
         raise HubError(
             400, f"Invalid repository id {str(repo)!r}: expected namespace/name of letters, digits, ., _, -"
         )
+
+
+def open_stores(root: Path) -> tuple[Store, ObjectStore]:
+    """The repositories and the large files of a root."""
+    return Store(root / "repos"), ObjectStore(root / "objects", root / "tmp")
+
+
+def adopt_old_objects(root: Path, store: Store, objects: ObjectStore) -> None:
+    """Move the large files of a root that an early version wrote, where namespaces shared them in `lfs`."""
+    old = root / OLD_OBJECTS
+    if not old.is_dir():
+        return
+    for repo in store.repositories():
+        kept = objects.of(repo.namespace)
+        for pointer in store.open(repo).pointers():
+            source, target = old / pointer.oid[:2] / pointer.oid[2:4] / pointer.oid, kept.path(pointer.oid)
+            if source.exists() and not target.exists():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                os.link(source, target)
+    # What nothing refers to goes with it, as a garbage collection would have it.
+    shutil.rmtree(old)

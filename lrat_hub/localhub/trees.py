@@ -1,17 +1,21 @@
-"""Folders of commits, read once: a tree of git never changes, so that a new commit costs only what it touched."""
+"""Folders of commits: their entries, read once as a tree of git never changes, and the trees that changes make."""
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import TypeVar
 
 import pygit2
 from pygit2.enums import FileMode, RepositoryOpenFlag
 
 from lrat_hub.localhub.objects import POINTER_MAX_BYTES, Pointer
+from lrat_hub.localhub.protocol import HubError, entry_not_found
+
+T = TypeVar("T", bound=pygit2.Object)
 
 # About 400 bytes each.
 CACHED_ENTRIES = 200_000
@@ -41,7 +45,7 @@ Children = Mapping[str, Entry]
 
 
 class _TreeCache:
-    """The trees used last, as many as have `CACHED_ENTRIES` entries together, and the largest of all besides."""
+    """The trees used last: as many as have `CACHED_ENTRIES` entries together, and at least one."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -50,10 +54,10 @@ class _TreeCache:
 
     def get(self, key: tuple[str, str]) -> Children | None:
         with self._lock:
-            found = self._trees.get(key)
-            if found is not None:
+            tree = self._trees.get(key)
+            if tree is not None:
                 self._trees.move_to_end(key)
-            return found
+            return tree
 
     def put(self, key: tuple[str, str], tree: Children) -> None:
         with self._lock:
@@ -72,7 +76,7 @@ _blobs: dict[str, tuple[int, Pointer | None]] = {}
 
 
 def forget() -> None:
-    """Read everything anew from now on: for whoever looks for damage."""
+    """Read everything from the disk again from now on: for whoever looks for damage."""
     global _cache
     _cache = _TreeCache()
     _blobs.clear()
@@ -83,15 +87,24 @@ def open_git(path: str) -> pygit2.Repository:
     return pygit2.Repository(path, RepositoryOpenFlag.BARE | RepositoryOpenFlag.NO_SEARCH)
 
 
+def git_object(git: pygit2.Repository, oid: str, kind: type[T]) -> T:
+    """An object by its sha. Raises KeyError if the repository has none of this type."""
+    item = git[oid]
+    if not isinstance(item, kind):
+        raise KeyError(f"{oid}: expected a {kind.__name__.lower()}, found a {item.type_str}")
+    return item
+
+
 def children(path: str, tree_id: str) -> Children:
     """What is directly in a tree of the repository at `path`, by name, in git's order."""
     key = (path, tree_id)
-    found = _cache.get(key)
-    if found is None:
+    tree = _cache.get(key)
+    if tree is None:
         git = open_git(path)
-        found = {child.name: _entry(git, child) for child in git[tree_id]}
-        _cache.put(key, found)
-    return found
+        entries = [_entry(git, child) for child in git_object(git, tree_id, pygit2.Tree)]
+        tree = {entry.path: entry for entry in entries}
+        _cache.put(key, tree)
+    return tree
 
 
 def walk(path: str, tree_id: str, *, prefix: str = "", recursive: bool = True) -> Iterator[Entry]:
@@ -113,19 +126,85 @@ def totals(path: str, tree_id: str) -> tuple[int, int]:
     return files, size
 
 
-def _entry(git: pygit2.Repository, found: pygit2.Object) -> Entry:
-    oid = str(found.id)
-    if found.filemode == FileMode.TREE:
-        return Entry(found.name, True, oid, 0, None)
+def _entry(git: pygit2.Repository, child: pygit2.Object) -> Entry:
+    name, oid = child.name or "", str(child.id)
+    if child.filemode == FileMode.TREE:
+        return Entry(name, True, oid, 0, None)
     size, pointer = _blobs.get(oid) or _blob(git, oid)
-    return Entry(found.name, False, oid, size, pointer)
+    return Entry(name, False, oid, size, pointer)
 
 
 def _blob(git: pygit2.Repository, oid: str) -> tuple[int, Pointer | None]:
     """The size of a blob, and the pointer that it is: the same wherever it lies, so kept for the next tree with it."""
     _, size = git.odb.read_header(oid)
-    pointer = Pointer.parse(git[oid].data) if size <= POINTER_MAX_BYTES else None
+    pointer = Pointer.parse(git_object(git, oid, pygit2.Blob).data) if size <= POINTER_MAX_BYTES else None
     if len(_blobs) >= CACHED_ENTRIES:
         _blobs.clear()
     _blobs[oid] = size, pointer
     return size, pointer
+
+
+@dataclass(frozen=True)
+class Put:
+    """Write a file; `blob` is a git blob that the repository already has."""
+
+    path: str
+    blob: str
+
+
+@dataclass(frozen=True)
+class Delete:
+    """Remove a file, or a folder with everything in it."""
+
+    path: str
+    is_folder: bool
+
+
+def changed_tree(git: pygit2.Repository, tip: pygit2.Commit, changes: Iterable[Put | Delete]) -> pygit2.Oid:
+    """Write the tree that changes make, in order, of that of a commit.
+
+    Raises:
+        HubError: 404 if something to delete is missing, 400 if a name would be both a file and a folder.
+    """
+    index = pygit2.Index()
+    index.read_tree(tip.tree)
+    written: set[str] = set()
+    for change in changes:
+        if isinstance(change, Put):
+            # libgit2 would silently replace a file by the folder that a longer path makes of it.
+            if any(folder in index for folder in folders_of(change.path)):
+                raise _file_and_folder(change.path)
+            index.add(pygit2.IndexEntry(change.path, pygit2.Oid(hex=change.blob), FileMode.BLOB))
+            written.add(change.path)
+        elif change.is_folder:
+            before = len(index)
+            index.remove_directory(change.path)
+            if len(index) == before:
+                raise _nothing_to_delete(change.path, tip)
+        elif change.path in index:
+            index.remove(change.path)
+        else:
+            raise _nothing_to_delete(change.path, tip)
+    # The other direction: libgit2 would write a tree in which one name is a file and a folder.
+    folders = {folder for entry in index for folder in folders_of(entry.path)}
+    for path in written & folders:
+        if path in index:
+            raise _file_and_folder(path)
+    return index.write_tree(git)
+
+
+def folders_of(path: str) -> list[str]:
+    """Every folder on the way to a path, without the root."""
+    parts = path.split("/")[:-1]
+    return ["/".join(parts[: depth + 1]) for depth in range(len(parts))]
+
+
+def _file_and_folder(path: str) -> HubError:
+    return HubError(400, f"Invalid path {path!r}: it would be both a file and a folder")
+
+
+def _nothing_to_delete(path: str, commit: pygit2.Commit) -> HubError:
+    error = entry_not_found(path, str(commit.id))
+    # huggingface_hub looks for this sentence to explain how to delete a folder.
+    error.message = f"A file with this name doesn't exist: {path}"
+    return error

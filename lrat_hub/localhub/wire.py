@@ -1,19 +1,23 @@
-"""HTTP without the Hub: bodies of requests within limits, answers in pages and in ranges."""
+"""What HTTP asks for, whatever the endpoint: bodies of requests within limits, answers in pages and in ranges."""
 
 from __future__ import annotations
 
+import functools
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any, BinaryIO
 from urllib.parse import parse_qs, urlencode
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from lrat_hub.localhub.errors import HubError
-from lrat_hub.localhub.names import is_text
+from lrat_hub.localhub.protocol import HubError, parse_number, text_in
+
+JsonEndpoint = Callable[[Request, dict[str, Any]], Response]
+Endpoint = Callable[[Request], Awaitable[Response]]
 
 BODY_MAX_BYTES = 8 * 1024 * 1024
 PORTION_BYTES = 1024 * 1024
@@ -40,6 +44,25 @@ async def read_json(request: Request) -> dict[str, Any]:
     return data
 
 
+def takes_json(check: Callable[[Request], object] | None = None) -> Callable[[JsonEndpoint], Endpoint]:
+    """Make an endpoint of a function that takes a request and the JSON object in its body, and runs in a thread.
+
+    Args:
+        check: Called before the body is read; raises HubError for callers who may not do this.
+    """
+
+    def make_endpoint(function: JsonEndpoint) -> Endpoint:
+        @functools.wraps(function)
+        async def endpoint(request: Request) -> Response:
+            if check is not None:
+                check(request)
+            return await run_in_threadpool(function, request, await read_json(request))
+
+        return endpoint
+
+    return make_endpoint
+
+
 async def read_form(request: Request) -> dict[str, list[str]]:
     try:
         return parse_qs((await read_body(request)).decode(), keep_blank_values=True)
@@ -49,12 +72,10 @@ async def read_form(request: Request) -> dict[str, list[str]]:
 
 def text_field(data: dict[str, Any], key: str, default: str | None = None) -> str:
     """The text under `key`; null counts as missing."""
-    value = data.get(key)
-    if value is None:
-        value = default
-    if not isinstance(value, str) or not is_text(value):
-        raise HubError(400, f"Malformed request: expected text as {key}")
-    return value
+    try:
+        return text_in(data, key, default)
+    except ValueError as error:
+        raise HubError(400, f"Malformed request: {error}") from None
 
 
 def list_field(data: dict[str, Any], key: str) -> list[dict[str, Any]]:
@@ -72,10 +93,11 @@ def is_set(value: str | None) -> bool:
 
 def number(request: Request, key: str, default: int) -> int:
     """A parameter of the query that counts something."""
-    value = request.query_params.get(key, str(default))
-    if not (value.isascii() and value.isdecimal()) or len(value) > 9:
-        raise HubError(400, f"Malformed request: expected a number as {key}, found {value!r}")
-    return int(value)
+    text = request.query_params.get(key, str(default))
+    value = parse_number(text)
+    if value is None:
+        raise HubError(400, f"Malformed request: expected a number as {key}, found {text!r}")
+    return value
 
 
 def endpoint_of(request: Request) -> str:

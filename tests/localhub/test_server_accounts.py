@@ -15,7 +15,7 @@ from requests_by_hand import commit, put
 
 from lrat_hub.errors import LratError
 from lrat_hub.localhub import LocalHub, hub_env
-from lrat_hub.localhub.accounts import create_token, list_tokens, read_token, revoke_token
+from lrat_hub.localhub.root import create_token, list_tokens, read_token, revoke_token
 
 if TYPE_CHECKING:
     import httpx2

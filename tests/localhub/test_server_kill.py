@@ -1,6 +1,6 @@
 """A server that is killed again and again under load loses nothing that it acknowledged, and needs no help to go on.
 
-`LRAT_HUB_KILLS=500 pytest tests/hub/server/test_server_kill.py` runs it for longer.
+`LRAT_HUB_KILLS=500 pytest tests/localhub/test_server_kill.py` runs it for longer.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING
 import pytest
 from requests_by_hand import put
 
-from lrat_hub.localhub.accounts import read_token
 from lrat_hub.localhub.maintenance import verify
+from lrat_hub.localhub.root import read_token
 
 if TYPE_CHECKING:
     import httpx2

@@ -10,11 +10,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 
-from lrat_hub.localhub.edits import Delete, Put
-from lrat_hub.localhub.errors import HubError
-from lrat_hub.localhub.names import RepoId
+from lrat_hub.localhub.protocol import HubError, RepoId
 from lrat_hub.localhub.repository import Repository
 from lrat_hub.localhub.store import Store
+from lrat_hub.localhub.trees import Delete, Put
 
 REPO = RepoId("models", "lrat", "m")
 Files = dict[str, bytes]

@@ -10,7 +10,7 @@ import pytest
 from requests_by_hand import commit, put
 
 from lrat_hub.localhub import LocalHub
-from lrat_hub.localhub.rendering import render_card
+from lrat_hub.localhub.cards import render_card
 
 if TYPE_CHECKING:
     import httpx2

@@ -87,18 +87,17 @@ def test_an_upload_is_visible_only_if_it_is_what_was_announced(hub: LocalHub, ht
 def test_an_upload_link_expires(monkeypatch: pytest.MonkeyPatch) -> None:
     from urllib.parse import parse_qsl
 
-    from lrat_hub.localhub import links
-    from lrat_hub.localhub.errors import HubError
-    from lrat_hub.localhub.objects import Pointer
+    from lrat_hub.localhub import objects
+    from lrat_hub.localhub.protocol import HubError
 
-    keeper, pointer = links.Links(b"key"), Pointer("0" * 64, 1)
+    keeper, pointer = objects.Links(b"key"), objects.Pointer("0" * 64, 1)
     query = dict(parse_qsl(urlsplit(keeper.path("PUT", "lrat", pointer)).query))
     assert keeper.check("PUT", "lrat", pointer.oid, query) == pointer
     for method, namespace in (("GET", "lrat"), ("PUT", "other")):
         with pytest.raises(HubError, match="signature"):
             keeper.check(method, namespace, pointer.oid, query)
     later = int(query["expires"]) + 1
-    monkeypatch.setattr(links.time, "time", lambda: later)
+    monkeypatch.setattr(objects.time, "time", lambda: later)
     with pytest.raises(HubError, match="expired"):
         keeper.check("PUT", "lrat", pointer.oid, query)
 

@@ -1,10 +1,17 @@
-"""What may be called what: repositories, branches and tags, files. Everything a client names passes here."""
+"""What clients and the Hub agree on: the names that things may have, and errors that clients understand.
+
+Everything that a client names passes the checks here. Clients tell errors apart by the `X-Error-Code` header: over
+plain HTTP it is the only way they have.
+"""
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
 
 KINDS = ("models", "datasets", "spaces")
 
@@ -52,6 +59,25 @@ def is_text(value: str) -> bool:
     return "\0" not in value and not any("\ud800" <= char <= "\udfff" for char in value)
 
 
+def text_in(data: Mapping[str, Any], key: str, default: str | None = None) -> str:
+    """The text under `key` of a JSON object; null counts as missing. Raises ValueError if there is no text."""
+    value = data.get(key)
+    value = default if value is None else value
+    if not isinstance(value, str) or not is_text(value):
+        raise ValueError(f"expected text as {key}")
+    return value
+
+
+def parse_number(text: str, *, max_digits: int = 9) -> int | None:
+    """The number that a text is in ASCII digits; None if it is something else, or longer than `max_digits`."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= max_digits else None
+
+
+def iso_date(seconds: float) -> str:
+    """A time, in seconds since 1970, as the Hub's answers have it."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+
+
 def is_sha(revision: str) -> bool:
     return _SHA.fullmatch(revision) is not None
 
@@ -88,3 +114,35 @@ def _is_dot_git(part: str) -> bool:
     visible = "".join(char for char in part if unicodedata.category(char) != "Cf")
     folded = unicodedata.normalize("NFKC", visible).casefold().split(":")[0].rstrip(". ")
     return folded in (".git", "git~1")
+
+
+class HubError(Exception):
+    """An HTTP error.
+
+    Args:
+        status: The HTTP status.
+        message: One line for the user.
+        code: The `X-Error-Code` of the Hub, if it has one for this.
+        headers: Further response headers.
+    """
+
+    def __init__(self, status: int, message: str, code: str | None = None, headers: dict[str, str] | None = None):
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.code = code
+        self.headers = headers or {}
+
+
+def repo_not_found(repo: RepoId | str) -> HubError:
+    """Also the answer for a private repository that the caller may not see: the two must look the same."""
+    return HubError(404, f"Repository not found: {repo}", code="RepoNotFound")
+
+
+def revision_not_found(repo: RepoId, revision: str) -> HubError:
+    return HubError(404, f"Invalid rev id: {revision} in {repo}", code="RevisionNotFound")
+
+
+def entry_not_found(path: str, commit: str) -> HubError:
+    """The commit goes with it: clients remember that this file does not exist at this commit."""
+    return HubError(404, f"Entry not found: {path}", code="EntryNotFound", headers={"X-Repo-Commit": commit})

@@ -1,0 +1,258 @@
+"""Endpoints for content: downloads, large files as git-lfs speaks it, and `git clone` by git's `upload-pack`.
+
+A push over git would pass by all checks: it is refused. See https://git-scm.com/docs/http-protocol for the protocol.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import re
+import shutil
+import tempfile
+import zlib
+from collections.abc import AsyncIterator
+from pathlib import Path, PurePosixPath
+from typing import IO, Any, BinaryIO, cast
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+
+from lrat_hub.localhub.access import git_access, hub_of, objects_of, readable, repo_of, writable
+from lrat_hub.localhub.objects import Pointer, is_oid
+from lrat_hub.localhub.protocol import HubError, RepoId, entry_not_found
+from lrat_hub.localhub.repository import Repository
+from lrat_hub.localhub.trees import Entry
+from lrat_hub.localhub.wire import (
+    BODY_MAX_BYTES,
+    PORTION_BYTES,
+    content_response,
+    endpoint_of,
+    list_field,
+    read_body,
+    takes_json,
+    text_field,
+)
+
+LFS_MEDIA_TYPE = "application/vnd.git-lfs+json"
+GIT_SERVICE = "git-upload-pack"
+NO_CACHE = {"Cache-Control": "no-cache, max-age=0, must-revalidate"}
+_GIT_PROTOCOL = re.compile(r"version=[012]")
+# Pictures in cards. A browser runs nothing in any of them, under the policy below.
+IMAGE_TYPES = {
+    **{f".{suffix}": f"image/{suffix}" for suffix in ("png", "gif", "jpeg", "webp")},
+    ".jpg": "image/jpeg",
+    ".svg": "image/svg+xml",
+}
+
+
+def resolve(request: Request) -> Response:
+    repository = readable(request, password=True)
+    commit = repository.commit_at(request.path_params["revision"])
+    path = request.path_params["path"]
+    entry = repository.entry(commit, path)
+    if entry.is_folder:
+        raise entry_not_found(path, str(commit.id))
+    plain = "application/octet-stream" if entry.pointer else "text/plain; charset=utf-8"
+    headers = {
+        "ETag": f'"{entry.etag}"',
+        "X-Repo-Commit": str(commit.id),
+        "Content-Type": IMAGE_TYPES.get(PurePosixPath(path).suffix.lower(), plain),
+        # What a repository holds must not run as a page of this Hub.
+        "X-Content-Type-Options": "nosniff",
+        "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
+    }
+    if entry.pointer:
+        headers |= {"X-Linked-Etag": f'"{entry.etag}"', "X-Linked-Size": str(entry.size)}
+    return content_response(request, lambda: open_entry(request, repository, entry), entry.size, headers)
+
+
+def open_entry(request: Request, repository: Repository, entry: Entry) -> BinaryIO:
+    """The content of a file of the repository that a request names."""
+    if entry.pointer is None:
+        return io.BytesIO(repository.blob(entry.oid))
+    try:
+        return objects_of(request).path(entry.pointer.oid).open("rb")
+    except FileNotFoundError:
+        # No 404: clients would take the file for one that was never there.
+        raise HubError(500, f"Large file {entry.path} is damaged: object {entry.pointer.oid} is missing") from None
+
+
+@takes_json(git_access)
+def batch(request: Request, data: dict[str, Any]) -> JSONResponse:
+    """A link for each object: to upload what is not here yet, or to download what the repository refers to."""
+    operation = text_field(data, "operation")
+    if operation not in ("upload", "download"):
+        raise HubError(422, f"Malformed LFS request: expected upload or download as operation, found {operation!r}")
+    if operation == "upload":
+        writable(request)
+    pointers = [_pointer(item) for item in list_field(data, "objects")]
+    objects = _uploads(request, pointers) if operation == "upload" else _downloads(request, pointers)
+    return JSONResponse({"transfer": "basic", "objects": objects}, media_type=LFS_MEDIA_TYPE)
+
+
+def _uploads(request: Request, pointers: list[Pointer]) -> list[dict[str, Any]]:
+    repo, endpoint, links = repo_of(request), endpoint_of(request), hub_of(request).links
+    verify = f"{endpoint}/{repo.url_path}.git/info/lfs/objects/verify"
+    answer = []
+    for pointer in pointers:
+        fields: dict[str, Any] = {"oid": pointer.oid, "size": pointer.size}
+        if not objects_of(request).has(pointer):
+            upload = endpoint + links.path("PUT", repo.namespace, pointer)
+            fields["actions"] = {"upload": {"href": upload}, "verify": {"href": verify}}
+        answer.append(fields)
+    return answer
+
+
+def _downloads(request: Request, pointers: list[Pointer]) -> list[dict[str, Any]]:
+    """Only what a commit of this repository refers to: the namespace may have private repositories."""
+    referred = readable(request, password=True).pointers()
+    namespace, links = repo_of(request).namespace, hub_of(request).links
+    answer = []
+    for pointer in pointers:
+        fields: dict[str, Any] = {"oid": pointer.oid, "size": pointer.size}
+        if pointer in referred and objects_of(request).has(pointer):
+            href = endpoint_of(request) + links.path("GET", namespace, pointer)
+            fields["actions"] = {"download": {"href": href}}
+        else:
+            fields["error"] = {"code": 404, "message": "no such object in this repository"}
+        answer.append(fields)
+    return answer
+
+
+async def upload(request: Request) -> JSONResponse:
+    namespace, oid = request.path_params["namespace"], request.path_params["oid"]
+    pointer = hub_of(request).links.check("PUT", namespace, oid, request.query_params)
+    with hub_of(request).objects.of(namespace).upload(pointer) as incoming:
+        portion = bytearray()
+        async for chunk in request.stream():
+            # Hashing and writing go to a thread in portions; smaller ones cost more in switching than in work.
+            portion += chunk
+            if len(portion) >= PORTION_BYTES:
+                await run_in_threadpool(incoming.write, portion)
+                portion = bytearray()
+        await run_in_threadpool(incoming.write, portion)
+        await run_in_threadpool(incoming.finish)
+    return JSONResponse({})
+
+
+def download(request: Request) -> Response:
+    namespace, oid = request.path_params["namespace"], request.path_params["oid"]
+    pointer = hub_of(request).links.check("GET", namespace, oid, request.query_params)
+    objects = hub_of(request).objects.of(namespace)
+    if not objects.has(pointer):
+        raise HubError(404, f"No object {oid}", code="EntryNotFound")
+    headers = {"ETag": f'"{oid}"', "Content-Type": "application/octet-stream"}
+    return content_response(request, lambda: objects.path(oid).open("rb"), pointer.size, headers)
+
+
+# Only who may upload here is told what is here.
+@takes_json(writable)
+def verify(request: Request, data: dict[str, Any]) -> JSONResponse:
+    pointer = _pointer(data)
+    if not objects_of(request).has(pointer):
+        raise HubError(404, f"No object {pointer.oid} of {pointer.size} bytes", code="EntryNotFound")
+    return JSONResponse({})
+
+
+def _pointer(item: dict[str, Any]) -> Pointer:
+    oid, size = item.get("oid"), item.get("size")
+    # True is an int as well.
+    if not is_oid(oid) or type(size) is not int or not 0 <= size < 10**18:
+        raise HubError(422, "Malformed LFS object: expected a sha256 as oid and a number of bytes as size")
+    return Pointer(oid, size)
+
+
+async def info_refs(request: Request) -> Response:
+    """What there is to fetch."""
+    if request.query_params.get("service") != GIT_SERVICE:
+        raise push_refused()
+    path = _git_path(request)
+    process = await _upload_pack(request, path, "--http-backend-info-refs")
+    advertised, _ = await process.communicate()
+    if process.returncode != 0:
+        raise HubError(500, "git upload-pack failed; see the output of the Hub")
+    start = f"# service={GIT_SERVICE}\n"
+    body = f"{len(start) + 4:04x}{start}0000".encode() + advertised
+    return Response(body, media_type=f"application/x-{GIT_SERVICE}-advertisement", headers=NO_CACHE)
+
+
+async def upload_pack(request: Request) -> Response:
+    """The objects that a client lacks."""
+    path = _git_path(request)
+    body = await read_body(request)
+    if request.headers.get("content-encoding") in ("gzip", "x-gzip"):
+        body = _unzipped(body)
+    with tempfile.TemporaryFile(dir=hub_of(request).objects.tmp) as wanted:
+        wanted.write(body)
+        wanted.seek(0)
+        process = await _upload_pack(request, path, stdin=wanted)
+    media_type = f"application/x-{GIT_SERVICE}-result"
+    return StreamingResponse(_output(process), media_type=media_type, headers=NO_CACHE)
+
+
+def receive_pack(request: Request) -> Response:
+    raise push_refused()
+
+
+def push_refused() -> HubError:
+    return HubError(403, "This Hub takes no pushes over git: upload with `hf upload` or huggingface_hub instead")
+
+
+def _git_path(request: Request) -> Path:
+    """The folder of the repository of a request, whose name may have `.git` behind it; raises as `git_access` does."""
+    named = repo_of(request)
+    repo = RepoId(named.kind, named.namespace, named.name.removesuffix(".git"))
+    git_access(request, repo)
+    return hub_of(request).store.path(repo)
+
+
+async def _upload_pack(
+    request: Request, path: Path, *options: str, stdin: IO[bytes] | int = asyncio.subprocess.DEVNULL
+) -> asyncio.subprocess.Process:
+    git = shutil.which("git")
+    if git is None:
+        raise HubError(501, "Cloning needs git on the machine of this Hub; downloads by other clients don't")
+    # Nothing of the settings of whoever runs the Hub; and a root may belong to another user, as in containers.
+    environment = {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": "safe.directory",
+        "GIT_CONFIG_VALUE_0": "*",
+    }
+    version = request.headers.get("git-protocol", "")
+    if _GIT_PROTOCOL.fullmatch(version):
+        environment["GIT_PROTOCOL"] = version
+    return await asyncio.create_subprocess_exec(
+        *(git, "upload-pack", "--stateless-rpc", "--strict", *options, str(path)),
+        env=environment,
+        stdin=stdin,
+        stdout=asyncio.subprocess.PIPE,
+    )
+
+
+async def _output(process: asyncio.subprocess.Process) -> AsyncIterator[bytes]:
+    output = cast(asyncio.StreamReader, process.stdout)
+    try:
+        while portion := await output.read(PORTION_BYTES):
+            yield portion
+    finally:
+        # Also when the client has gone.
+        if process.returncode is None and not output.at_eof():
+            process.kill()
+        await process.wait()
+
+
+def _unzipped(body: bytes) -> bytes:
+    decompressor = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+    try:
+        content = decompressor.decompress(body, BODY_MAX_BYTES)
+    except zlib.error as error:
+        raise HubError(400, f"Malformed body: {error}") from None
+    if decompressor.unconsumed_tail:
+        raise HubError(413, f"Request body too large: expected at most {BODY_MAX_BYTES} bytes")
+    return content
