@@ -47,8 +47,9 @@ class Arguments(RolloutOptions, StageArguments):
     retriever: str = field(
         default="",
         metadata={
-            "help": "'bm25' (the default) or a SentenceTransformer, over the whole corpus. With --index it is that "
-            "index's model, and only needed when the model is not on the Hub."
+            "help": "What retrieves: 'bm25' (the default), a SentenceTransformer over the whole corpus, an index, a "
+            "URL, a plug-in module:object, several joined by + (fused), or 'a>b' (the CrossEncoder b reranks a). "
+            "With --index it is that index's model, and only needed when the model is not on the Hub."
         },
     )
     index: list[str] = field(

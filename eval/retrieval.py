@@ -99,10 +99,9 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
     )
     from lrat_hub.evaluation.runs import trec_run
     from lrat_hub.retrieval import style_read_by
-    from lrat_hub.retrieval.bm25 import BM25Retriever
     from lrat_hub.retrieval.exact import streamed_retriever
     from lrat_hub.retrieval.fusion import fuse_runs
-    from lrat_hub.retrieval.opening import open_index
+    from lrat_hub.retrieval.opening import index_name, open_retriever
     from lrat_hub.retrieval.settings import IndexSettings
 
     stage = Stage("eval retrieval", args)
@@ -136,14 +135,17 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
         ) as retriever:
             ask(name, retriever)
     for place, text in enumerate(args.index, start=1):
-        retriever = open_index(stage.inputs, text, corpus=corpus, name=f"index_{place}")
-        name = LONG_HASH.sub(r"\1", stage.inputs.pins[f"index_{place}"])
+        label = f"index_{place}"
+        retriever = open_retriever(
+            index_name(text), corpus, documents=documents, inputs=stage.inputs, input_name=label
+        )
+        name = LONG_HASH.sub(r"\1", stage.inputs.pins[label])
         ask(name, retriever)
     for place, text in enumerate(args.runs, start=1):
         name, run = read_given_run(stage, text, f"run_{place}", exam)
         systems[name] = {QUERIES: run}
     if args.bm25:
-        ask("bm25", BM25Retriever(documents.in_order()))
+        ask("bm25", open_retriever("bm25", corpus, documents=documents))
     given = len(sources) + len(args.index) + len(args.runs) + args.bm25
     if len(systems) < given:
         raise LratError(f"lrat eval retrieval: expected {given} systems of different names, found {len(systems)}.")

@@ -19,7 +19,9 @@ from .queries import render_query as render_query
 from .retrieval.bm25 import BM25Retriever as BM25Retriever
 from .retrieval.dense import DenseRetriever as DenseRetriever
 from .retrieval.fusion import FusionRetriever as FusionRetriever
+from .retrieval.fusion import RerankedRetriever as RerankedRetriever
 from .retrieval.indexes import load_index as load_index
+from .retrieval.opening import open_retriever as open_retriever
 from .retrieval.remote import RemoteRetriever as RemoteRetriever
 from .schema import Pair as Pair
 from .schema import Step as Step

@@ -43,24 +43,21 @@ def open_retrievers(
     """What a stage's options name: an index or several, or one retriever over the whole corpus.
 
     Args:
-        name: "bm25" or a SentenceTransformer; beside an index, its model where that is not on the Hub, or "".
+        name: Any name that `open_retriever` takes; beside an index, its model where that is not on the Hub, or "".
+        indexes: References or URLs.
 
     Raises:
         LratError: Something can't be opened, or is of another corpus or model.
     """
-    from lrat_hub.hub.inputs import load_model
-    from lrat_hub.retrieval.bm25 import BM25Retriever
-    from lrat_hub.retrieval.dense import DenseRetriever
-    from lrat_hub.retrieval.opening import open_index
+    from lrat_hub.retrieval.opening import RetrieverOpener, index_name
 
-    if name == "bm25":
-        return [BM25Retriever(documents.in_order(), revision=getattr(corpus, "revision", None))]
-    model = inputs.resolve("retriever", name, repo_type="model") if name else None
+    opener = RetrieverOpener(corpus, documents, inputs=inputs, show_progress=True)
     if not indexes:
-        return [DenseRetriever.of(model, load_model(model), documents.in_order(), show_progress=True)]
+        return [opener.open(name, input_name="retriever")]
+    model = inputs.resolve("retriever", name, repo_type="model") if name else None
     names = ["index"] if len(indexes) == 1 else [f"index_{number}" for number in range(1, len(indexes) + 1)]
     return [
-        open_index(inputs, text, corpus=corpus, model=model, name=label)
+        opener.open(index_name(text), input_name=label, model=model)
         for label, text in zip(names, indexes, strict=True)
     ]
 

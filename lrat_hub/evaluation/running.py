@@ -14,7 +14,7 @@ from lrat_hub.documents import Documents
 from lrat_hub.evaluation.judging import CellRuns
 from lrat_hub.evaluation.settings import CellSettings
 from lrat_hub.hub.inputs import Source, load_table
-from lrat_hub.retrieval.opening import RetrieverShelf
+from lrat_hub.retrieval.opening import RetrieverOpener
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -43,10 +43,10 @@ def run_readers(
         name: NaturalReader() if name == "reader" else ClueReader(documents.in_order()) for name in settings.agents
     }
     questions = [Question(row["query_id"], row["query"], row["answer"]) for row in queries]
-    shelf = RetrieverShelf(inputs, corpus, documents)
+    opener = RetrieverOpener(corpus, documents, inputs=inputs, show_progress=True)
     made = []
     # All are opened before the first is run: what can't be is not found after hours.
-    for text, retriever in [(text, shelf.open(text)) for text in settings.retrievers]:
+    for text, retriever in [(text, opener.open(text)) for text in settings.retrievers]:
         for name, agent in agents.items():
             for k in settings.k:
                 environment = SearchEnvironment(retriever, documents, k=k, snippet_tokens=settings.snippet_tokens)

@@ -6,15 +6,17 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from lrat_hub.errors import LratError
 from lrat_hub.hub.refs import HubRef, RepoType, hub_errors
 
 if TYPE_CHECKING:
     from datasets import Dataset
-    from sentence_transformers import SentenceTransformer
+    from sentence_transformers import CrossEncoder, SentenceTransformer
     from transformers import PreTrainedTokenizerBase
+
+M = TypeVar("M", bound="SentenceTransformer | CrossEncoder")
 
 Kind = Literal[
     "corpus", "documents", "queries", "qrels", "trajectories", "pairs", "document_ids", "summary", "comparisons"
@@ -227,7 +229,7 @@ def fetch_folder(source: Source) -> Path:
         return Path(snapshot_download(source.repo_id, repo_type=source.repo_type, revision=source.revision))
 
 
-def load_model(source: Source, **options: object) -> SentenceTransformer:
+def load_model(source: Source, **options: Any) -> SentenceTransformer:
     """A SentenceTransformer at a pin, on the device sentence-transformers chooses.
 
     Raises:
@@ -235,16 +237,28 @@ def load_model(source: Source, **options: object) -> SentenceTransformer:
     """
     from sentence_transformers import SentenceTransformer
 
+    return _load_with(SentenceTransformer, source, options)
+
+
+def load_cross_encoder(source: Source, **options: Any) -> CrossEncoder:
+    """A CrossEncoder at a pin; see `load_model`."""
+    from sentence_transformers import CrossEncoder
+
+    return _load_with(CrossEncoder, source, options)
+
+
+def _load_with(cls: type[M], source: Source, options: dict[str, Any]) -> M:
     try:
         if isinstance(source, LocalSource):
-            return SentenceTransformer(str(source.path), **options)
+            return cls(str(source.path), **options)
         with hub_errors(source):
-            return SentenceTransformer(source.repo_id, revision=source.revision, **options)
+            return cls(source.repo_id, revision=source.revision, **options)
     except LratError:
         raise
     except Exception as error:
         # A repository can be broken in as many ways as there are libraries that read a part of it.
-        raise LratError(f"{source}: expected a model that SentenceTransformer loads; {first_line(error)}") from error
+        wanted = f"a model that {cls.__name__} loads"
+        raise LratError(f"{source}: expected {wanted}; {first_line(error)}") from error
 
 
 def load_tokenizer(source: Source) -> PreTrainedTokenizerBase:

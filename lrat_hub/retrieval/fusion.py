@@ -1,17 +1,30 @@
-"""Fusion: several retrievers over one corpus as one."""
+"""Several retrievers over one corpus as one: their results fused, or one's results ranked again by a CrossEncoder."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
+import numpy as np
+
+from lrat_hub.encoders import query_style_of
 from lrat_hub.errors import LratError
+from lrat_hub.queries import QueryStyle
 from lrat_hub.retrieval import Hit, Retriever, style_read_by
+from lrat_hub.retrieval.settings import BATCH_SIZE
+from lrat_hub.schema import Document
+
+if TYPE_CHECKING:
+    from sentence_transformers import CrossEncoder
+
+    from lrat_hub.hub.inputs import Source
 
 RRF_CONSTANT = 60
 """k of reciprocal rank fusion, as Cormack, Clarke and Buettcher chose it (SIGIR 2009): results hardly depend on it."""
 
 FUSION_DEPTH = 100
+RERANKING_DEPTH = 100
 
 
 class FusionRetriever:
@@ -19,50 +32,48 @@ class FusionRetriever:
 
     Args:
         retrievers: Two or more, over the same corpus.
-        place: A document's place in the corpus by its docid, which decides ties: `Documents.row`.
+        row_of: A document's position in the corpus by its docid, which decides ties: `Documents.row`.
         depth: Results of each retriever that take part, at least; a larger `k` takes more.
         constant: The larger it is, the less the first ranks stand out.
 
     Raises:
-        LratError: They are less than two, or read queries in different styles.
+        LratError: There are fewer than two, or they read queries in different styles.
     """
 
     def __init__(
         self,
         retrievers: Sequence[Retriever],
-        place: Callable[[str], int],
+        row_of: Callable[[str], int],
         *,
         depth: int = FUSION_DEPTH,
         constant: int = RRF_CONSTANT,
     ) -> None:
         if len(retrievers) < 2:
             raise LratError(f"Fusion: expected two or more retrievers, found {len(retrievers)}.")
-        if len(styles := {style_read_by(retriever) for retriever in retrievers}) > 1:
-            found = ", ".join(f"{retriever.name}: {style_read_by(retriever)}" for retriever in retrievers)
-            raise LratError(f"Fusion: expected retrievers that read queries in one style, found {found}.")
-        (self.query_style,) = styles
-        self._retrievers, self._place = tuple(retrievers), place
-        self._depth, self._constant = depth, constant
         self.name = "+".join(retriever.name for retriever in retrievers)
-        revisions = [retriever.revision for retriever in retrievers]
-        self.revision = None if None in revisions else "+".join(map(str, revisions))
+        self.revision = _joined("+", (retriever.revision for retriever in retrievers))
+        self.query_style = require_one_style(
+            self.name, [(retriever.name, style_read_by(retriever)) for retriever in retrievers]
+        )
+        self._retrievers, self._row_of = tuple(retrievers), row_of
+        self._depth, self._constant = depth, constant
 
     def search(self, queries: Sequence[str], k: int) -> list[list[Hit]]:
         """See `Retriever.search`. Each retriever gets all queries at once."""
-        found = [retriever.search(queries, max(k, self._depth)) for retriever in self._retrievers]
-        return [fuse(lists, k, self._place, constant=self._constant) for lists in zip(*found, strict=True)]
+        results = [retriever.search(queries, max(k, self._depth)) for retriever in self._retrievers]
+        return [fuse(lists, k, self._row_of, constant=self._constant) for lists in zip(*results, strict=True)]
 
 
 def fuse_runs(
-    runs: Sequence[Mapping[str, Sequence[Hit]]], k: int, place: Callable[[str], int]
+    runs: Sequence[Mapping[str, Sequence[Hit]]], k: int, row_of: Callable[[str], int]
 ) -> dict[str, list[Hit]]:
-    """The fusion of what several systems have found: query id to the `k` best, for all their queries."""
+    """Fuses the runs of several systems: query id to the `k` best, for all queries of any of them."""
     queries = dict.fromkeys(query_id for run in runs for query_id in run)
-    return {query_id: fuse([run.get(query_id, ()) for run in runs], k, place) for query_id in queries}
+    return {query_id: fuse([run.get(query_id, ()) for run in runs], k, row_of) for query_id in queries}
 
 
 def fuse(
-    lists: Sequence[Sequence[Hit]], k: int, place: Callable[[str], int], *, constant: int = RRF_CONSTANT
+    lists: Sequence[Sequence[Hit]], k: int, row_of: Callable[[str], int], *, constant: int = RRF_CONSTANT
 ) -> list[Hit]:
     """The `k` best of several lists for one query, by reciprocal rank fusion; see `FusionRetriever`."""
     shares: dict[str, list[float]] = {}
@@ -71,5 +82,102 @@ def fuse(
             shares.setdefault(hit.docid, []).append(1 / (constant + hit.rank))
     # Summed exactly, so that a tie is one whatever the order of the retrievers.
     scores = {docid: math.fsum(parts) for docid, parts in shares.items()}
-    best = sorted(scores, key=lambda docid: (-scores[docid], place(docid)))[:k]
+    best = sorted(scores, key=lambda docid: (-scores[docid], row_of(docid)))[:k]
     return [Hit(docid, scores[docid], rank) for rank, docid in enumerate(best, start=1)]
+
+
+class RerankedRetriever:
+    """A retriever whose best results a CrossEncoder ranks again: it reads query and document together.
+
+    The pairs of each query are scored by themselves, so that its ranking never depends on the queries beside it.
+    Equal scores keep the order of the first retriever.
+
+    Args:
+        first: Finds the documents that are ranked again; no others are in the results.
+        model: Any CrossEncoder that gives one score per pair. It reads the query as the first retriever gets it.
+        documents: The corpus's documents by their ids.
+        name, revision: The CrossEncoder's repository and commit sha, kept for records.
+        query_style: The style of queries that the CrossEncoder was trained with.
+        depth: Results of the first retriever that are ranked again, at least; a larger `k` takes more.
+        batch_size: Pairs that are scored together.
+
+    Raises:
+        LratError: The model gives several scores per pair, or reads queries in another style than the first retriever.
+    """
+
+    def __init__(
+        self,
+        first: Retriever,
+        model: CrossEncoder,
+        documents: Mapping[str, Document],
+        *,
+        name: str = "cross-encoder",
+        revision: str | None = None,
+        query_style: QueryStyle = "plain",
+        depth: int = RERANKING_DEPTH,
+        batch_size: int = BATCH_SIZE,
+    ) -> None:
+        require_one_score(model, name)
+        self.name = f"{first.name}>{name}"
+        self.revision = _joined(">", (first.revision, revision))
+        self.query_style = require_one_style(self.name, [(first.name, style_read_by(first)), (name, query_style)])
+        self._first, self._model, self._documents = first, model, documents
+        self._depth, self._batch_size = depth, batch_size
+
+    @classmethod
+    def of(
+        cls, source: Source, first: Retriever, model: CrossEncoder, documents: Mapping[str, Document]
+    ) -> RerankedRetriever:
+        """A CrossEncoder that a pin names, with the name, commit and query style that it has there.
+
+        Raises:
+            LratError: As above, or the model's configuration can't be read.
+        """
+        name, revision = getattr(source, "repo_id", str(source)), getattr(source, "revision", None)
+        return cls(first, model, documents, name=name, revision=revision, query_style=query_style_of(source))
+
+    def search(self, queries: Sequence[str], k: int) -> list[list[Hit]]:
+        """See `Retriever.search`. The first retriever gets all queries at once.
+
+        Raises:
+            LratError: A score is not finite.
+        """
+        results = self._first.search(queries, max(k, self._depth))
+        return [self._ranked(query, hits)[:k] for query, hits in zip(queries, results, strict=True)]
+
+    def _ranked(self, query: str, hits: Sequence[Hit]) -> list[Hit]:
+        if not hits:
+            return []
+        pairs = [(query, self._documents[hit.docid].content) for hit in hits]
+        scores = np.asarray(self._model.predict(pairs, batch_size=self._batch_size, show_progress_bar=False))
+        if not np.isfinite(scores).all():
+            raise LratError(f"{self.name}: expected finite scores, found others for {query[:80]!r}. Is it damaged?")
+        order = np.argsort(-scores, kind="stable")
+        return [Hit(hits[index].docid, float(scores[index]), rank) for rank, index in enumerate(order, start=1)]
+
+
+def require_one_score(model: CrossEncoder, name: str) -> None:
+    """Raises LratError when a CrossEncoder classifies pairs into several classes."""
+    if model.num_labels != 1:
+        raise LratError(f"{name}: expected a CrossEncoder with one score per pair, found {model.num_labels}.")
+
+
+def require_one_style(name: str, styles: Sequence[tuple[str, QueryStyle]]) -> QueryStyle:
+    """The style that all parts of a retriever read queries in, "plain" when there are none.
+
+    Args:
+        name: The retriever's.
+        styles: The parts' names and styles.
+
+    Raises:
+        LratError: They differ: one text can't be rendered for all of them.
+    """
+    if len({style for _, style in styles}) > 1:
+        given = ", ".join(f"{part}: {style}" for part, style in styles)
+        raise LratError(f"Retriever {name}: expected parts that read queries in one style, found {given}.")
+    return styles[0][1] if styles else "plain"
+
+
+def _joined(separator: str, revisions: Iterable[str | None]) -> str | None:
+    known = list(revisions)
+    return None if None in known else separator.join(map(str, known))

@@ -67,6 +67,22 @@ class IndexStamp:
                 f"{index}: expected an index with its {STAMP_FILE}, found {error!r}. Build one: lrat index"
             ) from error
 
+    def encoder(self, name: str) -> HubRef:
+        """The pin of the model that made the vectors, which encodes queries, too. BM25 has none.
+
+        Args:
+            name: The index's, for errors.
+
+        Raises:
+            LratError: The model is not on the Hub.
+        """
+        try:
+            return HubRef.parse(self.model or "")
+        except LratError as error:
+            raise LratError(
+                f"{name}: expected its model {self.model} to be given, for it is not on the Hub."
+            ) from error
+
     def check(self, name: str, *, corpus: Source, model: Source | None = None) -> None:
         """Refuses to serve another corpus, or with another model, than the stamp's.
 
@@ -152,8 +168,26 @@ def load_index(
     from lrat_hub.retrieval.vectors import VectorIndex
 
     vectors = VectorIndex.load(folder / INDEX_FILE, docids, stamp.kind, mmap=mmap)
-    source = model or _model_of(stamp, str(index))
+    source = model or stamp.encoder(str(index))
     return DenseRetriever.of(source, load_model(source), vectors, batch_size=stamp.settings["batch_size"])
+
+
+def is_index(source: Source) -> bool:
+    """Whether a model repository or folder holds an index, and not a model.
+
+    Without a connection, what is not in the cache counts as a model: loading that says what is missing.
+    """
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError
+
+    if isinstance(source, LocalSource):
+        return (source.path / STAMP_FILE).is_file()
+    with hub_errors(source):
+        try:
+            hf_hub_download(source.repo_id, STAMP_FILE, repo_type=source.repo_type, revision=source.revision)
+        except EntryNotFoundError:
+            return False
+    return True
 
 
 def _folder(index: Source) -> Path:
@@ -163,10 +197,3 @@ def _folder(index: Source) -> Path:
         return index.path
     with hub_errors(index):
         return Path(snapshot_download(index.repo_id, repo_type=index.repo_type, revision=index.revision))
-
-
-def _model_of(stamp: IndexStamp, name: str) -> HubRef:
-    try:
-        return HubRef.parse(stamp.model or "")
-    except LratError as error:
-        raise LratError(f"{name}: expected its model {stamp.model} to be given, for it is not on the Hub.") from error

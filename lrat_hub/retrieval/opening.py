@@ -1,86 +1,272 @@
-"""The retrievers that a stage's options name, with their pins in the stage's lineage."""
+"""Retrievers by name: one grammar for the command line, recipes and notebooks, and one place that opens them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
+from lrat_hub.encoders import query_style_of
 from lrat_hub.errors import LratError
-from lrat_hub.retrieval.fusion import FusionRetriever
-from lrat_hub.retrieval.indexes import load_index
+from lrat_hub.hub.inputs import Inputs, load_cross_encoder, load_model, load_table
+from lrat_hub.plugins import is_plugin, load_plugin, plugin_identity
+from lrat_hub.retrieval import Retriever
+from lrat_hub.retrieval.fusion import FusionRetriever, RerankedRetriever, require_one_score, require_one_style
+from lrat_hub.retrieval.indexes import CORPUS_CONFIG, IndexStamp, is_index, load_index
 from lrat_hub.retrieval.remote import RemoteRetriever, is_url
 
 if TYPE_CHECKING:
     from lrat_hub.documents import Documents
-    from lrat_hub.hub.inputs import Inputs, Source
-    from lrat_hub.retrieval import Retriever
-
-
-def open_index(
-    inputs: Inputs, text: str, *, corpus: Source, model: Source | None = None, name: str = "index"
-) -> Retriever:
-    """An index by its reference, or a retriever that `lrat serve` serves by its URL.
-
-    Args:
-        corpus: The corpus of the stage; an index of another is refused.
-        model: The index's model, where that is not on the Hub.
-        name: The input's name in the lineage.
-
-    Raises:
-        LratError: It can't be opened, is of another corpus or model, or is a URL although pins are required.
-    """
-    if not is_url(text):
-        index = inputs.resolve(name, text, repo_type="model")
-        return load_index(index, corpus=corpus, model=model)
-    if inputs.require_pinned:
-        raise LratError(f"{text}: --require-pinned allows only references at a full commit sha, not a server.")
-    retriever = RemoteRetriever(text, corpus=corpus)
-    inputs.record(name, f"{retriever.name}@{retriever.revision} (served at {retriever.url})")
-    return retriever
-
+    from lrat_hub.hub.inputs import Source
+    from lrat_hub.queries import QueryStyle
 
 INDEX_PREFIX = "index:"
+RETRIEVER_MEMBERS = ("name", "revision", "search")
+
+PartKind = Literal["bm25", "url", "plugin", "index", "repository", "reranker"]
 
 
-class RetrieverShelf:
-    """Retrievers over one corpus, each opened once, however many systems it is a part of.
+@dataclass(frozen=True)
+class RetrieverName:
+    """A retriever's name, read. All names have this grammar, wherever they are given::
+
+        retriever = ranker { ">" reranker }          "bm25>me/cross-encoder": the best of bm25, ranked again
+        ranker    = part { "+" part }                "bm25+me/model": fused by reciprocal rank
+        part      = "bm25"                           BM25 over the whole corpus
+                  | "http://..." | "https://..."     a retriever that is served
+                  | module ":" object                a plug-in: a retriever, or what makes one of the documents
+                  | "index:" repository              an index, which the prefix makes sure of
+                  | repository                       an index, or a SentenceTransformer over the whole corpus
+        reranker  = repository                       a CrossEncoder
+
+    A repository is `namespace/name[@revision]`, or a path that starts with `/`, `./`, `../` or `~`. It always has a
+    slash or a dot in front, and so is never taken for a plug-in, whose two halves are dotted Python names. The
+    prefix `index:` goes before everything else: a module of that name can't hold plug-ins. `+` binds more tightly
+    than `>`. Neither may be in a part; in a URL they are written %2B and %3E. Blanks around parts don't count.
 
     Args:
-        option: The stage's option that names them; the parts are recorded as `<option>_1` and so on.
+        kind: What the text names; "fusion" and "reranked" are made of `parts`.
+        text: The name, without the prefix of an index.
     """
 
-    def __init__(self, inputs: Inputs, corpus: Source, documents: Documents, *, option: str = "retrievers") -> None:
-        self._inputs, self._corpus, self._documents, self._option = inputs, corpus, documents, option
-        self._opened: dict[str, Retriever] = {}
+    kind: PartKind | Literal["fusion", "reranked"]
+    text: str
+    parts: tuple[RetrieverName, ...] = ()
 
-    def open(self, text: str) -> Retriever:
-        """The retriever that a text names.
-
-        Args:
-            text: "bm25"; a SentenceTransformer, which encodes the corpus and is searched exactly; "index:REF" or the
-                URL of a served index; or several of these joined by "+", fused by reciprocal rank.
+    @classmethod
+    def parse(cls, text: str) -> RetrieverName:
+        """Reads a name; nothing is looked up.
 
         Raises:
-            LratError: There is no such retriever, or it is of another corpus.
+            LratError: A part is empty, or what reranks can't be a CrossEncoder.
         """
-        parts = text.split("+") if not is_url(text) else [text]
-        retrievers = [self._part(part.strip()) for part in parts]
-        return retrievers[0] if len(retrievers) == 1 else FusionRetriever(retrievers, self._documents.row)
+        ranked, separator, reranker = text.rpartition(">")
+        if separator:
+            last = cls._part(reranker, text)
+            if last.kind != "repository" or "+" in reranker:
+                raise LratError(
+                    f"Retriever {text!r}: expected a CrossEncoder after '>', as namespace/name or a path; "
+                    f"found {reranker.strip()!r}."
+                )
+            return cls("reranked", text.strip(), (cls.parse(ranked), cls("reranker", last.text)))
+        parts = tuple(cls._part(part, text) for part in text.split("+"))
+        return parts[0] if len(parts) == 1 else cls("fusion", text.strip(), parts)
 
-    def _part(self, text: str) -> Retriever:
-        if text not in self._opened:
-            self._opened[text] = self._new(text, f"{self._option.removesuffix('s')}_{len(self._opened) + 1}")
-        return self._opened[text]
+    @classmethod
+    def _part(cls, part: str, whole: str) -> RetrieverName:
+        part = part.strip()
+        if not part.removeprefix(INDEX_PREFIX):
+            raise LratError(f"Retriever {whole!r}: expected a retriever's name, found an empty one.")
+        if part == "bm25":
+            return cls("bm25", part)
+        if is_url(part):
+            return cls("url", part)
+        if part.startswith(INDEX_PREFIX):
+            return cls("index", part.removeprefix(INDEX_PREFIX))
+        return cls("plugin" if is_plugin(part) else "repository", part)
 
-    def _new(self, text: str, name: str) -> Retriever:
-        from lrat_hub.hub.inputs import load_model
+    def leaves(self) -> Iterator[RetrieverName]:
+        """The parts that are opened, from left to right."""
+        if not self.parts:
+            yield self
+        for part in self.parts:
+            yield from part.leaves()
+
+
+def index_name(text: str) -> str:
+    """The name of an index or a URL, for options that take nothing else."""
+    return text if is_url(text) or text.startswith(INDEX_PREFIX) else INDEX_PREFIX + text
+
+
+def open_retriever(
+    name: str,
+    corpus: Source | str | None = None,
+    *,
+    documents: Documents | None = None,
+    model: Source | None = None,
+    inputs: Inputs | None = None,
+    input_name: str = "retriever",
+    show_progress: bool = False,
+) -> Retriever:
+    """A retriever over a corpus, by the same text as on the command line.
+
+    Args:
+        name: "bm25"; a SentenceTransformer, which encodes the corpus and is searched exactly; an index; the URL of a
+            served retriever; a plug-in `module:object`; several of these joined by "+", fused by reciprocal rank;
+            and "a>b", where the CrossEncoder b ranks again what a finds. See `RetrieverName`.
+        corpus: The corpus to search: a reference, or its pin. An index or a server of another corpus is refused.
+        documents: The corpus's documents, where they are loaded already. Without `corpus` they are enough for
+            whatever is neither an index nor served.
+        model: The model of an index whose model is not on the Hub.
+        inputs: Where what is read is recorded with its pin; a corpus that is given as text is recorded as "corpus".
+        input_name: The name that the retriever is recorded under; where it joins several, their names are numbered:
+            "retriever_1" and so on.
+        show_progress: Show a progress bar while a model encodes the corpus.
+
+    Raises:
+        LratError: There is no such retriever, it is of another corpus, or it joins retrievers that read queries in
+            different styles; nothing has been encoded then.
+
+    Example:
+        >>> from lrat_hub import open_retriever
+        >>> retriever = open_retriever("bm25+me/wiki-index", corpus="datasets/me/wiki")
+        >>> retriever.search(["who invented the printing press"], k=10)
+    """
+    inputs = inputs or Inputs()
+    pin = inputs.resolve("corpus", corpus) if isinstance(corpus, str) else corpus
+    opener = RetrieverOpener(pin, documents, inputs=inputs, show_progress=show_progress)
+    return opener.open(name, input_name=input_name, model=model)
+
+
+@dataclass
+class _Part:
+    """What is known of a part before it is opened, and the retriever or CrossEncoder after that."""
+
+    source: Source | None = None
+    style: QueryStyle | None = None
+    indexed: bool = False
+    opened: Any = None
+
+
+class RetrieverOpener:
+    """Opens retrievers over one corpus by their names, each part once, however many retrievers it is a part of.
+
+    Args:
+        corpus: The corpus; None where the documents come from nowhere in particular.
+        documents: Its documents; loaded when they are needed if not given.
+        inputs: Where the pins of what is read are recorded.
+        show_progress: Show a progress bar while a model encodes the corpus.
+
+    Raises:
+        LratError: Neither a corpus nor documents are given.
+    """
+
+    def __init__(
+        self,
+        corpus: Source | None,
+        documents: Documents | None = None,
+        *,
+        inputs: Inputs | None = None,
+        show_progress: bool = False,
+    ) -> None:
+        if corpus is None and documents is None:
+            raise LratError("Retriever: expected a corpus or its documents, found neither. Give `corpus`.")
+        self._corpus, self._documents = corpus, documents
+        self._inputs, self._show_progress = inputs or Inputs(), show_progress
+        self._parts: dict[RetrieverName, _Part] = {}
+
+    @property
+    def documents(self) -> Documents:
+        from lrat_hub.documents import Documents
+
+        if self._documents is None:
+            assert self._corpus is not None
+            self._documents = Documents(load_table(self._corpus, "corpus", config=CORPUS_CONFIG))
+        return self._documents
+
+    def open(self, name: str, *, input_name: str | None = None, model: Source | None = None) -> Retriever:
+        """The retriever of a name.
+
+        All parts are pinned, and their query styles compared, before the first of them encodes anything.
+
+        Args:
+            name: See `RetrieverName`.
+            input_name: What the retriever is called in the lineage; its parts, where there are several, have numbers
+                behind it. By default they are numbered as they are opened first: "retriever_1" and so on.
+            model: The model of an index, where that is not on the Hub.
+
+        Raises:
+            LratError: See `open_retriever`.
+        """
+        tree = RetrieverName.parse(name)
+        leaves = list(tree.leaves())
+        if model is not None and (tree.parts or tree.kind not in ("index", "repository", "url")):
+            raise LratError(f"Retriever {name!r}: expected one index beside its model, found another retriever.")
+        for number, leaf in enumerate(leaves, start=1):
+            if leaf not in self._parts:
+                label = f"{input_name}_{number}" if input_name and tree.parts else input_name
+                self._parts[leaf] = self._prepared(leaf, label or f"retriever_{len(self._parts) + 1}", model)
+        # A plug-in's is known when it is opened, and compared then.
+        require_one_style(name, [(leaf.text, style) for leaf in leaves if (style := self._parts[leaf].style)])
+        return self._open(tree, model)
+
+    def _prepared(self, name: RetrieverName, label: str, model: Source | None) -> _Part:
+        """A part's pin and query style. What costs nothing to open is opened: servers answer at once."""
+        if name.kind == "bm25":
+            return _Part(style="plain")
+        if name.kind in ("url", "plugin"):
+            if self._inputs.require_pinned:
+                what = "a server" if name.kind == "url" else "a plug-in"
+                raise LratError(f"{name.text}: only references at a full commit sha are allowed here, not {what}.")
+            if name.kind == "plugin":
+                self._inputs.record(label, plugin_identity(name.text))
+                return _Part()
+            retriever = RemoteRetriever(name.text, corpus=self._corpus_of(name))
+            self._inputs.record(label, f"{retriever.name}@{retriever.revision} (served at {retriever.url})")
+            return _Part(style=retriever.query_style, opened=retriever)
+        source = self._inputs.resolve(label, name.text, repo_type="model")
+        if name.kind == "index" or (name.kind == "repository" and is_index(source)):
+            stamp = IndexStamp.of(source)
+            stamp.check(str(source), corpus=self._corpus_of(name), model=model)
+            style: QueryStyle = (
+                "plain" if stamp.kind == "bm25" else query_style_of(model or stamp.encoder(str(source)))
+            )
+            return _Part(source, style, indexed=True)
+        return _Part(source, query_style_of(source))
+
+    def _corpus_of(self, name: RetrieverName) -> Source:
+        if self._corpus is None:
+            raise LratError(f"{name.text}: expected the corpus that it is of, found documents alone. Give `corpus`.")
+        return self._corpus
+
+    def _open(self, name: RetrieverName, model: Source | None) -> Retriever:
+        if name.kind == "fusion":
+            return FusionRetriever([self._open(part, None) for part in name.parts], self.documents.row)
+        if name.kind == "reranked":
+            first, reranker = name.parts
+            part = self._parts[reranker]
+            assert part.source is not None
+            if part.opened is None:
+                # Before the first retriever, which may take hours to encode the corpus.
+                part.opened = load_cross_encoder(part.source)
+                require_one_score(part.opened, str(part.source))
+            return RerankedRetriever.of(part.source, self._open(first, None), part.opened, self.documents)
+        part = self._parts[name]
+        if part.opened is None:
+            part.opened = self._open_part(name, part, model)
+        return part.opened
+
+    def _open_part(self, name: RetrieverName, part: _Part, model: Source | None) -> Retriever:
         from lrat_hub.retrieval.bm25 import BM25Retriever
         from lrat_hub.retrieval.dense import DenseRetriever
 
-        if not text:
-            raise LratError(f"--{self._option}: expected a retriever, found an empty name.")
-        if text == "bm25":
-            return BM25Retriever(self._documents.in_order(), revision=getattr(self._corpus, "revision", None))
-        if is_url(text) or text.startswith(INDEX_PREFIX):
-            return open_index(self._inputs, text.removeprefix(INDEX_PREFIX), corpus=self._corpus, name=name)
-        source = self._inputs.resolve(name, text, repo_type="model")
-        return DenseRetriever.of(source, load_model(source), self._documents.in_order(), show_progress=True)
+        if name.kind == "bm25":
+            return BM25Retriever(self.documents.in_order(), revision=getattr(self._corpus, "revision", None))
+        if name.kind == "plugin":
+            return load_plugin(name.text, "retriever", RETRIEVER_MEMBERS, self.documents)
+        assert part.source is not None
+        if part.indexed:
+            return load_index(part.source, corpus=self._corpus_of(name), model=model)
+        return DenseRetriever.of(
+            part.source, load_model(part.source), self.documents.in_order(), show_progress=self._show_progress
+        )
