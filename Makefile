@@ -1,18 +1,26 @@
-# Two commands for a fresh machine with Python 3.11 or newer: `make quickstart` and `make test`.
+# `make quickstart` and `make test` are all that a fresh machine with Python 3.11 or newer needs.
 PYTHON ?= python3
 BASE ?= minilm
 BIN := .venv/bin
 
-.PHONY: quickstart test lint format clean
+.PHONY: quickstart test check lint format clean
 
 quickstart: .venv/installed
 	$(BIN)/lrat quickstart --base $(BASE)
 
+# All tests, the fast and the slow ones.
 test: .venv/installed
 	$(BIN)/python -m pytest
 
+# What one runs every few minutes: the checks and the fast tests.
+check: lint
+	$(BIN)/python -m pytest -m "not slow"
+
 lint: .venv/installed
-	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports --no-logo
 
 format: .venv/installed
 	$(BIN)/ruff check --fix . && $(BIN)/ruff format .
