@@ -19,7 +19,8 @@ from typing import Any
 
 from lrat_hub import LocalHub
 
-SHA = re.compile(r"\b[0-9a-f]{40}\b")
+# Whole commit shas, and their first characters in the names of systems: "lrat/static@7e7e5eb".
+SHA = re.compile(r"(?<![0-9a-f])[0-9a-f]{40}(?![0-9a-f])|(?<=[@-])[0-9a-f]{7}(?![0-9a-f-])")
 
 # Run by a process for each Hub: clients read its address once, when they are imported.
 READ = """
@@ -43,7 +44,7 @@ def published(root: Path) -> dict[str, list[str]]:
         environment = os.environ | hub.env | {"HF_HOME": folder}
         subprocess.run([sys.executable, "-c", READ, str(out)], env=environment, check=True)
         tables: dict[str, list[str]] = json.loads(out.read_text(encoding="utf-8"))
-    return {name: [SHA.sub("<sha>", row) for row in rows] for name, rows in tables.items()}
+    return {SHA.sub("<sha>", name): [SHA.sub("<sha>", row) for row in rows] for name, rows in tables.items()}
 
 
 def report_tables(root: Path) -> list[str]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -28,8 +29,38 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    config.stash[_hub].stop()
-    config.stash[_folder].cleanup()
+    # Neither is there when the Hub did not start, and that error is the one to see.
+    if _hub in config.stash:
+        config.stash[_hub].stop()
+        config.stash[_folder].cleanup()
+
+
+# CI runs the tests on further versions of Python without torch, whose builds for them are gigabytes.
+_WITHOUT_TORCH = importlib.util.find_spec("torch") is None
+_NEEDED = {"torch", "sentence_transformers", "peft", "mteb", "evaluate"}
+collect_ignore_glob = ["fitting/*", "losses/*", "training/*"] if _WITHOUT_TORCH else []
+
+
+def _skipped_without_torch() -> Generator[None, object, object]:
+    try:
+        return (yield)
+    except BaseException as error:
+        cause: BaseException | None = error
+        while cause and not (isinstance(cause, ImportError) and (cause.name or "").partition(".")[0] in _NEEDED):
+            cause = cause.__cause__ or cause.__context__
+        if _WITHOUT_TORCH and cause:
+            pytest.skip(f"needs {cause}")
+        raise
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup() -> Generator[None, object, object]:
+    return (yield from _skipped_without_torch())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, object, object]:
+    return (yield from _skipped_without_torch())
 
 
 @pytest.fixture(scope="session")
