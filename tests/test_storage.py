@@ -52,9 +52,12 @@ def test_rows_are_read_no_further_than_a_batch_ahead(tmp_path, monkeypatch):
 
 
 def test_an_error_in_the_block_is_raised_as_it_is_and_what_waits_is_left_out(tmp_path):
-    with pytest.raises(RuntimeError, match="no more"), TableWriter(tmp_path / "a", document_features()) as writer:
-        writer.write([{"docid": object()}])
+    def rows():
+        yield {"docid": object()}
         raise RuntimeError("no more")
+
+    with pytest.raises(RuntimeError, match="no more"), TableWriter(tmp_path / "a", document_features()) as writer:
+        writer.write(rows())
     assert len(writer.open()) == 0
 
 

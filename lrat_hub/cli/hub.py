@@ -82,8 +82,7 @@ def _env(args: argparse.Namespace) -> None:
 
 def _create(args: argparse.Namespace) -> None:
     """Make a token for somebody who is not the owner. It is printed once; the Hub keeps only a hash of it."""
-    from lrat_hub.localhub.root import create_token
-    from lrat_hub.localhub.root import prepare_root
+    from lrat_hub.localhub.root import create_token, prepare_root
 
     print(create_token(prepare_root(args.root), args.user, args.role, args.namespace))
     where = ", ".join(dict.fromkeys((args.user, *args.namespace)))
