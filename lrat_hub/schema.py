@@ -19,12 +19,16 @@ Action = Literal["search", "browse", "answer", "invalid"]
 Status = Literal["completed", "limited", "failed"]
 """How a run ended: with an answer of its own, with one it was made to give at a limit, or without any."""
 
+STATUSES: tuple[Status, ...] = get_args(Status)
+
 Outcome = Literal["correct", "incorrect", "unknown"]
 """What is known of a run's answer."""
 
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
 Verdict = Literal["relevant", "irrelevant", "unjudged"]
+
+VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 
 
 @dataclass(frozen=True)

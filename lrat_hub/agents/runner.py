@@ -14,6 +14,7 @@ from lrat_hub.agents.environment import Observation, SearchEnvironment
 from lrat_hub.errors import LratError
 from lrat_hub.queries import QueryState
 from lrat_hub.schema import Action, Sampling, Status, Step, Trajectory
+from lrat_hub.walk import state_after
 
 CUT_HERE = "[Cut here: the context is full.]"
 
@@ -253,7 +254,7 @@ async def _run(
             metadata["limit"] = "turns"
             steps.append(Step(turn, call.reasoning, "invalid", error=error))
             break
-        observation = await _carry_out(call, environment, seen, _known(question, steps, call))
+        observation = await _carry_out(call, environment, seen, state_after(steps, question.text, call.reasoning))
         seen.update(candidate.docid for candidate in observation.results)
         if turn + 1 == max_turns:
             # How to say so is the agent's own matter: what a search or browse showed is recorded as it was.
@@ -277,13 +278,6 @@ async def _run(
         sampling=agent.sampling,
         metadata=json.dumps(metadata, sort_keys=True),
     )
-
-
-def _known(question: Question, steps: Sequence[Step], call: Search | Browse | Invalid) -> QueryState:
-    """What is known when a call is made, as mining reads it from the trajectory later."""
-    said = [reasoning for reasoning in (*(step.reasoning for step in steps), call.reasoning) if reasoning is not None]
-    earlier = tuple(query for step in steps if step.action == "search" for query in step.queries)
-    return QueryState("", question.text, earlier, said[-1] if said else "")
 
 
 async def _carry_out(

@@ -59,7 +59,7 @@ def position_rows(runs: Sequence[Run], human: Sequence[float]) -> list[dict[str,
     rows = []
     for order in orders:
         places = [
-            (question, (browse.position if order == AS_SHOWN else browse.place_by_score or browse.position))
+            (question, (browse.position if order == AS_SHOWN else browse.position_by_score or browse.position))
             for question, browse in browses
         ]
         rows += [

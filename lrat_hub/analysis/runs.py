@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import islice
 
-from lrat_hub.schema import Candidate, Outcome, Status, Step, Trajectory
+from lrat_hub.schema import Candidate, Outcome, Status, Trajectory
+from lrat_hub.walk import BrowseAction, SearchAction, Walk
 
 Measure = Callable[[Sequence[str]], Sequence[int]]
 """Gives the length of each text, such as `lrat_hub.mining.lengths.LengthMeasure`."""
@@ -47,20 +48,20 @@ class Browse:
 
     Args:
         step: Its 1-based place among the run's searches and browses.
-        position: The document's 1-based place in the list it was opened from: that of the nearest search before the
-            browse that listed it. None when no search had.
+        failed: Whether nothing could be opened; there is then no position, and no reasoning about the document.
+        position: The document's 1-based position in the list that it belongs to (`lrat_hub.walk`); None without one.
         length: How many documents that list showed.
-        place_by_score: The document's place by the retriever's score, where that list was shown in another order.
+        position_by_score: The document's position by the retriever's score, where the list was shown in another order.
         is_repeat: Whether the run had opened the document before.
         is_evidence: None where nobody has said which documents of the question are.
-        reasoning: Tokens of the reasoning right after; None when nothing could be read or no step follows.
+        reasoning: Tokens of the reasoning right after; None when nothing could be read or no message follows.
     """
 
     step: int
-    docid: str
+    failed: bool
     position: int | None
     length: int | None
-    place_by_score: int | None
+    position_by_score: int | None
     is_repeat: bool
     is_evidence: bool | None
     reasoning: int | None
@@ -124,27 +125,14 @@ def measure_runs(
     """
     remaining = iter(trajectories)
     while batch := list(islice(remaining, TRAJECTORIES_AT_A_TIME)):
-        texts = [reasonings_after_browses(trajectory.steps) for trajectory in batch]
-        reasonings = [text for of_run in texts for text in of_run.values()]
-        lengths = iter(measure(reasonings) if measure else [len(text.split()) for text in reasonings])
-        for trajectory, of_run in zip(batch, texts, strict=True):
-            by_turn = {turn: next(lengths) for turn in of_run}
-            yield _measured(trajectory, by_turn, (qrels or {}).get(trajectory.query_id), source)
-
-
-def reasonings_after_browses(steps: Sequence[Step]) -> dict[int, str]:
-    """Turn of a browse to the reasoning right after it: that of the next message.
-
-    Browses that failed showed nothing to reason about, and those that no other message follows have no reasoning:
-    both are left out, unlike an agent that goes on without a word, whose reasoning is "".
-    """
-    found: dict[int, str] = {}
-    following: str | None = None
-    for step in reversed(steps):
-        if step.action == "browse" and step.error is None and following is not None:
-            found[step.turn] = following
-        following = step.reasoning if step.reasoning is not None else following
-    return dict(reversed(found.items()))
+        walks = [Walk.over(trajectory.steps) for trajectory in batch]
+        texts = [browse.reasoning_after for walk in walks for browse in walk.browses]
+        reasonings = [text for text in texts if text is not None]
+        measured = iter(measure(reasonings) if measure else [len(text.split()) for text in reasonings])
+        lengths = iter([None if text is None else next(measured) for text in texts])
+        for trajectory, walk in zip(batch, walks, strict=True):
+            evidence = (qrels or {}).get(trajectory.query_id)
+            yield _measured(trajectory, walk, list(islice(lengths, len(walk.browses))), evidence, source)
 
 
 def query_distance(queries: Sequence[str], before: Sequence[str]) -> float:
@@ -187,59 +175,41 @@ def _jaccard(one: frozenset[str], other: frozenset[str]) -> float:
 
 
 def _measured(
-    trajectory: Trajectory, reasonings: Mapping[int, int], evidence: Set[str] | None, source: str | None
+    trajectory: Trajectory,
+    walk: Walk,
+    lengths: Sequence[int | None],
+    evidence: Set[str] | None,
+    source: str | None,
 ) -> Run:
-    actions: list[str] = []
     searches: list[Search] = []
-    browses: list[Browse] = []
-    # The list that a document was last seen in, by docid.
-    seen: dict[str, _Place] = {}
     asked: set[frozenset[str]] = set()
     before: tuple[str, ...] = ()
-    opened: set[str] = set()
-    lists = shuffled = 0
-    for step in trajectory.steps:
-        if step.action == "search":
-            actions.append("S")
-            listed = {hit.docid for hit in step.results}
-            searches.append(
-                Search(
-                    len(actions),
-                    len(listed),
-                    len(listed - seen.keys()),
-                    query_distance(step.queries, before) if before and step.queries else None,
-                    bool(step.queries) and all(words_of(query) in asked for query in step.queries),
-                )
+    # The result lists of each search by its number, and the places by score in those of them that were shuffled.
+    lists: dict[tuple[int, int], list[Candidate]] = {}
+    shuffled: dict[tuple[int, int], dict[str, int]] = {}
+    num_scored = 0
+    for search in walk.searches:
+        queries = search.step.queries
+        listed = {hit.docid for hit in search.step.results}
+        searches.append(
+            Search(
+                search.number,
+                len(listed),
+                sum(walk.first_listed[docid] == search.number for docid in listed),
+                query_distance(queries, before) if before and queries else None,
+                bool(queries) and all(words_of(query) in asked for query in queries),
             )
-            asked.update(map(words_of, step.queries))
-            before = step.queries or before
-            # The first list of a step that holds a document is the one whose query found it.
-            for shown in reversed(_lists(step.results)):
-                by_score = _places_by_score(shown)
-                lists += by_score is not None
-                is_shuffled = by_score is not None and by_score != list(range(1, len(shown) + 1))
-                shuffled += is_shuffled
-                # Entries that could not be read keep their ranks, so a list can be longer than what is left of it.
-                length = max(len(shown), *(hit.rank for hit in shown))
-                for index, hit in enumerate(shown):
-                    seen[hit.docid] = _Place(hit.rank, length, by_score[index] if is_shuffled else None)
-        elif step.action == "browse" and step.docid is not None:
-            actions.append("B")
-            place = seen.get(step.docid, _Place(None, None, None))
-            browses.append(
-                Browse(
-                    len(actions),
-                    step.docid,
-                    place.position,
-                    place.length,
-                    place.by_score,
-                    step.docid in opened,
-                    None if evidence is None else step.docid in evidence,
-                    reasonings.get(step.turn),
-                )
-            )
-            if step.error is None:
-                opened.add(step.docid)
+        )
+        asked.update(map(words_of, queries))
+        before = queries or before
+        for query_index, shown in search.lists.items():
+            lists[search.number, query_index] = shown
+            by_score = _places_by_score(shown)
+            num_scored += by_score is not None
+            if by_score is not None and by_score != list(range(1, len(shown) + 1)):
+                shuffled[search.number, query_index] = {
+                    hit.docid: position for hit, position in zip(shown, by_score, strict=True)
+                }
     return Run(
         trajectory.trajectory_id,
         trajectory.query_id,
@@ -248,30 +218,36 @@ def _measured(
         ),
         trajectory.outcome,
         trajectory.status,
-        "".join(actions),
+        "".join("S" if isinstance(action, SearchAction) else "B" for action in walk.actions),
         tuple(searches),
-        tuple(browses),
-        lists,
-        shuffled,
+        tuple(
+            _measured_browse(browse, length, lists, shuffled, evidence)
+            for browse, length in zip(walk.browses, lengths, strict=True)
+        ),
+        num_scored,
+        len(shuffled),
         None if evidence is None else len(evidence),
-        None if evidence is None else len(evidence & seen.keys()),
-        None if evidence is None else len(evidence & opened),
+        None if evidence is None else len(evidence & walk.first_listed.keys()),
+        None if evidence is None else len(evidence & walk.first_opened.keys()),
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    position: int | None
-    length: int | None
-    by_score: int | None
-
-
-def _lists(results: Sequence[Candidate]) -> list[list[Candidate]]:
-    """The result list of each query that has one."""
-    lists: dict[int, list[Candidate]] = {}
-    for hit in results:
-        lists.setdefault(hit.query_index, []).append(hit)
-    return list(lists.values())
+def _measured_browse(
+    browse: BrowseAction,
+    reasoning: int | None,
+    lists: Mapping[tuple[int, int], Sequence[Candidate]],
+    shuffled: Mapping[tuple[int, int], Mapping[str, int]],
+    evidence: Set[str] | None,
+) -> Browse:
+    position = length = by_score = None
+    if browse.listing is not None:
+        search, query_index, position = browse.listing
+        shown = lists[search.number, query_index]
+        # Entries that could not be read keep their ranks, so a list can be longer than what is left of it.
+        length = max(len(shown), *(hit.rank for hit in shown))
+        by_score = shuffled.get((search.number, query_index), {}).get(browse.opened or "")
+    is_evidence = None if evidence is None or browse.step.docid is None else browse.step.docid in evidence
+    return Browse(browse.number, browse.failed, position, length, by_score, browse.is_repeat, is_evidence, reasoning)
 
 
 def _places_by_score(shown: Sequence[Candidate]) -> list[int] | None:

@@ -68,9 +68,14 @@ def account_of(runs: Sequence[Run]) -> dict[str, Ledger]:
     of_runs.note("without a search or browse", sum(not run.actions for run in runs))
     for browse in (browse for run in runs for browse in run.browses):
         of_browses.keep()
-        of_browses.note("of a document that no search before listed", int(browse.position is None))
+        of_browses.note("failed: nothing was opened", int(browse.failed))
+        of_browses.note(
+            "of a document that no search before listed", int(browse.position is None and not browse.failed)
+        )
         of_browses.note("of a document that was open before", int(browse.is_repeat))
-        of_browses.note("failed, or no step follows: no reasoning after it", int(browse.reasoning is None))
+        of_browses.note(
+            "no message follows: no reasoning after it", int(browse.reasoning is None and not browse.failed)
+        )
     return ledgers
 
 

@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args
 
 from lrat_hub.errors import LratError
 from lrat_hub.schema import Trajectory
+from lrat_hub.walk import Walk
 
 Qrels = Mapping[str, Mapping[str, int]]
 
@@ -292,24 +293,20 @@ def tokens_of(trajectory: Trajectory) -> int | None:
 
 
 def _score_run(trajectory: Trajectory, query_id: str, evidence: frozenset[str]) -> QuestionScores:
-    steps, found, opened = 0, {}, set()
-    for step in trajectory.steps:
-        if step.action not in ("search", "browse"):
-            continue
-        steps += 1
-        for candidate in step.results:
-            found.setdefault(plain_id(candidate.docid), steps)
-        if step.action == "browse" and step.docid is not None and step.error is None:
-            opened.add(plain_id(step.docid))
+    walk = Walk.over(trajectory.steps)
+    listed: dict[str, int] = {}
+    for docid, number in walk.first_listed.items():
+        listed.setdefault(plain_id(docid), number)
+    opened = set(map(plain_id, walk.first_opened))
     return QuestionScores(
         query_id=query_id,
         outcome=_outcome(trajectory),
         trajectory_id=trajectory.trajectory_id,
         correct=trajectory.correct,
         evidence=len(evidence),
-        evidence_steps=tuple(sorted(step for docid, step in found.items() if docid in evidence)),
+        evidence_steps=tuple(sorted(number for docid, number in listed.items() if docid in evidence)),
         evidence_opened=len(opened & evidence),
-        steps=steps,
+        steps=trajectory.num_steps,
         searches=trajectory.count("search"),
         browses=trajectory.count("browse"),
         invalid=trajectory.count("invalid"),

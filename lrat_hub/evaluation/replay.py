@@ -15,6 +15,7 @@ from lrat_hub.evaluation.metrics import Qrels, Run
 from lrat_hub.queries import QueryState
 from lrat_hub.retrieval import Hit
 from lrat_hub.schema import Pair, Trajectory
+from lrat_hub.walk import Walk
 
 LIST_LENGTH = 10
 """Results a search that the agent would be shown: the paper's."""
@@ -25,7 +26,7 @@ class Search:
     """One query of one search of a trajectory.
 
     Args:
-        search_id: `<trajectory_id>/<turn>/<place of the query in its step>`.
+        search_id: `<trajectory_id>/<turn>/<index of the query in its step>`.
         number: Of the search step among the trajectory's, from 1.
         seen: Documents that earlier search steps had listed.
         listed: What the agent was shown, in rank order.
@@ -42,32 +43,21 @@ class Search:
 
 def searches_of(trajectory: Trajectory) -> list[Search]:
     """All queries that a trajectory searched with, in order. A search that failed has none."""
-    searches: list[Search] = []
-    seen: set[str] = set()
-    previous: list[str] = []
-    number, reasoning = 0, ""
-    for step in trajectory.steps:
-        # None: it shares the reasoning of the action before it.
-        reasoning = reasoning if step.reasoning is None else step.reasoning
-        if step.action != "search" or not step.queries:
-            continue
-        number += 1
-        for place, query in enumerate(step.queries):
-            listed = [candidate for candidate in step.results if candidate.query_index == place]
-            searches.append(
-                Search(
-                    f"{trajectory.trajectory_id}/{step.turn}/{place}",
-                    trajectory.trajectory_id,
-                    trajectory.query_id,
-                    number,
-                    QueryState(query, trajectory.question, tuple(previous), reasoning),
-                    frozenset(seen),
-                    tuple(candidate.docid for candidate in sorted(listed, key=lambda candidate: candidate.rank)),
-                )
-            )
-        previous.extend(step.queries)
-        seen.update(candidate.docid for candidate in step.results)
-    return searches
+    walk = Walk.over(trajectory.steps)
+    asked = [action for action in walk.searches if action.step.queries]
+    return [
+        Search(
+            f"{trajectory.trajectory_id}/{action.turn}/{index}",
+            trajectory.trajectory_id,
+            trajectory.query_id,
+            number,
+            action.state(trajectory.question, index),
+            walk.listed_before(action),
+            tuple(candidate.docid for candidate in action.lists.get(index, ())),
+        )
+        for number, action in enumerate(asked, start=1)
+        for index in range(len(action.step.queries))
+    ]
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from lrat_hub.ledger import Ledger
 from lrat_hub.mining.guards import Guard
 from lrat_hub.mining.lengths import LengthMeasure, token_lengths
 from lrat_hub.mining.passes import finish, mine_naive, new_ledgers, note_held_out, survey
-from lrat_hub.mining.profiles import pair_id, reasoning_after, reasoning_before
+from lrat_hub.mining.profiles import pair_id
 from lrat_hub.mining.settings import (
     KINDS,
     NEGATIVES,
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "KINDS", "NEGATIVES", "PROFILES", "MiningResult", "MiningSettings", "Weighting", "mine_pairs",
-    "pair_id", "reasoning_after", "reasoning_before", "token_lengths",
+    "pair_id", "token_lengths",
 ]  # fmt: skip
 
 

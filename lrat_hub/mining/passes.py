@@ -18,10 +18,10 @@ from lrat_hub.mining.guards import GUARDS
 from lrat_hub.mining.lengths import LengthMeasure
 from lrat_hub.mining.negatives import Positives, allowed_negatives, resolve_negatives
 from lrat_hub.mining.profiles import NaivePair, naive_pairs
-from lrat_hub.mining.settings import VERDICTS, MiningSettings
+from lrat_hub.mining.settings import MiningSettings
 from lrat_hub.mining.splits import Splits, question_key
 from lrat_hub.mining.weights import WeightFit, Weighting, capped, fit_weights
-from lrat_hub.schema import Pair, Trajectory, Verdict
+from lrat_hub.schema import VERDICTS, Pair, Trajectory, Verdict
 
 Batches = Iterable[Sequence[NaivePair]]
 """Naive pairs in their order, in batches that never cut a trajectory in two. It can be gone through several times."""

@@ -7,6 +7,7 @@ which makes reading ten times as fast as `Trajectory.from_dict` on whole rows.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -37,13 +38,18 @@ def light_trajectories(table: Dataset, *, titles: bool = False) -> Iterator[Traj
             nested, counts = _flat(chunk)
             steps = _steps(nested, titles)
             for count in counts:
-                yield Trajectory(**_filled(next(records)), steps=tuple(islice(steps, count)))
+                yield Trajectory(**_filled(next(records)), steps=_numbered(islice(steps, count)))
 
 
 def _filled(record: dict[str, Any]) -> dict[str, Any]:
     """The record without what a table of others may leave null, which then has its default."""
     texts = {name: record[name] or "" for name in ("trajectory_id", "query_id", "question")}
     return texts | {name: value for name, value in record.items() if name not in texts and value is not None}
+
+
+def _numbered(steps: Iterator[Step]) -> tuple[Step, ...]:
+    """The steps with their positions for turns where a table of others has none."""
+    return tuple(replace(step, turn=position) if step.turn is None else step for position, step in enumerate(steps))
 
 
 def _steps(nested: pa.StructArray, titles: bool) -> Iterator[Step]:

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 from lrat_hub.errors import LratError
 from lrat_hub.mining.guards import GUARDS, Guard
 from lrat_hub.mining.weights import Weighting
-from lrat_hub.schema import OUTCOMES, Outcome, Status, Verdict
+from lrat_hub.schema import OUTCOMES, STATUSES, VERDICTS, Outcome, Status, Verdict
 
 Profile = Literal["paper", "episode", "released"]
 Negatives = Literal["unbrowsed", "formula", "pooled", "tiers"]
@@ -18,8 +18,6 @@ Kind = Literal["list", "pooled", "redundant", "hard", "weak"]
 PROFILES: tuple[Profile, ...] = get_args(Profile)
 NEGATIVES: tuple[Negatives, ...] = get_args(Negatives)
 KINDS: tuple[Kind, ...] = get_args(Kind)
-STATUSES: tuple[Status, ...] = get_args(Status)
-VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 
 
 @dataclass(frozen=True)

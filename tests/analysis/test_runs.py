@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from lrat_hub.analysis.runs import System, measure_runs, query_distance, reasonings_after_browses, system_labels
+from lrat_hub.analysis.runs import System, measure_runs, query_distance, system_labels
 from lrat_hub.schema import Candidate, Step
 from tests.builders import answer, browse, search, trajectory
 
@@ -55,13 +55,12 @@ def test_reasoning_right_after_a_browse_is_that_of_the_next_message():
         browse("b", reasoning="five"),
     )
     assert [hit.reasoning for hit in run.browses] == [3, 3, 0, 4, None, None]
-    assert reasonings_after_browses(()) == {}
 
 
 def test_every_query_of_a_search_has_a_list_of_its_own():
     results = (Candidate(0, 1, "a"), Candidate(0, 2, "b"), Candidate(1, 1, "b"), Candidate(1, 2, "c"))
     run = measured(Step(0, "", "search", queries=("x", "y"), results=results), browse("c"), browse("b"))
-    assert [hit.position for hit in run.browses] == [2, 2]  # of the first list that holds it
+    assert [hit.position for hit in run.browses] == [2, 1]  # of the list that ranks it best, as in mining
     assert run.searches[0].listed == 3
 
 
@@ -78,11 +77,11 @@ def test_lists_in_another_order_than_their_scores_are_shuffled():
 
     run = measured(listed(3, 1, 2), browse("d3"), browse("d1"))
     assert (run.lists, run.shuffled) == (1, 1)
-    assert [(hit.position, hit.place_by_score) for hit in run.browses] == [(3, 2), (1, 1)]
+    assert [(hit.position, hit.position_by_score) for hit in run.browses] == [(3, 2), (1, 1)]
     for scores in ((3, 2, 2), (0.1, 0.2, 0.3), (None, 2, 3), (1, 1, 1)):
         run = measured(listed(*scores), browse("d3"))
         assert run.shuffled == 0
-        assert run.browses[0].place_by_score is None
+        assert run.browses[0].position_by_score is None
 
 
 @pytest.mark.parametrize(
