@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -65,8 +67,31 @@ def run(words: list[str]) -> Any:
     found = find(words)
     if found is None:
         raise LratError(f"lrat: expected a command, found {' '.join(words[:1])!r}; see lrat --help")
-    module, rest = found
-    return importlib.import_module(module).main(rest)
+    name, rest = found
+    module = importlib.import_module(name)
+    require_one_tree(module)
+    return module.main(rest)
+
+
+def require_one_tree(stage: ModuleType) -> None:
+    """Refuses a stage whose code is not from the tree that the library is from.
+
+    With an editable install of one checkout and `PYTHONPATH` at another, Python takes the library from the second and
+    the stages from the first, and neither tree is what ran.
+
+    Raises:
+        LratError: They are from two trees.
+    """
+    from lrat_hub.errors import LratError
+
+    library, code = Path(__file__).resolve().parents[1], Path(stage.__file__ or "").resolve()
+    # In a checkout the stage folders lie beside the library, in a wheel inside it.
+    if library not in code.parents and library.parent != code.parent.parent:
+        raise LratError(
+            f"lrat: expected the library and its stages from one tree, found the library in {library.parent} and "
+            f"{stage.__name__} in {code.parent.parent}. Unset PYTHONPATH, or install the tree that is meant: "
+            f"pip install -e {library.parent}"
+        )
 
 
 def main(argv: list[str] | None = None) -> int:
