@@ -15,23 +15,8 @@ from lrat_hub import cli, load_trajectories
 from lrat_hub.schema import trajectory_features
 
 HEAVY = set(
-    [
-        "accelerate",
-        "aiohttp",
-        "bm25s",
-        "datasets",
-        "faiss",
-        "huggingface_hub",
-        "matplotlib",
-        "numpy",
-        "pydantic",
-        "scipy",
-        "sentence_transformers",
-        "torch",
-        "transformers",
-        "trl",
-        "vllm",
-    ]
+    """accelerate aiohttp bm25s datasets faiss huggingface_hub matplotlib numpy pydantic scipy sentence_transformers
+    torch transformers trl vllm""".split()  # noqa: SIM905
 )
 
 
