@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from lrat_hub import cli
 from lrat_hub.cli.stage import Stage, StageArguments, parse, say
-from lrat_hub.corpora.settings import ReadSettings
+from lrat_hub.corpora.collection import ReadSettings
 from lrat_hub.errors import LratError
 from lrat_hub.hub.refs import HubRef
 

@@ -5,15 +5,12 @@ and counts in a `Ledger` what it had to leave out; tables are written to Arrow a
 held in memory. `build_collection` does all of it; the readers can be used alone.
 """
 
-from lrat_hub.corpora.beir import beir_sources
-from lrat_hub.corpora.collection import Collection, build_collection
+from lrat_hub.corpora.collection import Collection, ReadSettings, beir_sources, build_collection, build_table
 from lrat_hub.corpora.documents import read_documents
-from lrat_hub.corpora.files import as_path
-from lrat_hub.corpora.judgements import read_qrels
-from lrat_hub.corpora.questions import read_queries
-from lrat_hub.corpora.tables import build_table
+from lrat_hub.corpora.questions import read_qrels, read_queries
+from lrat_hub.corpora.rows import as_path
 
 __all__ = [
-    "Collection", "as_path", "beir_sources", "build_collection", "build_table", "read_documents", "read_qrels",
-    "read_queries",
+    "Collection", "ReadSettings", "as_path", "beir_sources", "build_collection", "build_table", "read_documents",
+    "read_qrels", "read_queries",
 ]  # fmt: skip

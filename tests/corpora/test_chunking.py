@@ -5,7 +5,7 @@ from datasets import Dataset
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lrat_hub.corpora.chunking import chunk_documents, chunk_spans, token_spans
+from lrat_hub.corpora.documents import chunk_documents, chunk_spans, token_spans
 from lrat_hub.errors import LratError
 from lrat_hub.hub.lineage import read_lineage
 from lrat_hub.ledger import Ledger

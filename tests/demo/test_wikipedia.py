@@ -73,5 +73,5 @@ def test_a_missing_gensim_is_named_with_the_way_to_install_it(monkeypatch):
         raise PackageNotFoundError(name)
 
     monkeypatch.setattr(wikipedia, "distribution", missing)
-    with pytest.raises(LratError, match="pip install --no-deps gensim"):
+    with pytest.raises(LratError, match="Install it with pip, without its dependencies"):
         read_articles()
