@@ -17,8 +17,7 @@ from typing import Any
 
 from lrat_hub.agents.environment import Observation
 from lrat_hub.agents.runner import Answer, Browse, Call, Search
-from lrat_hub.demo.thesaurus import Thesaurus
-from lrat_hub.demo.wording import BLANK, read_question
+from lrat_hub.demo.clues import BLANK, Thesaurus, read_question
 from lrat_hub.schema import Candidate, Document, Sampling
 from lrat_hub.text import Word, split_sentences, split_words, stop_words
 

@@ -4,17 +4,28 @@ A question describes two passages of one article by a *clue* each: a few content
 replaced by synonyms, so that words alone do not always find the passage. The second sentence has a blank in the
 place of a linked name: the answer. The clues without the blank are retrieval queries of their own, each with one
 gold passage.
+
+A question is one string, and everything that an agent knows of it:
+
+    Two passages of one article are described below, in other words. Passage 1: <clue>. Passage 2: <clue with ____>.
+    Which name belongs in the blank?
+
+Synonyms are WordNet 3.1's, cut down to the words of this corpus: `lrat_hub/demo/synonyms.json.gz`, with WordNet's
+licence beside it in `WORDNET_LICENSE.txt`; `dataset_builders/build_synonyms.py` makes it.
 """
 
 from __future__ import annotations
 
+import gzip
+import json
 import random
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.resources import files
 
-from lrat_hub.demo.thesaurus import Thesaurus
 from lrat_hub.demo.wikipedia import Article, Passage, read_articles
-from lrat_hub.demo.wording import BLANK, write_question
+from lrat_hub.errors import LratError
 from lrat_hub.schema import Document
 from lrat_hub.text import Word, is_content_word, split_words
 
@@ -34,6 +45,14 @@ MAX_QUESTIONS = {"train": 12, "dev": 8, "test": 8}
 
 MIN_CLUE_WORDS, MAX_CLUE_WORDS = 5, 7
 MAX_ANSWER_WORDS = 4
+
+BLANK = "____"
+"""Stands in a clue where its sentence has the name that is asked for."""
+
+_QUESTION = re.compile(
+    r"Two passages of one article are described below, in other words\. "
+    r"Passage 1: (?P<first>.+)\. Passage 2: (?P<second>.+)\. Which name belongs in the blank\?"
+)
 
 
 @dataclass(frozen=True)
@@ -214,3 +233,58 @@ def _reworded(
         avoided.add(text)
         written.append((word.start, text))
     return written
+
+
+def write_question(first_clue: str, second_clue: str) -> str:
+    """The question for two clues, of which the second has the blank."""
+    return (
+        "Two passages of one article are described below, in other words. "
+        f"Passage 1: {first_clue}. Passage 2: {second_clue}. Which name belongs in the blank?"
+    )
+
+
+def read_question(question: str) -> tuple[str, str]:
+    """Gives the two clues of a question.
+
+    Raises:
+        LratError: If the question is worded in another way.
+    """
+    match = _QUESTION.fullmatch(question)
+    if match is None:
+        raise LratError(
+            f"Reading a clue question failed: expected {write_question('<clue>', f'<clue with {BLANK}>')!r}, "
+            f"found {question!r}. Ask another agent."
+        )
+    return match["first"], match["second"]
+
+
+class Thesaurus:
+    """Synonyms of lower-case English words.
+
+    Args:
+        synonyms: For each word its synonyms, those of its commonest sense first. Inflected words may be keys;
+            their synonyms are base forms.
+    """
+
+    def __init__(self, synonyms: Mapping[str, Sequence[str]]) -> None:
+        self._synonyms = {word: tuple(others) for word, others in synonyms.items()}
+        related: dict[str, set[str]] = {}
+        for word, others in self._synonyms.items():
+            for other in others:
+                related.setdefault(word, {word}).add(other)
+                related.setdefault(other, {other}).add(word)
+        self._related = {word: frozenset(others) for word, others in related.items()}
+
+    @classmethod
+    def load(cls) -> Thesaurus:
+        """The list that ships with this package."""
+        data = files("lrat_hub.demo").joinpath("synonyms.json.gz").read_bytes()
+        return cls(json.loads(gzip.decompress(data)))
+
+    def synonyms(self, word: str) -> tuple[str, ...]:
+        """What can be written for `word`; nothing for a word that is not in the list."""
+        return self._synonyms.get(word, ())
+
+    def related(self, word: str) -> frozenset[str]:
+        """What may be meant by `word`: itself, its synonyms and the words that it is a synonym of."""
+        return self._related.get(word) or frozenset((word,))

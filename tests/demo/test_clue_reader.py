@@ -6,8 +6,7 @@ import pytest
 
 from lrat_hub.agents import Question, SearchEnvironment, run_agents
 from lrat_hub.demo.clue_reader import ClueReader
-from lrat_hub.demo.thesaurus import Thesaurus
-from lrat_hub.demo.wording import BLANK, write_question
+from lrat_hub.demo.clues import BLANK, Thesaurus, write_question
 from lrat_hub.retrieval.bm25 import BM25Retriever
 from lrat_hub.schema import Document, Trajectory
 

@@ -4,9 +4,8 @@ import itertools
 
 import pytest
 
-from lrat_hub.demo.clues import MAX_PASSAGES, SPLITS, ClueCollection, build_clue_collection
+from lrat_hub.demo.clues import BLANK, MAX_PASSAGES, SPLITS, ClueCollection, build_clue_collection, read_question
 from lrat_hub.demo.wikipedia import Article, installed_dump, read_articles
-from lrat_hub.demo.wording import BLANK, read_question
 from lrat_hub.errors import LratError
 from lrat_hub.text import split_words
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from lrat_hub.demo.wording import BLANK, read_question, write_question
+from lrat_hub.demo.clues import BLANK, read_question, write_question
 from lrat_hub.errors import LratError
 from lrat_hub.text import split_sentences, split_words
 
