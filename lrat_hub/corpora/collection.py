@@ -32,6 +32,8 @@ CONFIGS: Mapping[Part, str] = {
 }
 """Parts of a collection and the configs they are published as."""
 
+_QRELS: tuple[Part, ...] = ("qrels", "qrels_gold")
+
 KEYS: Mapping[TableKind, tuple[str, ...]] = {
     "documents": ("docid",),
     "queries": ("query_id",),
@@ -189,10 +191,9 @@ def _judged(rows: Iterator[dict[str, Any]], qrels: Dataset, ledger: Ledger) -> I
 
 def _note_unknown(made: Collection) -> None:
     """Notes how many judgements name a document or question that is not published with them. They are kept."""
-    qrels: tuple[Part, ...] = ("qrels", "qrels_gold")
     keys: dict[Part, str] = {"documents": "docid", "queries": "query_id"}
     for part, column in keys.items():
-        judged = [name for name in qrels if name in made.tables]
+        judged = [name for name in _QRELS if name in made.tables]
         if not judged or part not in made.tables:
             continue
         index = RowIndex(made.tables[part], column)
