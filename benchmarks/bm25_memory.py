@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lrat_hub.retrieval.bm25 import BM25Retriever
-from lrat_hub.retrieval.docids import DocidFile, write_docids
+from lrat_hub.retrieval.indexes import DocidFile, write_docids
 from lrat_hub.schema import Document
 
 VOCABULARY = [f"w{number:x}" for number in range(300_000)]

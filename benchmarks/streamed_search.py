@@ -105,8 +105,8 @@ def search_flat(folder: Path, queries: np.ndarray, threads: int) -> Result:
 def search_streamed(folder: Path, queries: np.ndarray, threads: int, again: bool) -> Result:
     import faiss
 
-    from lrat_hub.retrieval.docids import DocidFile, write_docids
-    from lrat_hub.retrieval.streaming import StreamedVectors
+    from lrat_hub.retrieval.indexes import DocidFile, write_docids
+    from lrat_hub.retrieval.shards import StreamedVectors
     from lrat_hub.retrieval.vectors import VectorIndex
 
     if threads:

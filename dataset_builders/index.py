@@ -27,7 +27,7 @@ from lrat_hub.retrieval.settings import IndexSettings
 if TYPE_CHECKING:
     from lrat_hub.hub.inputs import Source
     from lrat_hub.queries import QueryStyle
-    from lrat_hub.retrieval.indexes import IndexStamp
+    from lrat_hub.retrieval.indexes import IndexManifest
 
 # Ranks wait for the slowest one, and then for the first to build the index: that may be hours.
 PATIENCE = timedelta(days=14)
@@ -74,14 +74,14 @@ def from_words(args: Arguments, settings: IndexSettings) -> HubRef:
     from lrat_hub.documents import Documents
     from lrat_hub.hub.inputs import load_table
     from lrat_hub.retrieval.bm25 import STOPWORDS, BM25Retriever
-    from lrat_hub.retrieval.indexes import CORPUS_CONFIG, IndexStamp, corpus_pin, write_bm25_index
+    from lrat_hub.retrieval.indexes import CORPUS_CONFIG, IndexManifest, corpus_pin, write_bm25_index
 
     stage = Stage("index", args, settings, publishes="model")
     corpus = stage.input("corpus", args.corpus)
     table = load_table(corpus, "corpus", config=CORPUS_CONFIG)
     documents = Documents(table)
     retriever = BM25Retriever(documents.in_order(), k1=settings.k1, b=settings.b)
-    stamp = IndexStamp(
+    stamp = IndexManifest(
         kind="bm25",
         corpus=corpus_pin(corpus, str(table.split)),
         model=None,
@@ -105,16 +105,16 @@ def from_vectors(args: Arguments, settings: IndexSettings, work: WorkArguments) 
     from lrat_hub.encoders import query_style_of
     from lrat_hub.hub.inputs import load_model, load_table
     from lrat_hub.retrieval.dense import normalizes
-    from lrat_hub.retrieval.encoding import EncodedCorpus
-    from lrat_hub.retrieval.indexes import CORPUS_CONFIG, IndexStamp, corpus_pin, write_vector_index
+    from lrat_hub.retrieval.indexes import CORPUS_CONFIG, IndexManifest, corpus_pin, write_vector_index
+    from lrat_hub.retrieval.shards import EncodedCorpus
     from lrat_hub.retrieval.vectors import build_index
 
     ranks = PartialState(cpu=not torch.accelerator.is_available(), timeout=PATIENCE)
     if work.threads:
         torch.set_num_threads(work.threads)
     sources: list[Any] = [None, None]
-    if ranks.is_main_process:
-        stage = Stage("index", args, settings, publishes="model")
+    stage = Stage("index", args, settings, publishes="model") if ranks.is_main_process else None
+    if stage is not None:
         sources = [stage.input("corpus", args.corpus), stage.input("model", args.model, repo_type="model")]
     # A branch may move between one process's look at it and another's: all take the first one's pins.
     corpus, model_source = broadcast_object_list(sources)
@@ -141,12 +141,12 @@ def from_vectors(args: Arguments, settings: IndexSettings, work: WorkArguments) 
             model, table, rank=ranks.process_index, ranks=ranks.num_processes, on_shard=lambda _: bar.update()
         )
     ranks.wait_for_everyone()
-    if not ranks.is_main_process:
+    if stage is None:
         return None
 
     say(f"building the {settings.kind} index of {len(table)} vectors")
     index = build_index(encoded.shards(), settings)
-    stamp = IndexStamp(
+    stamp = IndexManifest(
         kind=settings.kind,
         corpus=pin,
         model=str(model_source),
@@ -169,7 +169,7 @@ def from_vectors(args: Arguments, settings: IndexSettings, work: WorkArguments) 
 
 
 def publish(
-    stage: Stage, folder: Path, stamp: IndexStamp, corpus: Source, query_style: QueryStyle = "plain"
+    stage: Stage, folder: Path, stamp: IndexManifest, corpus: Source, query_style: QueryStyle = "plain"
 ) -> HubRef:
     from lrat_hub.hub.cards import render_card
 

@@ -171,7 +171,7 @@ def run_recipes(
     stopped. Their own judge is asked only when its verdicts are those that count.
     """
     from lrat_hub.retrieval.opening import INDEX_PREFIX
-    from lrat_hub.retrieval.remote import is_url
+    from lrat_hub.retrieval.serving import is_url
 
     rest = ["--corpus", str(corpus), "--queries", str(queries)]
     rest += ["--judge", "none"] if settings.judge != "recorded" else []

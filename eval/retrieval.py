@@ -99,9 +99,8 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
     )
     from lrat_hub.evaluation.runs import trec_run
     from lrat_hub.retrieval import style_read_by
-    from lrat_hub.retrieval.exact import streamed_retriever
     from lrat_hub.retrieval.fusion import fuse_runs
-    from lrat_hub.retrieval.opening import index_name, open_retriever
+    from lrat_hub.retrieval.opening import index_name, open_retriever, streamed_retriever
     from lrat_hub.retrieval.settings import IndexSettings
 
     stage = Stage("eval retrieval", args)

@@ -22,7 +22,7 @@ from .retrieval.fusion import FusionRetriever as FusionRetriever
 from .retrieval.fusion import RerankedRetriever as RerankedRetriever
 from .retrieval.indexes import load_index as load_index
 from .retrieval.opening import open_retriever as open_retriever
-from .retrieval.remote import RemoteRetriever as RemoteRetriever
+from .retrieval.serving import RemoteRetriever as RemoteRetriever
 from .schema import Pair as Pair
 from .schema import Step as Step
 from .schema import Trajectory as Trajectory

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -32,7 +32,7 @@ class RowIndex:
         self._table, self._columns = table, columns
         self._keys = table.select_columns(list(columns)).with_format("arrow")
         hashes = np.empty(len(table), dtype=np.int64)
-        for start, batch in zip(range(0, len(table), BATCH_ROWS), self._keys.iter(BATCH_ROWS), strict=True):
+        for start, batch in zip(range(0, len(table), BATCH_ROWS), _batches(self._keys), strict=True):
             hashes[start : start + len(batch)] = [_hash(key) for key in _key_rows(batch)]
         # Stable, so that rows with one key stay in the table's order.
         self._rows = np.argsort(hashes, kind="stable")
@@ -45,27 +45,28 @@ class RowIndex:
     def candidates(self, *key: object) -> Iterator[int]:
         """Rows that may have this key, ascending: those with its hash."""
         hashed = _hash(key)
-        place = int(np.searchsorted(self._hashes, hashed))
-        while place < len(self._hashes) and self._hashes[place] == hashed:
-            yield int(self._rows[place])
-            place += 1
+        index = int(np.searchsorted(self._hashes, hashed))
+        while index < len(self._hashes) and self._hashes[index] == hashed:
+            yield int(self._rows[index])
+            index += 1
 
     def find(self, *key: object) -> int | None:
         """The first row with this key, or None."""
-        return next((row for row in self.candidates(*key) if next(_key_rows(self._keys[row])) == key), None)
+        return next((row for row in self.candidates(*key) if next(_key_rows(_rows(self._keys, row))) == key), None)
 
     def find_all(self, keys: Sequence[tuple[object, ...]]) -> list[int | None]:
         """As `find` for each key: one look into the table for all of them, as hashes hardly ever collide."""
         if not keys or not len(self._hashes):
             return [None] * len(keys)
         hashed = np.array([_hash(key) for key in keys], dtype=np.int64)
-        places = np.minimum(np.searchsorted(self._hashes, hashed), len(self._hashes) - 1)
-        likely = np.flatnonzero(self._hashes[places] == hashed)
-        found: list[int | None] = [None] * len(keys)
-        rows = self._rows[places[likely]]
-        for place, row, there in zip(likely, rows, _key_rows(self._keys[rows]) if len(rows) else (), strict=True):
-            found[place] = int(row) if there == keys[place] else self.find(*keys[place])
-        return found
+        indices = np.minimum(np.searchsorted(self._hashes, hashed), len(self._hashes) - 1)
+        likely = np.flatnonzero(self._hashes[indices] == hashed).tolist()
+        results: list[int | None] = [None] * len(keys)
+        rows = self._rows[indices[likely]]
+        read = _key_rows(_rows(self._keys, rows)) if len(rows) else ()
+        for number, row, actual in zip(likely, rows, read, strict=True):
+            results[number] = int(row) if actual == keys[number] else self.find(*keys[number])
+        return results
 
     def repeated(self) -> np.ndarray:
         """Rows whose key an earlier row has, ascending, int64."""
@@ -77,7 +78,7 @@ class RowIndex:
         repeated = []
         for start in range(0, len(suspects), BATCH_ROWS):
             rows = suspects[start : start + BATCH_ROWS]
-            for row, key in zip(rows, _key_rows(self._keys[rows]), strict=True):
+            for row, key in zip(rows, _key_rows(_rows(self._keys, rows)), strict=True):
                 if key in seen:
                     repeated.append(row)
                 seen.add(key)
@@ -86,6 +87,16 @@ class RowIndex:
 
 def _hash(key: tuple[object, ...]) -> int:
     return hash(key)
+
+
+def _batches(table: Dataset) -> Iterator[pa.Table]:
+    """A table with the format "arrow" in batches, which its types say nothing of."""
+    return cast("Iterator[pa.Table]", table.iter(BATCH_ROWS))
+
+
+def _rows(table: Dataset, rows: Any) -> pa.Table:
+    """One row or several of a table with the format "arrow"; arrays of numbers are rows, too."""
+    return cast("pa.Table", table[rows])
 
 
 def _key_rows(batch: pa.Table) -> Iterator[tuple[object, ...]]:
@@ -113,7 +124,7 @@ class Documents(Mapping[str, Document]):
     def __getitem__(self, docid: str) -> Document:
         # The document is read once, and says itself whether it is the one.
         for row in self._index.candidates(docid):
-            document = next(_documents(self._table[row]))
+            document = next(_documents(_rows(self._table, row)))
             if document.docid == docid:
                 return document
         raise KeyError(docid)
@@ -122,7 +133,7 @@ class Documents(Mapping[str, Document]):
         return self._index.find(docid) is not None
 
     def __iter__(self) -> Iterator[str]:
-        for batch in self._table.select_columns("docid").iter(BATCH_ROWS):
+        for batch in _batches(self._table.select_columns("docid")):
             yield from batch["docid"].to_pylist()
 
     def __len__(self) -> int:
@@ -157,15 +168,15 @@ class Documents(Mapping[str, Document]):
         rows = self._index.find_all([(docid,) for docid in docids])
         if None in rows:
             raise KeyError(docids[rows.index(None)])
-        return list(_documents(self._table[rows])) if rows else []
+        return list(_documents(_rows(self._table, rows))) if rows else []
 
     def at(self, rows: Sequence[int]) -> list[Document]:
         """The documents in these rows of the table."""
-        return list(_documents(self._table[rows])) if len(rows) else []
+        return list(_documents(_rows(self._table, rows))) if len(rows) else []
 
     def in_order(self) -> Iterator[Document]:
         """All documents in the corpus's order, which decides ties."""
-        return (document for batch in self._table.iter(BATCH_ROWS) for document in _documents(batch))
+        return (document for batch in _batches(self._table) for document in _documents(batch))
 
 
 def _documents(batch: pa.Table) -> Iterator[Document]:

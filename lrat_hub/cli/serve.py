@@ -11,14 +11,14 @@ DEFAULT_PORT = 8971
 
 
 def main(argv: list[str]) -> int:
-    """Serve an index until Ctrl-C; the protocol is described in lrat_hub.retrieval.remote."""
+    """Serve an index until Ctrl-C; the protocol is described in lrat_hub.retrieval.serving."""
     args = _parser().parse_args(argv)
 
     import uvicorn
 
     from lrat_hub.hub.inputs import resolve
-    from lrat_hub.retrieval.indexes import IndexStamp, load_index
-    from lrat_hub.retrieval.server import create_app
+    from lrat_hub.retrieval.indexes import IndexManifest, load_index
+    from lrat_hub.retrieval.serving import create_app
 
     index = resolve(args.index, repo_type="model", require_pinned=args.require_pinned)
     corpus = resolve(args.corpus, repo_type="dataset", require_pinned=args.require_pinned)
@@ -26,7 +26,7 @@ def main(argv: list[str]) -> int:
     # Taken after the index is ready: who can connect is answered.
     with _listen(args.host, args.port) as listener:
         print(f"{index} at http://{args.host}:{listener.getsockname()[1]}", flush=True)
-        app = create_app(retriever, corpus=IndexStamp.of(index).corpus)
+        app = create_app(retriever, corpus=IndexManifest.of(index).corpus)
         uvicorn.Server(uvicorn.Config(app, lifespan="off", ws="none", log_level="warning")).run(sockets=[listener])
     return 0
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import cast, overload
 
 import numpy as np
 
 from lrat_hub.errors import LratError
 from lrat_hub.retrieval import Hit
-from lrat_hub.retrieval.ranking import ranked
 from lrat_hub.retrieval.settings import K1, B
 from lrat_hub.schema import Document
 
@@ -50,14 +50,15 @@ class BM25Retriever:
                 docids.append(document.docid)
                 yield document.content
 
-        for ids in tokenizer.streaming_tokenize(texts(), allow_empty=False):
+        # bm25s says lists where any iterable will do.
+        for ids in tokenizer.streaming_tokenize(cast("list[str]", texts()), allow_empty=False):
             tokens.append(ids)
         vocabulary = tokenizer.get_vocab_dict()
         if not vocabulary:
             raise LratError(f"BM25: expected documents with words, found none among {len(docids)}. Check the corpus.")
         # SciPy sorts the postings in half the memory that bm25s' own way takes, and to the same result.
         self._index = bm25s.BM25(k1=k1, b=b, csc_backend="scipy")
-        self._index.index(Tokenized(tokens, vocabulary), show_progress=False)
+        self._index.index(Tokenized(cast("list[list[int]]", tokens), vocabulary), show_progress=False)
 
     @classmethod
     def load(
@@ -95,12 +96,29 @@ class BM25Retriever:
         import bm25s
 
         results = []
-        for tokens in bm25s.tokenize(list(queries), stopwords=STOPWORDS, return_ids=False, show_progress=False):
+        tokenized = bm25s.tokenize(list(queries), stopwords=STOPWORDS, return_ids=False, show_progress=False)
+        for tokens in cast("list[list[str]]", tokenized):
             known = [token for token in tokens if token in self._index.vocab_dict]
             # get_scores answers exactly; bm25s' own top-k leaves the order of ties open.
             scores = self._index.get_scores(known) if known else np.zeros(0, dtype=np.float32)
             results.append(ranked(self._docids, scores, k, above=0.0))
         return results
+
+
+def ranked(docids: Sequence[str], scores: np.ndarray, k: int, *, above: float = -np.inf) -> list[Hit]:
+    """The `k` best of `docids` by `scores`; equal scores in the order of `docids`.
+
+    Args:
+        scores: Shape (number of documents,), or empty for nothing found.
+        above: Only documents that score more than this.
+    """
+    candidates = np.flatnonzero(scores > above)
+    if len(candidates) > k:
+        # Keep everything that ties with the k-th score, so that the stable sort below decides.
+        threshold = np.partition(scores[candidates], -k)[-k]
+        candidates = candidates[scores[candidates] >= threshold]
+    best = candidates[np.argsort(-scores[candidates], kind="stable")][:k]
+    return [Hit(docids[index], float(scores[index]), rank) for rank, index in enumerate(map(int, best), start=1)]
 
 
 class _TokenIds(Sequence[list[int]]):
@@ -116,7 +134,13 @@ class _TokenIds(Sequence[list[int]]):
     def __len__(self) -> int:
         return len(self._ends) - 1
 
-    def __getitem__(self, place: int) -> list[int]:
-        if not 0 <= place < len(self):
-            raise IndexError(place)
-        return self._flat[self._ends[place] : self._ends[place + 1]].tolist()
+    @overload
+    def __getitem__(self, index: int) -> list[int]: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[list[int]]: ...
+    def __getitem__(self, index: int | slice) -> list[int] | list[list[int]]:
+        if isinstance(index, slice):
+            return [self[position] for position in range(*index.indices(len(self)))]
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        return self._flat[self._ends[index] : self._ends[index + 1]].tolist()

@@ -1,20 +1,20 @@
-"""Indexes as artifacts: their files, the stamp that says what they are of, and serving that checks it."""
+"""Indexes as artifacts: their files, the manifest that says what they are of, and loading that checks it."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from lrat_hub.errors import LratError
 from lrat_hub.hub.inputs import LocalSource, Source, load_model, resolve
 from lrat_hub.hub.refs import HubRef, hub_errors
 from lrat_hub.retrieval.bm25 import BM25Retriever
-from lrat_hub.retrieval.docids import DocidFile, write_docids
+from lrat_hub.storage import TableWriter
 
 if TYPE_CHECKING:
     import faiss
@@ -25,12 +25,13 @@ INDEX_FILE = "index.faiss"
 DOCIDS_FILE = "docids.feather"
 STAMP_FILE = "stamp.json"
 CORPUS_CONFIG = "corpus"
+DOCID_BATCH = 65_536
 
 _LOCAL = re.compile(r"(#(?P<config>[\w.-]+))?(:(?P<split>[\w.-]+))? \(unpinned, sha256:(?P<digest>[0-9a-f]{64})\)$")
 
 
 @dataclass(frozen=True)
-class IndexStamp:
+class IndexManifest:
     """What an index is of, published with it as `stamp.json`.
 
     Args:
@@ -53,7 +54,7 @@ class IndexStamp:
         (folder / STAMP_FILE).write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
 
     @classmethod
-    def of(cls, index: Source) -> IndexStamp:
+    def of(cls, index: Source) -> IndexManifest:
         """The stamp of an index.
 
         Raises:
@@ -124,7 +125,7 @@ def same_source(stamped: str, given: Source, *, config: str | None = None) -> bo
     return dataclasses.replace(given, config=given.config or config, split=given.split or ref.split) == ref
 
 
-def write_vector_index(folder: Path, index: faiss.Index, docids: Iterable[str], stamp: IndexStamp) -> None:
+def write_vector_index(folder: Path, index: faiss.Index, docids: Iterable[str], stamp: IndexManifest) -> None:
     """Writes the files of a FAISS index."""
     import faiss
 
@@ -133,7 +134,7 @@ def write_vector_index(folder: Path, index: faiss.Index, docids: Iterable[str], 
     stamp.write(folder)
 
 
-def write_bm25_index(folder: Path, retriever: BM25Retriever, docids: Iterable[str], stamp: IndexStamp) -> None:
+def write_bm25_index(folder: Path, retriever: BM25Retriever, docids: Iterable[str], stamp: IndexManifest) -> None:
     """Writes the files of a BM25 index, which `bm25s.hf.BM25HF` reads too."""
     write_docids(folder / DOCIDS_FILE, docids)
     retriever.save(folder)
@@ -158,7 +159,7 @@ def load_index(
     index = resolve(index, repo_type="model") if isinstance(index, str) else index
     corpus = resolve(corpus, repo_type="dataset") if isinstance(corpus, str) else corpus
     model = resolve(model, repo_type="model") if isinstance(model, str) else model
-    folder, stamp = _folder(index), IndexStamp.of(index)
+    folder, stamp = _folder(index), IndexManifest.of(index)
     stamp.check(str(index), corpus=corpus, model=model)
     docids = DocidFile(folder / DOCIDS_FILE)
     if stamp.kind == "bm25":
@@ -197,3 +198,44 @@ def _folder(index: Source) -> Path:
         return index.path
     with hub_errors(index):
         return Path(snapshot_download(index.repo_id, repo_type=index.repo_type, revision=index.revision))
+
+
+class DocidFile(Sequence[str]):
+    """Ids of a corpus's documents in its order, memory-mapped from a file of `write_docids`.
+
+    Raises:
+        LratError: The file is not such a file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        import pyarrow as pa
+
+        try:
+            table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+            self._column = table["docid"]
+        except (OSError, pa.ArrowInvalid, KeyError) as error:
+            raise LratError(
+                f"{path.name}: expected an Arrow file of docids, found {error}. Build the index again."
+            ) from error
+
+    def __len__(self) -> int:
+        return len(self._column)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        if isinstance(index, slice):
+            return [self[position] for position in range(*index.indices(len(self)))]
+        return self._column[int(index)].as_py()
+
+
+def write_docids(path: Path, docids: Iterable[str]) -> int:
+    """Writes ids to an Arrow file, batch by batch, and gives their number."""
+    import pyarrow as pa
+
+    schema = pa.schema({"docid": pa.large_string()})
+    with TableWriter(path, schema, random_access=True, batch_rows=DOCID_BATCH) as writer:
+        writer.write({"docid": docid} for docid in docids)
+    return writer.num_rows

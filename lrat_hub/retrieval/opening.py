@@ -1,10 +1,15 @@
-"""Retrievers by name: one grammar for the command line, recipes and notebooks, and one place that opens them."""
+"""Retrievers by name: one grammar for the command line, recipes and notebooks, and one place that opens them.
+
+A model can also be opened with its vectors on disk: `streamed_retriever`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from lrat_hub.encoders import query_style_of
 from lrat_hub.errors import LratError
@@ -12,13 +17,29 @@ from lrat_hub.hub.inputs import Inputs, load_cross_encoder, load_model, load_tab
 from lrat_hub.plugins import is_plugin, load_plugin, plugin_identity
 from lrat_hub.retrieval import Retriever
 from lrat_hub.retrieval.fusion import FusionRetriever, RerankedRetriever, require_one_score, require_one_style
-from lrat_hub.retrieval.indexes import CORPUS_CONFIG, IndexStamp, is_index, load_index
-from lrat_hub.retrieval.remote import RemoteRetriever, is_url
+from lrat_hub.retrieval.indexes import (
+    CORPUS_CONFIG,
+    DOCID_BATCH,
+    DOCIDS_FILE,
+    DocidFile,
+    IndexManifest,
+    corpus_pin,
+    is_index,
+    load_index,
+    write_docids,
+)
+from lrat_hub.retrieval.serving import RemoteRetriever, is_url
+from lrat_hub.retrieval.settings import IndexSettings
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from lrat_hub.documents import Documents
     from lrat_hub.hub.inputs import Source
     from lrat_hub.queries import QueryStyle
+    from lrat_hub.retrieval.dense import DenseRetriever
+    from lrat_hub.retrieval.shards import EncodedCorpus
+    from lrat_hub.retrieval.vectors import VectorIndex
 
 INDEX_PREFIX = "index:"
 RETRIEVER_MEMBERS = ("name", "revision", "search")
@@ -226,7 +247,7 @@ class RetrieverOpener:
             return _Part(style=retriever.query_style, opened=retriever)
         source = self._inputs.resolve(label, name.text, repo_type="model")
         if name.kind == "index" or (name.kind == "repository" and is_index(source)):
-            stamp = IndexStamp.of(source)
+            stamp = IndexManifest.of(source)
             stamp.check(str(source), corpus=self._corpus_of(name), model=model)
             style: QueryStyle = (
                 "plain" if stamp.kind == "bm25" else query_style_of(model or stamp.encoder(str(source)))
@@ -270,3 +291,73 @@ class RetrieverOpener:
         return DenseRetriever.of(
             part.source, load_model(part.source), self.documents.in_order(), show_progress=self._show_progress
         )
+
+
+def open_streamed(encoded: EncodedCorpus, docids: Iterable[str]) -> VectorIndex:
+    """The search through a corpus that has been encoded. Its docids go into a file beside the shards, too.
+
+    Args:
+        docids: Of the documents, in the order of the corpus.
+    """
+    from lrat_hub.retrieval.shards import StreamedVectors
+    from lrat_hub.retrieval.vectors import VectorIndex
+
+    path = encoded.folder / DOCIDS_FILE
+    write_docids(path, docids)
+    return VectorIndex(StreamedVectors(encoded.shards()), DocidFile(path))
+
+
+@contextmanager
+def streamed_retriever(
+    source: Source,
+    corpus: Source,
+    *,
+    work_dir: Path | None = None,
+    keep: bool = False,
+    settings: IndexSettings | None = None,
+    show_progress: bool = False,
+) -> Iterator[DenseRetriever]:
+    """A model that searches a corpus exactly with its vectors on disk: only that folder grows with the corpus.
+
+    The shards are those of `lrat index`: a run that was killed continues, and each uses what the other has kept.
+
+    Args:
+        source, corpus: Pins of the model and the corpus.
+        work_dir: Where the vectors are meanwhile; by default that of `lrat index`, in HF_HOME.
+        keep: Whether they stay there afterwards.
+        settings: How documents are encoded; those of `lrat index` by default.
+
+    Raises:
+        LratError: The corpus is empty, or either can't be loaded.
+    """
+    from huggingface_hub.constants import HF_HOME
+    from tqdm import tqdm
+
+    from lrat_hub.retrieval.dense import DenseRetriever
+    from lrat_hub.retrieval.shards import EncodedCorpus
+
+    settings = settings or IndexSettings()
+    table = load_table(corpus, "corpus", config=CORPUS_CONFIG)
+    if not len(table):
+        raise LratError(f"{corpus}: expected at least one document, found none.")
+    model = load_model(source)
+    if settings.max_length:
+        model.max_seq_length = settings.max_length
+    encoded = EncodedCorpus.open(
+        work_dir or Path(HF_HOME) / "lrat" / "index",
+        model,
+        len(table),
+        settings,
+        corpus_pin=corpus_pin(corpus, str(table.split)),
+        model_pin=str(source),
+    )
+    with tqdm(desc=f"Encoding with {source}", total=len(table), unit=" documents", disable=not show_progress) as bar:
+        encoded.encode(model, table, on_shard=bar.update)
+    # Not Documents, which would hash every id once more.
+    batches = cast("Iterator[pa.Table]", table.select_columns("docid").with_format("arrow").iter(DOCID_BATCH))
+    docids = (docid for batch in batches for docid in batch["docid"].to_pylist())
+    try:
+        yield DenseRetriever.of(source, model, open_streamed(encoded, docids), batch_size=settings.batch_size)
+    finally:
+        if not keep:
+            encoded.remove()

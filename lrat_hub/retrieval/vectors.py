@@ -1,4 +1,4 @@
-"""Vectors in a FAISS index: exact (flat), a graph (HNSW) or clusters (IVF), searched with ties decided by place."""
+"""Vectors in a FAISS index: exact (flat), a graph (HNSW) or clusters (IVF), searched with ties decided by position."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from lrat_hub.retrieval.settings import IndexSettings, Kind
 if TYPE_CHECKING:
     import faiss
 
-    from lrat_hub.retrieval.streaming import StreamedVectors
+    from lrat_hub.retrieval.shards import StreamedVectors
 
 TIE_MARGIN = 32
-"""Documents fetched beyond k, so that ties at the k-th place are seen."""
+"""Documents fetched beyond k, so that ties at rank k are seen."""
 
 ROUNDING = 1e-5
 """Largest error of FAISS's inner products, relative to the vectors' norms: sums of float32 in an order of its own."""
@@ -41,7 +41,7 @@ class VectorIndex:
 
     What FAISS finds is scored again here, in double precision and one document at a time. FAISS itself gives equal
     vectors different last digits, depending on where they stand and how many queries come at once; that way the
-    ranking of a query would hang on the company it comes in, and not on documents' places in the corpus.
+    ranking of a query would hang on the company it comes in, and not on documents' positions in the corpus.
 
     With a FAISS for GPUs and a GPU, flat and IVF indexes are searched there.
 
@@ -62,9 +62,9 @@ class VectorIndex:
         if isinstance(index, faiss.IndexIVF):
             index.make_direct_map()
         self._index, self._docids = index, docids
-        movable = isinstance(index, faiss.Index) and not isinstance(index, faiss.IndexHNSW)
-        on_gpu = movable and faiss.get_num_gpus() > 0
-        self._gpu_index = faiss.index_cpu_to_all_gpus(index) if on_gpu else None
+        self._gpu_index = None
+        if isinstance(index, faiss.Index) and not isinstance(index, faiss.IndexHNSW) and faiss.get_num_gpus() > 0:
+            self._gpu_index = faiss.index_cpu_to_all_gpus(index)
 
     @classmethod
     def load(cls, path: Path, docids: Sequence[str], kind: Kind, *, mmap: bool = True) -> VectorIndex:
@@ -87,7 +87,7 @@ class VectorIndex:
         return cls(index, docids)
 
     def search(self, vectors: np.ndarray, k: int) -> list[list[Hit]]:
-        """The `k` best documents for each query, equal scores by place.
+        """The `k` best documents for each query, equal scores by position in the corpus.
 
         An HNSW or IVF index may miss some of the best; those it finds are scored and ordered as a flat one's.
 
@@ -98,31 +98,31 @@ class VectorIndex:
         pending, depth = np.arange(len(vectors)), min(k + TIE_MARGIN, len(self._docids))
         while len(pending):
             unsettled = []
-            for row, places, fetched in self._fetched(pending, self._find(vectors[pending], depth)):
+            for row, positions, fetched in self._fetched(pending, self._find(vectors[pending], depth)):
                 scores, error = _scores(vectors[row], fetched)
-                order = np.lexsort((places, -scores))[:k]
+                order = np.lexsort((positions, -scores))[:k]
                 # A document that was not fetched may still tie with the k-th: then more are fetched.
-                all_found = len(places) < depth or depth == len(self._docids)
+                all_found = len(positions) < depth or depth == len(self._docids)
                 if not all_found and scores.min() + error >= scores[order[-1]]:
                     unsettled.append(row)
                 else:
                     results[row] = [
-                        Hit(self._docids[int(places[at])], float(scores[at]), rank)
-                        for rank, at in enumerate(order, start=1)
+                        Hit(self._docids[int(positions[index])], float(scores[index]), rank)
+                        for rank, index in enumerate(order, start=1)
                     ]
             pending, depth = np.array(unsettled, dtype=np.int64), min(4 * depth, len(self._docids))
         return results
 
-    def _fetched(self, rows: np.ndarray, found: np.ndarray) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-        """Each row with the places that were found for it and their vectors, fetched for many rows at once."""
-        step = max(1, FETCHED // max(1, found.shape[1]))
+    def _fetched(self, rows: np.ndarray, results: np.ndarray) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+        """Each row with the positions that were found for it and their vectors, fetched for many rows at once."""
+        step = max(1, FETCHED // max(1, results.shape[1]))
         for start in range(0, len(rows), step):
-            part = found[start : start + step]
+            part = results[start : start + step]
             unique = np.unique(part[part >= 0])
             vectors = self._index.reconstruct_batch(unique) if len(unique) else np.empty((0, 0), dtype=np.float32)
-            for row, places in zip(rows[start : start + step], part, strict=True):
-                places = places[places >= 0]
-                yield row, places, vectors[np.searchsorted(unique, places)]
+            for row, positions in zip(rows[start : start + step], part, strict=True):
+                positions = positions[positions >= 0]
+                yield row, positions, vectors[np.searchsorted(unique, positions)]
 
     def _find(self, vectors: np.ndarray, depth: int) -> np.ndarray:
         searched = self._gpu_index if self._gpu_index is not None and depth <= GPU_DEPTH else self._index
@@ -155,11 +155,11 @@ def build_index(shards: Sequence[np.ndarray], settings: IndexSettings) -> faiss.
     lists = ivf_lists(count, settings)
     key = {"flat": storage, "hnsw": f"HNSW{settings.hnsw_links}_{storage}", "ivf": f"IVF{lists},{storage}"}
     index = faiss.index_factory(dimension, key[settings.kind], faiss.METRIC_INNER_PRODUCT)
-    if settings.kind == "hnsw":
+    if isinstance(index, faiss.IndexHNSW):
         # Both are kept in the file.
         index.hnsw.efConstruction, index.hnsw.efSearch = settings.hnsw_build, settings.hnsw_search
     with _one_thread():
-        if settings.kind == "ivf":
+        if isinstance(index, faiss.IndexIVF):
             index.nprobe = min(settings.ivf_probes or math.ceil(lists / 4), lists)
             step = max(1, count // (TRAINING_CLUSTER * lists))
             index.train(_float32(np.concatenate([shard[::step] for shard in shards])))

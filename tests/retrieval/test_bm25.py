@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from lrat_hub.errors import LratError
-from lrat_hub.retrieval.bm25 import STOPWORDS, BM25Retriever
-from lrat_hub.retrieval.ranking import ranked
+from lrat_hub.retrieval.bm25 import STOPWORDS, BM25Retriever, ranked
 from lrat_hub.schema import Document
 
 

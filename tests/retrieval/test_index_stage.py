@@ -20,6 +20,8 @@ from lrat_hub.retrieval.bm25 import BM25Retriever
 from lrat_hub.retrieval.dense import DenseRetriever
 from lrat_hub.retrieval.indexes import load_index, same_source
 
+pytestmark = pytest.mark.slow
+
 SHARDS = ["--shard_size", "8", "--batch_size", "4", "--threads", "1"]
 NUM_SHARDS = 50
 

@@ -19,8 +19,7 @@ from lrat_hub.errors import LratError
 from lrat_hub.hub.inputs import resolve
 from lrat_hub.hub.lineage import read_lineage
 from lrat_hub.retrieval.indexes import load_index
-from lrat_hub.retrieval.remote import RemoteRetriever
-from lrat_hub.retrieval.server import create_app
+from lrat_hub.retrieval.serving import RemoteRetriever, create_app
 
 QUERIES = ["kabe lodo", "nothing known", "mifi rast nugu", ""]
 
@@ -80,6 +79,7 @@ def send_json(handler, value, status=200):
 ABOUT = {"name": "some", "revision": None, "corpus": None}
 
 
+@pytest.mark.slow
 def test_a_served_index_answers_as_it_does_here_and_survives_cut_connections_but_not_its_death(index, published):
     corpus = resolve(published.corpus, repo_type="dataset")
     here = load_index(index, corpus=corpus)
@@ -196,7 +196,7 @@ def test_the_server_refuses_what_is_no_search(body):
     from starlette.testclient import TestClient
 
     from lrat_hub.retrieval.bm25 import BM25Retriever
-    from lrat_hub.retrieval.server import create_app
+    from lrat_hub.retrieval.serving import create_app
     from lrat_hub.schema import Document
 
     client = TestClient(create_app(BM25Retriever([Document("a", "", "word")])))

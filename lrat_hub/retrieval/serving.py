@@ -1,4 +1,4 @@
-"""A retriever on another machine, by HTTP: the client of the protocol that `lrat_hub.retrieval.server` answers.
+"""A retriever on another machine, by HTTP: the client and the server of one protocol.
 
     GET  /        -> {"name": str, "revision": str or null, "corpus": str or null, "query_style": str}
     POST /search  {"queries": [str, ...], "k": int} -> {"results": [[{"docid": str, "score": float}, ...], ...]}
@@ -9,18 +9,24 @@ is a status of 400 or more with {"error": str}.
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lrat_hub.errors import LratError
 from lrat_hub.hub.inputs import Source
 from lrat_hub.queries import STYLES, QueryStyle
-from lrat_hub.retrieval import Hit
+from lrat_hub.retrieval import Hit, Retriever, style_read_by
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+    from starlette.requests import Request
+    from starlette.responses import JSONResponse
 
 TEMPORARY = frozenset({429, 502, 503, 504})
 """Statuses that may be gone at the next attempt: too many requests, and servers that are down or overloaded."""
@@ -116,7 +122,7 @@ class RemoteRetriever:
                     return json.loads(response.read())
             except urllib.error.HTTPError as error:
                 if error.code not in TEMPORARY:
-                    raise LratError(f"{self.url}: refused with status {error.code}. {_said(error)}") from error
+                    raise LratError(f"{self.url}: refused with status {error.code}. {_reason(error)}") from error
                 reason = f"status {error.code}"
             except json.JSONDecodeError as error:
                 raise LratError(f"{self.url}: expected JSON of a retriever, found something else. {error}") from error
@@ -131,13 +137,58 @@ class RemoteRetriever:
     def _misunderstood(self, answer: Any) -> LratError:
         return LratError(
             f"{self.url}: expected the answer of a retriever, found {json.dumps(answer)[:100]}. "
-            "See lrat_hub.retrieval.remote for the protocol."
+            "See lrat_hub.retrieval.serving for the protocol."
         )
 
 
-def _said(error: urllib.error.HTTPError) -> str:
+def _reason(error: urllib.error.HTTPError) -> str:
     """What the server says is wrong."""
     try:
         return str(json.loads(error.read())["error"])
     except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
         return str(error.reason)
+
+
+def create_app(retriever: Retriever, *, corpus: str | None = None) -> Starlette:
+    """The service as an ASGI application.
+
+    Args:
+        corpus: Pin of the corpus that the retriever searches, for clients that check it.
+    """
+    from starlette.applications import Starlette
+    from starlette.concurrency import run_in_threadpool
+    from starlette.responses import JSONResponse
+    from starlette.routing import Route
+
+    # One batch at a time: models and indexes use all cores for one anyway, and need not be safe for more.
+    searching = asyncio.Lock()
+
+    async def about(request: Request) -> JSONResponse:
+        named = {"name": retriever.name, "revision": retriever.revision, "query_style": style_read_by(retriever)}
+        return JSONResponse({**named, "corpus": corpus})
+
+    async def search(request: Request) -> JSONResponse:
+        try:
+            queries, k = _read_search(await request.body())
+        except LratError as error:
+            return JSONResponse({"error": str(error)}, status_code=422)
+        async with searching:
+            results = await run_in_threadpool(retriever.search, queries, k)
+        return JSONResponse(
+            {"results": [[{"docid": hit.docid, "score": hit.score} for hit in hits] for hits in results]}
+        )
+
+    return Starlette(routes=[Route("/", about), Route("/search", search, methods=["POST"])])
+
+
+def _read_search(body: bytes) -> tuple[list[str], int]:
+    try:
+        question: Any = json.loads(body)
+        queries, k = question["queries"], question["k"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise LratError('Search: expected {"queries": [...], "k": ...}, found something else.') from error
+    if not isinstance(queries, list) or not all(isinstance(query, str) for query in queries):
+        raise LratError("Search: expected queries as a list of strings, found something else.")
+    if not isinstance(k, int) or isinstance(k, bool) or k < 1:
+        raise LratError(f"Search: expected k of 1 or more, found {k!r}.")
+    return queries, k
