@@ -4,43 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, fields
 from typing import Any
 
 from lrat_hub import cli
 from lrat_hub.cli.stage import say
 from lrat_hub.demo.bases import Base, publish_base
+from lrat_hub.demo.report import Artifacts
 from lrat_hub.hub.refs import HubRef
 
 NAMESPACE = "lrat"
 COLLECTED_WITH = "bm25"
 """The retriever the agent searches with while trajectories are collected: it needs no base model, and its clean
 lists train both bases at least as well as their own (chosen on dev)."""
-
-
-@dataclass(frozen=True)
-class Artifacts:
-    """Pins of everything that one run published, and the seconds each stage took.
-
-    Args:
-        base, trained: The models that were compared.
-        evaluation, agents: Retrievers alone, and inside the agent.
-        model: The trained model with the results in its card: the same weights as `trained`, one commit later.
-    """
-
-    corpus: HubRef
-    base: HubRef
-    trajectories: HubRef
-    pairs: HubRef
-    trained: HubRef
-    evaluation: HubRef
-    agents: HubRef
-    report: HubRef
-    model: HubRef
-    seconds: dict[str, float]
-
-    def refs(self) -> dict[str, HubRef]:
-        return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "seconds"}
 
 
 def run_loop(base: Base) -> Artifacts:

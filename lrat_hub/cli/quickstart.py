@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import time
 from pathlib import Path
 
@@ -44,7 +45,8 @@ def main(argv: list[str]) -> None:
         found = read_findings(made)
         report = write_report(root, args.base, made, found)
         port = int(hub.endpoint.rpartition(":")[2])
-        env, consumer = write_env(root, made, exports, port), write_consumer(root)
+        serve = f"lrat hub serve --root {shlex.quote(str(root / 'hub'))} --port {port}"
+        env, consumer = write_env(root, made, exports, serve), write_consumer(root)
 
     queries = len(found.retrieval.clusters)
     say(f"\n{queries} queries about held-out articles, {args.base} before and after training on mined pairs:\n")

@@ -193,7 +193,7 @@ def _note_unknown(made: Collection) -> None:
     """Notes how many judgements name a document or question that is not published with them. They are kept."""
     keys: dict[Part, str] = {"documents": "docid", "queries": "query_id"}
     for part, column in keys.items():
-        judged = [name for name in _QRELS if name in made.tables]
+        judged: list[Part] = [name for name in _QRELS if name in made.tables]
         if not judged or part not in made.tables:
             continue
         index = RowIndex(made.tables[part], column)

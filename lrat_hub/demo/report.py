@@ -5,21 +5,45 @@ from __future__ import annotations
 import shlex
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from lrat_hub.cli.loop import Artifacts
 from lrat_hub.evaluation.metrics import METRICS
 from lrat_hub.evaluation.page import report_page
 from lrat_hub.evaluation.published import EVIDENCE, Evaluations, RetrievalEvaluation
 from lrat_hub.hub.cards import markdown_table
-from lrat_hub.hub.inputs import load_table, resolve
+from lrat_hub.hub.inputs import Kind, load_table, resolve
 from lrat_hub.hub.lineage import read_lineage
 from lrat_hub.hub.refs import HubRef
+
+
+@dataclass(frozen=True)
+class Artifacts:
+    """Pins of everything that one run published, and the seconds each stage took.
+
+    Args:
+        base, trained: The models that were compared.
+        evaluation, agents: Retrievers alone, and inside the agent.
+        model: The trained model with the results in its card: the same weights as `trained`, one commit later.
+    """
+
+    corpus: HubRef
+    base: HubRef
+    trajectories: HubRef
+    pairs: HubRef
+    trained: HubRef
+    evaluation: HubRef
+    agents: HubRef
+    report: HubRef
+    model: HubRef
+    seconds: dict[str, float]
+
+    def refs(self) -> dict[str, HubRef]:
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "seconds"}
 
 
 @dataclass(frozen=True)
@@ -50,7 +74,7 @@ class Findings:
 def read_findings(made: Artifacts) -> Findings:
     """Reads a run's figures from its artifacts, by pin."""
 
-    def table(ref: HubRef, view: str, kind: str) -> Any:
+    def table(ref: HubRef, view: str, kind: Kind) -> Any:
         return load_table(resolve(f"{ref}#{view}", repo_type="dataset"), kind)
 
     gold = defaultdict(set)
@@ -63,10 +87,16 @@ def read_findings(made: Artifacts) -> Findings:
     evaluations.add(made.report)
     return Findings(
         pairs=pairs,
-        counts=read_lineage(made.pairs).counts,
-        outcomes=read_lineage(made.trajectories).counts["outcomes"],
+        counts=_counts(made.pairs),
+        outcomes=_counts(made.trajectories)["outcomes"],
         evaluations=evaluations,
     )
+
+
+def _counts(ref: HubRef) -> dict[str, Any]:
+    lineage = read_lineage(ref)
+    assert lineage is not None  # this run published it
+    return lineage.counts
 
 
 def result_rows(found: Findings) -> list[dict[str, Any]]:
@@ -171,8 +201,12 @@ Only pairs judged relevant, from trajectories with the right answer, have a weig
     return path
 
 
-def write_env(root: Path, made: Artifacts, exports: Mapping[str, str], port: int) -> Path:
-    """Writes `env.sh`: exports that point a shell at the Hub of this run, and its pins. It holds the Hub's token."""
+def write_env(root: Path, made: Artifacts, exports: Mapping[str, str], serve: str) -> Path:
+    """Writes `env.sh`: exports that point a shell at the Hub of this run, and its pins. It holds the Hub's token.
+
+    Args:
+        serve: The command that serves this Hub.
+    """
     names = {
         "CORPUS": made.corpus,
         "BASE": made.base,
@@ -185,7 +219,7 @@ def write_env(root: Path, made: Artifacts, exports: Mapping[str, str], port: int
     }
     lines = [
         "# The Hub of this run must be up for what is not in the cache yet:",
-        f"#   lrat hub serve --root {shlex.quote(str(root / 'hub'))} --port {port}",
+        f"#   {serve}",
         *(f"export {name}={shlex.quote(value)}" for name, value in exports.items()),
         *(f"export {name}={ref.repo_id}@{ref.revision}" for name, ref in names.items()),
     ]
