@@ -19,7 +19,7 @@ from lrat_hub.cli.stage import Stage, StageArguments, parse, say
 from lrat_hub.errors import LratError
 from lrat_hub.hub.refs import HubRef
 from lrat_hub.judges.settings import JudgeSettings, open_judge, pin_judge
-from lrat_hub.mining.options import MiningOptions
+from lrat_hub.mining.settings import MiningOptions
 from lrat_hub.queries import QueryStyle
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from lrat_hub.documents import Documents
     from lrat_hub.judges import Judge
     from lrat_hub.judges.agreement import Agreement, QrelAgreement
-    from lrat_hub.mining.scale import MinedTables
+    from lrat_hub.mining.tables import MinedTables
 
 Counts = dict[str, Any]
 SOURCES = ("trajectories", "rejudge", "from_released_pairs")
@@ -93,11 +93,11 @@ def main(argv: list[str] | None = None) -> HubRef:
     from lrat_hub.documents import Documents
     from lrat_hub.hub.inputs import load_table, load_tokenizer
     from lrat_hub.judges.agreement import evidence_of, qrel_agreement
+    from lrat_hub.mining.bulk import mine_tables
     from lrat_hub.mining.formats import import_pairs, released_files
-    from lrat_hub.mining.lengths import LengthMeasure
     from lrat_hub.mining.rejudging import load_pairs, rejudge_tables
-    from lrat_hub.mining.scale import mine_tables
     from lrat_hub.mining.tables import document_table
+    from lrat_hub.mining.weights import LengthMeasure
 
     stage = Stage("mine", args)
     names = getattr(args, given[0]) if args.trajectories else [getattr(args, given[0])]
@@ -126,6 +126,7 @@ def main(argv: list[str] | None = None) -> HubRef:
                     judge=judge, splits=splits, processes=args.processes, on_read=read.update,
                 )  # fmt: skip
             elif args.rejudge:
+                assert judge is not None, "refused above"
                 pairs, kept = load_pairs(*sources)
                 documents = documents or kept
                 mined, agreements["with the judge before"] = rejudge_tables(
@@ -136,23 +137,24 @@ def main(argv: list[str] | None = None) -> HubRef:
                 mined, documents = import_pairs(released_files(*sources), folder, splits=splits, weighting=weighting)
         if qrels is not None:
             evidence = evidence_of(zip(qrels["query_id"], qrels["docid"], qrels["relevance"], strict=True))
-            verdicts = ((pair.query_id, pair.positive_id, pair.verdict) for pair in mined.pairs())
-            agreements["with qrels"] = qrel_agreement(verdicts, evidence)
+            agreements["with qrels"] = qrel_agreement(
+                ((pair.query_id, pair.positive_id, pair.verdict) for pair in mined.pairs()), evidence
+            )
         counts = report(mined, judge, agreements)
-        tables = {"pairs": mined.splits}
+        published: dict[str, Mapping[str, Dataset]] = {"pairs": dict(mined.splits.items())}
         if documents is not None:
-            tables["documents"] = {"train": document_table(mined.pairs(), documents)}
+            published["documents"] = {"train": document_table(mined.pairs(), documents)}
             if triplets := triplet_tables(mined, documents, args, folder):
-                tables["triplets"] = triplets
+                published["triplets"] = triplets
                 counts["triplets"] = {split: len(table) for split, table in triplets.items()}
         return stage.publish_dataset(
-            tables,
+            published,
             template="pairs",
             counts=counts,
             mined=mined,
             judge=judge,
             agreements=agreements,
-            configs=list(tables),
+            configs=list(published),
             query_style=args.query_style,
         )
 
@@ -194,7 +196,8 @@ def report(mined: MinedTables, judge: Judge | None, agreements: Mapping[str, Agr
     counts["agreement"] = {name: agreement.to_dict() for name, agreement in agreements.items()}
     if not mined.num_pairs:
         raise LratError(f"lrat mine: expected pairs, found none: {why_none(mined)}")
-    if counts.get("unjudged", {}).get(NO_REPLY) and not any(pair.verdict != "unjudged" for pair in mined.pairs()):
+    no_replies = counts.get("unjudged", {}).get(NO_REPLY)
+    if judge is not None and no_replies and not any(pair.verdict != "unjudged" for pair in mined.pairs()):
         raise LratError(f"lrat mine: expected verdicts of {judge.name}, found no reply to any request. Is it served?")
     return counts
 

@@ -71,7 +71,7 @@ def main(argv: list[str] | None = None) -> HubRef:
     from lrat_hub.analysis.report import Facts, write_report
     from lrat_hub.hub.inputs import load_tokenizer
     from lrat_hub.ledger import Ledger
-    from lrat_hub.mining.lengths import LengthMeasure
+    from lrat_hub.mining.weights import LengthMeasure
 
     stage = Stage("analyze", args)
     clicks = Path(args.human_clicks).expanduser() if args.human_clicks else None

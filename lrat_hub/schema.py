@@ -21,7 +21,7 @@ Status = Literal["completed", "limited", "failed"]
 
 STATUSES: tuple[Status, ...] = get_args(Status)
 
-Outcome = Literal["correct", "incorrect", "unknown"]
+Outcome = Literal["correct", "incorrect", "unjudged"]
 """What is known of a run's answer."""
 
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
@@ -130,7 +130,7 @@ class Trajectory:
     def outcome(self) -> Outcome:
         """Whether the answer is known to be right, known to be wrong, or neither: nobody has judged it."""
         if self.correct is None:
-            return "unknown"
+            return "unjudged"
         return "correct" if self.correct else "incorrect"
 
     @property

@@ -100,7 +100,7 @@ def mine(cli: Any, run: HubRef, corpus: HubRef) -> None:
     from lrat_hub import load_trajectories, mine_pairs
     from lrat_hub.hub.lineage import read_lineage
 
-    chosen = {"outcomes": ("correct", "incorrect", "unknown"), "statuses": ("completed", "limited")}
+    chosen = {"outcomes": ("correct", "incorrect", "unjudged"), "statuses": ("completed", "limited")}
     runs = list(load_trajectories(run))
     result = mine_pairs(runs, judge=None, **chosen)
     assert result.ledger["trajectories"].kept == len(runs), result.ledger["trajectories"]

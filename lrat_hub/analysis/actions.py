@@ -126,7 +126,7 @@ def by_outcome(runs: Sequence[Run]) -> list[tuple[str, list[Run]]]:
 
 def summary_rows(runs: Sequence[Run]) -> list[Row]:
     """One agent in a few figures, each with its interval: what agents are compared by."""
-    judged = [run for run in runs if run.outcome != "unknown"]
+    judged = [run for run in runs if run.outcome != "unjudged"]
     known = [run for run in runs if run.evidence]
     figures = {
         "accuracy": rate((run.question, run.outcome == "correct", 1) for run in judged),

@@ -9,7 +9,7 @@ from lrat_hub.analysis.runs import Run
 from lrat_hub.significance import holm, paired_difference
 
 MEASURES: dict[str, Callable[[Run], float | None]] = {
-    "accuracy": lambda run: None if run.outcome == "unknown" else float(run.outcome == "correct"),
+    "accuracy": lambda run: None if run.outcome == "unjudged" else float(run.outcome == "correct"),
     "evidence listed": lambda run: run.evidence_listed / run.evidence if run.evidence else None,
     "evidence opened": lambda run: run.evidence_opened / run.evidence if run.evidence else None,
     "searches": lambda run: float(len(run.searches)),

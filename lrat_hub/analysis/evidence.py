@@ -28,7 +28,7 @@ def accuracy_rows(runs: Sequence[Run]) -> list[Row]:
     """
     groups: dict[int, list[Run]] = {}
     for run in runs:
-        if run.outcome != "unknown" and run.evidence_opened is not None:
+        if run.outcome != "unjudged" and run.evidence_opened is not None:
             groups.setdefault(min(run.evidence_opened, MOST_EVIDENCE), []).append(run)
     return [
         {

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 Row = Mapping[str, Any]
 
-COLORS = {"correct": "#1f6feb", "incorrect": "#d1495b", "unknown": "#57606a", "all": "#24292f"}
-DOCUMENTS = {"evidence": "evidence", "other": "not evidence", "unknown": "any document"}
-OUTCOMES = {
+COLORS = {"correct": "#1f6feb", "incorrect": "#d1495b", "unjudged": "#57606a", "all": "#24292f"}
+DOCUMENT_LABELS = {"evidence": "evidence", "other": "not evidence", "unknown": "any document"}
+OUTCOME_LABELS = {
     "correct": "right answer",
     "incorrect": "wrong answer",
-    "unknown": "answer not judged",
+    "unjudged": "answer not judged",
     "all": "all runs",
 }
 GREY = "#8c959f"
@@ -46,7 +46,7 @@ def draw_transitions(rows: Sequence[Row]) -> Figure:
             )  # fmt: skip
         axes.set_xticks(range(3), following)
         axes.set_yticks(range(len(firsts)), [f"{name}\n(n = {of[name, 'end']['n']:,})" for name in firsts])
-        axes.set(xlabel="next step", title=OUTCOMES[outcome])
+        axes.set(xlabel="next step", title=OUTCOME_LABELS[outcome])
         if outcome == outcomes[0]:
             axes.set_ylabel("step")
     figure.suptitle("Probability of the next step, with 95 % intervals", fontsize=10)
@@ -141,7 +141,9 @@ def draw_lengths(rows: Sequence[Row], unit: str) -> Figure:
         [(row["mean_high"] if row["mean_high"] is not None else row["mean"]) - row["mean"] for row in rows],
     ]
     axes.errorbar(means, places, xerr=errors, fmt="D", color="#24292f", markersize=4, capsize=3)
-    axes.set_yticks(places, [f"{OUTCOMES[row['outcome']]},\n{DOCUMENTS[row['document']]}" for row in rows], fontsize=8)
+    axes.set_yticks(
+        places, [f"{OUTCOME_LABELS[row['outcome']]},\n{DOCUMENT_LABELS[row['document']]}" for row in rows], fontsize=8
+    )
     edge = max(row["q95"] for row in rows)
     for place, row in zip(places, rows, strict=True):
         axes.annotate(f"n = {row['n']:,}", (edge * 1.03, place), va="center", fontsize=8)
@@ -213,7 +215,7 @@ def draw_steps(rows: Sequence[Row]) -> Figure:
             total = sum(row["n"] for row in of)
             axes.errorbar(
                 at, [row["value"] for row in of], yerr=_errors(of), fmt="o-", markersize=4, capsize=2, linewidth=1.2,
-                color=COLORS[outcome], label=f"{OUTCOMES[outcome]} (n = {total:,} {unit})",
+                color=COLORS[outcome], label=f"{OUTCOME_LABELS[outcome]} (n = {total:,} {unit})",
             )  # fmt: skip
         axes.set_xticks(range(len(order)), [_span(*span) for span in sorted(ticks)], fontsize=8)
         # Room for the legend above all values.
@@ -240,7 +242,7 @@ def draw_distances(rows: Sequence[Row]) -> Figure:
         errors = np.where([row["value"] > 0 for row in of], _errors(of), np.nan)
         axes.bar(
             centres, [row["value"] for row in of], width * 0.94, yerr=errors, color=COLORS[outcome], alpha=0.8,
-            capsize=2, error_kw={"elinewidth": 0.9}, label=f"{OUTCOMES[outcome]} (n = {of[0]['n']:,} searches)",
+            capsize=2, error_kw={"elinewidth": 0.9}, label=f"{OUTCOME_LABELS[outcome]} (n = {of[0]['n']:,} searches)",
         )  # fmt: skip
     axes.set_xticks(np.linspace(0, 1, 11))
     axes.set(

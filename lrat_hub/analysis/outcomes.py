@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from lrat_hub.schema import Trajectory
+from lrat_hub.schema import OUTCOMES, Trajectory
 
 
 def outcome_table(trajectories: Iterable[Trajectory]) -> list[dict[str, Any]]:
     """Number of trajectories and their mean searches, browses and steps, by outcome: the columns of Table 1.
 
-    A row for each of "correct", "incorrect" and "unknown" that occurs, and one for "all".
+    A row for each of outcome that occurs, and one for "all".
     """
-    groups: dict[str, list[Trajectory]] = {"correct": [], "incorrect": [], "unknown": [], "all": []}
+    groups: dict[str, list[Trajectory]] = {name: [] for name in (*OUTCOMES, "all")}
     for trajectory in trajectories:
-        outcome = "unknown" if trajectory.correct is None else "correct" if trajectory.correct else "incorrect"
-        groups[outcome].append(trajectory)
+        groups[trajectory.outcome].append(trajectory)
         groups["all"].append(trajectory)
     rows = []
     for outcome, group in groups.items():

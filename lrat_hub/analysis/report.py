@@ -95,7 +95,7 @@ def _describe(report: Report, tables: Tables, facts: Facts, shuffled: bool | Non
     else:
         say(
             "Right answers by evidence opened (Figure 4b)",
-            "Not shown: it needs judged answers (`correct`) and judgements of evidence (`--qrels`) of the same "
+            "Not shown: it needs judged answers (`correct`) and judgements of evidence (qrels) for the same "
             "questions.",
         )
     if tables["positions"]:
@@ -237,9 +237,9 @@ def _about_lengths(rows: Sequence[Row], unit: str) -> str:
     )
     missing = []
     if all(row["document"] == "unknown" for row in rows):
-        missing.append("evidence is not told apart, for want of judgements (`--qrels`)")
-    if all(row["outcome"] == "unknown" for row in rows):
-        missing.append("right and wrong answers are not told apart, for no answer was judged (`correct`)")
+        missing.append("evidence is not told apart, because there are no judgements of evidence (qrels)")
+    if all(row["outcome"] == "unjudged" for row in rows):
+        missing.append("right and wrong answers are not told apart, because no answer was judged (`correct`)")
     return text + (f"\n\nHere {', and '.join(missing)}." if missing else "")
 
 

@@ -14,7 +14,7 @@ from lrat_hub.schema import Candidate, Outcome, Status, Trajectory
 from lrat_hub.walk import BrowseAction, SearchAction, Walk
 
 Measure = Callable[[Sequence[str]], Sequence[int]]
-"""Gives the length of each text, such as `lrat_hub.mining.lengths.LengthMeasure`."""
+"""Gives the length of each text, such as `lrat_hub.mining.weights.LengthMeasure`."""
 
 TRAJECTORIES_AT_A_TIME = 64
 """Their reasonings are measured together."""

@@ -63,7 +63,7 @@ def account_of(runs: Sequence[Run]) -> dict[str, Ledger]:
     ledgers = {name: Ledger(name) for name in ("trajectories", "browses")}
     of_runs, of_browses = ledgers.values()
     of_runs.keep(len(runs))
-    of_runs.note("answer not judged", sum(run.outcome == "unknown" for run in runs))
+    of_runs.note("answer not judged", sum(run.outcome == "unjudged" for run in runs))
     of_runs.note("no judgements of evidence for the question", sum(run.evidence is None for run in runs))
     of_runs.note("without a search or browse", sum(not run.actions for run in runs))
     for browse in (browse for run in runs for browse in run.browses):

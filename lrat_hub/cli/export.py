@@ -17,7 +17,7 @@ def main(argv: list[str]) -> int:
     from lrat_hub.hub.inputs import resolve
     from lrat_hub.mining.formats import export_pairs
     from lrat_hub.mining.rejudging import load_pairs
-    from lrat_hub.mining.scale import table_pairs
+    from lrat_hub.mining.tables import table_pairs
 
     source = resolve(args.pairs, repo_type="dataset", require_pinned=args.require_pinned)
     print(f"  pairs: {source}")

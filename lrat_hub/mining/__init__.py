@@ -1,7 +1,7 @@
 """From trajectories to mined pairs (sections 5.1 and 5.2.1 of https://huggingface.co/papers/2604.04949).
 
-`profiles` reads one trajectory into naive pairs, `passes` goes over all of them twice (verdicts, then negatives and
-weights), and `scale` does the same from table to table with bounded memory.
+`profiles` reads one trajectory into naive pairs and `negatives` says which documents are against them; `pipeline` goes
+over all of them (verdicts and weights, then negatives), and `bulk` does so from table to table with bounded memory.
 """
 
 from __future__ import annotations
@@ -12,28 +12,26 @@ from typing import TYPE_CHECKING
 
 from lrat_hub.judges import Judge
 from lrat_hub.ledger import Ledger
-from lrat_hub.mining.guards import Guard
-from lrat_hub.mining.lengths import LengthMeasure, token_lengths
-from lrat_hub.mining.passes import finish, mine_naive, new_ledgers, note_held_out, survey
+from lrat_hub.mining.pipeline import complete_pairs, judge_and_weigh, mine_naive_pairs, new_ledgers, note_held_out
 from lrat_hub.mining.profiles import pair_id
 from lrat_hub.mining.settings import (
-    KINDS,
+    NEGATIVE_KINDS,
     NEGATIVES,
     PROFILES,
-    Kind,
     MiningSettings,
+    NegativeKind,
     Negatives,
     Profile,
 )  # fmt: skip
-from lrat_hub.mining.splits import Splits
-from lrat_hub.mining.weights import WeightFit, Weighting
+from lrat_hub.mining.tables import Splits
+from lrat_hub.mining.weights import Guard, LengthMeasure, WeightFit, Weighting, token_lengths
 from lrat_hub.schema import Outcome, Pair, Status, Trajectory, Verdict
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 __all__ = [
-    "KINDS", "NEGATIVES", "PROFILES", "MiningResult", "MiningSettings", "Weighting", "mine_pairs",
+    "NEGATIVES", "NEGATIVE_KINDS", "PROFILES", "MiningResult", "MiningSettings", "Weighting", "mine_pairs",
     "pair_id", "token_lengths",
 ]  # fmt: skip
 
@@ -65,12 +63,12 @@ def mine_pairs(
     judge: Judge | None = None,
     tokenizer: PreTrainedTokenizerBase | None = None,
     negatives: Negatives | None = None,
-    outcomes: Collection[Outcome] = ("correct", "unknown"),
+    outcomes: Collection[Outcome] = ("correct", "unjudged"),
     statuses: Collection[Status] = ("completed",),
     held_out: Collection[str] = frozenset(),
     same_question: bool | None = None,
     same_page: bool = False,
-    caps: Mapping[Kind, int] | None = None,
+    caps: Mapping[NegativeKind, int] | None = None,
     train_on: Collection[Verdict] | None = None,
     guards: Collection[Guard] = (),
     weighting: Weighting | None = None,
@@ -104,8 +102,8 @@ def mine_pairs(
     ).resolved(judged=judge is not None)
     ledger = new_ledgers()
     listed_held_out: set[str] = set()
-    batches = [mine_naive(trajectories, settings, LengthMeasure(tokenizer), ledger, listed_held_out)]
+    batches = [mine_naive_pairs(trajectories, settings, LengthMeasure(tokenizer), ledger, listed_held_out)]
     note_held_out(ledger, settings, listed_held_out)
-    surveyed = survey(batches, judge, settings, Splits(), ledger)
-    (pairs,) = finish(batches, surveyed, judge, settings, ledger)
-    return MiningResult(pairs, ledger, surveyed.fits)
+    judged_pairs = judge_and_weigh(batches, judge, settings, Splits(), ledger)
+    (pairs,) = complete_pairs(batches, judged_pairs, judge, settings, ledger)
+    return MiningResult(pairs, ledger, judged_pairs.fits)

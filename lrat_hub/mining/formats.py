@@ -25,9 +25,8 @@ import numpy as np
 
 from lrat_hub.errors import LratError
 from lrat_hub.ledger import Ledger
-from lrat_hub.mining.passes import new_ledgers
-from lrat_hub.mining.scale import MinedTables, SplitWriter
-from lrat_hub.mining.splits import Splits
+from lrat_hub.mining.pipeline import new_ledgers
+from lrat_hub.mining.tables import MinedTables, Splits, SplitWriter
 from lrat_hub.mining.weights import WeightFit, Weighting, fit_weights
 from lrat_hub.queries import QueryStyle, render_query
 from lrat_hub.schema import Document, Pair, document_features

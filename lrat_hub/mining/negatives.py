@@ -13,24 +13,25 @@ document that was opened earlier can become a negative, as in the authors' code.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
+from typing import cast
 
 import numpy as np
 
 from lrat_hub.ledger import Ledger
 from lrat_hub.mining.profiles import NaivePair
-from lrat_hub.mining.settings import MiningSettings
-from lrat_hub.mining.splits import question_key
+from lrat_hub.mining.settings import ResolvedSettings
+from lrat_hub.mining.tables import question_key
 from lrat_hub.schema import Pair, Verdict
 
-Kinds = dict[str, str]
+KindByDocid = dict[str, str]
 """Negatives of one pair in their order, each with its kind."""
 
 
 def resolve_negatives(
-    naive: Sequence[NaivePair], verdicts: Sequence[Verdict], settings: MiningSettings, *, judged: bool
-) -> list[Kinds]:
+    naive: Sequence[NaivePair], verdicts: Sequence[Verdict], settings: ResolvedSettings, *, judged: bool
+) -> list[KindByDocid]:
     """The negatives of the pairs of one trajectory, before protection and caps.
 
     Args:
@@ -43,31 +44,31 @@ def resolve_negatives(
         relevant = [verdict == "relevant" or not judged for verdict in verdicts]
         return _pooled(naive, own, relevant)
     if settings.negatives == "tiers":
-        return [_tiers(place, naive, verdicts) | own[place] for place in range(len(naive))]
+        return [_tiers(index, naive, verdicts) | own[index] for index in range(len(naive))]
     return own
 
 
-def _pooled(naive: Sequence[NaivePair], own: list[Kinds], relevant: Sequence[bool]) -> list[Kinds]:
-    pooled: list[Kinds] = []
-    pool: Kinds = {}
-    for _, members in groupby(range(len(naive)), key=lambda place: naive[place].run):
+def _pooled(naive: Sequence[NaivePair], own: list[KindByDocid], relevant: Sequence[bool]) -> list[KindByDocid]:
+    pooled: list[KindByDocid] = []
+    pool: KindByDocid = {}
+    for _, members in groupby(range(len(naive)), key=lambda index: naive[index].run):
         run = list(members)
-        read = {naive[place].pair.positive_id for place in run}
-        for place in run:
-            pool |= {docid: "pooled" for docid, kind in own[place].items() if kind == "pooled"}
-        for place in run:
-            listed = {docid: kind for docid, kind in own[place].items() if kind == "list"}
+        read = {naive[index].pair.positive_id for index in run}
+        for index in run:
+            pool |= {docid: "pooled" for docid, kind in own[index].items() if kind == "pooled"}
+        for index in run:
+            listed = {docid: kind for docid, kind in own[index].items() if kind == "list"}
             pooled.append(listed | {docid: kind for docid, kind in pool.items() if docid not in {*listed, *read}})
         # A run without a relevant document leaves what it listed to the next.
-        pool = {} if any(relevant[place] for place in run) else pool | {
-            docid: "pooled" for place in run for docid in own[place]
+        pool = {} if any(relevant[index] for index in run) else pool | {
+            docid: "pooled" for index in run for docid in own[index]
         }  # fmt: skip
     return pooled
 
 
-def _tiers(place: int, naive: Sequence[NaivePair], verdicts: Sequence[Verdict]) -> Kinds:
+def _tiers(index: int, naive: Sequence[NaivePair], verdicts: Sequence[Verdict]) -> KindByDocid:
     """Documents that were opened and whose verdicts are known: those before the search, and others of its list."""
-    pair = naive[place].pair
+    pair = naive[index].pair
     relevant_before: set[str] = set()
     irrelevant, relevant = set[str](), set[str]()
     beside: list[str] = []
@@ -99,7 +100,7 @@ class Positives:
 
     @staticmethod
     def hash(question: str, docid: str) -> int:
-        # Python salts it anew in every process: it must not leave this one.
+        # Python salts it differently in every process: it must not leave this one.
         return hash((question, docid))
 
     def among(self, question: str, docids: Sequence[str]) -> set[str]:
@@ -107,13 +108,13 @@ class Positives:
         if not len(self._hashes) or not docids:
             return set()
         hashes = np.array([self.hash(question, docid) for docid in docids], dtype=np.int64)
-        places = np.minimum(np.searchsorted(self._hashes, hashes), len(self._hashes) - 1)
-        return {docid for docid, there in zip(docids, self._hashes[places] == hashes, strict=True) if there}
+        indexes = np.minimum(np.searchsorted(self._hashes, hashes), len(self._hashes) - 1)
+        return {docid for docid, there in zip(docids, self._hashes[indexes] == hashes, strict=True) if there}
 
 
 def allowed_negatives(
-    pair: Pair, negatives: Kinds, positives: Positives, settings: MiningSettings, ledger: Ledger
-) -> Kinds:
+    pair: Pair, negatives: KindByDocid, positives: Positives, settings: ResolvedSettings, ledger: Ledger
+) -> KindByDocid:
     """The negatives without protected documents, and of each kind no more than its cap.
 
     A document that is "redundant" stays: it is a positive of the same question, and is not wanted a second time.
@@ -123,12 +124,14 @@ def allowed_negatives(
         protected = positives.among(question_key(pair), asked)
         ledger.note("negatives left out, positive of the same question", len(protected))
         negatives = {docid: kind for docid, kind in negatives.items() if docid not in protected}
-    if settings.caps:
+    # A mapping is invariant in its keys, so that it does not take any text as a kind.
+    caps = cast("Mapping[str, int]", settings.caps)
+    if caps:
         counts: dict[str, int] = {}
-        capped: Kinds = {}
+        capped: KindByDocid = {}
         for docid, kind in negatives.items():
             counts[kind] = counts.get(kind, 0) + 1
-            if counts[kind] <= settings.caps.get(kind, counts[kind]):
+            if counts[kind] <= caps.get(kind, counts[kind]):
                 capped[docid] = kind
         ledger.note("negatives left out, over the cap of their kind", len(negatives) - len(capped))
         negatives = capped

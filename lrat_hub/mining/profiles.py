@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from lrat_hub.ledger import Ledger
-from lrat_hub.mining.settings import MiningSettings
+from lrat_hub.mining.settings import ResolvedSettings
 from lrat_hub.schema import Pair, Trajectory
 from lrat_hub.walk import BrowseAction, SearchAction, Walk
 
@@ -46,11 +46,10 @@ class _Attributed:
     num_browses: int = 1
 
 
-def naive_pairs(trajectory: Trajectory, settings: MiningSettings, browses: Ledger) -> list[NaivePair]:
+def naive_pairs(trajectory: Trajectory, settings: ResolvedSettings, browses: Ledger) -> list[NaivePair]:
     """The naive pairs of a trajectory, in the order of their browses.
 
     Args:
-        settings: Resolved.
         browses: Accounts for every browse.
     """
     walk = Walk.over(trajectory.steps)
@@ -121,7 +120,7 @@ def _pair(
     segment: Sequence[SearchAction],
     chosen: Set[str],
     titles: Mapping[str, str],
-    settings: MiningSettings,
+    settings: ResolvedSettings,
     browses: Ledger,
 ) -> Pair:
     search, browse, positive = attributed.search, attributed.browse, attributed.browse.opened
@@ -163,7 +162,7 @@ def _pair(
 
 
 def _candidates(
-    attributed: _Attributed, segment: Sequence[SearchAction], chosen: Set[str], settings: MiningSettings
+    attributed: _Attributed, segment: Sequence[SearchAction], chosen: Set[str], settings: ResolvedSettings
 ) -> Iterator[tuple[str, str]]:
     """Documents that may be negatives of a pair, with their kinds; the first time a document is named counts."""
     own = [hit.docid for hit in attributed.search.lists.get(attributed.query_index, ())]

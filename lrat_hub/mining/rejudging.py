@@ -1,4 +1,4 @@
-"""Mined pairs judged again by another judge: their negatives and weights follow, and nothing is mined anew."""
+"""Mined pairs judged again by another judge: their negatives and weights follow, and nothing is mined again."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from lrat_hub.errors import LratError
 from lrat_hub.judges import Judge
 from lrat_hub.judges.agreement import Agreement, agreement
-from lrat_hub.mining.passes import new_ledgers
+from lrat_hub.mining.bulk import complete_tables
+from lrat_hub.mining.pipeline import new_ledgers
 from lrat_hub.mining.profiles import NaivePair
-from lrat_hub.mining.scale import MinedTables, finish_tables, table_pairs
 from lrat_hub.mining.settings import MiningSettings
-from lrat_hub.mining.splits import Splits
+from lrat_hub.mining.tables import MinedTables, Splits, table_pairs
 from lrat_hub.schema import Pair, Verdict
 
 if TYPE_CHECKING:
@@ -68,8 +68,8 @@ def rejudge_tables(
             "verdicts. Mine again with the other judge; replies of a model are kept."
         )
     settings = dataclasses.replace(settings, negatives="tiers" if kinds & TIERS else "unbrowsed")
-    compared = _Compared(judge)
-    mined = finish_tables(
+    compared = _Compared(judge, judge.name, judge.prompt)
+    mined = complete_tables(
         _PublishedPairs(list(tables.values())),
         folder,
         settings=settings.resolved(judged=True),
@@ -85,20 +85,14 @@ class _Compared:
     """A judge whose verdicts are counted beside those that the pairs had."""
 
     inner: Judge
+    name: str
+    prompt: str
     verdicts: Counter[tuple[Verdict, Verdict]] = field(default_factory=Counter)
 
-    @property
-    def name(self) -> str:
-        return self.inner.name
-
-    @property
-    def prompt(self) -> str:
-        return self.inner.prompt
-
     def judge(self, pairs: Sequence[Pair]) -> list[Verdict]:
-        said = self.inner.judge(pairs)
-        self.verdicts.update((pair.verdict, verdict) for pair, verdict in zip(pairs, said, strict=True))
-        return said
+        verdicts = self.inner.judge(pairs)
+        self.verdicts.update((pair.verdict, verdict) for pair, verdict in zip(pairs, verdicts, strict=True))
+        return verdicts
 
 
 @dataclass(frozen=True)
@@ -116,7 +110,7 @@ class _PublishedPairs:
                     batch = []
                 if not pair.trajectory_id:
                     raise LratError("Judging again: expected mined pairs, found released ones, without the reasoning.")
-                # What was read is put into its tier anew.
+                # What was read is put into its tier again.
                 own = {
                     docid: kind
                     for docid, kind in zip(pair.negative_ids, pair.negative_kinds, strict=True)
@@ -136,6 +130,6 @@ def _kinds(tables: Mapping[str, Dataset]) -> set[str]:
         kind
         for table in tables.values()
         for batch in table.select_columns("negative_kinds").iter(BATCH_PAIRS)
-        for kinds in batch["negative_kinds"]
+        for kinds in cast("dict[str, list[list[str]]]", batch)["negative_kinds"]
         for kind in kinds
     }

@@ -1,23 +1,24 @@
-"""What can be chosen about mining, with the defaults of each profile."""
+"""What can be chosen about mining, with the defaults of each profile; the same as options of a stage."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Literal, get_args
+import warnings
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, cast, get_args
 
 from lrat_hub.errors import LratError
-from lrat_hub.mining.guards import GUARDS, Guard
-from lrat_hub.mining.weights import Weighting
+from lrat_hub.mining.tables import Splits
+from lrat_hub.mining.weights import GUARDS, Guard, Weighting
 from lrat_hub.schema import OUTCOMES, STATUSES, VERDICTS, Outcome, Status, Verdict
 
 Profile = Literal["paper", "episode", "released"]
 Negatives = Literal["unbrowsed", "formula", "pooled", "tiers"]
-Kind = Literal["list", "pooled", "redundant", "hard", "weak"]
+NegativeKind = Literal["list", "pooled", "redundant", "hard", "weak"]
 
 PROFILES: tuple[Profile, ...] = get_args(Profile)
 NEGATIVES: tuple[Negatives, ...] = get_args(Negatives)
-KINDS: tuple[Kind, ...] = get_args(Kind)
+NEGATIVE_KINDS: tuple[NegativeKind, ...] = get_args(NegativeKind)
 
 
 @dataclass(frozen=True)
@@ -40,23 +41,23 @@ class MiningSettings:
         same_page: Leave negatives out that have the title of the positive, as other chunks of its page have.
         caps: At most so many negatives of a kind ("pooled": 50), the first ones.
         train_on: Verdicts of the pairs that get a weight. None means relevant ones, or all when nobody judges.
-        guards: Which reasonings count for no more than the half-life (`lrat_hub.mining.guards`).
+        guards: Which reasonings count for no more than the half-life (`lrat_hub.mining.weights`).
         weighting: From reasoning lengths to weights.
     """
 
     profile: Profile = "episode"
     negatives: Negatives | None = None
-    outcomes: tuple[Outcome, ...] = ("correct", "unknown")
+    outcomes: tuple[Outcome, ...] = ("correct", "unjudged")
     statuses: tuple[Status, ...] = ("completed",)
     held_out: frozenset[str] = frozenset()
     same_question: bool | None = None
     same_page: bool = False
-    caps: Mapping[Kind, int] = field(default_factory=dict)
+    caps: Mapping[NegativeKind, int] = field(default_factory=dict)
     train_on: tuple[Verdict, ...] | None = None
     guards: tuple[Guard, ...] = ()
     weighting: Weighting | None = None
 
-    def resolved(self, *, judged: bool) -> MiningSettings:
+    def resolved(self, *, judged: bool) -> ResolvedSettings:
         """The settings with nothing left to a default.
 
         Args:
@@ -66,9 +67,10 @@ class MiningSettings:
             LratError: A value is unknown, or two of them contradict each other.
         """
         _require("Profile", [self.profile], PROFILES)
-        _require("Outcomes", self.outcomes, OUTCOMES)
+        outcomes = _current(self.outcomes)
+        _require("Outcomes", outcomes, OUTCOMES)
         _require("Statuses", self.statuses, STATUSES)
-        _require("Caps", self.caps, KINDS)
+        _require("Caps", self.caps, NEGATIVE_KINDS)
         _require("Guards", self.guards, tuple(GUARDS))
         _require("Verdicts to train on", self.train_on or (), VERDICTS)
         released = self.profile == "released"
@@ -83,16 +85,137 @@ class MiningSettings:
             raise LratError(
                 "Verdicts to train on: expected 'unjudged' among them, as there is no judge, found others."
             )
-        return replace(
-            self,
-            negatives=self.negatives or ("pooled" if released else "unbrowsed"),
-            same_question=self.profile == "episode" if self.same_question is None else self.same_question,
-            train_on=tuple(train_on),
+        choices = {item.name: getattr(self, item.name) for item in fields(MiningSettings)}
+        choices |= {
+            "outcomes": outcomes,
+            "negatives": self.negatives or ("pooled" if released else "unbrowsed"),
+            "same_question": self.profile == "episode" if self.same_question is None else self.same_question,
+            "train_on": tuple(train_on),
             # The authors' code gives a pair without reasoning the weight 1.
-            weighting=self.weighting or Weighting(empty=1.0 if released else None),
+            "weighting": self.weighting or Weighting(empty=1.0 if released else None),
+        }
+        return ResolvedSettings(**choices)
+
+
+@dataclass(frozen=True)
+class ResolvedSettings(MiningSettings):
+    """`MiningSettings` with nothing left to a default; made by `MiningSettings.resolved`."""
+
+    negatives: Negatives = "unbrowsed"
+    same_question: bool = False
+    train_on: tuple[Verdict, ...] = VERDICTS
+    weighting: Weighting = field(default_factory=Weighting)
+
+
+def _current(outcomes: Iterable[str]) -> tuple[Outcome, ...]:
+    """The outcomes by their names of today: what is "unjudged" was called "unknown" up to version 0.1."""
+    if "unknown" in outcomes:
+        warnings.warn('The outcome "unknown" is called "unjudged" now.', DeprecationWarning, stacklevel=3)
+    return cast("tuple[Outcome, ...]", tuple("unjudged" if name == "unknown" else name for name in outcomes))
+
+
+def _require(what: str, values: Iterable[str], allowed: tuple[str, ...]) -> None:
+    if unknown := sorted(set(values) - set(allowed)):
+        raise LratError(f"{what}: expected some of {', '.join(allowed)}, found {', '.join(map(str, unknown))}.")
+
+
+@dataclass(kw_only=True)
+class MiningOptions:
+    profile: Literal["paper", "episode", "released"] = field(
+        default="episode",
+        metadata={
+            "help": "Which search a browse is paired with: 'paper' the one right before it, 'episode' the nearest "
+            "earlier one that listed the document, 'released' the one that the authors' code takes."
+        },
+    )
+    negatives: Literal["default", "unbrowsed", "formula", "pooled", "tiers"] = field(
+        default="default",
+        metadata={
+            "help": "Which documents are negatives: 'unbrowsed' (the default) the listed ones that the agent never "
+            "browsed, 'formula' all listed ones but the positive; 'pooled' adds those of earlier searches, 'tiers' "
+            "documents that the agent had read."
+        },
+    )
+    caps: list[str] = field(
+        default_factory=list, metadata={"help": "Maximum number of negatives of a kind, such as pooled=50."}
+    )
+    same_question: Literal["default", "keep", "leave_out"] = field(
+        default="default",
+        metadata={
+            "help": "Whether to keep negatives that are positives of the same question; the default leaves them out "
+            "with profile 'episode'."
+        },
+    )
+    same_page: bool = field(
+        default=False, metadata={"help": "Leave out negatives with the title of the positive: chunks of one page."}
+    )
+    outcomes: list[str] = field(
+        default_factory=lambda: ["correct", "unjudged"],
+        metadata={"help": "Trajectories to mine: any of correct, incorrect, unjudged."},
+    )
+    statuses: list[str] = field(
+        default_factory=lambda: ["completed"],
+        metadata={"help": "How the trajectories to mine ended: any of completed, limited, failed."},
+    )
+    train_on: list[str] = field(
+        default_factory=list,
+        metadata={"help": "Verdicts of the pairs to train on; by default relevant, or all without a judge."},
+    )
+    weights: Literal["saturation", "uniform", "linear", "log", "rank"] = field(
+        default="saturation", metadata={"help": "Function from reasoning lengths to weights; 'saturation' is Eq. 3."}
+    )
+    weights_by: Literal["global", "agent", "retriever"] = field(
+        default="global", metadata={"help": "Groups of pairs that have their own half-life and mean weight."}
+    )
+    half_life: float | None = field(
+        default=None, metadata={"help": "Half-life (beta of Eq. 3) in tokens; the median length by default."}
+    )
+    guards: list[str] = field(
+        default_factory=list,
+        metadata={
+            "help": "Reasonings that count for no more than the half-life: any of degenerate, repetitive, off_topic."
+        },
+    )
+    validation: float = field(
+        default=0.0, metadata={"help": "Share of the questions for split `validation`, from 0 to 1."}
+    )
+    test: float = field(default=0.0, metadata={"help": "Share of the questions for split `test`, from 0 to 1."})
+
+    @property
+    def splits(self) -> Splits:
+        return Splits(self.validation, self.test)
+
+    @property
+    def weighting(self) -> Weighting:
+        # The authors' code gives a pair without reasoning the weight 1, where Eq. 3 gives 0.
+        empty = 1.0 if self.profile == "released" else None
+        return Weighting(self.weights, half_life=self.half_life, by=self.weights_by, empty=empty)
+
+    def settings(self, held_out: Collection[str] = ()) -> MiningSettings:
+        """The settings that these options ask for.
+
+        Raises:
+            LratError: An option has a value that is none of its own.
+        """
+        # Lists of texts, as a recipe has them: `MiningSettings.resolved` checks their values.
+        given: Any = self
+        return MiningSettings(
+            profile=self.profile,
+            negatives=None if self.negatives == "default" else self.negatives,
+            outcomes=tuple(given.outcomes),
+            statuses=tuple(given.statuses),
+            held_out=frozenset(held_out),
+            same_question=None if self.same_question == "default" else self.same_question == "leave_out",
+            same_page=self.same_page,
+            caps=dict(map(_cap, self.caps)),
+            train_on=tuple(given.train_on) or None,
+            guards=tuple(given.guards),
+            weighting=self.weighting,
         )
 
 
-def _require(what: str, values: object, allowed: tuple[str, ...]) -> None:
-    if unknown := sorted(set(values) - set(allowed)):
-        raise LratError(f"{what}: expected some of {', '.join(allowed)}, found {', '.join(map(str, unknown))}.")
+def _cap(text: str) -> tuple[Any, int]:
+    kind, _, count = text.partition("=")
+    if not count.isdecimal():
+        raise LratError(f"Caps: expected a kind and a number, such as pooled=50, found {text!r}.")
+    return kind, int(count)

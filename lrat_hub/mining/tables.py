@@ -1,21 +1,147 @@
-"""Mined pairs as the tables that are published: `pairs`, `documents` and `triplets`."""
+"""Mined pairs as the tables that are published: `pairs` in splits by question, `documents` and `triplets`.
+
+A hash of the question alone decides on its split, so that mining again never moves one.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import random
+import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from lrat_hub.errors import LratError
+from lrat_hub.ledger import Ledger
 from lrat_hub.queries import QueryStyle, render_query
 from lrat_hub.schema import Document, Pair, document_features, pair_features
-from lrat_hub.storage import TableWriter, table_of
+from lrat_hub.storage import BATCH_ROWS, TableWriter, table_of
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from datasets import Dataset
 
     from lrat_hub.documents import Documents
+    from lrat_hub.mining.weights import WeightFit
+
+
+Split = Literal["train", "validation", "test"]
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+
+
+def question_key(pair: Pair) -> str:
+    """What counts as one question: its text, whatever the case, accents, punctuation and articles.
+
+    Pairs from logs that don't hold the question go by its id, and without one by the query.
+    """
+    return _normalized(pair.question) or pair.query_id or _normalized(pair.query)
+
+
+@lru_cache(maxsize=4096)
+def _normalized(text: str) -> str:
+    """Lower case, without accents, punctuation, articles and extra blanks.
+
+    It is not shared with how answers are compared, and must never change: questions would move between splits.
+    """
+    plain = "".join(char for char in unicodedata.normalize("NFKD", text) if not unicodedata.combining(char))
+    words = re.sub(r"[^\w\s]|_", " ", plain.lower()).split()
+    # A question of nothing but articles or signs is still one.
+    return " ".join(word for word in words if word not in ("a", "an", "the")) or text.strip()
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Shares of the questions that go to each split; the rest is trained on.
+
+    Growing one of them moves questions out of "train" only.
+    """
+
+    validation: float = 0.0
+    test: float = 0.0
+
+    def __post_init__(self) -> None:
+        if min(self.validation, self.test) < 0 or self.validation + self.test >= 1:
+            raise LratError(
+                f"Splits: expected shares of 0 or more that leave something to train on, found validation "
+                f"{self.validation:g} and test {self.test:g}."
+            )
+
+    def of(self, pair: Pair) -> Split:
+        """The split of a pair's question."""
+        position = _position(question_key(pair))
+        if position < self.test:
+            return "test"
+        return "validation" if position >= 1 - self.validation else "train"
+
+
+@lru_cache(maxsize=4096)
+def _position(key: str) -> float:
+    """A number in [0, 1) that looks random and is always the same for a key."""
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:6], "big") / 2**48
+
+
+@dataclass(frozen=True)
+class MinedTables:
+    """What was mined, on disk.
+
+    Args:
+        splits: Config `pairs`; only splits that have a pair.
+        ledger, fits: As in `MiningResult`.
+    """
+
+    splits: dict[Split, Dataset]
+    ledger: dict[str, Ledger]
+    fits: dict[str, WeightFit]
+
+    @property
+    def num_pairs(self) -> int:
+        return sum(len(table) for table in self.splits.values())
+
+    def pairs(self, *splits: Split, trained: bool = False) -> Iterator[Pair]:
+        """The pairs of some splits, or of all; on request only those to train on."""
+        for split in splits or SPLITS:
+            if split in self.splits:
+                for pair in table_pairs(self.splits[split]):
+                    if not trained or pair.weight is not None:
+                        yield pair
+
+
+def table_pairs(table: Dataset) -> Iterator[Pair]:
+    """The pairs of a table, one at a time."""
+    for batch in table.with_format("arrow").iter(BATCH_ROWS):
+        yield from map(Pair.from_dict, cast("pa.Table", batch).to_pylist())
+
+
+class SplitWriter:
+    """Writes pairs into a table for each split. A context manager."""
+
+    def __init__(self, folder: Path, splits: Splits) -> None:
+        self._folder, self._splits = folder, splits
+        self._writers: dict[Split, TableWriter] = {}
+
+    def write(self, pairs: Iterable[Pair]) -> None:
+        rows: dict[Split, list[dict[str, Any]]] = {}
+        for pair in pairs:
+            rows.setdefault(self._splits.of(pair), []).append(pair.to_dict())
+        for split, batch in rows.items():
+            if split not in self._writers:
+                self._writers[split] = TableWriter(self._folder / f"pairs-{split}.arrow", pair_features())
+            self._writers[split].write(batch)
+
+    def __enter__(self) -> SplitWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for writer in self._writers.values():
+            writer.close()
+
+    def tables(self) -> dict[Split, Dataset]:
+        """The tables of the splits that have a pair, once they are complete."""
+        return {split: self._writers[split].open() for split in SPLITS if split in self._writers}
 
 
 def pair_table(pairs: Iterable[Pair]) -> Dataset:
@@ -77,7 +203,7 @@ def triplet_table(
     """
     from datasets import Features, Value
 
-    names = ["anchor", "positive", *(f"negative_{place + 1}" for place in range(num_negatives))]
+    names = ["anchor", "positive", *(f"negative_{number}" for number in range(1, num_negatives + 1))]
     features = Features({name: Value("large_string") for name in names} | {"label": Value("float64")})
 
     def rows() -> Iterator[dict[str, Any]]:

@@ -1,17 +1,26 @@
-"""Intensity weights from reasoning lengths (Eq. 3 of https://huggingface.co/papers/2604.04949), and alternatives.
+"""From reasonings to weights: lengths, Eq. 3 of https://huggingface.co/papers/2604.04949, alternatives, and guards.
 
-Every scheme gives each length a score, and divides by the mean score, so that the weights have mean 1.
+Every scheme gives each length a score, and divides by the mean score, so that the weights have mean 1. Guards find
+reasonings whose length says little about the document: these count for no more than the half-life. None is on by
+default, as the paper has none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
 from lrat_hub.errors import LratError
+from lrat_hub.schema import Pair
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
 
 Scheme = Literal["saturation", "uniform", "linear", "log", "rank"]
 Grouping = Literal["global", "agent", "retriever"]
@@ -157,26 +166,115 @@ def recover_constants(
         A triple for each group with rows of two different lengths or more, the largest first: beta, mu_raw, and the
         places of the group's rows, ascending. Rows that no group explains are in none.
     """
-    lengths, weights = np.asarray(lengths, dtype=np.float64), np.asarray(weights, dtype=np.float64)
-    left = np.flatnonzero((lengths > 0) & (weights > 0))
+    tokens, given = np.asarray(lengths, dtype=np.float64), np.asarray(weights, dtype=np.float64)
+    left = np.flatnonzero((tokens > 0) & (given > 0))
     # Medians of groups that are not tiny are not among the extremes of all lengths.
-    low, high = np.quantile(lengths[left], (0.05, 0.95)) if len(left) else (0, 0)
+    low, high = np.quantile(tokens[left], (0.05, 0.95)) if len(left) else (0, 0)
     betas = np.arange(2 * max(int(low), 1), 2 * int(high) + 3) / 2
     groups: list[tuple[float, float, np.ndarray]] = []
     while len(left):
         best: tuple[int, float, float] | None = None
         for beta in betas:
-            means = saturation(lengths[left], beta) / weights[left]
+            means = saturation(tokens[left], beta) / given[left]
             order = np.argsort(means)
             edges = np.flatnonzero(np.diff(means[order]) > tolerance) + 1
             for members in np.split(order, edges):
                 size = len(members)
-                if (best is None or size > best[0]) and len(np.unique(lengths[left][members])) > 1:
+                if (best is None or size > best[0]) and len(np.unique(tokens[left][members])) > 1:
                     best = (size, float(beta), float(np.median(means[members])))
         if best is None:
             break
         _, beta, mean_raw = best
-        explained = np.abs(saturation(lengths[left], beta) / mean_raw - weights[left]) <= tolerance
+        explained = np.abs(saturation(tokens[left], beta) / mean_raw - given[left]) <= tolerance
         groups.append((beta, mean_raw, left[explained]))
         left = left[~explained]
     return groups
+
+
+class LengthMeasure:
+    """Gives the length of each text in tokens without special ones. It can be sent to other processes.
+
+    Args:
+        tokenizer: None counts words between blanks.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase | None) -> None:
+        self._tokenizer = self._backend = None
+        if tokenizer is not None and getattr(tokenizer, "is_fast", False):
+            from tokenizers import Tokenizer
+
+            # A copy, as files of tokenizers often set a length to cut or fill to.
+            backend: Any = getattr(tokenizer, "backend_tokenizer")  # noqa: B009  (only fast tokenizers have it)
+            self._backend = Tokenizer.from_str(backend.to_str())
+            self._backend.no_truncation()
+            self._backend.no_padding()
+        else:
+            self._tokenizer = tokenizer
+
+    def __call__(self, texts: Sequence[str]) -> list[int]:
+        if self._backend is not None:
+            # The lists of ids are never made in Python: counting them there would take most of the time.
+            return [len(one) for one in self._backend.encode_batch_fast(list(texts), add_special_tokens=False)]
+        if self._tokenizer is None or not texts:
+            return [len(text.split()) for text in texts]
+        options: dict[str, Any] = {
+            "add_special_tokens": False,
+            "truncation": False,
+            "padding": False,
+            "verbose": False,
+        }
+        return [len(ids) for ids in self._tokenizer(list(texts), **options)["input_ids"]]
+
+
+def token_lengths(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase | None) -> list[int]:
+    """Length of each text in tokens without special ones, or in blank-separated words without a tokenizer."""
+    return LengthMeasure(tokenizer)(texts)
+
+
+Guard = Literal["degenerate", "repetitive", "off_topic"]
+
+ENOUGH_WORDS = 20
+"""Shorter reasonings are never degenerate or repetitive: there is nothing to cap."""
+
+GRAM = 4
+DISTINCT_GRAMS = 0.5
+ONE_WORD = 0.3
+LETTERS = 0.5
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"\w+", text.lower())
+
+
+def is_degenerate(pair: Pair) -> bool:
+    """Whether the reasoning is no prose: mostly signs, or a single word over and over."""
+    words, dense = _words(pair.reasoning), "".join(pair.reasoning.split())
+    if len(words) < ENOUGH_WORDS:
+        return bool(len(dense) > 5 * ENOUGH_WORDS and sum(map(str.isalnum, dense)) < LETTERS * len(dense))
+    ((_, most),) = Counter(words).most_common(1)
+    return most > ONE_WORD * len(words) or sum(map(str.isalnum, dense)) < LETTERS * len(dense)
+
+
+def is_repetitive(pair: Pair) -> bool:
+    """Whether fewer than half of the runs of four words are distinct."""
+    words = _words(pair.reasoning)
+    if len(words) < ENOUGH_WORDS:
+        return False
+    grams = [tuple(words[place : place + GRAM]) for place in range(len(words) - GRAM + 1)]
+    return len(set(grams)) < DISTINCT_GRAMS * len(grams)
+
+
+def is_off_topic(pair: Pair) -> bool:
+    """Whether the reasoning shares no word of four letters or more with the query or the question.
+
+    Only for reasonings in the language of the question.
+    """
+    topic = {word for word in _words(f"{pair.query} {pair.question}") if len(word) > 3}
+    return bool(topic) and topic.isdisjoint(_words(pair.reasoning))
+
+
+GUARDS: dict[Guard, Callable[[Pair], bool]] = {
+    "degenerate": is_degenerate,
+    "repetitive": is_repetitive,
+    "off_topic": is_off_topic,
+}

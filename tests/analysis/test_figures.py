@@ -48,6 +48,7 @@ def texts_of(figure):
     return [text.get_text() for text in figure.findobj(Text)]
 
 
+@pytest.mark.slow
 def test_every_figure_names_its_axes_and_is_a_picture_of_a_readable_size(tables):
     for name, figure in drawn(tables).items():
         for axes in figure.axes:
@@ -84,6 +85,7 @@ def test_bars_and_points_have_the_values_of_the_rows(tables):
     )
 
 
+@pytest.mark.slow
 def test_outcomes_that_do_not_occur_are_not_shown_and_one_run_is_enough_for_every_figure():
     run = opened_at(2, 3)
     tables = analyze_runs(list(measure_runs([run], qrels={"t": {"t2"}})), human=human_curve())

@@ -54,6 +54,7 @@ def card_of(pin):
         return file.read()
 
 
+@pytest.mark.slow
 def test_two_agents_are_analysed_and_compared_in_one_commit(published, tmp_path):
     from datasets import get_dataset_config_names, load_dataset
 
@@ -75,6 +76,7 @@ def test_two_agents_are_analysed_and_compared_in_one_commit(published, tmp_path)
     assert cli.run(words) == pin
 
 
+@pytest.mark.slow
 def test_what_needs_judgements_is_said_to_be_missing_and_statuses_can_be_chosen(published):
     from datasets import load_dataset
 
@@ -82,7 +84,7 @@ def test_what_needs_judgements_is_said_to_be_missing_and_statuses_can_be_chosen(
         ["analyze", "--trajectories", "lrat/analysed-one", "--statuses", "completed", "--to", "lrat/analysis-2"]
     )
     card = card_of(pin)
-    assert "Not shown: it needs judged answers (`correct`) and judgements of evidence (`--qrels`)" in card
+    assert "Not shown: it needs judged answers (`correct`) and judgements of evidence (qrels)" in card
     assert "evidence is not told apart" in card
     assert "accuracy.png" not in card
     assert read_lineage(pin).counts["trajectories read"]["dropped"] == {"status failed": 1}
@@ -94,6 +96,7 @@ def test_what_needs_judgements_is_said_to_be_missing_and_statuses_can_be_chosen(
     assert features["low"].dtype == "float64"  # although one question has no interval
 
 
+@pytest.mark.slow
 def test_lengths_are_in_tokens_of_the_tokenizer_that_is_named(published, tmp_path):
     from datasets import load_dataset
     from tokenizers import Tokenizer, models, pre_tokenizers

@@ -8,7 +8,7 @@ import pytest
 
 from lrat_hub.errors import LratError
 from lrat_hub.mining.formats import FORMATS, export_pairs, import_pairs, read_row
-from lrat_hub.mining.splits import Splits
+from lrat_hub.mining.tables import Splits
 from lrat_hub.mining.weights import WeightFit, Weighting, recover_constants
 from lrat_hub.schema import Document, Pair
 
@@ -33,7 +33,7 @@ def test_the_released_sample_imports_and_its_weights_follow_from_its_lengths(tmp
     pairs = list(mined.pairs())
     assert [len(pair.negative_ids) for pair in pairs] == [9, 47, 9, 9, 17, 68]
     assert mined.ledger["rows"].to_dict()["kept"] == mined.ledger["pairs"].kept == 6
-    first = json.loads(SAMPLE.open().readline())
+    first = json.loads(SAMPLE.read_text(encoding="utf-8").partition("\n")[0])
     assert documents["5947718"].content == first["pos"][0]
     lengths, weights = [pair.reasoning_length for pair in pairs], [pair.weight for pair in pairs]
     groups = recover_constants(lengths, weights)

@@ -14,13 +14,11 @@ import numpy as np
 from lrat_hub.errors import LratError
 from lrat_hub.judges import Judge
 from lrat_hub.ledger import Ledger
-from lrat_hub.mining.guards import GUARDS
-from lrat_hub.mining.lengths import LengthMeasure
 from lrat_hub.mining.negatives import Positives, allowed_negatives, resolve_negatives
 from lrat_hub.mining.profiles import NaivePair, naive_pairs
-from lrat_hub.mining.settings import MiningSettings
-from lrat_hub.mining.splits import Splits, question_key
-from lrat_hub.mining.weights import WeightFit, Weighting, capped, fit_weights
+from lrat_hub.mining.settings import ResolvedSettings
+from lrat_hub.mining.tables import Splits, question_key
+from lrat_hub.mining.weights import GUARDS, LengthMeasure, WeightFit, Weighting, capped, fit_weights
 from lrat_hub.schema import VERDICTS, Pair, Trajectory, Verdict
 
 Batches = Iterable[Sequence[NaivePair]]
@@ -35,9 +33,9 @@ def new_ledgers() -> dict[str, Ledger]:
     return {name: Ledger(name) for name in ("trajectories", "steps", "browses", "pairs")}
 
 
-def mine_naive(
+def mine_naive_pairs(
     trajectories: Iterable[Trajectory],
-    settings: MiningSettings,
+    settings: ResolvedSettings,
     measure: LengthMeasure,
     ledger: Mapping[str, Ledger],
     listed_held_out: set[str],
@@ -45,7 +43,6 @@ def mine_naive(
     """The first pass, over some of the trajectories: their naive pairs, with the reasonings measured.
 
     Args:
-        settings: Resolved.
         ledger: From `new_ledgers`; its accounts of trajectories, steps and browses are filled.
         listed_held_out: Gets the held-out documents that any search listed.
     """
@@ -76,18 +73,18 @@ def mine_naive(
     ]
 
 
-def note_held_out(ledger: Mapping[str, Ledger], settings: MiningSettings, listed: set[str]) -> None:
+def note_held_out(ledger: Mapping[str, Ledger], settings: ResolvedSettings, listed: set[str]) -> None:
     """Says how many held-out documents were listed; also when none was: then the list is of another corpus."""
     if settings.held_out:
         ledger["browses"].notes[f"held-out documents listed, of {len(settings.held_out)}"] = len(listed)
 
 
 @dataclass(frozen=True)
-class Survey:
+class JudgedPairs:
     """What has to be known of all pairs before any is finished: less than 100 bytes a pair.
 
     Args:
-        verdicts: Place of each verdict in VERDICTS, shape (pairs,).
+        verdicts: Index of each verdict in VERDICTS, shape (pairs,).
         weights: Shape (pairs,), nan where the pair is not trained on.
         fits: By group; only pairs of the split "train" have a part in them.
     """
@@ -98,13 +95,12 @@ class Survey:
     fits: dict[str, WeightFit]
 
 
-def survey(
-    batches: Batches, judge: Judge | None, settings: MiningSettings, splits: Splits, ledger: Mapping[str, Ledger]
-) -> Survey:
+def judge_and_weigh(
+    batches: Batches, judge: Judge | None, settings: ResolvedSettings, splits: Splits, ledger: Mapping[str, Ledger]
+) -> JudgedPairs:
     """The second pass: asks the judge, fits the weights and collects the positives.
 
     Args:
-        settings: Resolved.
         ledger: Its "pairs" gets the pairs that are trained on, and why others are not.
 
     Raises:
@@ -116,11 +112,11 @@ def survey(
     account, bites = ledger["pairs"], Counter[str]()
     for batch in batches:
         pairs = [pair for pair, _ in batch]
-        said: Sequence[Verdict] = judge.judge(pairs) if judge else ["unjudged"] * len(pairs)
-        for pair, verdict in zip(pairs, said, strict=True):
+        unjudged: list[Verdict] = ["unjudged"] * len(pairs)
+        for pair, verdict in zip(pairs, judge.judge(pairs) if judge else unjudged, strict=True):
             trained = verdict in settings.train_on
-            bitten = [name for name in settings.guards if trained and GUARDS[name](pair)]
-            bites.update(bitten)
+            guarded_by = [name for name in settings.guards if trained and GUARDS[name](pair)]
+            bites.update(guarded_by)
             if trained:
                 account.keep()
                 positives.append(Positives.hash(question_key(pair), pair.positive_id))
@@ -131,7 +127,7 @@ def survey(
             lengths.append(pair.reasoning_length)
             groups.append(names.setdefault(_group(pair, settings), len(names)))
             fitted.append(trained and splits.of(pair) == "train")
-            guarded.append(bool(bitten))
+            guarded.append(bool(guarded_by))
     if repeated := len(ids) - len(np.unique(np.array(ids, dtype=np.int64))):
         raise LratError(
             f"Mining: expected every trajectory once, found {repeated} pairs with the id of another. "
@@ -153,10 +149,10 @@ def survey(
                 np.array(fitted, dtype=bool)[members],
                 settings.weighting,
             )
-    return Survey(codes, weights, Positives(np.array(positives, dtype=np.int64)), fits)
+    return JudgedPairs(codes, weights, Positives(np.array(positives, dtype=np.int64)), fits)
 
 
-def _group(pair: Pair, settings: MiningSettings) -> str:
+def _group(pair: Pair, settings: ResolvedSettings) -> str:
     """The name of what the pair shares the constants of its weight with."""
     by = settings.weighting.by
     return "all" if by == "global" else (pair.agent if by == "agent" else pair.retriever) or "unknown"
@@ -176,23 +172,27 @@ def _weigh(
     return fit.weigh(capped(lengths, guarded, fit.half_life)), fit
 
 
-def finish(
-    batches: Batches, surveyed: Survey, judge: Judge | None, settings: MiningSettings, ledger: Mapping[str, Ledger]
+def complete_pairs(
+    batches: Batches,
+    judged_pairs: JudgedPairs,
+    judge: Judge | None,
+    settings: ResolvedSettings,
+    ledger: Mapping[str, Ledger],
 ) -> Iterator[list[Pair]]:
     """The third pass: gives every pair its negatives, verdict and weight, batch by batch."""
-    place, pairs_ledger = 0, ledger["pairs"]
+    start, pairs_ledger = 0, ledger["pairs"]
     stamp = {"judge": judge.name, "judge_prompt": judge.prompt} if judge else {}
     for batch in batches:
         done: list[Pair] = []
         for _, members in groupby(batch, key=lambda naive: naive.pair.trajectory_id):
             naive = list(members)
-            here = slice(place, place := place + len(naive))
-            verdicts = [VERDICTS[code] for code in surveyed.verdicts[here]]
+            here = slice(start, start := start + len(naive))
+            verdicts = [VERDICTS[code] for code in judged_pairs.verdicts[here]]
             resolved = resolve_negatives(naive, verdicts, settings, judged=judge is not None)
             for (pair, _), verdict, weight, negatives in zip(
-                naive, verdicts, surveyed.weights[here], resolved, strict=True
+                naive, verdicts, judged_pairs.weights[here], resolved, strict=True
             ):
-                allowed = allowed_negatives(pair, negatives, surveyed.positives, settings, pairs_ledger)
+                allowed = allowed_negatives(pair, negatives, judged_pairs.positives, settings, pairs_ledger)
                 trained = not np.isnan(weight)
                 if trained and not allowed:
                     pairs_ledger.note("trained pairs without a negative")

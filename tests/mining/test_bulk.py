@@ -13,11 +13,10 @@ from lrat_hub.hub.lineage import Lineage, read_lineage
 from lrat_hub.hub.publish import publish_dataset
 from lrat_hub.hub.refs import HubRef
 from lrat_hub.judges import RuleJudge
-from lrat_hub.mining import MiningSettings, scale
-from lrat_hub.mining.lengths import LengthMeasure
-from lrat_hub.mining.reading import light_trajectories
-from lrat_hub.mining.splits import Splits
-from lrat_hub.mining.tables import pair_table
+from lrat_hub.mining import MiningSettings, bulk
+from lrat_hub.mining.bulk import light_trajectories
+from lrat_hub.mining.tables import Splits, pair_table
+from lrat_hub.mining.weights import LengthMeasure
 from lrat_hub.storage import trajectory_table
 from tests.builders import answer, browse, search, trajectory
 from tests.mining.judges import OneWordJudge
@@ -42,10 +41,10 @@ def random_runs(count, seed=0):
 
 @pytest.mark.parametrize("negatives", ["unbrowsed", "pooled", "tiers"])
 def test_tables_and_memory_give_the_same_pairs(tmp_path, monkeypatch, negatives):
-    monkeypatch.setattr(scale, "TASK_ROWS", 7)
+    monkeypatch.setattr(bulk, "TASK_ROWS", 7)
     runs, judge = random_runs(30), OneWordJudge()
     expected = mine_pairs(runs, negatives=negatives, judge=judge, held_out={"d0"})
-    mined = scale.mine_tables(
+    mined = bulk.mine_tables(
         [trajectory_table(runs)], tmp_path, settings=MiningSettings(negatives=negatives, held_out=frozenset({"d0"})),
         measure=LengthMeasure(None), judge=judge,
     )  # fmt: skip
@@ -60,11 +59,12 @@ def test_several_tables_are_mined_as_one_and_the_same_runs_only_once(tmp_path):
     for name in ("both", "twice"):
         (tmp_path / name).mkdir()
     options = {"settings": MiningSettings(), "measure": LengthMeasure(None)}
-    assert list(scale.mine_tables(parts, tmp_path / "both", **options).pairs()) == mine_pairs(runs).pairs
+    assert list(bulk.mine_tables(parts, tmp_path / "both", **options).pairs()) == mine_pairs(runs).pairs
     with pytest.raises(LratError, match="expected every trajectory once"):
-        scale.mine_tables([*parts, parts[0]], tmp_path / "twice", **options)
+        bulk.mine_tables([*parts, parts[0]], tmp_path / "twice", **options)
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_number_of_trajectories(tmp_path, monkeypatch):
     import tracemalloc
 
@@ -72,7 +72,7 @@ def test_memory_does_not_grow_with_the_number_of_trajectories(tmp_path, monkeypa
 
     from lrat_hub.storage import write_trajectories
 
-    monkeypatch.setattr(scale, "TASK_ROWS", 50)
+    monkeypatch.setattr(bulk, "TASK_ROWS", 50)
     monkeypatch.setattr("lrat_hub.storage.BATCH_ROWS", 50)
 
     def peak(count):
@@ -81,7 +81,7 @@ def test_memory_does_not_grow_with_the_number_of_trajectories(tmp_path, monkeypa
         table = write_trajectories(random_runs(count), folder / "runs.arrow")
         tracemalloc.start()
         arrow = pa.total_allocated_bytes()
-        mined = scale.mine_tables([table], folder, settings=MiningSettings(), measure=LengthMeasure(None))
+        mined = bulk.mine_tables([table], folder, settings=MiningSettings(), measure=LengthMeasure(None))
         used = tracemalloc.get_traced_memory()[1] + pa.total_allocated_bytes() - arrow
         tracemalloc.stop()
         return used, mined.num_pairs
@@ -114,7 +114,7 @@ def test_questions_keep_their_split_whatever_else_is_mined(tmp_path):
 
     def split_by_question(runs, folder):
         folder.mkdir()
-        mined = scale.mine_tables(
+        mined = bulk.mine_tables(
             [trajectory_table(runs)], folder, settings=MiningSettings(), measure=LengthMeasure(None),
             splits=Splits(validation=0.2, test=0.2),
         )  # fmt: skip
@@ -163,10 +163,11 @@ def publish(table, name, config="trajectories"):
 
 @pytest.fixture
 def runs(hub, monkeypatch):
-    monkeypatch.setattr(scale, "TASK_ROWS", 10)
+    monkeypatch.setattr(bulk, "TASK_ROWS", 10)
     return publish(trajectory_table(random_runs(30)), "lrat/scale-runs")
 
 
+@pytest.mark.slow
 def test_the_number_of_processes_does_not_show_in_what_is_published(runs):
     def mine(processes):
         words = ["mine", "--trajectories", runs, "--judge", "rule", "--negatives", "tiers", "--validation", "0.2"]
@@ -192,6 +193,7 @@ def test_the_card_claims_a_judge_only_where_there_was_one(hub, runs):
         assert ("No judge was asked" in text) is not claimed
 
 
+@pytest.mark.slow
 def test_pairs_are_judged_again_without_mining_and_the_judges_are_compared(hub, runs, capsys):
     from datasets import load_dataset
 
@@ -273,6 +275,7 @@ def test_released_rows_become_pairs_documents_and_triplets(hub, tmp_path):
     assert json.loads(exported.read_text()) == row | {"neg_id": ["2", "3"]}
 
 
+@pytest.mark.slow
 def test_a_language_model_judges_from_the_command_line_and_is_not_asked_twice(hub, runs, tmp_path):
     from datasets import load_dataset
     from huggingface_hub import HfApi
@@ -310,6 +313,7 @@ def test_a_language_model_judges_from_the_command_line_and_is_not_asked_twice(hu
     assert lineage.recipe.keys().isdisjoint({"judge_url", "judge_cache", "judge_concurrency", "processes"})
 
 
+@pytest.mark.slow
 def test_a_judge_that_is_not_told_enough_about_or_not_there_is_refused(hub, runs, tmp_path):
     words = ["mine", "--trajectories", str(runs), "--to", "lrat/x", "--judge", "llm"]
     with pytest.raises(LratError, match="expected a model in `judge_model`, found none"):
