@@ -45,10 +45,11 @@ class WorkArguments:
     """How the work is done on this machine: no part of the recipe, as the index is the same."""
 
     work_dir: str = field(
-        default="", metadata={"help": "Where shards are kept until the index is published; by default in HF_HOME."}
+        default="", metadata={"help": "Folder for the shards until the index is published; empty uses HF_HOME."}
     )
     keep_work: bool = field(
-        default=False, metadata={"help": "Keep the shards after that: another kind of index need not encode again."}
+        default=False,
+        metadata={"help": "Keep the shards after publishing, so that another kind of index can reuse them."},
     )
     threads: int = field(
         default=0,

@@ -1,4 +1,7 @@
-"""Families of embedding models: what a checkpoint needs besides its weights to encode as it was trained to.
+"""What a model needs besides its weights to encode, and to be served, as it was trained.
+
+A *family* says how a checkpoint pools, normalises and prompts; the *configuration* that this project publishes with a
+model says how queries were rendered in training.
 
 A bare checkpoint, such as those that came with the LRAT paper, says nothing of pooling, normalisation and prompts.
 sentence-transformers would then average all tokens and use no prompt, which for a model that was trained with
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
     from lrat_hub.hub.inputs import Source
 
 Pooling = Literal["mean", "cls", "lasttoken"]
+
+CONFIG_FILE = "lrat_config.json"
 
 SEARCH_TASK = "Given a web search query, retrieve relevant passages that answer the query"
 
@@ -120,9 +125,6 @@ def set_prompts(
             "document": known.document_prompt if document is None else document,
         }
     model.prompts.update({name: prompt for name, prompt in prompts.items() if prompt is not None})
-
-
-CONFIG_FILE = "lrat_config.json"
 
 
 @dataclass(frozen=True)

@@ -22,23 +22,30 @@ class IndexSettings:
         default="flat",
         metadata={"help": "flat: exact; hnsw: a graph, fast at any size; ivf: clusters, small and quick to build."},
     )
-    fp16: bool = field(default=False, metadata={"help": "Store vectors in 2 bytes a number instead of 4."})
-    max_length: int = field(default=0, metadata={"help": "Tokens of a document; 0 for the model's own limit."})
-    batch_size: int = field(default=BATCH_SIZE, metadata={"help": "Texts an encoding step."})
-    shard_size: int = field(
-        default=SHARD_SIZE, metadata={"help": "Documents encoded and stored together: what a killed run loses."}
+    fp16: bool = field(default=False, metadata={"help": "Store vectors as float16 instead of float32."})
+    max_length: int = field(
+        default=0, metadata={"help": "Maximum number of tokens per document; 0 uses the model's own limit."}
     )
-    hnsw_links: int = field(default=32, metadata={"help": "Links of a document in the graph (M)."})
-    hnsw_build: int = field(default=200, metadata={"help": "Candidates when it is built (efConstruction)."})
-    hnsw_search: int = field(default=128, metadata={"help": "Candidates when it is searched (efSearch)."})
+    batch_size: int = field(default=BATCH_SIZE, metadata={"help": "Number of texts that are encoded together."})
+    shard_size: int = field(
+        default=SHARD_SIZE, metadata={"help": "Documents per shard; a run that is killed loses at most one shard."}
+    )
+    hnsw_links: int = field(default=32, metadata={"help": "HNSW: links per document in the graph (M)."})
+    hnsw_build: int = field(
+        default=200, metadata={"help": "HNSW: candidates per document while the graph is built (efConstruction)."}
+    )
+    hnsw_search: int = field(
+        default=128, metadata={"help": "HNSW: candidates per query while the graph is searched (efSearch)."}
+    )
     ivf_lists: int = field(
-        default=0, metadata={"help": "Clusters (nlist); 0 for 4 sqrt(documents), with 39 documents each at least."}
+        default=0,
+        metadata={"help": "IVF: number of clusters (nlist); 0 uses 4 sqrt(documents), at least 39 documents each."},
     )
     ivf_probes: int = field(
-        default=0, metadata={"help": "Clusters a search looks into (nprobe); 0 for a quarter of them."}
+        default=0, metadata={"help": "IVF: clusters searched per query (nprobe); 0 searches a quarter of them."}
     )
-    k1: float = field(default=K1, metadata={"help": "BM25: how soon repeated words stop to count."})
-    b: float = field(default=B, metadata={"help": "BM25: how much long documents are held back."})
+    k1: float = field(default=K1, metadata={"help": "BM25: term frequency saturation (k1)."})
+    b: float = field(default=B, metadata={"help": "BM25: length normalization (b), from 0 (none) to 1 (full)."})
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "shard_size", "hnsw_links", "hnsw_build", "hnsw_search"):
