@@ -70,9 +70,14 @@ def main(argv: list[str] | None = None) -> HubRef:
     stage = Stage("import", args)
     redactor, path = _redactor(args), _source(stage, args.source)
     format_name, tools = None if args.format == "auto" else args.format, _tools(stage, args.mapping)
-    if format_name is None and (recognised := recognise_format(path)):
-        say(f"  format: {recognised}")
-        format_name = recognised.format
+    if format_name is None:
+        try:
+            recognised = recognise_format(path)
+        except LratError as error:
+            raise LratError(str(error).replace("`format`", "--format")) from error
+        if recognised:
+            say(f"  format: {recognised}")
+            format_name = recognised.format
 
     ledgers, outlines = new_ledgers(), []
 
@@ -123,6 +128,7 @@ def _source(stage: Stage, text: str) -> Path:
             f"lrat import: expected a file, folder or tar.gz at {path}, or a dataset repository, found nothing."
         ) from error
     ref = stage.input("source", text)
+    assert isinstance(ref, HubRef)  # no such path exists
     with hub_errors(ref):
         return Path(snapshot_download(ref.repo_id, repo_type="dataset", revision=ref.revision))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from lrat_hub.errors import LratError
 from lrat_hub.importers.actions import LOSSES
@@ -56,12 +56,14 @@ def load_trajectories(source: HubRef | Dataset | str | Path) -> Iterator[Traject
             reasons = ", ".join(f"{count} {reason}" for reason, count in ledgers["records"].dropped.items())
             raise LratError(f"Import: expected trajectories in {source}, found none that can be read: {reasons}.")
         return
-    if isinstance(source, (str, Path)) or not hasattr(source, "features"):
+    if hasattr(source, "features"):
+        table = cast("Dataset", source)
+    else:
         from lrat_hub.hub.inputs import load_table, resolve
 
-        source = load_table(resolve(str(source), repo_type="dataset"), "trajectories")
-    for row in source:
-        yield Trajectory.from_dict(row)
+        table = load_table(resolve(str(source), repo_type="dataset"), "trajectories")
+    for row in table:
+        yield Trajectory.from_dict(cast("dict[str, Any]", row))
 
 
 def read_trajectories(

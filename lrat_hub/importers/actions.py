@@ -170,7 +170,7 @@ class Recorder:
 
     def _add(self, step: Step, *, is_loss: bool = True) -> None:
         if step.action == "invalid" and is_loss:
-            self.ledger.drop(step.error.partition(":")[0])
+            self.ledger.drop((step.error or "").partition(":")[0])
         else:
             self.ledger.keep()
         self.steps.append(replace(step, turn=len(self.steps)))

@@ -64,7 +64,7 @@ class _Browser:
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
-        self._pages: dict[int, _Page] = {}
+        self._pages: dict[int | None, _Page] = {}
         self._current: int | None = None
         self._addresses: dict[str, str] = {}
 

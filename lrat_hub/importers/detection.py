@@ -92,11 +92,11 @@ def recognise_format(path: Path) -> Recognised | None:
     if not reasons:
         raise LratError(
             f"Import: no known format in {path}: expected records in one of {', '.join(FORMATS)}; the first, "
-            f"{looked_at[0].name}, is {_shape(looked_at[0].value)}. Name the format."
+            f"{looked_at[0].name}, is {_shape(looked_at[0].value)}. Give `format`."
         )
     if len(reasons) > 1:
         found = "; ".join(f"{name} ({why})" for name, why in reasons.items())
-        raise LratError(f"Import: several formats in {path}: {found}. Name the one that is meant.")
+        raise LratError(f"Import: several formats in {path}: {found}. Give the one that is meant as `format`.")
     ((name, why),) = reasons.items()
     return Recognised(name, why)
 

@@ -129,7 +129,8 @@ def _listing(path: Path, section: Any) -> Listing:
         _check_keys(path, "search.results with a pattern", section, ("pattern",))
         return Listing(_pattern(path, section["pattern"]))
     _check_keys(path, "search.results", section, (*keys, "pattern"))
-    return Listing(**{keys[key]: _names(path, f"search.results.{key}", value) for key, value in section.items()})
+    paths: dict[str, Any] = {keys[key]: _names(path, f"search.results.{key}", value) for key, value in section.items()}
+    return Listing(**paths)
 
 
 def _pattern(path: Path, pattern: Any) -> re.Pattern[str]:

@@ -150,21 +150,25 @@ def _calls_in(code: str, tools: Tools) -> Iterator[Call]:
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         yield Call(CODE_TOOL, None, error="code can't be parsed")
         return
-    found = [(node, node.func.id) for node in nodes if isinstance(node.func, ast.Name) and tools.find(node.func.id)]
-    for node, name in sorted(found, key=lambda item: (item[0].lineno, item[0].col_offset)):
+    known = [
+        (node, node.func.id, tool)
+        for node in nodes
+        if isinstance(node.func, ast.Name) and (tool := tools.find(node.func.id)) is not None
+    ]
+    for node, name, tool in sorted(known, key=lambda item: (item[0].lineno, item[0].col_offset)):
         # The first argument is the one that counts, whatever the tool calls it.
-        keys = [tools.find(name).keys[0]] * min(1, len(node.args)) + [keyword.arg for keyword in node.keywords]
+        keys = [tool.keys[0]] * min(1, len(node.args)) + [keyword.arg for keyword in node.keywords]
         values = [*node.args[:1], *(keyword.value for keyword in node.keywords)]
         try:
             arguments = {
                 key: storable(ast.literal_eval(value)) for key, value in zip(keys, values, strict=True) if key
             }
         except (ValueError, TypeError, RecursionError, MemoryError):
-            if tools.find(name).action != "answer":
+            if tool.action != "answer":
                 yield Call(name, None, error=f"code calls {name} without literal arguments")
         else:
             yield Call(name, arguments)
-    if not found:
+    if not known:
         yield Call(CODE_TOOL, None, error="code without a call of a known tool")
 
 

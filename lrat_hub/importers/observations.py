@@ -39,10 +39,10 @@ class Listing:
     score: tuple[str, ...] = ("score",)
 
 
-BLOCKS = Listing(re.compile(r"^DocID:[ \t]*(?P<docid>\S+)[ \t]*\n(?:\[(?P<title>.*)\][ \t]*\n)?", re.MULTILINE))
-"""The lists of the LRAT release."""
+BLOCKS = re.compile(r"^DocID:[ \t]*(?P<docid>\S+)[ \t]*\n(?:\[(?P<title>.*)\][ \t]*\n)?", re.MULTILINE)
+"""Entries of the lists of the LRAT release."""
 
-LINKS = Listing(re.compile(r"^(?:\d+\. )?\[(?P<title>.+)\]\((?P<docid>\S+)\)[ \t]*$\n?", re.MULTILINE))
+LINKS = re.compile(r"^(?:\d+\. )?\[(?P<title>.+)\]\((?P<docid>\S+)\)[ \t]*$\n?", re.MULTILINE)
 """Markdown links with a snippet below: the lists of smolagents' search tools."""
 
 
@@ -80,7 +80,7 @@ def read_results(observation: str, asked: Sequence[str], listing: Listing | None
         candidates = tuple(
             candidate
             for index, (match, end) in enumerate(zip(sections, ends, strict=True))
-            for candidate in _entries(observation[match.end() : end], BLOCKS.pattern, index)
+            for candidate in _entries(observation[match.end() : end], BLOCKS, index)
         )
         announced = sum(int(match["found"]) for match in sections)
         queries = tuple(match["query"] for match in sections)
@@ -142,10 +142,12 @@ def _lists(observation: str, asked: Sequence[str], listing: Listing | None) -> l
         return [_matches(observation, listing.pattern)]
     if (value := _json(observation)) is not None:
         lists = _json_lists(value, asked, listing)
-        return lists and [_rows(rows, listing or BLOCKS, index) for index, rows in enumerate(lists)]
+        if lists is None:
+            return None
+        return [_rows(rows, listing or Listing(), index) for index, rows in enumerate(lists)]
     if listing is None:
         for known in (BLOCKS, LINKS):
-            if (entries := _matches(observation, known.pattern)).candidates:
+            if (entries := _matches(observation, known)).candidates:
                 return [entries]
     return None
 
@@ -161,11 +163,11 @@ def _json(observation: str) -> Any:
 
 def _json_lists(value: Any, asked: Sequence[str], listing: Listing | None) -> list[list[Any]] | None:
     """The rows for each query: lists in a list, in objects of a list, under the queries, or one list for all."""
-    known = listing or BLOCKS
+    known = listing or Listing()
     rows = _list_in(value, known)
     if rows is None:
-        by_query = [object_of(value).get(query) for query in asked]
-        return by_query if by_query and all(isinstance(part, list) for part in by_query) else None
+        by_query = [part for query in asked if isinstance(part := object_of(value).get(query), list)]
+        return by_query if by_query and len(by_query) == len(asked) else None
     if rows and all(isinstance(part, list) for part in rows):
         return rows
     groups = [_list_in(part, known) for part in rows if isinstance(part, dict) and _first(part, known.docid) is None]
@@ -206,9 +208,9 @@ def _matches(text: str, pattern: re.Pattern[str]) -> _Entries:
 
 
 def _entries(text: str, pattern: re.Pattern[str], query_index: int) -> Iterator[Candidate]:
-    matches = [match for match in pattern.finditer(text) if docid_of(match["docid"])]
-    ends = [match.start() for match in matches[1:]] + [len(text)]
-    for rank, (match, end) in enumerate(zip(matches, ends, strict=False), start=1):
+    matches = [(match, docid) for match in pattern.finditer(text) if (docid := docid_of(match["docid"]))]
+    ends = [match.start() for match, _ in matches[1:]] + [len(text)]
+    for rank, ((match, docid), end) in enumerate(zip(matches, ends, strict=False), start=1):
         groups = match.groupdict()
         snippet = groups["snippet"] or "" if "snippet" in groups else text[match.end() : end]
-        yield Candidate(query_index, rank, docid_of(match["docid"]), groups.get("title") or "", snippet.strip())
+        yield Candidate(query_index, rank, docid, groups.get("title") or "", snippet.strip())

@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 from lrat_hub.errors import LratError
 from lrat_hub.importers.values import load_json
@@ -138,19 +138,10 @@ class Redactor:
                 text, count = pattern.regex.subn(lambda match, name=pattern.name: _replacement(match, name), text)
                 ledger.note(f"redacted, {pattern.name}", count)
         if self.hook is not None:
-            passed = self._passed(text)
+            passed = _passed(self.hook, text)
             ledger.note("redacted, hook", int(passed != text))
             text = passed
         return text
-
-    def _passed(self, text: str) -> str:
-        try:
-            passed = self.hook(text)
-        except Exception as error:  # it is anybody's code, and whatever it raises must stop the publication
-            raise LratError(f"Redaction: the hook failed; {type(error).__name__}: {error}") from error
-        if not isinstance(passed, str):
-            raise LratError(f"Redaction: expected a text from the hook, found {type(passed).__name__}.")
-        return passed
 
     def _step(self, step: Step, ledger: Ledger) -> Step:
         results = tuple(
@@ -188,6 +179,16 @@ def _replacement(match: re.Match[str], name: str) -> str:
     return match[0][:start] + mark + match[0][end:]
 
 
+def _passed(hook: Hook, text: str) -> str:
+    try:
+        passed = hook(text)
+    except Exception as error:  # it is anybody's code, and whatever it raises must stop the publication
+        raise LratError(f"Redaction: the hook failed; {type(error).__name__}: {error}") from error
+    if not isinstance(passed, str):
+        raise LratError(f"Redaction: expected a text from the hook, found {type(passed).__name__}.")
+    return passed
+
+
 def load_hook(name: str) -> Hook:
     """A hook by its name, `module:function`; the module is looked for as `import` does.
 
@@ -196,11 +197,11 @@ def load_hook(name: str) -> Hook:
     """
     module, _, function = name.partition(":")
     try:
-        hook = getattr(importlib.import_module(module), function)
+        hook: Any = getattr(importlib.import_module(module), function)
     except (ImportError, AttributeError, ValueError) as error:
         raise LratError(
             f"Redaction hook {name!r}: expected module:function; {error}. Is the module on PYTHONPATH?"
         ) from error
     if not callable(hook):
         raise LratError(f"Redaction hook {name!r}: expected a function, found {type(hook).__name__}.")
-    return hook
+    return cast("Hook", hook)

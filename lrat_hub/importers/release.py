@@ -54,7 +54,7 @@ def _is_run(value: Any) -> bool:
 
 
 def parse_release(
-    name: str, run: Any, steps: Ledger, tools: Tools | None = None, *, format_name: str = FORMAT
+    name: str, value: Any, steps: Ledger, tools: Tools | None = None, *, format_name: str = FORMAT
 ) -> Trajectory:
     """One run as a trajectory.
 
@@ -66,21 +66,21 @@ def parse_release(
     Raises:
         UnreadableRecord: It is not such a run.
     """
-    if not _is_run(run):
+    if not _is_run(value):
         raise UnreadableRecord("not a trajectory: no `result` list")
     recorder = Recorder(tools or Tools(), steps)
-    for item in run["result"]:
+    for item in value["result"]:
         _record(recorder, object_of(item))
-    meta = object_of(run.get("metadata"))
-    extra = {key: value for key, value in run.items() if key not in COLUMNS}
+    meta = object_of(value.get("metadata"))
+    extra = {key: value for key, value in value.items() if key not in COLUMNS}
     return Trajectory(
         trajectory_id=name,
-        query_id=identifier_of(run.get("query_id")) or name,
-        question=text_of(run.get("query")),
+        query_id=identifier_of(value.get("query_id")) or name,
+        question=text_of(value.get("query")),
         steps=recorder.finish(),
-        gold_answer=text_of(run["answer"]) if run.get("answer") is not None else None,
+        gold_answer=text_of(value["answer"]) if value.get("answer") is not None else None,
         final_answer=recorder.final_answer,
-        status=_status(run.get("status"), recorder.final_answer),
+        status=_status(value.get("status"), recorder.final_answer),
         correct={"true": True, "false": False}.get(PurePosixPath(name).parent.name.rpartition("_")[2]),
         agent=model_name(meta.get("model")),
         retriever=text_of(meta.get("searcher_type")),
@@ -89,9 +89,9 @@ def parse_release(
     )
 
 
-def parse_browsecomp(name: str, run: Any, steps: Ledger, tools: Tools | None = None) -> Trajectory:
+def parse_browsecomp(name: str, value: Any, steps: Ledger, tools: Tools | None = None) -> Trajectory:
     """One run of BrowseComp-Plus as a trajectory; see `parse_release`."""
-    return parse_release(name, run, steps, tools, format_name=BROWSECOMP_FORMAT)
+    return parse_release(name, value, steps, tools, format_name=BROWSECOMP_FORMAT)
 
 
 def _record(recorder: Recorder, item: Mapping[str, Any]) -> None:

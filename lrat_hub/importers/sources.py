@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from lrat_hub.errors import LratError
 from lrat_hub.importers.values import load_json, storable
@@ -131,7 +131,8 @@ def _records(name: str, suffix: str, stream: IO[bytes], ledger: Ledger, is_part:
     if suffix == ".parquet":
         values = _rows(stream, ledger)
     else:
-        content = gzip.GzipFile(fileobj=stream) if suffix.endswith(".gz") else stream
+        # Files, members of archives and decompressors all are buffered readers, which let one look ahead.
+        content = cast("io.BufferedReader", gzip.GzipFile(fileobj=stream) if suffix.endswith(".gz") else stream)
         is_lines = suffix.startswith((".jsonl", ".ndjson"))
         values = _lines(content, ledger) if is_lines else _document(content, ledger, is_part)
     empty, before = True, ledger.read
@@ -148,7 +149,7 @@ def _lines(stream: Iterable[bytes], ledger: Ledger) -> Iterator[tuple[int, Any]]
             yield from ((place, value) for value in _decoded(line, ledger))
 
 
-def _document(stream: IO[bytes], ledger: Ledger, is_part: IsPart) -> Iterator[tuple[int | None, Any]]:
+def _document(stream: io.BufferedReader, ledger: Ledger, is_part: IsPart) -> Iterator[tuple[int | None, Any]]:
     """The records of a file called .json: it may also hold an array of them, or one a line."""
     if stream.peek(CHUNK).lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"[":
         text = io.TextIOWrapper(stream, encoding="utf-8-sig")
@@ -203,13 +204,14 @@ def _elements(stream: IO[str]) -> Iterator[Any]:
     """Decodes the elements of a JSON array while it is read. Raises ValueError where it stops being one."""
     decoder = json.JSONDecoder()
     buffer, start = stream.read(CHUNK).lstrip().removeprefix("["), 0
+    value, end = None, 0
     while True:
-        start = _BLANK.match(buffer, start).end()
+        start = _blank(buffer, start).end()
         try:
             if buffer.startswith("]", start):
                 return
             value, end = decoder.raw_decode(buffer, start)
-            following = _BLANK.match(buffer, end)
+            following = _blank(buffer, end)
             # A number may go on behind the end of what has been read; a comma or bracket shows that it does not.
             complete = following.end() < len(buffer) or "," in following.group()
         except ValueError as error:
@@ -225,6 +227,13 @@ def _elements(stream: IO[str]) -> Iterator[Any]:
         if not more:
             raise ValueError(CUT_OFF)
         buffer, start = buffer[start:] + more, 0
+
+
+def _blank(text: str, start: int) -> re.Match[str]:
+    """The blanks and commas from there on, which may be none."""
+    match = _BLANK.match(text, start)
+    assert match is not None  # the pattern also matches nothing
+    return match
 
 
 def _may_go_on(error: ValueError, buffer: str) -> bool:

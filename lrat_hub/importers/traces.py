@@ -17,7 +17,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 from lrat_hub.importers.actions import Recorder
 from lrat_hub.importers.chat import parse_conversation
@@ -69,7 +69,7 @@ class _TraceFiles(Mapping[str, str]):
     def __init__(self, trajectories: Dataset | Sequence[Trajectory], count: int) -> None:
         self._trajectories = trajectories
         if hasattr(trajectories, "column_names"):
-            names = trajectories.select_columns(["trajectory_id"])[:count]["trajectory_id"]
+            names = cast("Dataset", trajectories).select_columns(["trajectory_id"])[:count]["trajectory_id"]
         else:
             names = [trajectory.trajectory_id for trajectory in trajectories[:count]]
         self._rows: dict[str, int] = {}
@@ -236,17 +236,18 @@ def _restored(name: str, columns: Mapping[str, Any], lines: Sequence[Any], recor
     known = {key: value for key, value in columns.items() if key in _COLUMNS and _COLUMNS[key](value)}
     recorder.ledger.note("columns of a session that could not be read", len(_COLUMNS.keys() - known.keys()))
     sampling = sampling_of(object_of(known.pop("sampling", None)))
-    blank = {"trajectory_id": name, "query_id": name, "question": ""}
+    blank: dict[str, Any] = {"trajectory_id": name, "query_id": name, "question": ""}
     return Trajectory(**(blank | known), steps=recorder.finish(), sampling=sampling)
 
 
 def _restore_step(extra: Mapping[str, Any], content: str, recorder: Recorder) -> None:
     action, joined = extra.get("action"), extra.get("joined") is True
     queries, docid, error = extra.get("queries", []), extra.get("docid"), extra.get("error")
-    results = [_candidate(row) for row in listed(extra.get("results"))]
+    rows = listed(extra.get("results"))
+    results = [hit for row in rows if (hit := _candidate(row)) is not None]
     if (
         action not in get_args(Action)
-        or None in results
+        or len(results) < len(rows)
         or not (isinstance(queries, list) and all(isinstance(query, str) for query in queries))
         or not (_is_optional_text(docid) and _is_optional_text(error))
         or (action == "invalid" and error is None)
@@ -256,7 +257,9 @@ def _restore_step(extra: Mapping[str, Any], content: str, recorder: Recorder) ->
         recorder.invalid("step of a trace can't be read", content, joined=joined)
         return
     observation = text_of(extra.get("observation")) if action == "answer" else content
-    recorder.restore(Step(0, None, action, tuple(queries), tuple(results), docid, observation, error), joined=joined)
+    recorder.restore(
+        Step(0, None, cast("Action", action), tuple(queries), tuple(results), docid, observation, error), joined=joined
+    )
 
 
 def _candidate(row: Any) -> Candidate | None:

@@ -56,13 +56,13 @@ def test_formats_are_told_apart_with_the_reason(name, tmp_path):
     assert recognised.why.startswith("run is ")
 
 
-def test_what_is_unknown_or_ambiguous_names_the_candidates_and_the_option(tmp_path):
+def test_what_is_unknown_or_ambiguous_names_the_candidates_and_the_setting(tmp_path):
     path = tmp_path / "run.jsonl"
     path.write_text('{"pairs": []}')
-    with pytest.raises(LratError, match=r"expected records in one of lrat, .*'pairs'.*--format"):
+    with pytest.raises(LratError, match=r"expected records in one of lrat, .*'pairs'.*Give `format`"):
         recognise_format(path)
     path.write_text(json.dumps(fixtures.SMOLAGENTS) + "\n" + json.dumps(fixtures.OPENAI))
-    with pytest.raises(LratError, match=r"several formats .*smolagents .*chat .*--format"):
+    with pytest.raises(LratError, match=r"several formats .*smolagents .*chat .*as `format`"):
         recognise_format(path)
 
 
