@@ -25,12 +25,18 @@ OTHER = "Sourdough\nSourdough is bread made by the fermentation of dough with wi
 
 @dataclass(kw_only=True)
 class Arguments(StageArguments):
-    model: str = field(metadata={"help": "The checkpoint: a model repository, or a folder."})
-    family: str = field(metadata={"help": f"What its model was trained as: {', '.join(FAMILIES)}."})
-    pooling: Pooling | None = field(default=None, metadata={"help": "In place of the family's."})
-    query_prompt: str | None = field(default=None, metadata={"help": "In place of the family's, to the letter."})
-    document_prompt: str | None = field(default=None, metadata={"help": "In place of the family's."})
-    max_length: int | None = field(default=None, metadata={"help": "Tokens of a text, in place of the family's."})
+    model: str = field(metadata={"help": "Checkpoint to adopt: a model repository, or a folder."})
+    family: str = field(metadata={"help": f"Family that the checkpoint was trained as: {', '.join(FAMILIES)}."})
+    pooling: Pooling | None = field(default=None, metadata={"help": "Pooling, in place of the family's."})
+    query_prompt: str | None = field(
+        default=None, metadata={"help": "Text put before every query, in place of the family's prompt."}
+    )
+    document_prompt: str | None = field(
+        default=None, metadata={"help": "Text put before every document, in place of the family's prompt."}
+    )
+    max_length: int | None = field(
+        default=None, metadata={"help": "Maximum number of tokens of a text, in place of the family's."}
+    )
 
 
 def main(argv: list[str] | None = None) -> HubRef:

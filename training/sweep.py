@@ -65,7 +65,7 @@ def main(argv: list[str] | None = None) -> HubRef:
 
     trial = Trial.of(benchmark, benchmark.documents, passages=args.check_passages)
     if trial.left_out:
-        say(f"  what is forgotten is not looked for: {trial.left_out}")
+        say(f"  forgetting check skipped: {trial.left_out}")
     runs = []
     for run in run_sweep(variants, lambda: load_model(model), benchmark.documents, trial, seeds=args.seeds):
         runs.append(run)

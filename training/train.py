@@ -34,17 +34,29 @@ CURVE_FILE = "loss_curve.png"
 class Arguments(StageArguments):
     pairs: str = field(metadata={"help": "Mined pairs, with configs `pairs` and `documents`."})
     model: str = field(metadata={"help": "The SentenceTransformer to start from."})
-    corpus: str = field(default="", metadata={"help": "Corpus to evaluate on, before and after."})
-    queries: str = field(default="", metadata={"help": "Development queries for that; never those of the test."})
-    qrels: str = field(default="", metadata={"help": "Their relevance judgements."})
+    corpus: str = field(
+        default="", metadata={"help": "Corpus to evaluate on before and after training; needs `queries` and `qrels`."}
+    )
+    queries: str = field(
+        default="", metadata={"help": "Development queries to evaluate with; never the test queries."}
+    )
+    qrels: str = field(default="", metadata={"help": "Relevance judgements of the development queries."})
     check_passages: int = field(
-        default=500, metadata={"help": "Passages for the check of what was forgotten, before and after; 0: no check."}
+        default=500,
+        metadata={
+            "help": "Passages of the forgetting check, which compares content retrieval before and after "
+            "training; 0 skips it."
+        },
     )
     family: str = field(
-        default="", metadata={"help": f"Take the prompts of this family, not the model's: {', '.join(FAMILIES)}."}
+        default="", metadata={"help": f"Family whose prompts replace the model's own: {', '.join(FAMILIES)}."}
     )
-    query_prompt: str | None = field(default=None, metadata={"help": "In place of the model's, to the letter."})
-    document_prompt: str | None = field(default=None, metadata={"help": "In place of the model's, to the letter."})
+    query_prompt: str | None = field(
+        default=None, metadata={"help": "Text put before every query, in place of the model's own prompt."}
+    )
+    document_prompt: str | None = field(
+        default=None, metadata={"help": "Text put before every document, in place of the model's own prompt."}
+    )
 
 
 @dataclass(kw_only=True)
@@ -52,17 +64,18 @@ class RunArguments:
     """How the run goes, which changes nothing in what it makes."""
 
     work_dir: str = field(
-        default="", metadata={"help": "Where checkpoints stay: the same command goes on there when it was killed."}
+        default="", metadata={"help": "Folder of the checkpoints; the same command resumes from them after a kill."}
     )
     push_checkpoints: bool = field(
         default=False,
-        metadata={"help": "Publish every checkpoint, as revisions of the branch `<branch>-checkpoints`."},
+        metadata={"help": "Publish every checkpoint as a revision of the branch `<branch>-checkpoints`."},
     )
     report_to: Literal["none", "tensorboard", "trackio"] = field(
-        default="none", metadata={"help": "Where losses are shown while it runs: `<work_dir>/runs`, or Trackio."}
+        default="none",
+        metadata={"help": "Where to log losses while training: TensorBoard files in `<work_dir>/runs`, or Trackio."},
     )
     workers: int = field(
-        default=0, metadata={"help": "Processes that read and tokenise, besides the one that trains."}
+        default=0, metadata={"help": "Number of processes that read and tokenize beside the training process."}
     )
 
 
@@ -80,8 +93,7 @@ def main(argv: list[str] | None = None) -> HubRef | None:
     from lrat_hub.evaluation.benchmark import Benchmark
     from lrat_hub.evaluation.trial import Trial
     from lrat_hub.fitting import TrainingRows, fit_retriever, loss_curve, split_questions, summarise
-    from lrat_hub.fitting.checkpoints import claim_work_dir
-    from lrat_hub.fitting.processes import from_first, is_first, processes
+    from lrat_hub.fitting.runs import from_first, is_first, processes, stamp_run_folder
     from lrat_hub.hub.cards import model_metadata, render_card
     from lrat_hub.hub.inputs import load_model, load_table
 
@@ -95,7 +107,7 @@ def main(argv: list[str] | None = None) -> HubRef | None:
     sources = from_first(resolve_inputs)
     work_dir = Path(run.work_dir).expanduser() if run.work_dir else None
     if work_dir and is_first():
-        claim_work_dir(work_dir, asdict(stage.lineage({})) | {"processes": processes().num_processes})
+        stamp_run_folder(work_dir, asdict(stage.lineage({})) | {"processes": processes().num_processes})
     pairs = load_table(sources["pairs"], "pairs", config="pairs")
     documents = Documents(load_documents(sources["pairs"]))
     model = load_model(sources["model"])
@@ -112,7 +124,7 @@ def main(argv: list[str] | None = None) -> HubRef | None:
         task = Benchmark.load(*(sources[name] for name in ("corpus", "queries", "qrels"))) if args.queries else None
         trial = Trial.of(task, documents, passages=args.check_passages)
         if trial.left_out:
-            say(f"  what is forgotten is not looked for: {trial.left_out}")
+            say(f"  forgetting check skipped: {trial.left_out}")
         base_config = read_model_config(sources["model"]) or ModelConfig()
         before = trial.score(model, base_config.query_style)
     fitted = fit_retriever(
@@ -168,7 +180,7 @@ def load_documents(source: Source) -> Dataset:
 def checkpoint_publisher(stage: Stage, settings: FitSettings) -> Callable[[Path, int], None]:
     """Publishes a checkpoint's model, without what only serves to go on, to a branch beside the target's."""
     from lrat_hub.encoders import ModelConfig, write_model_config
-    from lrat_hub.fitting.checkpoints import TRAINING_STATE
+    from lrat_hub.fitting.runs import TRAINING_STATE
     from lrat_hub.hub.cards import render_card
     from lrat_hub.hub.publish import CARD_FILE, publish_folder
 

@@ -106,7 +106,7 @@ class Outcome:
         else:
             parts.append("not tried on queries: give --corpus, --queries and --qrels")
         if content := self._difference(CONTENT, CHECK_METRIC):
-            word = "content retrieval was forgotten" if content.high < 0 else "nothing seen to be forgotten"
+            word = "content retrieval was forgotten" if content.high < 0 else "no forgetting detected"
             parts.append(f"{word} (sentence to passage, {CHECK_METRIC} {content})")
         return "; ".join(parts)
 

@@ -1,9 +1,9 @@
-from .collation import PairCollator as PairCollator
-from .curve import loss_curve as loss_curve
+from .rows import PairCollator as PairCollator
 from .rows import TrainingRows as TrainingRows
 from .rows import split_questions as split_questions
 from .settings import FitSettings as FitSettings
 from .summary import RunSummary as RunSummary
+from .summary import loss_curve as loss_curve
 from .summary import summarise as summarise
 from .trainer import Fitted as Fitted
 from .trainer import fit_retriever as fit_retriever

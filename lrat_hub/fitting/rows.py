@@ -1,4 +1,8 @@
-"""Mined pairs as rows for the trainer: texts are joined by id, and negatives drawn, when a row is read."""
+"""Mined pairs as rows and batches for the trainer.
+
+Texts are joined by id, and negatives drawn, when a row is read; the collator hands the loss what it is told of each
+document.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +13,12 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
+from sentence_transformers.sentence_transformer.data_collator import SentenceTransformerDataCollator
 
 from lrat_hub.errors import LratError
 from lrat_hub.fitting.settings import FitSettings
-from lrat_hub.losses import DOCUMENT_IDS, NEGATIVE_WEIGHTS
+from lrat_hub.losses import BASE_EMBEDDINGS, DOCUMENT_IDS, NEGATIVE_WEIGHTS
 from lrat_hub.mining.tables import require_documents
 from lrat_hub.queries import QueryState, render_query
 from lrat_hub.schema import Document
@@ -20,15 +26,15 @@ from lrat_hub.schema import Document
 if TYPE_CHECKING:
     from datasets import Dataset
 
-EMPTY_PLACE = "."
-"""The text where a row has fewer negatives than others. Some models can't take an empty one; the loss masks it."""
+NO_DOCUMENT = "."
+"""The text of a negative that a row lacks. Some models can't take an empty one; the loss masks it."""
 
 
 class TrainingRows:
     """The pairs that have a weight, as rows with columns anchor, positive, negative_1 ... negative_n and label.
 
     The label is the weight. Two lists for the loss go with each row, in the order of its documents: `document_ids`,
-    and `negative_weights`, which is 0 for the places that a small pool leaves empty.
+    and `negative_weights`, which is 0 for the negatives that a small pool lacks.
 
     Args:
         pairs: Config `pairs`.
@@ -60,7 +66,7 @@ class TrainingRows:
     @property
     def columns(self) -> list[str]:
         """Columns of documents, in order."""
-        return ["positive", *(f"negative_{place}" for place in range(1, self.settings.num_negatives + 1))]
+        return ["positive", *(f"negative_{number}" for number in range(1, self.settings.num_negatives + 1))]
 
     def docids(self) -> list[str]:
         """Every document that a row can have, once, ordered by id."""
@@ -77,9 +83,9 @@ class TrainingRows:
         """
         pool = list(pair["negative_ids"])
         kinds = pair.get("negative_kinds") or [""] * len(pool)
-        chance = random.Random(f"{self.settings.seed}/{self.epoch}/{pair['pair_id']}")
-        places = chance.sample(range(len(pool)), min(self.settings.num_negatives, len(pool)))
-        return [pool[place] for place in places], [self.settings.kind_weight(kinds[place]) for place in places]
+        rng = random.Random(f"{self.settings.seed}/{self.epoch}/{pair['pair_id']}")
+        drawn = rng.sample(range(len(pool)), min(self.settings.num_negatives, len(pool)))
+        return [pool[index] for index in drawn], [self.settings.kind_weight(kinds[index]) for index in drawn]
 
     def read(self, batch: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
         """Rows of config `pairs` as rows for the trainer, both by column."""
@@ -92,8 +98,8 @@ class TrainingRows:
             [self.documents[docid] for docid in (pair["positive_id"], *drawn)]
             for pair, (drawn, _) in zip(pairs, draws, strict=True)
         ]
-        for place, column in enumerate(self.columns):
-            rows[column] = [own[place].content if place < len(own) else EMPTY_PLACE for own in documents]
+        for index, column in enumerate(self.columns):
+            rows[column] = [own[index].content if index < len(own) else NO_DOCUMENT for own in documents]
         missing = [len(self.columns) - len(own) for own in documents]
         rows["label"] = [pair["weight"] if self.settings.use_weights else 1.0 for pair in pairs]
         rows[DOCUMENT_IDS] = [
@@ -103,11 +109,38 @@ class TrainingRows:
         return rows
 
 
-def split_questions(pairs: Dataset, share: float, *, seed: int = 0) -> tuple[Dataset, Dataset | None]:
-    """Parts pairs into those to train on and those to validate on, so that they share neither questions nor queries.
+class PairCollator(SentenceTransformerDataCollator):
+    """Collates rows of `TrainingRows`; their lists for the loss become features of the columns of documents.
 
-    Questions are compared without case and blanks. Which side one is on depends on itself and the seed alone, so
-    that it stays there when pairs are added. Pairs of the validation side with a query that is trained on are left
+    Args:
+        base_vectors: Id to a document's vector by the base model, when the loss is anchored to them. Negatives that a
+            row lacks get zeros, which the loss leaves out.
+    """
+
+    base_vectors: Mapping[str, np.ndarray] | None = None
+
+    def __call__(self, features: list[dict[str, Any]]) -> dict[str, Any]:
+        known = (DOCUMENT_IDS, NEGATIVE_WEIGHTS)
+        texts = [{key: value for key, value in row.items() if key not in known} for row in features]
+        batch = super().__call__(texts)
+        columns = [name for name in texts[0] if name not in (*self.valid_label_columns, "anchor", "dataset_name")]
+        for index, column in enumerate(columns):
+            docids = [row[DOCUMENT_IDS][index] for row in features]
+            batch[f"{column}_{DOCUMENT_IDS}"] = torch.tensor([document_number(docid) for docid in docids])
+            if index:
+                weights = [row[NEGATIVE_WEIGHTS][index - 1] for row in features]
+                batch[f"{column}_{NEGATIVE_WEIGHTS}"] = torch.tensor(weights)
+            if self.base_vectors is not None:
+                vectors = np.stack([self.base_vectors[docid] for docid in docids])
+                batch[f"{column}_{BASE_EMBEDDINGS}"] = torch.from_numpy(vectors)
+        return batch
+
+
+def split_questions(pairs: Dataset, share: float, *, seed: int = 0) -> tuple[Dataset, Dataset | None]:
+    """Splits pairs into those to train on and those to validate on, so that they share neither questions nor queries.
+
+    Questions are compared without case and blanks. The side of a question depends on the question and the seed
+    alone, so that it stays when pairs are added. Pairs of the validation side with a query that is trained on are left
     out of both.
 
     Args:

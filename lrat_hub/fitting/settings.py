@@ -14,71 +14,122 @@ from lrat_hub.queries import QueryStyle
 class FitSettings:
     """How a retriever is fitted; each field says what it means. The defaults are the paper's (section 6.1.4)."""
 
-    epochs: float = field(default=2.0, metadata={"help": "Passes over the pairs."})
-    max_steps: int = field(default=-1, metadata={"help": "Optimiser steps, in place of epochs when above 0."})
-    batch_size: int = field(default=32, metadata={"help": "Queries a step and device."})
+    epochs: float = field(default=2.0, metadata={"help": "Number of passes over the pairs."})
+    max_steps: int = field(
+        default=-1, metadata={"help": "Number of optimizer steps; overrides `epochs` when above 0."}
+    )
+    batch_size: int = field(default=32, metadata={"help": "Queries per device and forward pass."})
     gradient_accumulation_steps: int = field(
-        default=1, metadata={"help": "Batches an optimiser step. They don't share negatives, as mini-batches do."}
+        default=1,
+        metadata={
+            "help": "Batches per optimizer step. Unlike mini-batches, they don't share their in-batch negatives."
+        },
     )
-    learning_rate: float = field(default=1e-6, metadata={"help": "Its highest value; it falls linearly to 0."})
+    learning_rate: float = field(default=1e-6, metadata={"help": "Peak learning rate, decayed linearly to 0."})
     warmup_ratio: float = field(
-        default=0.1, metadata={"help": "Share of the steps in which the learning rate rises from 0."}
+        default=0.1,
+        metadata={"help": "Share of the steps over which the learning rate rises linearly from 0 to its peak."},
     )
-    weight_decay: float = field(default=0.0, metadata={"help": "AdamW's."})
+    weight_decay: float = field(default=0.0, metadata={"help": "AdamW weight decay."})
     num_negatives: int = field(
-        default=9, metadata={"help": "Mined negatives a query: the paper's group size of 10, less the positive."}
+        default=9,
+        metadata={
+            "help": "Mined negatives per query, drawn anew each epoch. The paper's group of 10 is one "
+            "positive and 9 negatives."
+        },
     )
-    temperature: float = field(default=0.02, metadata={"help": "tau of the loss."})
+    temperature: float = field(
+        default=0.02,
+        metadata={"help": "Temperature of the softmax (tau in the paper); similarities are divided by it."},
+    )
     reduction: Reduction = field(
-        default="mean", metadata={"help": "What the weighted sum is divided by: the batch size, or the weights' sum."}
+        default="mean",
+        metadata={
+            "help": "Divisor of the weighted sum over a batch: `mean` is the batch size, `weighted_mean` "
+            "the sum of the weights."
+        },
     )
     use_weights: bool = field(
-        default=True, metadata={"help": "Whether pairs count by their weights; if not, all count 1."}
+        default=True,
+        metadata={"help": "Whether to weight pairs by their intensity weights; if false, every pair weighs 1."},
     )
     redundant_weight: float = field(
-        default=3.0, metadata={"help": "In the softmax: of negatives that were read earlier and relevant."}
+        default=3.0,
+        metadata={"help": "Weight in the softmax of negatives that the agent had read before and that were relevant."},
     )
-    hard_weight: float = field(default=1.0, metadata={"help": "The same, of those that were read and irrelevant."})
-    weak_weight: float = field(default=0.3, metadata={"help": "The same, of those that were never opened."})
+    hard_weight: float = field(
+        default=1.0,
+        metadata={"help": "Weight in the softmax of negatives that the agent had read and that were irrelevant."},
+    )
+    weak_weight: float = field(
+        default=0.3, metadata={"help": "Weight in the softmax of negatives that the agent never opened."}
+    )
     document_anchor: float = field(
         default=0.0,
-        metadata={"help": "How strongly documents are held to their vectors by the base model; 0 for not at all."},
+        metadata={
+            "help": "Coefficient of the term that keeps document vectors close to those of the base "
+            "model; 0 turns it off."
+        },
     )
     gather_across_devices: bool = field(
-        default=False, metadata={"help": "Whether documents of all devices are negatives of each query."}
+        default=False,
+        metadata={"help": "Whether the documents of all devices serve as in-batch negatives of every query."},
     )
     mini_batch_size: int = field(
-        default=0, metadata={"help": "Texts embedded at once, with cached gradients, to save memory; 0: the batch."}
+        default=0,
+        metadata={
+            "help": "Texts per forward pass with gradient caching, which saves memory; 0 embeds the "
+            "whole batch at once."
+        },
     )
     query_style: QueryStyle = field(
-        default="plain", metadata={"help": "What the retriever is shown of the agent's state besides its query."}
+        default="plain",
+        metadata={"help": "What the retriever reads of the agent's state besides its query; see docs/training.md."},
     )
     query_length: int = field(
-        default=512, metadata={"help": "Tokens of a query in training, at most the model's limit; 0 for that limit."}
+        default=512, metadata={"help": "Maximum number of tokens of a query in training; 0 uses the model's limit."}
     )
-    document_length: int = field(default=512, metadata={"help": "Tokens of a document in training, as above."})
+    document_length: int = field(
+        default=512, metadata={"help": "Maximum number of tokens of a document in training; 0 uses the model's limit."}
+    )
     frozen_layers: int = field(
-        default=0, metadata={"help": "Lowest transformer layers that keep their values, and the embeddings with them."}
+        default=0,
+        metadata={
+            "help": "Number of transformer layers to freeze, from the lowest; above 0, the token "
+            "embeddings are frozen too."
+        },
     )
     lora_rank: int = field(
-        default=0, metadata={"help": "Train adapters of this rank, merged at the end, and no other weight; 0: all."}
+        default=0,
+        metadata={
+            "help": "Rank of LoRA adapters, which are trained in place of the weights and merged at the "
+            "end; 0 trains all weights."
+        },
     )
-    precision: Literal["fp32", "bf16", "fp16"] = field(default="fp32", metadata={"help": "Of the computation."})
+    precision: Literal["fp32", "bf16", "fp16"] = field(
+        default="fp32", metadata={"help": "Precision of the computation."}
+    )
     gradient_checkpointing: bool = field(
-        default=False, metadata={"help": "Compute activations again in the backward pass, to save memory."}
+        default=False, metadata={"help": "Recompute activations in the backward pass, which saves memory."}
     )
     validation_share: float = field(
-        default=0.0, metadata={"help": "Share of the questions whose pairs are kept aside to watch the loss on."}
+        default=0.0,
+        metadata={"help": "Share of the questions whose pairs are held out to measure the validation loss."},
     )
     save_steps: int = field(
         default=0,
-        metadata={"help": "Optimiser steps between checkpoints, and validations; 0 for a tenth of the run."},
+        metadata={"help": "Optimizer steps between checkpoints and between validations; 0 means a tenth of the run."},
     )
     patience: int = field(
         default=0,
-        metadata={"help": "Stop after so many validations without a lower loss, and keep the best; 0: don't."},
+        metadata={
+            "help": "Stop after this many validations without a lower loss and keep the best checkpoint; "
+            "0 never stops early."
+        },
     )
-    seed: int = field(default=0, metadata={"help": "Of the draw of negatives, the order of pairs and dropout."})
+    seed: int = field(
+        default=0, metadata={"help": "Random seed of the draw of negatives, the order of pairs, and dropout."}
+    )
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "gradient_accumulation_steps", "learning_rate", "temperature"):
@@ -95,11 +146,11 @@ class FitSettings:
             if not 0 <= getattr(self, name) < 1:
                 raise LratError(f"Training: expected {name} from 0 to below 1, found {getattr(self, name)}.")
         if self.patience and not self.validation_share:
-            raise LratError("Training: patience needs pairs to watch. Set validation_share, such as 0.1.")
+            raise LratError("Training: patience needs validation pairs. Set validation_share, such as 0.1.")
         if self.frozen_layers and self.lora_rank:
             raise LratError("Training: adapters freeze all layers already. Leave out frozen_layers or lora_rank.")
 
     def kind_weight(self, kind: str) -> float:
-        """What a negative of a kind weighs in the softmax; kinds without a tier weigh 1."""
+        """Weight in the softmax of a negative of this kind; kinds without a tier weigh 1."""
         tiers = {"redundant": self.redundant_weight, "hard": self.hard_weight, "weak": self.weak_weight}
         return tiers.get(kind, 1.0)

@@ -1,15 +1,17 @@
-"""What a run is about to train on, in figures."""
+"""A run in figures: what it is about to train on, and its loss curve."""
 
 from __future__ import annotations
 
+import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
-from lrat_hub.fitting.processes import processes
 from lrat_hub.fitting.rows import TrainingRows, document_number
+from lrat_hub.fitting.runs import processes
 from lrat_hub.fitting.settings import FitSettings
 from lrat_hub.fitting.trainer import count_steps
 from lrat_hub.losses import DOCUMENT_IDS, NEGATIVE_WEIGHTS, Targets
@@ -28,8 +30,8 @@ class RunSummary:
         own_negatives: Mined negatives a query, on average.
         counted_negatives: Documents that count as negatives of a query in its batch, on average: its own and other
             queries' documents, each once, without copies of its positive. A sample of batches says so.
-        steps: Of the optimiser.
-        batch: Queries an optimiser step, of all devices.
+        steps: Optimizer steps.
+        batch: Queries per optimizer step, over all devices.
     """
 
     pairs: int
@@ -85,3 +87,25 @@ def _counted(rows: TrainingRows, batch_size: int, seed: int) -> float:
         assert excluded is not None
         means.append(float((~excluded).sum(dim=1).float().mean()) - 1)
     return float(np.mean(means))
+
+
+def loss_curve(log: Sequence[dict[str, Any]], best_step: int | None = None) -> bytes:
+    """A PNG of the losses in a log of `Fitted`: of training and, where there is one, of the validation pairs."""
+    from matplotlib.figure import Figure
+
+    # A figure of its own: pyplot would keep it, and choose a backend for the whole process.
+    figure = Figure(figsize=(6.4, 3.6), dpi=150, layout="constrained")
+    axes = figure.subplots()
+    for key, label in (("loss", "training"), ("eval_loss", "validation")):
+        points = [(row["step"], row[key]) for row in log if key in row]
+        if points:
+            axes.plot(*zip(*points, strict=True), label=label, marker="o" if len(points) < 15 else None, markersize=3)
+    if best_step is not None:
+        axes.axvline(best_step, color="grey", linestyle=":", label=f"published: step {best_step}")
+    axes.set(xlabel="step", ylabel="loss")
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False)
+    with io.BytesIO() as stream:
+        # Without the library's version in it, the same run makes the same bytes.
+        figure.savefig(stream, format="png", metadata={"Software": None})
+        return stream.getvalue()

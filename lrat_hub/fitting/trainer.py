@@ -16,23 +16,21 @@ from torch.utils.data import SequentialSampler
 from transformers import EarlyStoppingCallback, TrainerCallback, TrainerState
 
 from lrat_hub.errors import LratError
-from lrat_hub.fitting.base_vectors import encode_base
-from lrat_hub.fitting.checkpoints import STATE_FILE, last_checkpoint
-from lrat_hub.fitting.collation import PairCollator
+from lrat_hub.fitting.anchor import encode_base
 from lrat_hub.fitting.parameters import choose_parameters, merge_adapters
-from lrat_hub.fitting.processes import processes, shared_folder
-from lrat_hub.fitting.rows import TrainingRows
+from lrat_hub.fitting.rows import PairCollator, TrainingRows
+from lrat_hub.fitting.runs import STATE_FILE, last_checkpoint, processes, shared_folder
 from lrat_hub.fitting.settings import FitSettings
 from lrat_hub.losses import CachedWeightedMultipleNegativesRankingLoss, WeightedMultipleNegativesRankingLoss
 
 DOCUMENT_PROMPTS = ("document", "passage", "corpus")
 """Names under which `encode_document` looks for its prompt, in its order."""
 
-LOGGED = 20
-"""Points of the loss curve, at most."""
+CURVE_POINTS = 20
+"""Maximum number of points of the loss curve."""
 
-SAVED = 10
-"""Checkpoints and validations of a run, where the settings don't say how many."""
+CHECKPOINTS_PER_RUN = 10
+"""Checkpoints, and validations, of a run whose settings don't say how often."""
 
 
 @dataclass(frozen=True)
@@ -222,8 +220,8 @@ class _EpochBatches(DefaultBatchSampler):
         self._rows: TrainingRows = dataset.format["format_kwargs"]["transform"].__self__
 
     def __iter__(self) -> Iterator[list[int]]:
-        chance = torch.Generator().manual_seed(self.seed * 1_000_003 + self._rows.epoch)
-        order = torch.randperm(len(self.sampler), generator=chance).tolist()
+        rng = torch.Generator().manual_seed(self.seed * 1_000_003 + self._rows.epoch)
+        order = torch.randperm(len(self.sampler), generator=rng).tolist()
         for start in range(0, len(order), self.batch_size):
             batch = order[start : start + self.batch_size]
             if len(batch) == self.batch_size or not self.drop_last:
@@ -274,12 +272,12 @@ def _saving(settings: FitSettings, steps: int, *, validation: TrainingRows | Non
     """When the trainer writes checkpoints and watches the validation pairs."""
     if settings.patience and validation is None:
         raise LratError("Training: patience needs pairs to watch, found none.")
-    every = settings.save_steps or max(1, steps // SAVED)
+    every = settings.save_steps or max(1, steps // CHECKPOINTS_PER_RUN)
     options: dict[str, Any] = {
         "save_strategy": "steps" if keeps or settings.patience else "no",
         "save_steps": every,
         # A run that is stopped early has a loss to show as well.
-        "logging_steps": max(1, min(steps // LOGGED, every)),
+        "logging_steps": max(1, min(steps // CURVE_POINTS, every)),
     }
     if validation is not None:
         options |= {"eval_strategy": "steps", "eval_steps": every}

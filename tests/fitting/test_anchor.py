@@ -3,7 +3,7 @@
 import numpy as np
 
 from lrat_hub.fitting import TrainingRows, fit_retriever
-from lrat_hub.fitting.base_vectors import encode_base
+from lrat_hub.fitting.anchor import encode_base
 from lrat_hub.fitting.settings import FitSettings
 from lrat_hub.mining.tables import pair_table
 

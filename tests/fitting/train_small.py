@@ -14,7 +14,7 @@ from pathlib import Path
 from sentence_transformers import SentenceTransformer
 
 from lrat_hub.fitting import fit_retriever
-from lrat_hub.fitting.processes import is_first
+from lrat_hub.fitting.runs import is_first
 
 from .small import pair, rows_of
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 from sentence_transformers import SentenceTransformer
 
-from lrat_hub.fitting.processes import processes
+from lrat_hub.fitting.runs import processes
 from lrat_hub.retrieval.dense import encode_documents
 from lrat_hub.schema import Document
 
-BATCH = 2_048
-"""Documents that are read at once."""
+DOCUMENTS_AT_ONCE = 2_048
+"""Documents whose texts are in memory together."""
 
 
 class BaseVectors(Mapping[str, np.ndarray]):
@@ -29,7 +29,7 @@ class BaseVectors(Mapping[str, np.ndarray]):
 
     def __init__(self, docids: Sequence[str], parts: Sequence[Path]) -> None:
         self._parts = parts
-        self._places = {docid: divmod(row, len(parts)) for row, docid in enumerate(docids)}
+        self._positions = {docid: divmod(row, len(parts)) for row, docid in enumerate(docids)}
         self._open()
 
     def _open(self) -> None:
@@ -38,14 +38,14 @@ class BaseVectors(Mapping[str, np.ndarray]):
     def __getitem__(self, docid: str) -> np.ndarray:
         if not docid:
             return np.zeros(self._rows[0].shape[1], dtype=np.float32)
-        row, part = self._places[docid]
+        row, part = self._positions[docid]
         return np.asarray(self._rows[part][row], dtype=np.float32)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._places)
+        return iter(self._positions)
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._positions)
 
     def __getstate__(self) -> dict[str, object]:
         # Workers of a data loader open the files themselves.
@@ -80,8 +80,8 @@ def encode_base(
     shape = (len(own), model.get_embedding_dimension())
     vectors = np.lib.format.open_memmap(parts[state.process_index], "w+", dtype=np.float16, shape=shape)
     with cut_to(model, max_length):
-        for start in range(0, len(own), BATCH):
-            batch = [documents[docid] for docid in own[start : start + BATCH]]
+        for start in range(0, len(own), DOCUMENTS_AT_ONCE):
+            batch = [documents[docid] for docid in own[start : start + DOCUMENTS_AT_ONCE]]
             vectors[start : start + len(batch)] = encode_documents(model, batch)
     vectors.flush()
     state.wait_for_everyone()
