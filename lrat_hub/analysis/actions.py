@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from lrat_hub.analysis.intervals import Part, median, rate, ratio
 from lrat_hub.analysis.runs import Run, Search
 from lrat_hub.schema import OUTCOMES
+from lrat_hub.significance.pooled import Part, median, rate, ratio
 
 Row = dict[str, Any]
 

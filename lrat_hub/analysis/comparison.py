@@ -6,12 +6,17 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from lrat_hub.analysis.runs import Run
-from lrat_hub.significance import holm, paired_difference
+from lrat_hub.significance import compare
+
+
+def _share(part: int | None, whole: int | None) -> float | None:
+    return part / whole if whole and part is not None else None
+
 
 MEASURES: dict[str, Callable[[Run], float | None]] = {
     "accuracy": lambda run: None if run.outcome == "unjudged" else float(run.outcome == "correct"),
-    "evidence listed": lambda run: run.evidence_listed / run.evidence if run.evidence else None,
-    "evidence opened": lambda run: run.evidence_opened / run.evidence if run.evidence else None,
+    "evidence listed": lambda run: _share(run.evidence_listed, run.evidence),
+    "evidence opened": lambda run: _share(run.evidence_opened, run.evidence),
     "searches": lambda run: float(len(run.searches)),
     "browses": lambda run: float(len(run.browses)),
     "steps": lambda run: float(len(run.actions)),
@@ -20,7 +25,7 @@ MEASURES: dict[str, Callable[[Run], float | None]] = {
 
 
 def comparison_rows(groups: Mapping[str, Sequence[Run]]) -> list[dict[str, Any]]:
-    """Each agent minus the first: mean difference a question with its paired interval, and p-values.
+    """Each agent minus the first: mean difference per question with its paired interval, and p-values.
 
     Several runs of a question count as their mean. `p_value` is that of the randomisation test, `p_corrected` Holm's,
     for all rows together.
@@ -29,32 +34,30 @@ def comparison_rows(groups: Mapping[str, Sequence[Run]]) -> list[dict[str, Any]]
         groups: Runs by agent.
     """
     (baseline, of_baseline), *others = groups.items() or [("", ())]
-    rows = []
-    for agent, of_agent in others:
+    first = {measure: _by_question(of_baseline, score) for measure, score in MEASURES.items()}
+    names, pairs = [], []
+    for agent, runs in others:
         for measure, score in MEASURES.items():
-            first, second = _by_question(of_baseline, score), _by_question(of_agent, score)
-            common = [question for question in first if question in second]
-            if not common:
-                continue
-            found = paired_difference(
-                {question: second[question] for question in common}, {question: first[question] for question in common}
-            )
-            single = len(common) < 2
-            rows.append(
-                {
-                    "agent": agent,
-                    "baseline": baseline,
-                    "measure": measure,
-                    "value": found.mean,
-                    "low": None if single else found.low,
-                    "high": None if single else found.high,
-                    "p_value": found.p_value,
-                    "n": len(common),
-                    "questions": len(common),
-                }
-            )
-    corrected = holm([row["p_value"] for row in rows])
-    return [{**row, "p_corrected": value} for row, value in zip(rows, corrected, strict=True)]
+            own = _by_question(runs, score)
+            names.append((agent, measure))
+            # In the baseline's order, which the resamples of the interval go by.
+            pairs.append(({question: own[question] for question in first[measure] if question in own}, first[measure]))
+    return [
+        {
+            "agent": agent,
+            "baseline": baseline,
+            "measure": measure,
+            "value": one.difference.mean,
+            "low": None if one.difference.clusters < 2 else one.difference.low,
+            "high": None if one.difference.clusters < 2 else one.difference.high,
+            "p_value": one.p_value,
+            "n": one.difference.clusters,
+            "questions": one.difference.clusters,
+            "p_corrected": one.corrected,
+        }
+        for (agent, measure), one in zip(names, compare(pairs), strict=True)
+        if one is not None
+    ]
 
 
 def _by_question(runs: Sequence[Run], score: Callable[[Run], float | None]) -> dict[str, float]:

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from lrat_hub.analysis.intervals import Estimate, median, rate, ratio
 from lrat_hub.analysis.runs import Run
 from lrat_hub.schema import OUTCOMES
+from lrat_hub.significance.pooled import Estimate, median, rate, ratio
 
 Row = dict[str, Any]
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from lrat_hub.analysis.intervals import rate
 from lrat_hub.analysis.runs import Run
 from lrat_hub.errors import LratError
+from lrat_hub.significance.pooled import rate
 
 POSITIONS = 20
 """Positions that are told apart; what was opened further down counts in the whole."""

@@ -1,25 +1,40 @@
-"""What figures may claim: intervals, paired tests, corrections for many of them, and what n could have shown."""
+"""What figures may claim: intervals, comparisons of systems with corrected tests, and what n could have shown.
+
+Statistics over systems and items in clusters; nothing here knows of records, retrievers or agents.
+"""
 
 from __future__ import annotations
 
-from lrat_hub.significance.intervals import Interval, clusters_of, mean_interval, wilson_interval
-from lrat_hub.significance.paired import (
+from lrat_hub.significance.comparison import (
+    Comparison,
     Difference,
     McNemar,
+    Scores,
     clear_winner,
+    clear_winners,
+    compare,
+    compare_with_baseline,
+    detectable_difference,
     holm,
     mcnemar,
     paired_difference,
+    power_of,
+    questions_needed,
     randomisation_test,
 )
-from lrat_hub.significance.power import detectable_difference, power_of, questions_needed
+from lrat_hub.significance.intervals import Interval, clusters_of, mean_interval, wilson_interval
 
 __all__ = [
+    "Comparison",
     "Difference",
     "Interval",
     "McNemar",
+    "Scores",
     "clear_winner",
+    "clear_winners",
     "clusters_of",
+    "compare",
+    "compare_with_baseline",
     "detectable_difference",
     "holm",
     "mcnemar",

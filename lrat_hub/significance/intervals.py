@@ -123,6 +123,18 @@ def bootstrap_interval(totals: np.ndarray, counts: np.ndarray, *, seed: int = 0)
     return Interval(mean, float(low), float(high), len(totals))
 
 
+def standard_error(totals: np.ndarray, counts: np.ndarray) -> float:
+    """Standard error of a mean over queries in clusters (linearised, for a ratio of sums); 0 for one cluster.
+
+    Args:
+        totals, counts: Sum and number of the values in each cluster, shape (clusters,).
+    """
+    if len(totals) < 2:
+        return 0.0
+    residuals = totals - totals.sum() / counts.sum() * counts
+    return float(np.sqrt(len(totals) / (len(totals) - 1) * (residuals**2).sum()) / counts.sum())
+
+
 def clusters_of(query_ids: Sequence[str], question_ids: Sequence[str | None]) -> dict[str, str]:
     """Query id to the question it came from, or to itself where there is none."""
     return {query: question or query for query, question in zip(query_ids, question_ids, strict=True)}

@@ -9,6 +9,9 @@ from scipy.stats import binom
 
 from lrat_hub.significance import (
     clear_winner,
+    clear_winners,
+    compare,
+    compare_with_baseline,
     detectable_difference,
     holm,
     mcnemar,
@@ -65,6 +68,7 @@ def test_few_differences_are_tested_exactly():
     assert randomisation_test(np.array([1.0, 2, 3, 4, 5, 0, 0])) == pytest.approx(2 / 32)
 
 
+@pytest.mark.slow
 def test_a_system_against_itself_is_found_to_differ_at_the_nominal_rate_only():
     """Two runs of one system whose answers vary by chance, as agents' do, in 1,000 seeds."""
     found = {"metric": 0, "success": 0, "success, exact": 0}
@@ -87,6 +91,7 @@ def test_a_system_against_itself_is_found_to_differ_at_the_nominal_rate_only():
     assert (difference.low, difference.high, difference.p_value, difference.detectable) == (0, 0, 1, None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("power", [0.5, 0.8])
 def test_a_planted_difference_is_found_at_the_power_it_predicts(power):
     questions, deviation = 120, 0.3
@@ -102,6 +107,7 @@ def test_a_planted_difference_is_found_at_the_power_it_predicts(power):
     assert binom.ppf(CERTAIN, SEEDS, power - 0.02) <= found <= binom.isf(CERTAIN, SEEDS, power)
 
 
+@pytest.mark.slow
 def test_intervals_cover_the_truth_at_their_rate():
     """Clustered means, with the bootstrap's known optimism for 60 clusters."""
     covered = 0
@@ -153,7 +159,7 @@ def test_only_a_system_that_beats_all_others_wins():
 
 
 def test_the_documentation_says_what_they_give():
-    text = (Path(__file__).parents[1] / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text(encoding="utf-8")
     snippet = next(part.partition("```")[0] for part in text.split("```python")[1:] if "import clear_winner" in part)
     printed = []
     exec(snippet, {"print": lambda value: printed.append(str(value))})
@@ -169,3 +175,34 @@ def test_figures_print_as_reports_show_them():
     with pytest.raises(ValueError, match="same queries"):
         paired_difference(base, {"other": 1.0})
     assert paired_difference({"q": 1.0}, {"q": 0.0}).high == float("inf")
+
+
+def test_a_family_of_comparisons_is_corrected_together_over_common_items():
+    base = by_query([0.0] * 20)
+    better = by_query([1.0] * 10 + [0.0] * 10)
+    same, gained, none = compare([(base, base), ({**better, "only": 1.0}, base), ({"other": 1.0}, base)])
+    assert none is None
+    assert (same.p_value, same.corrected, same.gain, same.significant) == (1, 1, None, False)
+    alone = paired_difference(better, base)
+    assert (gained.difference, gained.value, gained.reference) == (alone, 0.5, 0.0)
+    assert (gained.p_value, gained.corrected) == (alone.p_value, 2 * alone.p_value)
+    (exact,) = compare([(better, base)], successes=True)
+    assert exact.p_value == mcnemar(*({q: v > 0 for q, v in side.items()} for side in (better, base))).exact
+    assert compare([]) == []
+
+
+def test_systems_are_compared_with_the_named_baseline():
+    systems = {"a": by_query([0.0] * 8), "b": by_query([1.0] * 8), "c": {"elsewhere": 1.0}}
+    found = compare_with_baseline(systems, "b")
+    assert list(found) == ["a"]
+    assert found["a"].difference.mean == -1
+
+
+def test_winners_of_several_groups_share_one_correction():
+    base, good = by_query([0.0] * 6), by_query([1.0] * 6)
+    # Six of six differences with one sign: p = 2 / 64, which one further test makes too large.
+    assert clear_winners([{"base": base, "good": good}]) == ["good"]
+    assert clear_winners([{"base": base, "good": good}, {"x": good, "y": base}]) == [None, None]
+    assert clear_winners([{"base": base, "good": good}, {"alone": good}, {"empty": {}, "one": base}]) == [
+        "good", None, None,
+    ]  # fmt: skip

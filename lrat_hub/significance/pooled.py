@@ -13,9 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lrat_hub.significance.paired import standard_error
-
-CONFIDENCE = 0.95
+from lrat_hub.significance.intervals import CONFIDENCE, standard_error
 
 WIDEST = 1_000.0
 """An interval that reaches to this many times its figure, as two questions can give, says nothing."""
@@ -126,8 +124,8 @@ def median(values: Iterable[tuple[str, float]]) -> Estimate | None:
     middle = float(np.median(numbers))
     # A value that ties with the median is half below it: or the rate would say how many ties there are.
     below = rate((question, 0.5 * (value == middle) + (value < middle), 1) for question, value in pairs)
-    if below.questions < 2:
-        return Estimate(middle, None, None, len(pairs), below.questions)
+    if below is None or below.low is None or below.high is None or below.questions < 2:
+        return Estimate(middle, None, None, len(pairs), 1)
     # Of the rate only the width counts: its middle is half by definition.
     half = (below.high - below.low) / 2
     low, high = np.quantile(numbers, [max(0.0, 0.5 - half), min(1.0, 0.5 + half)])

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from lrat_hub.analysis.intervals import Estimate, median, rate, ratio
 from lrat_hub.significance import wilson_interval
+from lrat_hub.significance.pooled import Estimate, median, rate, ratio
 
 
 @pytest.mark.parametrize(("successes", "trials"), [(0, 7), (3, 10), (10, 10), (70, 200)])
