@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from lrat_hub import significance
 from lrat_hub.errors import LratError
 from lrat_hub.evaluation.agents import METRICS, AgentScores, QuestionScores
 from lrat_hub.hub.refs import HubRef
 from lrat_hub.schema import Trajectory
-from lrat_hub.significance import Interval, holm, mcnemar, mean_interval, paired_difference, wilson_interval
+from lrat_hub.significance import Comparison, Interval, compare, mean_interval, wilson_interval
 
 if TYPE_CHECKING:
     from datasets import Features
@@ -25,8 +26,6 @@ RATES = ("success", "evidence_any")
 
 COMPARED = ("success", "evidence_any", "evidence_share", "steps")
 """Metrics that systems are compared by: those of section 6.1.3, evidence recall in both readings."""
-
-ALPHA = 0.05
 
 
 @dataclass(frozen=True)
@@ -66,16 +65,8 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """One retriever against another, inside the same agent on the same benchmark.
-
-    Args:
-        value, reference: Means of the metric over the questions where both have a value, `questions` of them.
-        difference: `value` - `reference` with its paired 95 % interval.
-        p_value: Of McNemar's exact test for success, of the paired randomisation test otherwise.
-        corrected: The same by Holm, over all comparisons of the metric that were made together.
-        detectable: The smallest true difference that so many questions would show in 80 of 100 experiments.
-    """
+class RetrieverComparison(Comparison):
+    """One retriever against another by one metric, inside the same agent on the same benchmark."""
 
     benchmark: str
     agent: str
@@ -83,21 +74,6 @@ class Comparison:
     retriever: str
     baseline: str
     metric: str
-    value: float
-    reference: float
-    difference: Interval
-    p_value: float
-    corrected: float
-    detectable: float | None
-
-    @property
-    def gain(self) -> float | None:
-        """The difference as a share of the baseline's value, as in Table 2 of the paper."""
-        return (self.value - self.reference) / self.reference if self.reference else None
-
-    @property
-    def significant(self) -> bool:
-        return self.corrected < ALPHA
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -151,22 +127,26 @@ def require_distinct(cells: Sequence[Cell]) -> None:
 
 def compare_retrievers(
     cells: Sequence[Cell], baselines: Mapping[str, str] | None = None, *, metrics: Iterable[str] = COMPARED
-) -> list[Comparison]:
+) -> list[RetrieverComparison]:
     """Compares retrievers inside each agent, benchmark and k.
 
     Args:
         baselines: Retriever to the one it is compared with; those that are missing are compared with the first
             retriever of their group, which itself is compared with none.
     """
+    pairs = [
+        (cell, reference)
+        for group in groups_of(cells).values()
+        for cell in group
+        if (reference := _baseline(cell, group, baselines or {})) is not None
+    ]
     comparisons = []
     for metric in metrics:
-        pairs = [
-            (cell, reference)
-            for group in groups_of(cells).values()
-            for cell in group
-            if (reference := _baseline(cell, group, baselines or {})) is not None
-        ]
-        comparisons += [tested for tested in _tested(pairs, metric) if tested is not None]
+        sides = [(cell.scores.values(metric), reference.scores.values(metric)) for cell, reference in pairs]
+        for (cell, reference), one in zip(pairs, compare(sides, successes=metric in RATES), strict=True):
+            if one is not None:
+                names = {**cell.names, "baseline": reference.retriever, "metric": metric}
+                comparisons.append(RetrieverComparison(**vars(one), **names))
     return comparisons
 
 
@@ -175,62 +155,19 @@ def clear_winners(cells: Sequence[Cell], metric: str) -> list[Cell]:
 
     Holm's correction goes over all tests of the best against the others, in all groups.
     """
-    pairs = []
-    sign = 1.0 if METRICS[metric] else -1.0
-    for group in groups_of(cells).values():
-        known = [cell for cell in group if cell.scores.mean(metric) is not None]
-        if len(known) > 1:
-            best = max(known, key=lambda cell: sign * (cell.scores.mean(metric) or 0.0))
-            pairs += [(best, cell) for cell in known if cell is not best]
-    tested = list(zip(pairs, _tested(pairs, metric), strict=True))
-    return [
-        cell
-        for cell in cells
-        if (ours := [comparison for (best, _), comparison in tested if best is cell])
-        and all(
-            comparison is not None and comparison.significant and sign * comparison.difference.mean > 0
-            for comparison in ours
-        )
-    ]
+    groups = groups_of(cells)
+    best = significance.clear_winners(
+        [{cell.retriever: cell.scores.values(metric) for cell in group} for group in groups.values()],
+        higher_is_better=METRICS[metric],
+        successes=metric in RATES,
+    )
+    winners = dict(zip(groups, best, strict=True))
+    return [cell for cell in cells if cell.retriever == winners[cell.group]]
 
 
 def _baseline(cell: Cell, group: Sequence[Cell], baselines: Mapping[str, str]) -> Cell | None:
     name = baselines.get(cell.retriever, group[0].retriever)
     return next((other for other in group if other.retriever == name and other is not cell), None)
-
-
-def _tested(pairs: Sequence[tuple[Cell, Cell]], metric: str) -> list[Comparison | None]:
-    """Comparisons by one metric, corrected together; None for a pair that has no question with a value for both."""
-    tested: list[Comparison | None] = []
-    for cell, reference in pairs:
-        sides = cell.scores.values(metric), reference.scores.values(metric)
-        common = [query_id for query_id in sides[0] if query_id in sides[1]]
-        if not common:
-            tested.append(None)
-            continue
-        ours, theirs = ({query_id: side[query_id] for query_id in common} for side in sides)
-        difference = paired_difference(ours, theirs)
-        p_value = difference.p_value
-        if metric in RATES:
-            p_value = mcnemar({key: ours[key] > 0 for key in ours}, {key: theirs[key] > 0 for key in theirs}).exact
-        tested.append(
-            Comparison(
-                benchmark=cell.benchmark,
-                agent=cell.agent,
-                k=cell.k,
-                retriever=cell.retriever,
-                baseline=reference.retriever,
-                metric=metric,
-                value=sum(ours.values()) / len(ours),
-                reference=sum(theirs.values()) / len(theirs),
-                difference=difference,
-                p_value=p_value,
-                corrected=p_value,
-                detectable=difference.detectable,
-            )
-        )
-    corrected = iter(holm([comparison.p_value for comparison in tested if comparison is not None]))
-    return [None if comparison is None else replace(comparison, corrected=next(corrected)) for comparison in tested]
 
 
 def per_query_rows(cells: Sequence[Cell]) -> list[dict[str, Any]]:

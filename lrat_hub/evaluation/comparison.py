@@ -8,7 +8,7 @@ from typing import Any
 
 from lrat_hub.evaluation.benchmark import Benchmark
 from lrat_hub.evaluation.metrics import Run, score_run
-from lrat_hub.significance import Difference, clear_winner, holm, mean_interval, paired_difference
+from lrat_hub.significance import Comparison, clear_winner, compare_with_baseline, mean_interval
 
 Values = Mapping[str, Mapping[str, float]]
 """Metric to what it was measured on (a query, a search, a trajectory, a pair) to its value."""
@@ -45,7 +45,7 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class TaskComparison:
     """Systems measured by one task, each against the first of them.
 
     Args:
@@ -56,7 +56,7 @@ class Comparison:
     values: Mapping[str, Values]
 
     @classmethod
-    def of(cls, task: Task, runs: Mapping[str, Run]) -> Comparison:
+    def of(cls, task: Task, runs: Mapping[str, Run]) -> TaskComparison:
         measured = {system: task.measure(run) for system, run in runs.items()}
         return cls(
             task,
@@ -84,15 +84,13 @@ class Comparison:
             for system in self.values
         ]
 
-    def differences(self, metric: str) -> dict[str, tuple[Difference, float]]:
-        """Every system but the first to its difference from that one, and the p-value corrected by Holm.
+    def differences(self, metric: str) -> dict[str, Comparison]:
+        """Every system but the first, compared with that one.
 
         One family of tests is one metric of one task: who looks at several metrics should name one beforehand.
         """
-        baseline, *others = self.of_metric(metric).items()
-        found = {name: paired_difference(scores, baseline[1], self.task.clusters) for name, scores in others}
-        corrected = holm([difference.p_value for difference in found.values()])
-        return dict(zip(found, zip(found.values(), corrected, strict=True), strict=True))
+        systems = self.of_metric(metric)
+        return compare_with_baseline(systems, next(iter(systems)), self.task.clusters)
 
     def scores(self) -> Rows:
         """A row for each metric and system: its mean with its interval, and its difference from the first system."""
@@ -117,7 +115,7 @@ class Comparison:
                     **dict.fromkeys(("baseline", *DIFFERENCE_COLUMNS)),
                 }
                 if system in differences:
-                    row |= {"baseline": baseline, **_difference_columns(*differences[system])}
+                    row |= {"baseline": baseline, **_difference_columns(differences[system])}
                 rows.append(row)
         return rows
 
@@ -149,13 +147,14 @@ class Comparison:
 DIFFERENCE_COLUMNS = ("difference", "difference_low", "difference_high", "p_value", "corrected", "detectable")
 
 
-def _difference_columns(difference: Difference, corrected: float) -> dict[str, Any]:
-    found = (difference.mean, difference.low, difference.high, difference.p_value, corrected, difference.detectable)
-    return dict(zip(DIFFERENCE_COLUMNS, found, strict=True))
+def _difference_columns(one: Comparison) -> dict[str, Any]:
+    difference = one.difference
+    values = (difference.mean, difference.low, difference.high, one.p_value, one.corrected, difference.detectable)
+    return dict(zip(DIFFERENCE_COLUMNS, values, strict=True))
 
 
 def comparison_rows(scores: Iterable[Mapping[str, Any]]) -> Rows:
-    """Config `comparisons`: those of the rows of `Comparison.scores` that are about a difference."""
+    """Config `comparisons`: those of the rows of `TaskComparison.scores` that are about a difference."""
     return [
         {
             "system": row["system"],

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from lrat_hub.errors import LratError
 from lrat_hub.evaluation.benchmark import Benchmark
-from lrat_hub.evaluation.comparison import Comparison, Rows, Task
+from lrat_hub.evaluation.comparison import Rows, Task, TaskComparison
 from lrat_hub.evaluation.controls import CHECK_METRIC, content_check, title_check
 from lrat_hub.evaluation.metrics import DEPTH, Qrels, Run, metrics_to
 from lrat_hub.evaluation.replay import LIST_LENGTH, OwnCandidates, Replay
@@ -113,7 +113,7 @@ class Exam:
         """All that a retriever finds, by what was asked."""
         return {name: asked.search(retriever, depth, style=style) for name, (asked, depth) in self.asked.items()}
 
-    def compare(self, systems: Mapping[str, Mapping[str, Run]]) -> dict[str, Comparison]:
+    def compare(self, systems: Mapping[str, Mapping[str, Run]]) -> dict[str, TaskComparison]:
         """Task to the comparison of the systems that were asked for it: a run file answers the queries alone.
 
         The first system is what the others are compared with; for searches, it is what the agents were shown.
@@ -123,7 +123,7 @@ class Exam:
             logged = {AS_LOGGED: self.replay.logged()} if task.name == SEARCHES and self.replay else {}
             runs = logged | {name: runs[task.asked] for name, runs in systems.items() if task.asked in runs}
             if runs:
-                comparisons[task.name] = Comparison.of(task, runs)
+                comparisons[task.name] = TaskComparison.of(task, runs)
         return comparisons
 
     def curves(self, systems: Mapping[str, Mapping[str, Run]]) -> Rows:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from lrat_hub.errors import LratError
 from lrat_hub.evaluation.cells import (
     Cell,
-    Comparison,
+    RetrieverComparison,
     cells_of,
     compare_retrievers,
     per_query_features,
@@ -22,7 +22,7 @@ from lrat_hub.evaluation.cells import (
 from lrat_hub.hub.inputs import LocalSource, Source, load_split
 from lrat_hub.hub.lineage import read_lineage
 from lrat_hub.hub.refs import HubRef
-from lrat_hub.significance import Difference, Interval, mean_interval, paired_difference
+from lrat_hub.significance import Comparison, Interval, compare_with_baseline, mean_interval
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -71,14 +71,21 @@ class RetrievalEvaluation:
         }
 
     @cached_property
-    def differences(self) -> dict[str, dict[str, Difference]]:
-        """System to shown metric to its difference from the baseline."""
-        baseline = self.scores[self.baseline]
+    def comparisons(self) -> dict[str, dict[str, Comparison]]:
+        """Shown metric to system to its comparison with the baseline; Holm's correction is metric by metric."""
         return {
-            system: {
-                metric: paired_difference(scores[metric], baseline[metric], self.clusters) for metric in self.shown
-            }
-            for system, scores in self.scores.items()
+            metric: compare_with_baseline(
+                {system: scores[metric] for system, scores in self.scores.items()}, self.baseline, self.clusters
+            )
+            for metric in self.shown
+        }
+
+    @cached_property
+    def differences(self) -> dict[str, dict[str, Interval]]:
+        """System to shown metric to its difference from the baseline."""
+        return {
+            system: {metric: compared[system].difference for metric, compared in self.comparisons.items()}
+            for system in self.scores
             if system != self.baseline
         }
 
@@ -172,7 +179,7 @@ class Evaluations:
                 raise LratError("Names: expected one of its own for each system, found one name for two.")
             self.retrieval[place] = replace(one, scores=scores, baseline=names.get(one.baseline, one.baseline))
 
-    def comparisons(self) -> list[Comparison]:
+    def comparisons(self) -> list[RetrieverComparison]:
         """Each retriever inside an agent against its baseline."""
         return compare_retrievers(self.cells, self.baselines)
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lrat_hub.errors import LratError
-from lrat_hub.evaluation.comparison import Comparison, Rows
+from lrat_hub.evaluation.comparison import Rows, TaskComparison
 from lrat_hub.hub.cards import markdown_table, replace_section
 from lrat_hub.hub.inputs import Source
 from lrat_hub.hub.refs import HubRef, hub_errors
@@ -62,14 +62,14 @@ def system_name(source: Source) -> str:
     return f"{name}@{version[:7]}"
 
 
-def browsecomp_leaderboard(system: str, evidence: Comparison, gold: Comparison) -> dict[str, Any]:
+def browsecomp_leaderboard(system: str, evidence: TaskComparison, gold: TaskComparison) -> dict[str, Any]:
     """A system's line in the table of retrievers of BrowseComp-Plus, in percent.
 
     The benchmark publishes recall@5, @100, @1000 and nDCG@10 by evidence documents, and nDCG@10 by gold documents; the
     names of the fields are ours, after those of its agents' summaries. The link and the date are the submitter's.
     """
 
-    def percent(comparison: Comparison, metrics: Sequence[str]) -> dict[str, float]:
+    def percent(comparison: TaskComparison, metrics: Sequence[str]) -> dict[str, float]:
         names = {"ndcg@10": "nDCG@10"}
         return {
             f"{names.get(metric, metric.capitalize())} (%)": round(100 * comparison.mean(system, metric), 2)
@@ -87,7 +87,7 @@ def browsecomp_leaderboard(system: str, evidence: Comparison, gold: Comparison) 
     }
 
 
-def leaderboard_files(comparisons: Mapping[str, Comparison]) -> dict[str, str]:
+def leaderboard_files(comparisons: Mapping[str, TaskComparison]) -> dict[str, str]:
     """A file for each system's line, where there are judgements of both kinds; else none."""
     if not {"evidence", "gold"} <= comparisons.keys():
         return {}
@@ -113,7 +113,7 @@ def put_results_into_card(
 
     Args:
         model: The pin that was evaluated; the card goes to the tip of `main`, whose weights must still be these.
-        scores: Rows of `Comparison.scores`; those of the judgements and of the content check go into the metadata.
+        scores: Rows of `TaskComparison.scores`; those of the judgements and of the content check go into the metadata.
         system: The model's name in them.
         benchmark: What it was evaluated on: "queries", which the metadata names as the dataset, "corpus" and "qrels".
         evaluation: Where everything about the comparison is.

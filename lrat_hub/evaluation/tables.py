@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lrat_hub.evaluation.agents import OUTCOMES
-from lrat_hub.evaluation.cells import Cell, Comparison, clear_winners, in_table_order
+from lrat_hub.evaluation.cells import Cell, RetrieverComparison, clear_winners, in_table_order
 from lrat_hub.evaluation.published import RetrievalEvaluation
-from lrat_hub.significance import Interval, clear_winner, holm
+from lrat_hub.significance import Interval, clear_winner
 
 AGENT_COLUMNS = {
     "success": "success",
@@ -32,7 +32,7 @@ PERCENT = frozenset({"success", "evidence_any", "evidence_share", "opened_share"
 Rows = list[dict[str, Any]]
 
 
-def agent_rows(cells: Sequence[Cell], comparisons: Sequence[Comparison]) -> Rows:
+def agent_rows(cells: Sequence[Cell], comparisons: Sequence[RetrieverComparison]) -> Rows:
     """A row for each agent with each retriever: Table 2 of the paper.
 
     Rates are in percent. In brackets stands the gain over the retriever's baseline, as a share of that. Bold is what
@@ -93,7 +93,7 @@ def outcome_rows(cells: Sequence[Cell]) -> Rows:
     return _without_constant(rows, ("benchmark", "k"))
 
 
-def difference_rows(comparisons: Sequence[Comparison]) -> Rows:
+def difference_rows(comparisons: Sequence[RetrieverComparison]) -> Rows:
     """Comparisons with their intervals and tests, and the difference that so many questions could have shown."""
     rows = []
     for one in comparisons:
@@ -132,23 +132,19 @@ def retrieval_rows(evaluation: RetrievalEvaluation) -> Rows:
 
 def retrieval_difference_rows(evaluation: RetrievalEvaluation) -> Rows:
     """Every system against the baseline; Holm's correction goes over the systems, metric by metric."""
-    rows = []
-    for metric in evaluation.shown:
-        found = {system: differences[metric] for system, differences in evaluation.differences.items()}
-        corrected = holm([difference.p_value for difference in found.values()])
-        rows += [
-            {
-                "metric": metric,
-                "retriever": system,
-                "against": evaluation.baseline,
-                "difference": f"{difference:+.3f}",
-                "p (Holm)": _p_value(p_value),
-                "detectable": difference.detectable,
-                "questions": difference.clusters,
-            }
-            for (system, difference), p_value in zip(found.items(), corrected, strict=True)
-        ]
-    return rows
+    return [
+        {
+            "metric": metric,
+            "retriever": system,
+            "against": evaluation.baseline,
+            "difference": f"{one.difference:+.3f}",
+            "p (Holm)": _p_value(one.corrected),
+            "detectable": one.detectable,
+            "questions": one.difference.clusters,
+        }
+        for metric, compared in evaluation.comparisons.items()
+        for system, one in compared.items()
+    ]
 
 
 def agreement_rows(agreements: Sequence[Mapping[str, Any]]) -> Rows:
