@@ -164,9 +164,8 @@ class Stage:
         publishes: RepoType = "dataset",
     ) -> None:
         from lrat_hub.hub.inputs import Inputs
-        from lrat_hub.hub.publish import publication_target
+        from lrat_hub.hub.publish import publication_target, require_private
         from lrat_hub.hub.refs import HubRef
-        from lrat_hub.hub.visibility import require_private
 
         self.name, self.args = name, args
         self._recipe = _recipe_of(args) | (_recipe_of(settings) if settings is not None else {})

@@ -2,7 +2,7 @@
 
 BrowseComp and BrowseComp-Plus publish their questions obfuscated. Their authors ask that the plain text never reaches
 a training corpus: it is made in memory, and published to private repositories only
-(`lrat_hub.hub.visibility`).
+(`lrat_hub.hub.publish.require_private`).
 """
 
 from __future__ import annotations

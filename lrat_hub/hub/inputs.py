@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 M = TypeVar("M", bound="SentenceTransformer | CrossEncoder")
 
-Kind = Literal[
+TableKind = Literal[
     "corpus", "documents", "queries", "qrels", "trajectories", "pairs", "document_ids", "summary", "comparisons"
 ]
 
-COLUMNS: dict[Kind, tuple[str, ...]] = {
+COLUMNS: dict[TableKind, tuple[str, ...]] = {
     "corpus": ("docid", "title", "text"),
     "documents": ("docid", "title", "text"),
     "queries": ("query_id", "query", "answer"),
@@ -33,15 +33,15 @@ COLUMNS: dict[Kind, tuple[str, ...]] = {
     "summary": ("system",),
     "comparisons": ("system", "baseline", "metric", "difference", "low", "high"),
 }
-"""Columns without which a table is not of its kind."""
+"""The columns that a table of each kind must have."""
 
 ID_COLUMNS = frozenset({"docid", "query_id", "question_id"})
-"""Columns that are read as strings, whatever the dataset has: 7 and "7" are one document."""
+"""Columns that are read as strings, whatever type the dataset has: 7 and "7" are the same document."""
 
 
 @dataclass(frozen=True)
 class LocalSource:
-    """A folder on this machine in the place of a repository: allowed while developing, recorded as unpinned.
+    """A folder or file on this machine in place of a repository: allowed while developing, recorded as unpinned.
 
     Args:
         digest: sha256 of the folder's files (names and contents), or of the file.
@@ -62,10 +62,10 @@ Source = HubRef | LocalSource
 
 
 class Inputs:
-    """What one piece of work reads: each input is resolved to its pin under the name that it has in the lineage.
+    """The inputs of one piece of work, each resolved to its pin under the name that it has in the lineage.
 
     Args:
-        require_pinned: Refuse whatever is not already at a full commit sha.
+        require_pinned: Whether to refuse inputs that are not already at a full commit sha.
         on_record: Called with the name and the pin of each input, such as to print them.
     """
 
@@ -88,25 +88,25 @@ class Inputs:
 
 
 def resolve(text: str, *, repo_type: RepoType, require_pinned: bool = False) -> Source:
-    """What an input option names, pinned.
+    """The input that a text names, at its pin.
 
     A path starts with `/`, `./`, `../` or `~`, and may end with `#config:split`; anything else is a Hub reference.
 
     Args:
-        require_pinned: Refuse references that are not already a full commit sha.
+        require_pinned: Whether to refuse references that are not already at a full commit sha.
 
     Raises:
         LratError: It does not exist or can't be reached, or is not pinned although it must be.
     """
     if text.startswith(("/", "./", "../", "~")) or text in (".", ".."):
         if require_pinned:
-            raise LratError(f"{text}: --require-pinned allows only references at a full commit sha, not local paths.")
+            raise LratError(f"{text}: `require_pinned` allows only references at a full commit sha, not local paths.")
         return _local(text)
     ref = HubRef.parse(text, repo_type=repo_type)
     if ref.repo_type != repo_type:
         raise LratError(f"{text}: expected a {repo_type}, found a reference to a {ref.repo_type}.")
     if require_pinned and not ref.is_pinned:
-        raise LratError(f"{ref}: --require-pinned allows only full commit shas. The revision now: {ref.pin()}")
+        raise LratError(f"{ref}: `require_pinned` allows only full commit shas. The revision now: {ref.pin()}")
     return ref.pin()
 
 
@@ -132,7 +132,7 @@ def path_digest(path: Path) -> str:
     return digest.hexdigest()
 
 
-def load_table(source: Source, kind: Kind, *, config: str | None = None, split: str | None = None) -> Dataset:
+def load_table(source: Source, kind: TableKind, *, config: str | None = None, split: str | None = None) -> Dataset:
     """One split of one config of a dataset, memory-mapped, checked to be of its kind.
 
     Args:
@@ -153,8 +153,8 @@ def load_split(source: Source, wanted: str = "data that load_dataset reads", *, 
 
     Args:
         source: Names the config, where it is not the default one, and the split, where there are several.
-        wanted: What is expected there, for errors.
-        default: The split that is meant when the source names none and there are several.
+        wanted: What is expected there, for error messages.
+        default: The split to take when the source names none and there are several.
 
     Raises:
         LratError: It can't be loaded, or has several splits and the source names none of them.
@@ -189,7 +189,7 @@ def load_splits(source: Source, wanted: str = "data that load_dataset reads") ->
     if isinstance(source, HubRef) and not any(source.revision in file for file in files):
         # Without a connection datasets takes the newest revision it has, whichever was asked for.
         raise LratError(f"{source}: not in the local cache at this commit, and the Hub was not asked. Go online once.")
-    return dict(loaded)
+    return {str(name): table for name, table in loaded.items()}
 
 
 def first_line(error: BaseException) -> str:
@@ -198,7 +198,7 @@ def first_line(error: BaseException) -> str:
     return next(iter(str(cause).strip().splitlines()), type(cause).__name__)
 
 
-def check_kind(table: Dataset, kind: Kind, name: str) -> Dataset:
+def check_kind(table: Dataset, kind: TableKind, name: str) -> Dataset:
     """The table, when it has the columns of its kind, with its ids as strings; else raises LratError."""
     from datasets import Value
 
@@ -230,7 +230,10 @@ def fetch_folder(source: Source) -> Path:
 
 
 def load_model(source: Source, **options: Any) -> SentenceTransformer:
-    """A SentenceTransformer at a pin, on the device sentence-transformers chooses.
+    """A SentenceTransformer at a pin, on the device that sentence-transformers chooses.
+
+    Args:
+        options: Further arguments of `SentenceTransformer`.
 
     Raises:
         LratError: The repository is not a model that sentence-transformers can load.
@@ -277,5 +280,5 @@ def load_tokenizer(source: Source) -> PreTrainedTokenizerBase:
     except LratError:
         raise
     except Exception as error:
-        # As for models.
+        # There are as many kinds of errors as for models.
         raise LratError(f"{source}: expected a tokenizer; {first_line(error)}") from error

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from lrat_hub.errors import LratError
 from lrat_hub.hub.lineage import LINEAGE_FILE, Lineage
@@ -17,13 +17,14 @@ from lrat_hub.hub.retries import commit, retried
 
 if TYPE_CHECKING:
     from datasets import Dataset
+    from huggingface_hub import DatasetInfo, ModelInfo
 
 Tables = Mapping[str, Mapping[str, "Dataset"]]
 """Config name to split name to rows. The first config is the dataset's default."""
 
 CARD_FILE = "README.md"
 DERIVED_FOLDERS = {"figures", "traces", "runs"}
-"""Folders of a dataset that are made from its configs and may come and go."""
+"""Folders of a dataset that are derived from its configs: a later publication may lack them."""
 
 ROWS_PER_FILE = 500_000
 
@@ -39,9 +40,9 @@ def publish_dataset(
     """Publishes configs and splits as Parquet with their card and lineage, as one commit.
 
     Args:
-        ref: Where to; its revision is a branch, made when it is missing.
-        card: Text of the card, without metadata for `configs`, which is added here.
-        files: Further files, texts or bytes, by their path in the repository.
+        ref: The target; its revision is a branch, which is created if it is missing.
+        card: The card, without metadata for `configs`, which is added here.
+        files: Further files, as text or bytes, by their path in the repository.
 
     Returns:
         The pin of what was published. Publishing the same content again gives the same pin.
@@ -68,8 +69,8 @@ def publish_dataset(
 def publish_folder(ref: HubRef, folder: Path, lineage: Lineage) -> HubRef:
     """Publishes a folder that holds a card, with its lineage, as one commit that replaces what was there.
 
-    Only a publication of this project's is replaced, and a dataset only by one with the same configs or more. Commits
-    of others and lost connections are dealt with, and said to the log (see `retries`).
+    It replaces only a publication by this project, and a dataset only by one with the same configs or more. Commits
+    of others and lost connections are handled, and logged (see `retries`).
 
     Raises:
         LratError: The reference is a sha, something else is there, the Hub refuses, or others keep committing.
@@ -82,32 +83,34 @@ def publish_folder(ref: HubRef, folder: Path, lineage: Lineage) -> HubRef:
     files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
     api = HfApi()
 
-    def make_place() -> None:
+    def create_target() -> None:
         api.create_repo(target.repo_id, repo_type=target.repo_type, exist_ok=True)
         if target.revision != "main":
             api.create_branch(target.repo_id, repo_type=target.repo_type, branch=target.revision, exist_ok=True)
 
     def plan() -> tuple[str, list[CommitOperationAdd | CommitOperationDelete]]:
-        tip = api.repo_info(target.repo_id, repo_type=target.repo_type, revision=target.revision)
-        there = {item.rfilename for item in tip.siblings} - {".gitattributes"}
-        _refuse_loss(target, there, set(files))
-        return tip.sha, [
-            *(CommitOperationDelete(path) for path in sorted(there - set(files) - {LINEAGE_FILE})),
+        # Errors stay what they are, so that those that may pass are tried again.
+        info = api.repo_info(target.repo_id, repo_type=target.repo_type, revision=target.revision)
+        tip = cast("ModelInfo | DatasetInfo", info)
+        present = {file.rfilename for file in tip.siblings or ()} - {".gitattributes"}
+        _refuse_loss(target, present, set(files))
+        return str(tip.sha), [
+            *(CommitOperationDelete(path) for path in sorted(present - set(files) - {LINEAGE_FILE})),
             *(CommitOperationAdd(name, path) for name, path in files.items()),
             CommitOperationAdd(LINEAGE_FILE, lineage.to_json().encode()),
         ]
 
     with hub_errors(target):
-        retried(make_place, what=str(target))
+        retried(create_target, what=str(target))
         return replace(target, revision=commit(api, target, plan, title=f"lrat {lineage.stage}"))
 
 
-def _refuse_loss(target: HubRef, there: set[str], files: set[str]) -> None:
+def _refuse_loss(target: HubRef, present: set[str], files: set[str]) -> None:
     advice = "Publish to another repository or branch."
-    if there - {CARD_FILE} and LINEAGE_FILE not in there:
+    if present - {CARD_FILE} and LINEAGE_FILE not in present:
         raise LratError(f"{target}: expected nothing or an earlier publication there, found other files. {advice}")
     if target.repo_type == "dataset":
-        folders, kept = ({path.partition("/")[0] for path in paths if "/" in path} for paths in (there, files))
+        folders, kept = ({path.partition("/")[0] for path in paths if "/" in path} for paths in (present, files))
         lost = folders - kept - DERIVED_FOLDERS
         if lost:
             raise LratError(f"{target}: it has {', '.join(sorted(lost))}, which this would remove. {advice}")
@@ -144,6 +147,27 @@ def publication_target(ref: HubRef) -> HubRef:
     return ref
 
 
+def require_private(ref: HubRef) -> None:
+    """Makes sure that a repository exists and is private: a missing one is created, a public one is refused.
+
+    Some data may be published only where nobody else reads it.
+
+    Raises:
+        LratError: It is public, or can't be made.
+    """
+    from huggingface_hub import HfApi
+
+    api = HfApi()
+    with hub_errors(ref):
+        api.create_repo(ref.repo_id, repo_type=ref.repo_type, private=True, exist_ok=True)
+        private = api.repo_info(ref.repo_id, repo_type=ref.repo_type).private
+    if not private:
+        raise LratError(
+            f"{ref.repo_id}: expected a private repository for data that must not become public, found a public one. "
+            "Publish to another, or make it private first."
+        )
+
+
 def _write_parquet(table: Dataset, folder: Path, split: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     count = max(1, -(-len(table) // ROWS_PER_FILE))
@@ -157,12 +181,12 @@ def with_configs(card: str, tables: Tables) -> str:
     from huggingface_hub import DatasetCard
 
     parsed = DatasetCard(card)
-    parsed.data.configs = [
+    parsed.data["configs"] = [
         {
             "config_name": config,
-            **({"default": True} if place == 0 else {}),
+            **({"default": True} if index == 0 else {}),
             "data_files": [{"split": split, "path": f"{config}/{split}-*.parquet"} for split in splits],
         }
-        for place, (config, splits) in enumerate(tables.items())
+        for index, (config, splits) in enumerate(tables.items())
     ]
     return str(parsed)

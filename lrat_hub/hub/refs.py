@@ -46,7 +46,7 @@ class HubRef:
         """Reads a reference.
 
         Args:
-            repo_type: What a reference without `datasets/` or `models/` in front means.
+            repo_type: Type of a reference without `datasets/` or `models/` in front.
 
         Raises:
             LratError: The text is not a reference.
@@ -57,8 +57,10 @@ class HubRef:
                 f"Reference {text!r}: expected namespace/name[@revision][#config][:split], with datasets/ in front "
                 "for datasets. A local path starts with /, ./ or ../"
             )
-        kind = {"datasets/": "dataset", "models/": "model", None: repo_type}[match["type"]]
-        return cls(match["repo_id"], kind, match["revision"] or "main", match["config"], match["split"])
+        kinds: dict[str | None, RepoType] = {"datasets/": "dataset", "models/": "model", None: repo_type}
+        return cls(
+            match["repo_id"], kinds[match["type"]], match["revision"] or "main", match["config"], match["split"]
+        )
 
     def __str__(self) -> str:
         prefix = "datasets/" if self.repo_type == "dataset" else ""

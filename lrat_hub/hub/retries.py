@@ -1,13 +1,18 @@
-"""Commits to a Hub that may refuse or vanish for a while: tried again, never made twice, and said to the log."""
+"""Backing off: how all that asks a server tries again, and commits that are never made twice.
+
+The schedule is tenacity's; what is worth another attempt, and for how long, is said by who asks: a Hub for two
+minutes, a chat model or a retriever for some attempts.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import logging
 import random
-import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, stop_before_delay
 
 from lrat_hub.hub.refs import HubRef, is_transport_error
 
@@ -19,12 +24,73 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 PATIENCE_SECONDS = 120.0
-LONGEST_WAIT_SECONDS = 10.0
+LONGEST_ASKED_SECONDS = 60.0
+"""A server that asks for a longer pause is not waited for: the usual pauses apply."""
+
 CONFLICTS = {409, 412}
 # What a Hub answers when it is overloaded or being restarted.
 OUTAGES = {429, 500, 502, 503, 504}
 
 logger = logging.getLogger(__name__)
+
+
+def backoff(
+    worth_retrying: Callable[[BaseException], bool],
+    *,
+    attempts: int | None = None,
+    patience: float | None = None,
+    pause: float = 0.5,
+    longest_pause: float = 10.0,
+    before_pause: Callable[[BaseException], None] | None = None,
+) -> dict[str, Any]:
+    """Options for tenacity's `Retrying` and `AsyncRetrying`; the last error is raised as it is.
+
+    Pauses double from one attempt to the next. Each is shortened at random by up to a half, as those who failed at
+    the same time must not come back at the same time. A `Retry-After` header of up to a minute replaces them.
+
+    Args:
+        worth_retrying: Whether an error may be gone at the next attempt.
+        attempts: Maximum number of attempts; None for any number.
+        patience: Seconds after which no further attempt begins; None for no limit.
+        pause: Seconds before the second attempt.
+        longest_pause: Maximum of the doubling pauses, in seconds.
+        before_pause: Called with the error before each pause, such as to log it.
+    """
+
+    def wait(state: RetryCallState) -> float:
+        asked = retry_after(_error(state))
+        growing = min(pause * 2.0 ** (state.attempt_number - 1), longest_pause)
+        return asked if asked is not None else growing * random.uniform(0.5, 1)
+
+    limits = [stop_after_attempt(attempts)] if attempts is not None else []
+    limits += [stop_before_delay(patience)] if patience is not None else []
+    return {
+        "retry": retry_if_exception(worth_retrying),
+        "stop": lambda state: any(limit(state) for limit in limits),
+        "wait": wait,
+        "before_sleep": (lambda state: before_pause(_error(state))) if before_pause else None,
+        "reraise": True,
+    }
+
+
+def _error(state: RetryCallState) -> BaseException:
+    error = state.outcome.exception() if state.outcome else None
+    assert error is not None, "Only errors are retried."
+    return error
+
+
+def retry_after(error: BaseException) -> float | None:
+    """Seconds that a server asks to wait; None where it asks for nothing, names a date, or asks for over a minute.
+
+    Args:
+        error: An error with the `headers` of the response, or with a `response` that has them.
+    """
+    headers = getattr(getattr(error, "response", error), "headers", None)
+    try:
+        seconds = float((headers.get("Retry-After") if headers else None) or "")
+    except ValueError:
+        return None
+    return seconds if 0 < seconds <= LONGEST_ASKED_SECONDS else None
 
 
 def is_conflict(error: BaseException) -> bool:
@@ -38,7 +104,7 @@ def is_outage(error: BaseException) -> bool:
 
 
 def retried(attempt: Callable[[], T], *, what: str, conflicts: bool = True, patience: float = PATIENCE_SECONDS) -> T:
-    """Calls until it succeeds, for as long as it fails because of conflicts or outages.
+    """Calls until it succeeds, for as long as it fails because of conflicts or outages, which it says to the log.
 
     For what may be repeated without harm, such as `Dataset.push_to_hub`: it commits nothing when everything is there
     already, and gives up when another process pushes to the same dataset::
@@ -51,19 +117,17 @@ def retried(attempt: Callable[[], T], *, what: str, conflicts: bool = True, pati
         conflicts: Whether to go on after a conflict.
         patience: Seconds after which the next error is raised.
     """
-    end, wait = time.monotonic() + patience, 0.5
-    while True:
-        try:
-            return attempt()
-        except Exception as error:
-            conflict = is_conflict(error)
-            if not (is_outage(error) or (conflict and conflicts)) or time.monotonic() + wait > end:
-                raise
-            reason = "somebody else committed first" if conflict else f"no answer ({_described(error)})"
-            logger.warning("%s: %s; trying again", what, reason)
-        # Those who came at the same time must not come back at the same time.
-        time.sleep(wait * random.uniform(0.5, 1))
-        wait = min(wait * 2, LONGEST_WAIT_SECONDS)
+
+    def log(error: BaseException) -> None:
+        status = _status(error)
+        described = f"status {status}" if status is not None else type(error).__name__
+        reason = "somebody else committed first" if is_conflict(error) else f"no answer ({described})"
+        logger.warning("%s: %s; trying again", what, reason)
+
+    def worth_retrying(error: BaseException) -> bool:
+        return is_outage(error) or (conflicts and is_conflict(error))
+
+    return Retrying(**backoff(worth_retrying, patience=patience, before_pause=log))(attempt)
 
 
 def commit(
@@ -87,12 +151,12 @@ def commit(
     Returns:
         The sha of the commit; that of the tip if it holds all of this already.
     """
+    repo, kind, branch = target.repo_id, target.repo_type, target.revision
     lost: list[tuple[str, str]] = []
-    where = {"repo_id": target.repo_id, "repo_type": target.repo_type, "revision": target.revision}
 
     def arrived() -> str | None:
         for tip, mark in lost:
-            for made in api.list_repo_commits(**where):
+            for made in api.list_repo_commits(repo, repo_type=kind, revision=branch):
                 if made.commit_id == tip:
                     break
                 if mark in made.message:
@@ -107,7 +171,13 @@ def commit(
         mark = f"Content: sha256:{_content_hash(operations)}"
         try:
             done = api.create_commit(
-                operations=operations, parent_commit=tip, commit_message=title, commit_description=mark, **where
+                repo,
+                operations,
+                commit_message=title,
+                commit_description=mark,
+                repo_type=kind,
+                revision=branch,
+                parent_commit=tip,
             )
         except Exception as error:
             if is_outage(error):
@@ -122,18 +192,15 @@ def commit(
 
 
 def _content_hash(operations: Operations) -> str:
+    from huggingface_hub import CommitOperationAdd
+
     files = [
         f"{operation.path_in_repo}\0{operation.upload_info.sha256.hex()}"
         for operation in operations
-        if hasattr(operation, "upload_info")
+        if isinstance(operation, CommitOperationAdd)
     ]
     return hashlib.sha256("\n".join(sorted(files)).encode()).hexdigest()
 
 
 def _status(error: BaseException) -> int | None:
     return getattr(getattr(error, "response", None), "status_code", None)
-
-
-def _described(error: BaseException) -> str:
-    status = _status(error)
-    return f"status {status}" if status is not None else type(error).__name__

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import random
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
@@ -16,7 +15,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
+from tenacity import AsyncRetrying
+
 from lrat_hub.errors import LratError
+from lrat_hub.hub.retries import backoff
 from lrat_hub.schema import Sampling
 
 if TYPE_CHECKING:
@@ -156,16 +158,12 @@ class ChatClient:
         if schema:
             request["response_format"] = {"type": "json_schema", "json_schema": {"name": "reply", "schema": schema}}
         request |= self.extra
-        attempt = 0
-        while True:
-            attempt += 1
-            try:
-                return self._read(await self._send(request))
-            except _PassingError as error:
-                if attempt >= self.attempts:
-                    # Records name errors by their class.
-                    raise ChatError(str(error), error.status) from error
-                await asyncio.sleep(error.pause or _pause(attempt))
+        retrying = AsyncRetrying(**backoff(_may_pass, attempts=self.attempts, longest_pause=8.0))
+        try:
+            return self._read(await retrying(self._send, request))
+        except _PassingError as error:
+            # Records name errors by their class.
+            raise ChatError(str(error), error.status) from error
 
     async def _send(self, request: Mapping[str, Any]) -> Any:
         """The reply to a request, as JSON; `_PassingError` where it is worth sending it again."""
@@ -182,8 +180,7 @@ class ChatClient:
             # A URL or a key that no request can carry.
             raise ChatError(self._says(error)) from error
         if response.status in _PASSING or response.status >= 500:
-            pause = _asked_pause(response.headers.get("Retry-After"))
-            raise _PassingError(self._says(f"{response.status} {body}"), response.status, pause)
+            raise _PassingError(self._says(f"{response.status} {body}"), response.status, response.headers)
         if response.status != 200:
             raise ChatError(self._says(f"{response.status} {body}"), response.status)
         try:
@@ -213,8 +210,8 @@ class ChatClient:
         ) as session:
             yield session
 
-    def _says(self, said: object) -> str:
-        return f"{self.base_url}: {self.model}: {' '.join(str(said).split())[:500] or type(said).__name__}"
+    def _says(self, problem: object) -> str:
+        return f"{self.base_url}: {self.model}: {' '.join(str(problem).split())[:500] or type(problem).__name__}"
 
     def _read(self, completion: Any) -> Reply:
         # Servers can leave out any part.
@@ -253,25 +250,15 @@ def _proxy_of(url: str) -> str | None:
 
 
 class _PassingError(ChatError):
-    """A request that failed for a reason that may pass, and the seconds that the server asks to wait, or None."""
+    """A request that failed for a reason that may pass, with the headers of the response, where there was one."""
 
-    def __init__(self, message: str, status: int | None = None, pause: float | None = None) -> None:
+    def __init__(self, message: str, status: int | None = None, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(message, status)
-        self.pause = pause
+        self.headers = headers
 
 
-def _pause(attempt: int) -> float:
-    """Seconds before the next attempt: growing, and not the same for all who failed at once."""
-    return min(0.5 * 2 ** (attempt - 1), 8.0) * random.uniform(0.75, 1.0)
-
-
-def _asked_pause(header: str | None) -> float | None:
-    """`Retry-After` in seconds; None where it is missing, a date, or longer than a minute."""
-    try:
-        seconds = float(header or "")
-    except ValueError:
-        return None
-    return seconds if 0 < seconds <= 60 else None
+def _may_pass(error: BaseException) -> bool:
+    return isinstance(error, _PassingError)
 
 
 def _get(value: Any, name: str) -> Any:

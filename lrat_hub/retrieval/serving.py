@@ -12,14 +12,16 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from tenacity import Retrying
+
 from lrat_hub.errors import LratError
 from lrat_hub.hub.inputs import Source
+from lrat_hub.hub.retries import backoff
 from lrat_hub.queries import STYLES, QueryStyle
 from lrat_hub.retrieval import Hit, Retriever, style_read_by
 
@@ -113,32 +115,37 @@ class RemoteRetriever:
             data=None if question is None else json.dumps(question).encode(),
             headers={"Content-Type": "application/json"},
         )
-        reason = ""
-        for attempt in range(self._attempts):
-            if attempt:
-                time.sleep(self._pause * 2 ** (attempt - 1))
-            try:
-                with urllib.request.urlopen(request, timeout=self._timeout) as response:
-                    return json.loads(response.read())
-            except urllib.error.HTTPError as error:
-                if error.code not in TEMPORARY:
-                    raise LratError(f"{self.url}: refused with status {error.code}. {_reason(error)}") from error
-                reason = f"status {error.code}"
-            except json.JSONDecodeError as error:
-                raise LratError(f"{self.url}: expected JSON of a retriever, found something else. {error}") from error
-            except (OSError, http.client.HTTPException) as error:
-                # Refused, reset, timed out, or cut in the middle of the answer.
-                reason = str(error) or type(error).__name__
-        raise LratError(
-            f"{self.url}: expected a retriever to answer within {self._timeout:g} s, found none in {self._attempts} "
-            f"attempts ({reason}). Is lrat serve running there?"
-        )
+        retrying = Retrying(**backoff(_may_pass, attempts=self._attempts, pause=self._pause))
+        try:
+            return json.loads(retrying(self._send, request))
+        except json.JSONDecodeError as error:
+            raise LratError(f"{self.url}: expected JSON of a retriever, found something else. {error}") from error
+        except (OSError, http.client.HTTPException) as error:
+            status = error.code if isinstance(error, urllib.error.HTTPError) else None
+            if isinstance(error, urllib.error.HTTPError) and not _may_pass(error):
+                raise LratError(f"{self.url}: refused with status {status}. {_reason(error)}") from error
+            reason = f"status {status}" if status else str(error) or type(error).__name__
+            raise LratError(
+                f"{self.url}: expected a retriever to answer within {self._timeout:g} s, found none in "
+                f"{self._attempts} attempts ({reason}). Is lrat serve running there?"
+            ) from error
+
+    def _send(self, request: urllib.request.Request) -> bytes:
+        with urllib.request.urlopen(request, timeout=self._timeout) as response:
+            return response.read()
 
     def _misunderstood(self, answer: Any) -> LratError:
         return LratError(
             f"{self.url}: expected the answer of a retriever, found {json.dumps(answer)[:100]}. "
             "See lrat_hub.retrieval.serving for the protocol."
         )
+
+
+def _may_pass(error: BaseException) -> bool:
+    """Whether a request may succeed at the next attempt: it was refused, reset, timed out, or cut in the middle."""
+    if isinstance(error, urllib.error.HTTPError):
+        return error.code in TEMPORARY
+    return isinstance(error, (OSError, http.client.HTTPException))
 
 
 def _reason(error: urllib.error.HTTPError) -> str:

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 from datasets import Dataset, get_dataset_config_names, load_dataset
 from huggingface_hub import CommitOperationAdd, HfApi
+from tenacity import Retrying
 
 from lrat_hub import HubRef
 from lrat_hub.errors import LratError
@@ -100,24 +101,22 @@ def test_a_publication_lands_once_though_connections_are_lost(cable, caplog, los
     assert cable.losses == (["request"] if losses == ["answer", "request"] else [])
     assert titles(name) == ["lrat test", "lrat test", "initial commit"]
     assert HfApi().list_repo_commits(name, repo_type="dataset")[0].commit_id == pin.revision
-    said = [record.getMessage() for record in caplog.records if record.name == "lrat_hub.hub.retries"]
-    assert "no answer" in said[0]
-    assert any(f"the commit had arrived, as {pin.revision}" in line for line in said) is ("answer" in losses)
+    logged = [record.getMessage() for record in caplog.records if record.name == "lrat_hub.hub.retries"]
+    assert "no answer" in logged[0]
+    assert any(f"the commit had arrived, as {pin.revision}" in line for line in logged) is ("answer" in losses)
 
 
 def test_what_others_commit_after_a_lost_answer_stays(cable, monkeypatch):
     """The commit had arrived, so it must not be made again on top of what came after it."""
     publish("lrat/lost-then-card", "old")
     cable.losses = ["answer"]
-    wait = retries.time.sleep
 
     def somebody_else(seconds):
         api = HfApi()
         card = CommitOperationAdd("README.md", b"---\nlicense: mit\n---\n# Mine\n")
         api.create_commit("lrat/lost-then-card", [card], repo_type="dataset", commit_message="theirs")
-        wait(0)
 
-    monkeypatch.setattr(retries.time, "sleep", somebody_else)
+    monkeypatch.setattr("tenacity.nap.time.sleep", somebody_else)
     pin = publish("lrat/lost-then-card", "new")
     assert titles("lrat/lost-then-card")[:3] == ["theirs", "lrat test", "lrat test"]
     assert HfApi().list_repo_commits("lrat/lost-then-card", repo_type="dataset")[1].commit_id == pin.revision
@@ -136,12 +135,20 @@ def test_a_card_is_updated_once_and_only_on_its_parent(cable):
 
 
 def test_a_refusal_is_not_repeated_and_patience_ends(monkeypatch):
-    calls: list[int] = []
+    calls: list[float] = []
+    now = 0.0
+
+    def sleep(seconds):
+        nonlocal now
+        now += seconds
+
+    monkeypatch.setattr("tenacity.nap.time.sleep", sleep)
+    monkeypatch.setattr("tenacity.time.monotonic", lambda: now)
 
     @contextlib.contextmanager
     def failing(error):
         def attempt():
-            calls.append(1)
+            calls.append(now)
             raise error
 
         calls.clear()
@@ -150,11 +157,50 @@ def test_a_refusal_is_not_repeated_and_patience_ends(monkeypatch):
 
     with failing(ValueError("no")) as attempt:
         retries.retried(attempt, what="x")
-    assert len(calls) == 1
-    monkeypatch.setattr(retries.time, "sleep", lambda seconds: None)
+    assert calls == [0]
     with failing(ConnectionError("gone")) as attempt:
-        retries.retried(attempt, what="x", patience=0.6)
-    assert len(calls) > 1
+        retries.retried(attempt, what="x", patience=60)
+    # Pauses grow to ten seconds at most, and no attempt begins after the minute.
+    assert 7 < len(calls) < 20
+    assert 40 < calls[-1] < 60
+
+
+class Refusal(Exception):
+    """An answer that refuses, with its headers."""
+
+    def __init__(self, **headers: str):
+        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
+
+
+def pauses(error: Exception, **options) -> list[float]:
+    slept: list[float] = []
+
+    def attempt():
+        raise error
+
+    with pytest.raises(type(error)) as raised:
+        Retrying(**retries.backoff(lambda error: isinstance(error, Refusal), **options), sleep=slept.append)(attempt)
+    assert raised.value is error
+    return slept
+
+
+def test_pauses_double_up_to_the_longest_and_differ_between_those_who_failed_together():
+    slept = pauses(Refusal(), attempts=7, pause=0.5, longest_pause=8)
+    for pause, full in zip(slept, [0.5, 1, 2, 4, 8, 8], strict=True):
+        assert full / 2 <= pause <= full
+    assert pauses(Refusal(), attempts=7) != pauses(Refusal(), attempts=7)
+    assert pauses(ValueError(), attempts=7) == []
+
+
+@pytest.mark.parametrize(("asked", "pause"), [("7", 7), ("0.1", 0.1), ("60", 60)])
+def test_a_pause_that_a_server_asks_for_is_kept(asked, pause):
+    assert pauses(Refusal(Retry_After=asked), attempts=3) == [pause, pause]
+
+
+@pytest.mark.parametrize("asked", ["", "-1", "0", "nan", "Wed, 25 Nov 2026 10:00:00 GMT", "3600"])
+def test_a_pause_that_is_no_short_number_of_seconds_is_our_own(asked):
+    (slept,) = pauses(Refusal(Retry_After=asked), attempts=2)
+    assert 0.25 <= slept <= 0.5
 
 
 PUSHER = """
@@ -179,20 +225,19 @@ except HfHubHTTPError as error:
 """
 
 
+@pytest.mark.slow
 def test_eight_processes_push_configs_to_one_dataset_and_race_for_one_parent(hub, tmp_path: Path):
     repo = HfApi().create_repo("lrat/pushed-at-once", repo_type="dataset").repo_id
     environment = os.environ | {"HF_HOME": str(tmp_path)}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", PUSHER, repo, str(number)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=environment,
+    command = [sys.executable, "-c", PUSHER, repo]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "env": environment}
+    with contextlib.ExitStack() as stack:
+        push_at_once(
+            [stack.enter_context(subprocess.Popen([*command, str(number)], **pipes)) for number in range(8)], repo
         )
-        for number in range(8)
-    ]
 
+
+def push_at_once(processes: list[subprocess.Popen[str]], repo: str) -> None:
     def everybody(line: str) -> list[str]:
         for process in processes:
             process.stdin.write(line + "\n")
@@ -209,4 +254,4 @@ def test_eight_processes_push_configs_to_one_dataset_and_race_for_one_parent(hub
 
     assert sorted(everybody(pushed)) == ["200"] + ["412"] * 7
     assert len([path for path in HfApi().list_repo_files(repo, repo_type="dataset") if path.startswith("race/")]) == 1
-    assert [process.wait(20) for process in processes] == [0] * 8
+    assert [process.wait(60) for process in processes] == [0] * 8

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import time
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -49,17 +48,28 @@ def ask(answer: Answer, **options) -> tuple[Reply | ChatError, int]:
     return asyncio.run(run()), requests
 
 
+@pytest.fixture
+def pauses(monkeypatch) -> list[float]:
+    """The pauses that the client makes, which last no time."""
+    made: list[float] = []
+    sleep = asyncio.sleep
+
+    async def record(seconds: float, result: object = None) -> object:
+        if seconds > 0:
+            made.append(seconds)
+        return await sleep(0, result)
+
+    monkeypatch.setattr(asyncio, "sleep", record)
+    return made
+
+
 @pytest.mark.parametrize("status", [408, 409, 429, 500, 503])
-def test_what_may_pass_is_sent_again_after_the_pause_that_the_server_asks_for(status):
-    started = time.monotonic()
+def test_what_may_pass_is_sent_again_after_the_pause_that_the_server_asks_for(status, pauses):
     reply, requests = ask(
-        lambda number: (
-            web.Response(status=status, headers={"Retry-After": "0.1"}) if number < 3 else said(content="yes")
-        )
+        lambda number: web.Response(status=status, headers={"Retry-After": "7"}) if number < 3 else said(content="yes")
     )
     assert (reply.content, requests) == ("yes", 3)
-    # Its own pauses would be more than 1.1.
-    assert 0.2 <= time.monotonic() - started < 1.1
+    assert pauses == [7, 7]
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 422])
@@ -76,10 +86,10 @@ def test_the_last_attempt_says_what_went_wrong():
 
 
 @pytest.mark.parametrize("asked", ["Wed, 25 Nov 2026 10:00:00 GMT", "3600"])
-def test_a_pause_that_is_no_short_number_of_seconds_is_the_client_s_own(asked):
-    started = time.monotonic()
+def test_a_pause_that_is_no_short_number_of_seconds_is_the_client_s_own(asked, pauses):
     ask(lambda number: web.Response(status=503, headers={"Retry-After": asked}) if number < 2 else said(content="yes"))
-    assert 0.35 <= time.monotonic() - started < 5
+    (pause,) = pauses
+    assert 0.25 <= pause <= 0.5
 
 
 def test_where_nobody_listens_there_is_no_status():
@@ -103,11 +113,12 @@ def test_the_key_is_sent_and_one_that_no_request_can_carry_is_an_error(tmp_path,
 
 def test_a_server_that_does_not_answer_in_time_is_asked_again():
     async def late() -> web.StreamResponse:
-        await asyncio.sleep(5)
+        await asyncio.sleep(60)
         return said(content="late")
 
-    reply, requests = ask(lambda number: late() if number == 1 else said(content="yes"), timeout=0.3)
-    assert (reply.content, requests) == ("yes", 2)
+    reply, requests = ask(lambda number: late() if number == 1 else said(content="yes"), timeout=0.5)
+    assert reply.content == "yes"
+    assert requests > 1
 
 
 @pytest.mark.parametrize("body", ["", "<html>", "[]", "null", "{}", '{"choices": []}', '{"choices": [{}]}'])

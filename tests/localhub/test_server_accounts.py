@@ -150,6 +150,7 @@ def test_token_files_are_private_and_hold_no_token_of_others(tmp_path: Path) -> 
         LocalHub(root).start()
 
 
+@pytest.mark.slow
 def test_no_token_is_written_to_the_output_of_the_server(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     import base64
 

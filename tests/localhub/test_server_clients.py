@@ -50,6 +50,7 @@ def test_snapshots_hold_the_files_of_their_commit(api: HfApi, repo: str) -> None
     assert files(second) == {**{k: v for k, v in before.items() if k != "x.bin"}, "y.bin": "x.bin"}
 
 
+@pytest.mark.slow
 def test_a_dataset_with_two_configs_loads_at_the_older_sha(api: HfApi) -> None:
     from datasets import Dataset, load_dataset
 
@@ -65,6 +66,7 @@ def test_a_dataset_with_two_configs_loads_at_the_older_sha(api: HfApi) -> None:
     assert {config["config_name"] for config in configs} == {"pairs", "documents"}
 
 
+@pytest.mark.slow
 def test_a_sentence_transformer_comes_back_with_the_same_embeddings(api: HfApi) -> None:
     import numpy as np
     from sentence_transformers import SentenceTransformer

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import httpx2
     from huggingface_hub import HfApi
 
+pytestmark = pytest.mark.slow
+
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 
 

@@ -227,6 +227,7 @@ raw("a path with a space", b"GET /lrat/r/../../token x HTTP/1.1\r\nHost: 127.0.0
 raw("a line break in a header", b"GET /lrat/r/resolve/main/%0d%0aX-Injected:1 HTTP/1.1\r\n" + auth + b"\r\n")
 
 
+@pytest.mark.slow
 def test_hostile_requests_are_refused_and_change_nothing(
     target: tuple[LocalHub, httpx2.Client], capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -30,6 +30,8 @@ from lrat_hub.localhub.root import read_token
 if TYPE_CHECKING:
     import httpx2
 
+pytestmark = pytest.mark.slow
+
 KILLS = int(os.environ.get("LRAT_HUB_KILLS", "50"))
 WRITERS = 4
 # A commit is these files, or none of them.

@@ -13,6 +13,8 @@ import pytest
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
+pytestmark = pytest.mark.slow
+
 
 def test_datasets_in_shards_stream_and_shrink(api: HfApi) -> None:
     from datasets import Dataset, DatasetDict, load_dataset

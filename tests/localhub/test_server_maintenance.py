@@ -18,6 +18,8 @@ from lrat_hub.localhub.maintenance import collect, verify
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
+pytestmark = pytest.mark.slow
+
 KEPT, DROPPED, BRANCH = b"kept" * 100, b"dropped" * 100, b"on a branch" * 100
 
 

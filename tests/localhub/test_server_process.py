@@ -69,6 +69,7 @@ def test_the_token_is_private_and_stays_the_same(tmp_path: Path) -> None:
         assert hub.token == env["HF_TOKEN"]
 
 
+@pytest.mark.slow
 def test_acknowledged_commits_survive_kill_and_stale_locks_do_not(tmp_path: Path) -> None:
     import httpx2
 
@@ -106,6 +107,7 @@ def test_acknowledged_commits_survive_kill_and_stale_locks_do_not(tmp_path: Path
         api.upload_file(repo_id="lrat/m", path_in_repo="after", path_or_fileobj=b"")
 
 
+@pytest.mark.slow
 def test_the_server_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
     # A worker that the parent forked outlives it, and with it everything that workers inherit.
     parent = (
@@ -123,6 +125,7 @@ def test_the_server_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
         os.kill(worker, signal.SIGKILL)
 
 
+@pytest.mark.slow
 def test_concurrent_writers_all_land(api: HfApi, repo: str) -> None:
     def write(n: int) -> list[str]:
         return [
@@ -162,6 +165,7 @@ def test_importing_the_package_is_cheap() -> None:
     assert subprocess.check_output([sys.executable, "-c", check], text=True).strip() == "set()"
 
 
+@pytest.mark.slow
 def test_the_command_serves_until_it_is_told_to_stop(tmp_path: Path) -> None:
     root = tmp_path / "a root"
     run = "import sys; from lrat_hub.cli.hub import main; sys.exit(main(sys.argv[1:]))"
