@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 from requests_by_hand import commit, put
@@ -25,15 +26,17 @@ Login = Callable[..., "httpx2.Client"]
 
 
 @pytest.fixture
-def login(hub: LocalHub) -> Login:
+def login(hub: LocalHub) -> Iterator[Login]:
     """A client with a new token of somebody."""
     import httpx2
 
-    def client(user: str, role: str = "write", *namespaces: str) -> httpx2.Client:
-        token = create_token(hub.root, user, role, namespaces)
-        return httpx2.Client(base_url=hub.endpoint, headers={"Authorization": f"Bearer {token}"})
+    with contextlib.ExitStack() as clients:
 
-    return client
+        def client(user: str, role: Literal["read", "write"] = "write", *namespaces: str) -> httpx2.Client:
+            headers = {"Authorization": f"Bearer {create_token(hub.root, user, role, namespaces)}"}
+            return clients.enter_context(httpx2.Client(base_url=hub.endpoint, headers=headers))
+
+        yield client
 
 
 def test_a_user_writes_in_their_own_and_shared_namespaces_only(login: Login, api: HfApi, repo: str) -> None:
