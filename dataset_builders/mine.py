@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lrat_hub import cli
+from lrat_hub.cli.options import options_of, settings_of
 from lrat_hub.cli.stage import Stage, StageArguments, parse, say
 from lrat_hub.errors import LratError
 from lrat_hub.hub.refs import HubRef
-from lrat_hub.judges.settings import JudgeSettings, open_judge, pin_judge
+from lrat_hub.judges.settings import DOCUMENT_JUDGES, DocumentJudgeSettings
 from lrat_hub.mining.settings import MiningOptions
 from lrat_hub.queries import QueryStyle
 
@@ -35,7 +36,7 @@ SOURCES = ("trajectories", "rejudge", "from_released_pairs")
 
 
 @dataclass(kw_only=True)
-class Arguments(MiningOptions, JudgeSettings, StageArguments):
+class Arguments(MiningOptions, StageArguments):
     trajectories: list[str] = field(
         default_factory=list,
         metadata={"help": "Trajectories to mine together; several as ref#config each.", "recipe": False},
@@ -77,15 +78,19 @@ class Arguments(MiningOptions, JudgeSettings, StageArguments):
     )
 
 
+JudgeOptions = options_of(DocumentJudgeSettings, "judge")
+
+
 def main(argv: list[str] | None = None) -> HubRef:
-    (args,) = parse(argv, "mine", __doc__, Arguments)
+    args, judge_options = parse(argv, "mine", __doc__, Arguments, JudgeOptions)
+    judge_settings = settings_of(judge_options, DocumentJudgeSettings, "judge")
     given = [name for name in SOURCES if getattr(args, name)]
     if len(given) != 1:
         expected, found = ", ".join(f"--{name}" for name in SOURCES), ", ".join(given) or "none"
         raise LratError(f"lrat mine: expected one of {expected}; found {found}.")
-    if args.from_released_pairs and args.judge != "none":
+    if args.from_released_pairs and judge_settings.judge != "none":
         raise LratError("lrat mine: released pairs hold no reasoning that --judge could read. Leave it out.")
-    if args.rejudge and args.judge == "none":
+    if args.rejudge and judge_settings.judge == "none":
         raise LratError("lrat mine: --rejudge expects a judge, found none. Give --judge rule or --judge llm.")
 
     from tqdm import tqdm
@@ -93,13 +98,15 @@ def main(argv: list[str] | None = None) -> HubRef:
     from lrat_hub.documents import Documents
     from lrat_hub.hub.inputs import load_table, load_tokenizer
     from lrat_hub.judges.agreement import evidence_of, qrel_agreement
+    from lrat_hub.judges.settings import open_document_judge, pin_judge, require_judge
     from lrat_hub.mining.bulk import mine_tables
     from lrat_hub.mining.formats import import_pairs, released_files
     from lrat_hub.mining.rejudging import load_pairs, rejudge_tables
     from lrat_hub.mining.tables import document_table
     from lrat_hub.mining.weights import LengthMeasure
 
-    stage = Stage("mine", args)
+    require_judge(judge_settings.judge, *DOCUMENT_JUDGES)
+    stage = Stage("mine", args, judge_options)
     names = getattr(args, given[0]) if args.trajectories else [getattr(args, given[0])]
     sources = [
         stage.input(given[0] if len(names) == 1 else f"{given[0]}_{place}", name)
@@ -112,13 +119,13 @@ def main(argv: list[str] | None = None) -> HubRef:
     tokenizer = None
     if args.tokenizer != "words":
         tokenizer = load_tokenizer(stage.input("tokenizer", args.tokenizer, repo_type="model"))
-    judge_model = pin_judge(args, stage.inputs)
+    judge_model = pin_judge(stage.inputs, judge_settings)
     settings, splits, agreements = args.settings(held_out), args.splits, {}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         read = tqdm(desc="Trajectories", unit="", disable=None if args.trajectories else True)
-        asked = tqdm(desc="Judged", unit="", disable=None if args.judge == "llm" else True)
-        with read, asked, open_judge(args, judge_model, on_ruling=asked.update) as judge:
+        asked = tqdm(desc="Judged", unit="", disable=None if judge_settings.judge == "llm" else True)
+        with read, asked, open_document_judge(judge_settings, judge_model, on_ruling=asked.update) as judge:
             if args.trajectories:
                 tables = [load_table(source, "trajectories") for source in sources]
                 mined = mine_tables(

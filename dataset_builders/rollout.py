@@ -1,8 +1,8 @@
 """Runs an agent over questions with search and browse tools on a fixed corpus, and records its trajectories.
 
 The agent is a language model by one of several protocols (`--agent llm`), served by vLLM for this run or by a server
-that runs already, or one of the readers, which need no model. Runs are kept in a journal: the same command goes on
-where it was stopped, and tries again what failed.
+that runs already; one of the readers, which need no model; or anyone's (`--agent module:object`). Runs are kept in a
+journal: the same command goes on where it was stopped, and tries again what failed.
 """
 
 from __future__ import annotations
@@ -12,20 +12,22 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from lrat_hub import cli
-from lrat_hub.agents.options import RolloutOptions
-from lrat_hub.agents.settings import AgentSettings
+from lrat_hub.agents.settings import AgentSettings, RolloutSettings
+from lrat_hub.cli.options import AGENTS, options_of, settings_of
 from lrat_hub.cli.stage import Stage, StageArguments, parse, say
 from lrat_hub.errors import LratError
 from lrat_hub.hub.refs import HubRef
+from lrat_hub.judges.settings import ANSWER_JUDGES, AnswerJudgeSettings
 
 if TYPE_CHECKING:
     from lrat_hub.agents import Agent, Question, SearchEnvironment
     from lrat_hub.agents.journal import Journal
+    from lrat_hub.agents.rollouts import RolloutProgress
     from lrat_hub.judges.answers import AnswerJudge
     from lrat_hub.schema import Step, Trajectory
 
@@ -34,14 +36,14 @@ TRACES = 1000
 
 
 @dataclass(kw_only=True)
-class Arguments(RolloutOptions, StageArguments):
+class Arguments(RolloutSettings, StageArguments):
     corpus: str = field(metadata={"help": "The corpus to search and browse."})
     queries: str = field(metadata={"help": "The questions, as ref#config:split."})
-    agent: Literal["clue-reader", "reader", "llm"] = field(
+    agent: str = field(
         default="clue-reader",
         metadata={
-            "help": "The agent: the offline reader of clue questions, that of natural questions, or the language "
-            "model that --model names."
+            "help": "Agent to run: clue-reader (the offline reader of clue questions), reader (that of natural "
+            "questions), llm (the language model of --model), or a plug-in as module:object."
         },
     )
     retriever: str = field(
@@ -62,33 +64,46 @@ class Arguments(RolloutOptions, StageArguments):
     )
 
 
+AgentOptions = options_of(AgentSettings)
+JudgeOptions = options_of(AnswerJudgeSettings, "judge")
+
+
 def main(argv: list[str] | None = None) -> HubRef | None:
-    args, settings = parse(argv, "rollout", __doc__, Arguments, AgentSettings)
+    args, agent, judge = parse(argv, "rollout", __doc__, Arguments, AgentOptions, JudgeOptions)
+    return rollout(args, agent, judge)
+
+
+def rollout(args: Arguments, agent_options: Any, judge_options: Any) -> HubRef | None:
+    """Runs the stage with options of `Arguments`, `AgentOptions` and `JudgeOptions`; None where shards are missing."""
     if args.index and (args.retriever == "bm25" or (args.retriever and len(args.index) > 1)):
-        raise LratError(
-            f"lrat rollout: --index says what retrieves, and --retriever {args.retriever} too. Give one of them."
-        )
+        raise LratError(f"Rollout: `index` says what retrieves, and `retriever` {args.retriever} too. Give one.")
     args.check()
     args.retriever = args.retriever or ("" if args.index else "bm25")
 
-    from lrat_hub.agents.journal import Journal, Shard, default_folder
-    from lrat_hub.agents.opening import ONLY_SERVERS_KNOW, absent_agent, open_agent
-    from lrat_hub.agents.rollouts import config_folders, open_judge, open_retrievers
-    from lrat_hub.agents.run_settings import run_settings
-    from lrat_hub.demo.clue_reader import ClueReader
-    from lrat_hub.demo.natural import NaturalReader
+    from lrat_hub.agents.journal import Journal, Shard, default_folder, run_settings
+    from lrat_hub.agents.language import ONLY_SERVERS_KNOW, absent_agent, open_agent
+    from lrat_hub.agents.rollouts import RolloutProgress, config_folders, load_agent, open_retrievers
     from lrat_hub.documents import Documents
     from lrat_hub.hub.inputs import load_table, load_tokenizer
+    from lrat_hub.judges.answers import AnswerJudge
+    from lrat_hub.judges.settings import open_answer_judge, pin_judge, require_judge
     from lrat_hub.llm.serving import pin_model
+    from lrat_hub.plugins import is_plugin, plugin_identity
 
+    settings = settings_of(agent_options, AgentSettings)
+    judge_settings = settings_of(judge_options, AnswerJudgeSettings, "judge")
+    judge_settings = replace(judge_settings, server=judge_settings.server.started_like(settings.server))
+    require_judge(judge_settings.judge, *ANSWER_JUDGES)
+    if args.agent != "llm" and args.agent not in AGENTS and not is_plugin(args.agent):
+        raise LratError(f"Agent: expected llm, {', '.join(AGENTS)} or module:object, found {args.agent!r}.")
     shard = Shard.parse(args.shard)
-    model = judge_model = tokenizer = None
-    stage = Stage("rollout", args, settings if args.agent == "llm" else None)
+    model = tokenizer = None
+    stage = Stage("rollout", args, *([agent_options] if args.agent == "llm" else []), judge_options)
     if args.agent == "llm":
-        model = pin_model(stage.inputs, settings.model, name="agent", served=bool(settings.base_url))
-    if args.judge == "llm":
-        served = bool(args.judge_url)
-        judge_model = pin_model(stage.inputs, args.judge_model, name="judge", served=served)
+        model = pin_model(stage.inputs, settings.server, name="agent")
+    elif args.agent not in AGENTS:
+        stage.inputs.record("agent", plugin_identity(args.agent))
+    judge_model = pin_judge(stage.inputs, judge_settings)
     corpus = stage.input("corpus", args.corpus)
     queries = load_table(stage.input("queries", args.queries), "queries", config="queries")
     if args.tokenizer != "words":
@@ -99,48 +114,53 @@ def main(argv: list[str] | None = None) -> HubRef | None:
     pins = {name: pin.partition(" (served")[0] for name, pin in stage.inputs.pins.items() if name != "judge"}
     questions = args.questions(queries)
     folder = Path(args.journal) if args.journal else default_folder(stage.target)
-    judge_serving = args.judge_serving(settings, folder / "vllm-judge.log")
     journals: dict[str, Journal] = {}
+
+    def publish_judged(*, can_ask: bool) -> HubRef:
+        log = folder / "vllm-judge.log"
+        with open_answer_judge(judge_settings, judge_model, log=log, can_ask=can_ask) as judge:
+            return publish(stage, journals, questions, judge)
 
     def publish_some() -> None:
         # A server for the judge would need the GPUs that the agent's has.
-        with open_judge(args.judge, judge_model, judge_serving if args.judge_url else None) as judge:
-            publish(stage, journals, questions, judge)
+        publish_judged(can_ask=bool(judge_settings.server.base_url))
 
     environments = args.environments(retrievers, documents, tokenizer)
     if model is not None:
         agent: Agent = absent_agent(model, settings)
     else:
-        agent = NaturalReader() if args.agent == "reader" else ClueReader(documents.in_order())
+        agent = load_agent(AGENTS.get(args.agent, args.agent), documents)
 
-    def settings_of(environment: SearchEnvironment) -> dict[str, Any]:
+    def settings_here(environment: SearchEnvironment) -> dict[str, Any]:
         return run_settings(agent, environment, max_turns=args.max_turns, inputs=pins)
 
     folders = config_folders(folder, agent, environments)
     if not args.restart:
         # A server takes minutes to start: what it has no say in is compared before.
-        for place, environment in zip(folders, environments, strict=True):
-            Journal.compare(place, settings_of(environment), unknown=ONLY_SERVERS_KNOW if model else ())
+        for path, environment in zip(folders, environments, strict=True):
+            Journal.compare(path, settings_here(environment), unknown=ONLY_SERVERS_KNOW if model else ())
     with ExitStack() as open_files, ExitStack() as servers:
         if model is not None and not args.publish_only:
             agent = servers.enter_context(open_agent(model, settings, log=folder / "vllm.log"))
         unknown = ONLY_SERVERS_KNOW if args.publish_only else ()
-        for place, environment in zip(folders, environments, strict=True):
+        for path, environment in zip(folders, environments, strict=True):
             if args.restart:
-                Journal.discard(place)
-            journal = Journal(place, settings_of(environment), shard, unknown=unknown)
-            journals[place.name] = open_files.enter_context(journal)
+                Journal.discard(path)
+            journal = Journal(path, settings_here(environment), shard, unknown=unknown)
+            journals[path.name] = open_files.enter_context(journal)
         if not args.publish_only:
             for environment, journal in zip(environments, journals.values(), strict=True):
-                asyncio.run(run(args, agent, environment, journal, shard.of(questions), publish_some))
+                progress = RolloutProgress(
+                    getattr(agent, "usage", None), AnswerJudge(containment=judge_settings.judge != "match")
+                )
+                asyncio.run(run(args, agent, environment, journal, shard.of(questions), progress, publish_some))
         servers.close()
         missing = sum(journal.statuses(questions)["missing"] for journal in journals.values())
         if missing and not args.publish_only:
             say(f"  shard {args.shard} is done; {missing} runs of other shards are missing in {folder}.")
             say("  When they are there, the same command with --publish_only publishes all.")
             return None
-        with open_judge(args.judge, judge_model, judge_serving) as judge:
-            return publish(stage, journals, questions, judge)
+        return publish_judged(can_ask=True)
 
 
 async def run(
@@ -149,19 +169,17 @@ async def run(
     environment: SearchEnvironment,
     journal: Journal,
     questions: Sequence[Question],
+    progress: RolloutProgress,
     publish_some: Callable[[], None],
 ) -> None:
     """Runs what the journal lacks, and says how it goes."""
     from tqdm import tqdm
 
-    from lrat_hub.agents.journal import run_journaled
-    from lrat_hub.agents.progress import RolloutProgress
-    from lrat_hub.judges.answers import AnswerJudge
+    from lrat_hub.agents.rollouts import run_journaled
 
     pending = journal.pending(questions)
     if len(pending) < len(questions):
         say(f"  {len(questions) - len(pending)} of {len(questions)} runs are in {journal.folder}")
-    progress = RolloutProgress(getattr(agent, "usage", None), AnswerJudge(containment=args.judge != "match"))
     publishing = asyncio.Lock()
 
     async def on_run(done: Trajectory) -> None:
@@ -184,7 +202,7 @@ async def run(
             journal,
             max_turns=args.max_turns,
             # Readers wait for nothing but searches, which then come in large batches.
-            concurrency=args.concurrency if args.agent == "llm" else len(questions),
+            concurrency=len(questions) if args.agent in AGENTS else args.concurrency,
             on_step=on_step,
             on_run=on_run,
         )

@@ -15,18 +15,19 @@ import os
 import re
 import threading
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from lrat_hub.agents.environment import SearchEnvironment
-from lrat_hub.agents.run_settings import SETTINGS_FILE, read_settings, require_same, run_settings
-from lrat_hub.agents.runner import Agent, Question, run_each
+from lrat_hub.agents.runner import Agent, Question
 from lrat_hub.errors import LratError
 from lrat_hub.hub.refs import HubRef
-from lrat_hub.schema import Status, Step, Trajectory
+from lrat_hub.schema import Status, Trajectory
 from lrat_hub.storage import fsync_path
+
+SETTINGS_FILE = "settings.json"
 
 Key = tuple[str, int]
 """Query id and sample number of a run."""
@@ -97,8 +98,12 @@ class Journal:
         self._lock = threading.Lock()
         self._path = self.folder / (shard or Shard()).file_name
         self._file = self._open()
-        for path in sorted(self.folder.glob("shard-*.jsonl")):
-            self._index(path)
+        try:
+            for path in sorted(self.folder.glob("shard-*.jsonl")):
+                self._index(path)
+        except BaseException:
+            self._file.close()
+            raise
 
     def __enter__(self) -> Journal:
         return self
@@ -113,9 +118,9 @@ class Journal:
         Raises:
             LratError: The folder has runs with other settings.
         """
-        there = read_settings(Path(folder))
+        there = _read_settings(Path(folder))
         if there is not None:
-            require_same(Path(folder), there, json.loads(json.dumps(settings)), unknown)
+            _require_same(Path(folder), there, json.loads(json.dumps(settings)), unknown)
 
     @staticmethod
     def discard(folder: str | Path) -> None:
@@ -167,7 +172,7 @@ class Journal:
         """Leaves the settings in the folder, or compares them with those that are there."""
         path = self.folder / SETTINGS_FILE
         content = (json.dumps(self.settings, indent=2, sort_keys=True) + "\n").encode()
-        there = read_settings(self.folder)
+        there = _read_settings(self.folder)
         if there is None:
             if unknown:
                 raise LratError(f"Journal {self.folder}: expected a journal there, found none.")
@@ -178,7 +183,7 @@ class Journal:
             temporary.replace(path)
             fsync_path(self.folder)
             return
-        require_same(self.folder, there, self.settings, unknown)
+        _require_same(self.folder, there, self.settings, unknown)
         self.settings = there
 
     def _open(self) -> BinaryIO:
@@ -229,76 +234,73 @@ def _key(question: Question) -> Key:
     return question.query_id, question.sample
 
 
+def run_settings(
+    agent: Agent, environment: SearchEnvironment, *, max_turns: int, inputs: Mapping[str, str]
+) -> dict[str, Any]:
+    """Everything that shapes a run, for a journal.
+
+    Args:
+        inputs: Pins of what the runs read, by the name of the input.
+    """
+    return {
+        "agent": {
+            "name": agent.name,
+            "revision": agent.revision,
+            "sampling": asdict(agent.sampling),
+            "settings": dict(agent.settings),
+        },
+        "retriever": {"name": environment.retriever.name, "revision": environment.retriever.revision},
+        "environment": environment.settings,
+        "max_turns": max_turns,
+        "inputs": dict(inputs),
+    }
+
+
+def _read_settings(folder: Path) -> dict[str, Any] | None:
+    """The settings of the runs in a folder; None where there are none."""
+    path = folder / SETTINGS_FILE
+    try:
+        return json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (ValueError, OSError) as error:
+        raise LratError(f"Journal {path}: expected the settings of its runs; {error}.") from error
+
+
+def _require_same(folder: Path, there: Mapping[str, Any], here: Mapping[str, Any], unknown: Collection[str]) -> None:
+    """Raises LratError when settings differ in anything that is not `unknown`, by its dotted name."""
+    differences = [text for name, text in _differences(there, here) if name not in unknown]
+    if differences:
+        raise LratError(
+            f"Journal {folder}: expected runs with these settings, found others: {'; '.join(differences)}. "
+            "Give another `journal` or output, or `restart` to discard these runs."
+        )
+
+
+def _differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What differs between two settings: each value's dotted name, and the difference in words."""
+    old, new = dict(_flat(there)), dict(_flat(here))
+    for name in dict.fromkeys((*old, *new)):
+        if old.get(name) != new.get(name):
+            yield name, f"{name} was {_shown(old.get(name))} and is {_shown(new.get(name))}"
+
+
+def _flat(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict) and value:
+        for key, part in value.items():
+            yield from _flat(part, f"{name}.{key}" if name else key)
+    else:
+        yield name, value
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
 def default_folder(target: HubRef) -> Path:
     """Where the journal of what is published to a place is kept when nobody says otherwise: in HF_HOME."""
     from huggingface_hub.constants import HF_HOME
 
     name = "--".join((*target.repo_id.split("/"), target.revision))
     return Path(HF_HOME) / "lrat" / "rollouts" / name.replace("/", "--")
-
-
-async def run_journaled(
-    agent: Agent,
-    questions: Sequence[Question],
-    environment: SearchEnvironment,
-    journal: Journal,
-    *,
-    max_turns: int = 50,
-    concurrency: int = 64,
-    on_step: Callable[[Step], None] | None = None,
-    on_run: Callable[[Trajectory], Awaitable[None]] | None = None,
-) -> None:
-    """Runs an agent on the questions that a journal has no good run of, and writes each as it ends; see `run_each`.
-
-    Args:
-        on_run: Waited for after a run is on the disk.
-    """
-
-    async def keep(question: Question, run: Trajectory) -> None:
-        await journal.append(question, run)
-        if on_run is not None:
-            await on_run(run)
-
-    # A model's samples differ by their seed.
-    of_sample = getattr(agent, "for_sample", lambda _: agent)
-    await run_each(
-        of_sample, journal.pending(questions), environment, keep,
-        max_turns=max_turns, concurrency=concurrency, on_step=on_step,
-    )  # fmt: skip
-
-
-def journaled_runs(
-    agent: Agent,
-    questions: Sequence[Question],
-    environment: SearchEnvironment,
-    folder: Path,
-    *,
-    max_turns: int,
-    inputs: Mapping[str, str],
-    progress: Callable[[], object],
-) -> list[Trajectory]:
-    """The runs of an agent that waits for nothing but searches: those of an earlier call, and new ones for the rest.
-
-    All questions are worked on at once, so that searches come in large batches. Each set of settings has a journal
-    of its own in the folder, named after a hash of them.
-
-    Args:
-        inputs: Pins of what the runs read besides the retriever.
-        progress: Called for each question, as soon as its run is there.
-    """
-    settings = run_settings(agent, environment, max_turns=max_turns, inputs=inputs)
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
-    with Journal(folder / digest, settings) as journal:
-        pending = journal.pending(questions)
-        for _ in range(len(questions) - len(pending)):
-            progress()
-
-        async def tell(_: Trajectory) -> None:
-            progress()
-
-        if pending:
-            work = run_journaled(
-                agent, pending, environment, journal, max_turns=max_turns, concurrency=len(pending), on_run=tell
-            )
-            asyncio.run(work)
-        return list(journal.trajectories(questions))

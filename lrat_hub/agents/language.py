@@ -6,16 +6,19 @@ import re
 import time
 import zlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from lrat_hub.agents.environment import Observation
-from lrat_hub.agents.prompting import AgentPrompt
-from lrat_hub.agents.protocols import ChatProtocol, Turn, open_protocol
+from lrat_hub.agents.protocols import AgentPrompt, ChatProtocol, Turn, open_protocol
 from lrat_hub.agents.runner import Answer, Browse, Call, Invalid, Search
+from lrat_hub.agents.settings import AgentSettings
 from lrat_hub.errors import LratError
-from lrat_hub.llm.chat import ChatBackend, ChatError, Reply
+from lrat_hub.llm.chat import ChatBackend, ChatClient, ChatError, Reply
+from lrat_hub.llm.serving import NamedModel, ServedModel, open_model
 from lrat_hub.schema import Sampling
 
 PAPER_SAMPLING = Sampling(temperature=0.85, top_p=0.95, presence_penalty=1.1, seed=2025)
@@ -279,3 +282,41 @@ def _is_loop(reply: Reply) -> bool:
     """Whether a reply that did not end says the same over and over: such a text compresses to next to nothing."""
     tail = (reply.reasoning + reply.content)[-_LOOP_LENGTH:].encode()
     return len(tail) >= _LOOP_LENGTH // 2 and len(zlib.compress(tail)) < _LOOP_SHARE * len(tail)
+
+
+ONLY_SERVERS_KNOW = ("agent.settings.context_tokens", "agent.settings.vllm")
+"""Settings of runs that an agent without a server lacks."""
+
+
+@contextmanager
+def open_agent(model: NamedModel, settings: AgentSettings, *, log: Path) -> Iterator[LanguageAgent]:
+    """The agent, whose server runs while inside `with`.
+
+    Args:
+        model: From `lrat_hub.llm.serving.pin_model`.
+        log: The server's output, when the settings name no file.
+
+    Raises:
+        LratError: The server can't be started or reached, or the settings don't fit together.
+    """
+    with open_model(model, settings.server, log=log, extra=settings.extra_fields()) as served:
+        yield _agent(served, settings)
+
+
+def absent_agent(model: NamedModel, settings: AgentSettings) -> LanguageAgent:
+    """The agent without a server, for its records: see `ONLY_SERVERS_KNOW`."""
+    client = ChatClient("", model.name, revision=model.revision, extra=settings.extra_fields())
+    return _agent(ServedModel(client, None, None), settings)
+
+
+def _agent(served: ServedModel, settings: AgentSettings) -> LanguageAgent:
+    return LanguageAgent(
+        served.client,
+        settings.protocol,
+        settings.prompt,
+        sampling=settings.sampling,
+        max_tokens=settings.max_tokens,
+        context_tokens=settings.context_tokens or served.context_tokens or 0,
+        max_repeats=settings.max_repeats,
+        extra_settings={"vllm": served.vllm, "vllm_args": settings.server.vllm_options()},
+    )

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
+import inspect
 import json
 import re
+import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from lrat_hub.agents import Agent, Question, SearchEnvironment
-from lrat_hub.agents.journal import Journal
+from lrat_hub.agents import Agent, Episode, Question, SearchEnvironment, run_each
+from lrat_hub.agents.journal import Journal, run_settings
+from lrat_hub.agents.language import Usage
 from lrat_hub.errors import LratError
 from lrat_hub.judges.answers import AnswerJudge
-from lrat_hub.llm.serving import NamedModel, Serving, open_model
-from lrat_hub.schema import Trajectory
+from lrat_hub.plugins import load_object, load_plugin
+from lrat_hub.schema import Sampling, Step, Trajectory
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -25,8 +29,6 @@ if TYPE_CHECKING:
     from lrat_hub.documents import Documents
     from lrat_hub.hub.inputs import Inputs, Source
     from lrat_hub.retrieval import Retriever
-
-JudgeName = Literal["match", "containment", "llm", "none"]
 
 JUDGED_TOGETHER = 512
 """Runs that are in memory while they are judged."""
@@ -62,6 +64,39 @@ def open_retrievers(
     ]
 
 
+class PluginAgent:
+    """Anyone's agent (see `Agent`), with what it lacks: a name, a revision, sampling parameters and settings.
+
+    Args:
+        agent: Has `start(question)`.
+        name: What it is called where it has no name.
+    """
+
+    def __init__(self, agent: Any, name: str) -> None:
+        self.name: str = getattr(agent, "name", name)
+        self.revision: str | None = getattr(agent, "revision", None)
+        self.sampling: Sampling = getattr(agent, "sampling", Sampling())
+        self.settings: Mapping[str, Any] = getattr(agent, "settings", {})
+        self.start: Callable[[str], Episode] = agent.start
+
+
+def load_agent(text: str, documents: Documents) -> Agent:
+    """The agent that `module:object` names: an agent, or a class or function that makes one.
+
+    Args:
+        documents: The corpus, for a class or function with a parameter of this name.
+
+    Raises:
+        LratError: It can't be loaded, or is no agent.
+    """
+    made_of: dict[str, Any] = {}
+    made_by = load_object(text)
+    if callable(made_by) and "documents" in inspect.signature(made_by).parameters:
+        made_of = {"documents": documents}
+    agent = load_plugin(text, "search agent", ["start"], **made_of)
+    return PluginAgent(agent, text)
+
+
 def config_folders(folder: Path, agent: Agent, environments: Sequence[SearchEnvironment]) -> list[Path]:
     """Where the journal of the runs with each retriever is kept, in a folder named as their config is.
 
@@ -72,30 +107,9 @@ def config_folders(folder: Path, agent: Agent, environments: Sequence[SearchEnvi
     for environment in environments:
         name = re.sub(r"[^\w.-]+", "__", f"{agent.name}_{environment.retriever.name}", flags=re.ASCII)
         if folder / name in folders:
-            raise LratError(f"lrat rollout: found two indexes of {environment.retriever.name}. Leave one out.")
+            raise LratError(f"Rollout: found two indexes of {environment.retriever.name}. Leave one out.")
         folders.append(folder / name)
     return folders
-
-
-@contextmanager
-def open_judge(name: JudgeName, model: NamedModel | None, serving: Serving | None) -> Iterator[AnswerJudge | None]:
-    """The judge of answers that a stage's options name, None for "none"; its server runs while inside `with`.
-
-    Args:
-        model: The judge's, for "llm".
-        serving: Where it is asked; None while it can't be, and what only it could say is then unjudged.
-    """
-    from lrat_hub.judges.cache import ReplyCache, default_cache
-
-    if name == "none":
-        yield None
-    elif name != "llm":
-        yield AnswerJudge(containment=name == "containment")
-    elif serving is None or model is None:
-        yield AnswerJudge(mismatch="unjudged")
-    else:
-        with open_model(model, serving) as served:
-            yield AnswerJudge(served.client, cache=ReplyCache(default_cache()))
 
 
 def judged(runs: Iterable[Trajectory], judge: AnswerJudge | None) -> Iterator[Trajectory]:
@@ -103,6 +117,76 @@ def judged(runs: Iterable[Trajectory], judge: AnswerJudge | None) -> Iterator[Tr
     runs = iter(runs)
     while batch := list(islice(runs, JUDGED_TOGETHER)):
         yield from batch if judge is None else judge.judge_runs(batch)
+
+
+async def run_journaled(
+    agent: Agent,
+    questions: Sequence[Question],
+    environment: SearchEnvironment,
+    journal: Journal,
+    *,
+    max_turns: int = 50,
+    concurrency: int = 64,
+    on_step: Callable[[Step], None] | None = None,
+    on_run: Callable[[Trajectory], Awaitable[None]] | None = None,
+) -> None:
+    """Runs an agent on the questions that a journal has no good run of, and writes each as it ends; see `run_each`.
+
+    Args:
+        on_run: Waited for after a run is on the disk.
+    """
+
+    async def keep(question: Question, run: Trajectory) -> None:
+        await journal.append(question, run)
+        if on_run is not None:
+            await on_run(run)
+
+    # A model's samples differ by their seed.
+    of_sample = getattr(agent, "for_sample", lambda _: agent)
+    await run_each(
+        of_sample, journal.pending(questions), environment, keep,
+        max_turns=max_turns, concurrency=concurrency, on_step=on_step,
+    )  # fmt: skip
+
+
+def journaled_runs(
+    agent: Agent,
+    questions: Sequence[Question],
+    environment: SearchEnvironment,
+    folder: Path,
+    *,
+    max_turns: int,
+    inputs: Mapping[str, str],
+    progress: Callable[[], object],
+    concurrency: int | None = None,
+) -> list[Trajectory]:
+    """The runs of an agent on questions: those of an earlier call, and new ones for the rest.
+
+    Each set of settings has a journal of its own in the folder, named after a hash of them.
+
+    Args:
+        inputs: Pins of what the runs read besides the retriever.
+        progress: Called for each question, as soon as its run is there.
+        concurrency: Questions that are worked on at once. None for all, which suits agents that wait for nothing but
+            searches: these come in large batches then.
+    """
+    settings = run_settings(agent, environment, max_turns=max_turns, inputs=inputs)
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+    with Journal(folder / digest, settings) as journal:
+        pending = journal.pending(questions)
+        for _ in range(len(questions) - len(pending)):
+            progress()
+
+        async def tell(_: Trajectory) -> None:
+            progress()
+
+        if pending:
+            work = run_journaled(
+                agent, pending, environment, journal,
+                max_turns=max_turns, concurrency=concurrency or len(pending), on_run=tell,
+            )  # fmt: skip
+            asyncio.run(work)
+        return list(journal.trajectories(questions))
 
 
 @dataclass
@@ -190,3 +274,51 @@ def outcome_rows(table: Dataset, retriever: str) -> list[dict[str, Any]]:
                 }
             )
     return rows
+
+
+class RolloutProgress:
+    """Counts steps and runs as they come.
+
+    Args:
+        usage: What the agent's model was asked for, where it has one.
+        judge: Says which answers are right as far as that can be told without a model.
+    """
+
+    def __init__(
+        self,
+        usage: Usage | None = None,
+        judge: AnswerJudge | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._usage = usage or Usage()
+        self._judge = judge or AnswerJudge()
+        self._clock = clock
+        self._started = clock()
+        self.runs = self.correct = self.steps = self.searches = 0
+        self.errors: Counter[str] = Counter()
+
+    def step(self, step: Step) -> None:
+        self.steps += step.action in ("search", "browse")
+        self.searches += len(step.queries)
+        if step.error is not None:
+            self.errors["invalid calls"] += 1
+
+    def run(self, trajectory: Trajectory) -> None:
+        self.runs += 1
+        if trajectory.gold_answer:
+            verdict = self._judge.match(trajectory.final_answer, trajectory.gold_answer)
+            self.correct += verdict is not None and verdict.verdict == "correct"
+        if trajectory.status != "completed":
+            self.errors[trajectory.status] += 1
+
+    def __str__(self) -> str:
+        seconds = max(self._clock() - self._started, 1e-9)
+        parts = [
+            f"{self.correct} correct",
+            f"{self.steps} steps",
+            f"{self._usage.completion_tokens / seconds:.0f} tokens/s",
+            f"{self.searches / seconds:.1f} searches/s",
+        ]
+        parts += [f"{count} {what}" for what, count in sorted((self.errors + self._usage.errors).items())]
+        return ", ".join(parts)

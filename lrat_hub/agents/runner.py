@@ -91,7 +91,8 @@ class Episode(Protocol):
     It is read once, when the run has ended in whatever way.
     """
 
-    notes: Mapping[str, Any]
+    @property
+    def notes(self) -> Mapping[str, Any]: ...
 
     async def act(self, observation: Observation | None) -> Call:
         """Gives the next call, from what the last one showed: None before the first.
@@ -109,12 +110,19 @@ class Agent(Protocol):
     asked with, and `settings` everything else that makes it what it is, as values of JSON.
     """
 
-    name: str
-    revision: str | None
-    sampling: Sampling
-    settings: Mapping[str, Any]
+    @property
+    def name(self) -> str: ...
 
-    def start(self, question: str) -> Episode: ...
+    @property
+    def revision(self) -> str | None: ...
+
+    @property
+    def sampling(self) -> Sampling: ...
+
+    @property
+    def settings(self) -> Mapping[str, Any]: ...
+
+    def start(self, question: str, /) -> Episode: ...
 
 
 def run_agents(
@@ -200,7 +208,7 @@ async def run_each(
 
     async def work() -> None:
         for question in waiting:
-            chosen = agent if hasattr(agent, "start") else agent(question.sample)
+            chosen = agent(question.sample) if callable(agent) else agent
             await keep(question, await _run(chosen, question, environment, max_turns, on_step or (lambda _: None)))
 
     workers = [asyncio.create_task(work()) for _ in range(concurrency)]
@@ -262,7 +270,7 @@ async def _run(
         steps.append(_recorded(turn, call, observation))
         on_step(steps[-1])
     if episode is not None:
-        metadata |= episode.notes
+        metadata |= getattr(episode, "notes", {})
     return Trajectory(
         trajectory_id=f"{question.query_id}-{question.sample}",
         query_id=question.query_id,

@@ -1,32 +1,34 @@
-"""Settings of agents that are language models; no heavy import, so that options can be read and shown quickly."""
+"""Settings of agents that are language models, and of runs; no heavy import, so that options are shown quickly."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from lrat_hub.errors import LratError
-from lrat_hub.llm.serving import split_arguments
+from lrat_hub.llm.settings import ServerSettings
 from lrat_hub.schema import Sampling
 
+if TYPE_CHECKING:
+    from datasets import Dataset
 
-@dataclass
+    from lrat_hub.agents import Question, SearchEnvironment
+    from lrat_hub.documents import Documents
+    from lrat_hub.retrieval import Retriever
+
+
+@dataclass(frozen=True, kw_only=True)
 class AgentSettings:
     """Which model an agent is, how it is asked, and what serves it. The defaults are the paper's (section 6.1.4)."""
 
-    model: str = field(
-        default="",
-        metadata={
-            "help": "The agent's model: a Hub reference; with --base-url also just its name at that server.",
-            "recipe": False,
-        },
-    )
+    server: ServerSettings = field(default_factory=ServerSettings)
     protocol: Literal["tongyi", "webexplorer", "agentcpm", "tools", "json"] = field(
         default="tools", metadata={"help": "How the model calls tools; see docs/rollouts.md."}
     )
     prompt: str = field(
-        default="", metadata={"help": "What it is told: a name or a YAML file; the protocol's own if empty."}
+        default="", metadata={"help": "Prompt of the agent: a name or a YAML file; the protocol's own if empty."}
     )
     temperature: float | None = field(default=0.85, metadata={"help": "Paper: 0.85."})
     top_p: float | None = field(default=0.95, metadata={"help": "Paper: 0.95."})
@@ -34,57 +36,29 @@ class AgentSettings:
     seed: int | None = field(
         default=2025, metadata={"help": "Sent with each request (paper: 2025); sample number n gets seed + n."}
     )
-    max_tokens: int = field(default=8_192, metadata={"help": "Tokens of a reply, thinking included."})
+    max_tokens: int = field(default=8_192, metadata={"help": "Maximum tokens of a reply, thinking included."})
     context_tokens: int = field(
         default=0,
-        metadata={"help": "Tokens of a conversation; an answer is asked for before. 0: what the server says."},
+        metadata={
+            "help": "Maximum tokens of a conversation; an answer is asked for before. 0 takes what the server says."
+        },
     )
     max_repeats: int = field(
         default=5,
-        metadata={"help": "The same call so often, or so many unreadable ones in a row, and the run is stopped."},
+        metadata={"help": "Stop a run after this many identical or unparsable calls in a row."},
     )
-    extra: str = field(default="", metadata={"help": 'Further fields of each request, as JSON: {"top_k": 20}.'})
-    request_timeout: float = field(default=600.0, metadata={"help": "Seconds to wait for a reply.", "recipe": False})
-    attempts: int = field(
-        default=4, metadata={"help": "How often a request is sent before it has failed.", "recipe": False}
-    )
-    base_url: str = field(
-        default="",
-        metadata={
-            "help": "A running server, up to and with /v1; without it vLLM is started and stopped.",
-            "recipe": False,
-        },
-    )
-    vllm_python: str = field(
-        default="", metadata={"help": "The Python that vLLM is installed for; this one if empty.", "recipe": False}
-    )
-    vllm_args: str = field(
-        default="", metadata={"help": "Further options of vLLM's server, as one text: --vllm-args='--dtype float32'."}
-    )
-    tensor_parallel: int = field(default=1, metadata={"help": "GPUs that share the model's layers.", "recipe": False})
-    data_parallel: int = field(default=1, metadata={"help": "Copies of the model.", "recipe": False})
-    server_timeout: float = field(
-        default=1_800.0, metadata={"help": "Seconds until the server has to be up.", "recipe": False}
-    )
-    server_log: str = field(
-        default="",
-        metadata={"help": "File of the server's output; in the journal's folder if empty.", "recipe": False},
+    extra: str = field(
+        default="", metadata={"help": 'Further fields of each request, as a JSON object, such as {"top_k": 20}.'}
     )
 
     def __post_init__(self) -> None:
-        for name in ("max_tokens", "attempts", "tensor_parallel", "data_parallel"):
-            if getattr(self, name) < 1:
-                raise LratError(f"Agent: expected {name} of 1 or more, found {getattr(self, name)}.")
+        if self.max_tokens < 1:
+            raise LratError(f"Agent: expected max_tokens of 1 or more, found {self.max_tokens}.")
         self.extra_fields()
-        self.server_arguments()
 
     @property
     def sampling(self) -> Sampling:
         return Sampling(self.temperature, self.top_p, self.presence_penalty, self.seed)
-
-    def server_arguments(self) -> list[str]:
-        """`vllm_args`, taken apart as a shell would. Raises LratError when a quotation mark is missing."""
-        return split_arguments(self.vllm_args)
 
     def extra_fields(self) -> dict[str, Any]:
         """`extra`, read. Raises LratError when it is no JSON object."""
@@ -95,3 +69,103 @@ class AgentSettings:
         if not isinstance(value, dict):
             raise LratError(f"Agent: expected extra to be a JSON object, found {self.extra!r}.")
         return value
+
+
+@dataclass(kw_only=True)
+class RolloutSettings:
+    """What can be chosen about the runs of an agent besides the agent."""
+
+    k: int = field(default=10, metadata={"help": "Results of each query (paper: 10)."})
+    snippet_tokens: int = field(default=64, metadata={"help": "Tokens of a document in a result list (paper: 64)."})
+    browse_tokens: int = field(
+        default=0,
+        metadata={"help": "Tokens of an opened document that are shown, from its start; 0 for the complete document."},
+    )
+    hide_seen: bool = field(
+        default=False,
+        metadata={"help": "Fill result lists up to k new documents; those shown before are listed by title only."},
+    )
+    shuffle: bool = field(
+        default=False,
+        metadata={"help": "Show every result list in random order, which makes position bias visible (lrat analyze)."},
+    )
+    tokenizer: str = field(
+        default="words",
+        metadata={
+            "help": "Model whose tokens measure snippets, or 'words' for blank-separated words (paper: Qwen3's)."
+        },
+    )
+    max_turns: int = field(default=100, metadata={"help": "Actions after which an answer is asked for (paper: 100)."})
+    samples: int = field(default=1, metadata={"help": "Number of runs of each question."})
+    limit: int = field(default=0, metadata={"help": "Maximum number of questions, from the first; 0 for all."})
+    concurrency: int = field(
+        default=64,
+        metadata={"help": "Questions that are worked on at once; the offline readers work on all.", "recipe": False},
+    )
+    journal: str = field(
+        default="",
+        metadata={"help": "Folder of the runs; one in HF_HOME, named as the output, if empty.", "recipe": False},
+    )
+    restart: bool = field(
+        default=False, metadata={"help": "Discard the runs in the journal and begin again.", "recipe": False}
+    )
+    shard: str = field(
+        default="1/1",
+        metadata={
+            "help": "This machine's share of the questions, as i/n; publishes once all are there.",
+            "recipe": False,
+        },
+    )
+    publish_every: int = field(
+        default=0,
+        metadata={
+            "help": "Also publish what is there each time this many more runs are done; 0 for never.",
+            "recipe": False,
+        },
+    )
+    publish_only: bool = field(
+        default=False, metadata={"help": "Publish what the journal has, without running anything.", "recipe": False}
+    )
+
+    def check(self) -> None:
+        """Raises LratError for numbers that make no sense."""
+        if self.samples < 1 or self.limit < 0 or self.publish_every < 0:
+            raise LratError(
+                "Rollout: expected `samples` of 1 or more, and `limit` and `publish_every` of 0 or more; "
+                f"found {self.samples}, {self.limit} and {self.publish_every}."
+            )
+
+    def questions(self, queries: Dataset) -> list[Question]:
+        """Each sample of each question that is asked, those of one question together."""
+        from lrat_hub.agents import Question
+
+        rows: Any = queries.select(range(min(self.limit or len(queries), len(queries))))
+        return [
+            Question(row["query_id"], row["query"], row["answer"], sample)
+            for row in rows
+            for sample in range(self.samples)
+        ]
+
+    def environments(
+        self, retrievers: Sequence[Retriever], documents: Documents, tokenizer: Any
+    ) -> list[SearchEnvironment]:
+        """The tools over each retriever.
+
+        Args:
+            tokenizer: Measures snippets; None for words.
+        """
+        from lrat_hub.agents import SearchEnvironment
+
+        return [
+            SearchEnvironment(
+                retriever,
+                documents,
+                k=self.k,
+                snippet_tokens=self.snippet_tokens,
+                browse_tokens=self.browse_tokens or None,
+                hide_seen=self.hide_seen,
+                shuffle=self.shuffle,
+                tokenizer=tokenizer,
+            )
+            for retriever in retrievers
+        ]

@@ -96,6 +96,37 @@ def parse(argv: list[str] | None, stage: str, description: str | None, *argument
     return parsed
 
 
+def read_recipe(stage: str, recipe: str, given: Mapping[str, Any], *arguments: type[Any]) -> tuple[Any, ...]:
+    """The options of a stage that another one runs: those of a recipe, with others in their place.
+
+    Args:
+        given: Values that win over the recipe's, by the name of the option.
+
+    Raises:
+        LratError: The recipe can't be read, or has an unknown key or a value of another type.
+    """
+    import yaml
+    from pydantic import ValidationError
+
+    path = recipe_path(recipe)
+    try:
+        values = {**(yaml.safe_load(path.read_text(encoding="utf-8")) or {}), **given}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise LratError(f"lrat {stage}: {' '.join(str(error).split())}") from error
+    known = {item.name for kind in arguments for item in fields(kind)}
+    if unknown := sorted(values.keys() - known):
+        raise LratError(f"lrat {stage}: {path}: expected options of the stage, found {', '.join(unknown)}.")
+    made = []
+    try:
+        for kind in arguments:
+            own = {item.name: values[item.name] for item in fields(kind) if item.name in values}
+            made.append(kind(**own))
+            _type_check(kind).validate_python(asdict(made[-1]))
+    except (ValidationError, TypeError) as error:
+        raise LratError(f"lrat {stage}: {path}: {' '.join(str(error).split())}") from error
+    return tuple(made)
+
+
 def with_flags(message: str) -> str:
     """A message of the library in terms of the command line: `` `name` `` becomes `--name` where that is an option."""
     return re.sub(r"`(\w+)`", lambda match: f"--{match[1]}" if match[1] in _OPTIONS else match[0], message)
@@ -159,8 +190,7 @@ class Stage:
         self,
         name: str,
         args: StageArguments,
-        settings: Any = None,
-        *,
+        *settings: Any,
         publishes: RepoType = "dataset",
     ) -> None:
         from lrat_hub.hub.inputs import Inputs
@@ -168,7 +198,7 @@ class Stage:
         from lrat_hub.hub.refs import HubRef
 
         self.name, self.args = name, args
-        self._recipe = _recipe_of(args) | (_recipe_of(settings) if settings is not None else {})
+        self._recipe = {name: value for options in (args, *settings) for name, value in _recipe_of(options).items()}
         self.inputs = Inputs(require_pinned=args.require_pinned, on_record=lambda name, pin: say(f"  {name}: {pin}"))
         self.target = publication_target(HubRef.parse(args.to, repo_type=publishes))
         if self.target.repo_type != publishes:

@@ -18,6 +18,7 @@ from typing import Any
 from lrat_hub.agents.environment import Observation
 from lrat_hub.agents.runner import Answer, Browse, Call, Search
 from lrat_hub.demo.clues import BLANK, Thesaurus, read_question
+from lrat_hub.documents import Documents
 from lrat_hub.schema import Candidate, Document, Sampling
 from lrat_hub.text import Word, split_sentences, split_words, stop_words
 
@@ -93,8 +94,8 @@ class ClueReader:
     def find(self, clue: Sequence[str], text: str) -> tuple[dict[str, Word], float]:
         """The words of a text that stand for words of a clue, and the share of the clue that is there."""
         present: dict[str, Word] = {}
-        for word in split_words(text):
-            present.setdefault(word.lower, word)
+        for written in split_words(text):
+            present.setdefault(written.lower, written)
         found = {}
         for word in clue:
             # The word itself goes before its synonyms, and those in the order of the text.
@@ -128,6 +129,11 @@ class ClueReader:
     def _common_synonym(self, word: str) -> str:
         others = sorted(self._thesaurus.related(word.lower()) - {word.lower()})
         return max(others, key=lambda other: self._counts[other], default=word)
+
+
+def open_reader(documents: Documents) -> ClueReader:
+    """The reader over a corpus; as a plug-in it is `lrat_hub.demo.clue_reader:open_reader`."""
+    return ClueReader(documents.in_order())
 
 
 class _ReaderEpisode:

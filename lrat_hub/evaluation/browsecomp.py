@@ -14,7 +14,7 @@ from typing import Any
 from lrat_hub.errors import LratError
 from lrat_hub.evaluation.agents import AgentScores, plain_id, tokens_of
 from lrat_hub.evaluation.verdicts import VerdictRow
-from lrat_hub.judges.parsing import after_thinking
+from lrat_hub.judges.prompting import after_thinking
 from lrat_hub.schema import Status, Step, Trajectory
 
 OFFICIAL_JUDGE = "BrowseComp-Plus"

@@ -5,11 +5,16 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from lrat_hub.evaluation.agents import plain_id
 from lrat_hub.judges.answers import AnswerJudge
 from lrat_hub.schema import Trajectory
+
+if TYPE_CHECKING:
+    from lrat_hub.hub.inputs import Inputs
+    from lrat_hub.judges.settings import JudgeSettings
 
 RECORDED = "recorded"
 """The judge's name for verdicts that came with the runs."""
@@ -38,6 +43,55 @@ class VerdictRow:
         return dataclasses.asdict(self)
 
 
+@dataclass(frozen=True)
+class AgentRuns:
+    """The runs of an agent with a retriever.
+
+    Args:
+        name: What tables call the retriever; "" for what was recorded.
+        made_now: Whether they were made by this evaluation, and nobody has judged them.
+    """
+
+    name: str
+    trajectories: Sequence[Trajectory]
+    made_now: bool = False
+
+
+def judged_runs(
+    inputs: Inputs,
+    settings: JudgeSettings,
+    runs: Sequence[AgentRuns],
+    gold: Mapping[str, tuple[str, str | None]],
+    *,
+    log: Path,
+    name: str = "judge",
+) -> list[list[VerdictRow]]:
+    """Verdicts on the answers of each agent with each retriever. The judge's server runs while it is asked.
+
+    Args:
+        settings: The judge; `RECORDED` takes what came with the runs, and "match" for those that were made now.
+        gold: Query id to question and gold answer.
+        log: File for the output of a server that is started.
+        name: The name of the judge's model among the inputs.
+
+    Raises:
+        LratError: The judge's model can't be pinned, or its server not be reached or started.
+    """
+    from lrat_hub.judges.settings import open_answer_judge, pin_judge
+
+    recorded = settings.judge == RECORDED
+    settings = dataclasses.replace(settings, judge="match") if recorded else settings
+    with open_answer_judge(settings, pin_judge(inputs, settings, name=name), log=log) as judge:
+        return [
+            recorded_verdicts(each.trajectories)
+            if recorded and not each.made_now
+            else answer_verdicts(judge, each.trajectories, gold)
+            if judge is not None
+            else []
+            for each in runs
+        ]
+
+
 def recorded_verdicts(trajectories: Iterable[Trajectory]) -> list[VerdictRow]:
     """The verdicts that came with the runs."""
     return [
@@ -55,8 +109,12 @@ def answer_verdicts(
     Args:
         gold: Query id to question and gold answer.
     """
-    asked = [run for run in trajectories if gold.get(plain_id(run.query_id), ("", None))[1]]
-    cases = [(*gold[plain_id(run.query_id)], run.final_answer) for run in asked]
+    asked, cases = [], []
+    for run in trajectories:
+        question, answer = gold.get(plain_id(run.query_id), ("", None))
+        if answer:
+            asked.append(run)
+            cases.append((question, answer, run.final_answer))
     return [
         VerdictRow(plain_id(run.query_id), judge.name, judged.correct, run.trajectory_id, reason=judged.by)
         for run, judged in zip(asked, judge.judge(cases), strict=True)
@@ -98,7 +156,7 @@ def agreement(first: Sequence[VerdictRow], second: Sequence[VerdictRow]) -> dict
     total = len(both)
     observed = (table[True, True] + table[False, False]) / total if total else None
     kappa = None
-    if total:
+    if total and observed is not None:
         yes = [sum(pair[side] for pair in both) / total for side in (0, 1)]
         expected = yes[0] * yes[1] + (1 - yes[0]) * (1 - yes[1])
         kappa = (observed - expected) / (1 - expected) if min(yes) > 0 and max(yes) < 1 else None

@@ -3,20 +3,41 @@
 from __future__ import annotations
 
 import json
+import re
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, get_args
 
-from lrat_hub.judges.cache import ReplyCache
-from lrat_hub.judges.llm import Ruling, VerdictModel
-from lrat_hub.judges.matching import answer_contains, answer_matches
-from lrat_hub.judges.prompting import VerdictPrompt
+from lrat_hub.judges.llm import ReplyCache, Ruling, VerdictModel
+from lrat_hub.judges.prompting import VerdictPrompt, checked_verdicts
 from lrat_hub.llm.chat import ChatBackend
 from lrat_hub.schema import Trajectory
 
 AnswerVerdict = Literal["correct", "incorrect", "unjudged"]
+
+MORE_WORDS = 12
+"""Words that an answer may have beside the gold answer to be taken for it."""
+
+_HEDGES = frozenset(
+    (
+        "not",
+        "no",
+        "nor",
+        "neither",
+        "or",
+        "either",
+        "unless",
+        "versus",
+        "vs",
+        "instead",
+        "cannot",
+        "unknown",
+        "unclear",
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -47,7 +68,7 @@ class AnswerJudge:
         prompt: Name or path of the prompt; ours is not the paper's, which is unpublished.
         containment: Whether a short answer that has the gold answer in it is right.
         mismatch: What an answer is that does not match, when there is no model.
-        cache: Where replies are kept; see `lrat_hub.judges.cache.default_cache`.
+        cache: Where replies are kept; see `lrat_hub.judges.llm.default_cache`.
     """
 
     backend: ChatBackend | None = None
@@ -111,12 +132,69 @@ class AnswerJudge:
         return [self._with(run, next(verdicts)) if run.gold_answer else run for run in runs]
 
     def _judged(self, ruling: Ruling) -> Judged:
-        if ruling.verdict is None:
-            return Judged("unjudged", ruling.problem)
-        return Judged(ruling.verdict, self.name)
+        if ruling.verdict == "correct":
+            return Judged("correct", self.name)
+        return Judged("incorrect", self.name) if ruling.verdict == "incorrect" else Judged("unjudged", ruling.problem)
 
     def _with(self, run: Trajectory, judged: Judged) -> Trajectory:
         metadata = {**json.loads(run.metadata), "judge": {"verdict": judged.verdict, "by": judged.by}}
         if self._model and judged.by == self.name:
             metadata["judge"]["prompt"] = self._model.prompt.digest
         return replace(run, correct=judged.correct, metadata=json.dumps(metadata, sort_keys=True))
+
+
+class PluginAnswerJudge(AnswerJudge):
+    """Anyone's judge of answers: it is asked about every answer that is not empty, also about those that match.
+
+    Args:
+        judge: Has `judge(cases)`, which gives "correct", "incorrect" or "unjudged" for each (question, gold answer,
+            answer), and maybe a `name`.
+        name: What it is called where it has no name.
+    """
+
+    def __init__(self, judge: Any, name: str) -> None:
+        super().__init__()
+        self._judge, self._name = judge, getattr(judge, "name", name)
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    def judge(self, cases: Sequence[tuple[str, str, str | None]]) -> list[Judged]:
+        asked = [case for case in cases if case[2] and case[2].strip()]
+        verdicts = self._judge.judge(asked) if asked else []
+        given = iter(checked_verdicts(self.name, verdicts, get_args(AnswerVerdict), len(asked)))
+        return [
+            Judged(next(given), self.name) if case[2] and case[2].strip() else Judged("incorrect", "no answer")
+            for case in cases
+        ]
+
+
+def normalize_answer(text: str) -> str:
+    """Lower case, no accents, punctuation, articles or extra blanks: SQuAD's normalisation, and accents besides."""
+    plain = "".join(char for char in unicodedata.normalize("NFKD", text) if not unicodedata.combining(char))
+    words = re.sub(r"[^\w\s]|_", " ", plain.lower()).split()
+    return " ".join(word for word in words if word not in ("a", "an", "the"))
+
+
+def answer_matches(answer: str | None, gold: str) -> bool:
+    """Whether an answer equals the gold answer once both are normalised."""
+    return bool(answer) and normalize_answer(answer) == normalize_answer(gold)
+
+
+def answer_contains(answer: str | None, gold: str) -> bool:
+    """Whether a short answer has all of the gold answer in it, word for word, once both are normalised.
+
+    Only the answer's first paragraph counts. One that denies something or names alternatives is not taken for the gold
+    answer, nor is one by a single digit or letter: these stand in too many texts.
+    """
+    wanted = normalize_answer(gold).split()
+    first = next((part for part in re.split(r"\n\s*\n|\n(?=\w+:)", (answer or "").strip()) if part.strip()), "")
+    words = normalize_answer(first).split()
+    if not wanted or len("".join(wanted)) < 2 or len(words) > len(wanted) + MORE_WORDS:
+        return False
+    starts = (start for start in range(len(words) - len(wanted) + 1) if words[start : start + len(wanted)] == wanted)
+    start = next(starts, None)
+    if start is None:
+        return False
+    return not _HEDGES.intersection(words[:start] + words[start + len(wanted) :])

@@ -1,29 +1,66 @@
-"""A language model as the judge of documents that an agent opened (section 5.1.2 of the paper)."""
+"""Judges of documents that an agent opened (section 5.1.2 of the paper): set phrases, a language model, a plug-in."""
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, get_args
 
-from lrat_hub.judges.cache import ReplyCache
-from lrat_hub.judges.llm import VerdictModel
-from lrat_hub.judges.prompting import VerdictPrompt
+from lrat_hub.judges.llm import ReplyCache, VerdictModel
+from lrat_hub.judges.prompting import VerdictPrompt, checked_verdicts
 from lrat_hub.llm.chat import ChatBackend
 from lrat_hub.schema import Pair, Verdict
 
 NO_REASONING = "no reasoning after the browse"
 
 
-class DocumentJudge:
-    """Asks whether the reasoning right after a browse uses what the document said.
+@dataclass(frozen=True)
+class RuleJudge:
+    """An offline judge: two patterns, searched in the reasoning right after the browse, whatever the case.
+
+    What stands in “quotation marks” is the document's word and not the agent's, and is passed over. The pattern for
+    "irrelevant" is tried first, since a refusal often names what it misses ("does not help with what supports ...").
+    A reasoning that matches neither is "unjudged".
+
+    It reads set phrases and is meant for agents whose phrases are known, such as the offline reader; it understands
+    nothing. For free text, use an LLM.
+    """
+
+    irrelevant: str = (
+        r"\b(does not|doesn't|did not|didn't) (help|support|mention|answer)|\bnot (relevant|helpful|about|useful)\b"
+        r"|\b(unrelated|irrelevant|no useful|nothing (useful|relevant))\b"
+    )
+    relevant: str = r"\b(supports?|confirms?|helps?|reveals?|answers?|states?)\b"
+    name: str = "rule"
+
+    @property
+    def prompt(self) -> str:
+        """A hash of the patterns: what this judge goes by."""
+        return hashlib.sha256(f"{self.irrelevant}\0{self.relevant}".encode()).hexdigest()[:16]
+
+    def judge(self, pairs: Sequence[Pair]) -> list[Verdict]:
+        return [self._verdict(pair.reasoning) for pair in pairs]
+
+    def _verdict(self, reasoning: str) -> Verdict:
+        reasoning = re.sub("“[^”]*”", "", reasoning)
+        if re.search(self.irrelevant, reasoning, re.IGNORECASE):
+            return "irrelevant"
+        return "relevant" if re.search(self.relevant, reasoning, re.IGNORECASE) else "unjudged"
+
+
+class LLMJudge:
+    """Asks a language model whether the reasoning right after a browse uses what the document said.
 
     A pair without any such reasoning is "unjudged", and nobody is asked.
 
     Args:
         backend: The model. The paper's is Qwen3-30B-A3B-Thinking-2507.
         prompt: Name or path of the prompt; ours is not the paper's, which is unpublished.
-        cache: Where replies are kept; see `lrat_hub.judges.cache.default_cache`.
+        cache: Where replies are kept; see `lrat_hub.judges.llm.default_cache`.
         on_ruling: Called after each pair that the model was asked about.
     """
 
@@ -62,9 +99,32 @@ class DocumentJudge:
         asked = [pair for pair in pairs if pair.reasoning.strip()]
         if len(asked) < len(pairs):
             self.problems[NO_REASONING] += len(pairs) - len(asked)
-        rulings = iter(
-            self._model.rule(
-                [{"question": pair.question, "query": pair.query, "reasoning": pair.reasoning} for pair in asked]
-            )
-        )
-        return [(next(rulings).verdict or "unjudged") if pair.reasoning.strip() else "unjudged" for pair in pairs]
+        cases = [{"question": pair.question, "query": pair.query, "reasoning": pair.reasoning} for pair in asked]
+        verdicts = iter([as_verdict(ruling.verdict) for ruling in self._model.rule(cases)])
+        return [next(verdicts) if pair.reasoning.strip() else as_verdict(None) for pair in pairs]
+
+
+class PluginJudge:
+    """Anyone's judge of documents, with what it lacks: a name, a prompt's hash, and verdicts that are checked.
+
+    Args:
+        judge: Has `judge(pairs)`, and maybe `name` and `prompt`; see `lrat_hub.judges.Judge`.
+        name: What it is called where it has no name.
+    """
+
+    def __init__(self, judge: Any, name: str) -> None:
+        self._judge = judge
+        self.name: str = getattr(judge, "name", name)
+        self.prompt: str = getattr(judge, "prompt", "")
+
+    def judge(self, pairs: Sequence[Pair]) -> list[Verdict]:
+        return checked_verdicts(self.name, self._judge.judge(pairs), get_args(Verdict), len(pairs))
+
+
+DocumentJudge = LLMJudge
+"""The name of `LLMJudge` until 0.1; it goes in 0.3."""
+
+
+def as_verdict(label: str | None) -> Verdict:
+    """A prompt's label as a verdict: "unjudged" where there is none, never "irrelevant" by default."""
+    return "relevant" if label == "relevant" else "irrelevant" if label == "irrelevant" else "unjudged"

@@ -1,18 +1,25 @@
-"""Verdicts of language models, whatever they are about: asked side by side, read tolerantly, paid for once."""
+"""Verdicts of language models, whatever they are about: asked side by side, read tolerantly, paid for once.
+
+Replies are kept by the content of the request, in a file that survives being killed.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
+import sqlite3
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from contextlib import closing
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
 from typing import Any, TypeVar
 
-from lrat_hub.judges.cache import ReplyCache, request_key
-from lrat_hub.judges.parsing import after_thinking, read_verdict
-from lrat_hub.judges.prompting import VerdictPrompt
-from lrat_hub.llm.chat import ChatBackend, ChatError, Message, Reply
+from lrat_hub.errors import LratError
+from lrat_hub.judges.prompting import VerdictPrompt, after_thinking, read_verdict
+from lrat_hub.llm.chat import ChatBackend, ChatError, Message, Reply, ToolCall
 from lrat_hub.schema import Sampling
 
 T = TypeVar("T")
@@ -29,12 +36,12 @@ class Ruling:
 
     Args:
         verdict: One of the prompt's labels; None where there is none.
-        problem: Why there is none, in a few words that can be counted.
+        problem: Why there is none, in a few words that can be counted; "" where there is one.
         text: What the model said last.
     """
 
     verdict: str | None
-    problem: str | None = None
+    problem: str = ""
     text: str = ""
 
 
@@ -81,11 +88,11 @@ class VerdictModel:
     async def _rule_all(self, cases: Sequence[Mapping[str, str]]) -> list[Ruling]:
         self._under_way.clear()
         rulings: list[Ruling | None] = [None] * len(cases)
-        places = iter(range(len(cases)))
+        waiting = iter(range(len(cases)))
 
         async def work() -> None:
-            for place in places:
-                rulings[place] = await self.rule_one(cases[place])
+            for index in waiting:
+                rulings[index] = await self.rule_one(cases[index])
 
         workers = [asyncio.create_task(work()) for _ in range(min(self.concurrency, len(cases)))]
         try:
@@ -110,14 +117,14 @@ class VerdictModel:
             reply = await self._reply(messages)
             verdict = self._read(reply)
             if verdict is None and reply.finish_reason != "length":
-                said = {"role": "assistant", "content": after_thinking(reply.content) or ""}
-                reply = await self._reply([*messages, said, {"role": "user", "content": self.prompt.again.strip()}])
+                first = {"role": "assistant", "content": after_thinking(reply.content) or ""}
+                reply = await self._reply([*messages, first, {"role": "user", "content": self.prompt.again.strip()}])
                 verdict = self._read(reply)
         except ChatError as error:
             down = isinstance(error, _NotSentError)
             return Ruling(None, NOT_ASKED if down else NO_REPLY, str(error))
         if verdict is not None:
-            return Ruling(verdict, None, reply.content)
+            return Ruling(verdict, text=reply.content)
         cut = reply.finish_reason == "length"
         return Ruling(None, "reply cut off" if cut else "reply without a verdict", reply.content)
 
@@ -162,19 +169,78 @@ class VerdictModel:
 
     async def _send(self, messages: Sequence[Message]) -> Reply:
         """Sends a request, with the schema unless the server is known to refuse it."""
-        options = {"sampling": GREEDY, "max_tokens": self.max_tokens}
         if self._structured:
             self.requests += 1
             try:
-                return await self.backend.chat(messages, **options, schema=self.prompt.schema)
+                return await self.backend.chat(
+                    messages, sampling=GREEDY, max_tokens=self.max_tokens, schema=self.prompt.schema
+                )
             except ChatError as error:
                 if error.status not in _REFUSES_SCHEMA:
                     raise
         self.requests += 1
-        reply = await self.backend.chat(messages, **options)
+        reply = await self.backend.chat(messages, sampling=GREEDY, max_tokens=self.max_tokens)
         # Only now is it known that it was the schema.
         self._structured = False
         return reply
+
+
+def default_cache() -> Path:
+    """Where replies to judges are kept when nobody says otherwise: in the cache of the Hugging Face libraries."""
+    from huggingface_hub.constants import HF_HOME
+
+    return Path(HF_HOME) / "lrat" / "replies.sqlite"
+
+
+def request_key(**request: Any) -> str:
+    """sha256 over everything that a reply depends on; whatever order it is named in."""
+    return hashlib.sha256(json.dumps(request, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+class ReplyCache:
+    """Replies by key, in an SQLite file with a write-ahead log: what `put` has returned from is kept.
+
+    Several processes may share the file.
+
+    Args:
+        path: The file; it and its folder are made when they are missing.
+
+    Raises:
+        LratError: There is something else at that path.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._connection = sqlite3.connect(self.path, timeout=60, isolation_level=None, check_same_thread=False)
+            self._connection.execute("PRAGMA journal_mode=WAL")
+            self._connection.execute("PRAGMA synchronous=FULL")
+            self._connection.execute("CREATE TABLE IF NOT EXISTS replies (key TEXT PRIMARY KEY, reply TEXT NOT NULL)")
+        except (sqlite3.Error, OSError) as error:
+            raise LratError(f"Judge's cache {self.path}: expected a cache file or none yet; {error}.") from error
+
+    def get(self, key: str) -> Reply | None:
+        with closing(self._connection.execute("SELECT reply FROM replies WHERE key = ?", (key,))) as rows:
+            row = rows.fetchone()
+        return _reply(json.loads(row[0])) if row else None
+
+    def put(self, key: str, reply: Reply) -> None:
+        text = json.dumps(asdict(reply), ensure_ascii=False)
+        self._connection.execute("INSERT OR REPLACE INTO replies VALUES (?, ?)", (key, text))
+
+    def __len__(self) -> int:
+        with closing(self._connection.execute("SELECT COUNT(*) FROM replies")) as rows:
+            return rows.fetchone()[0]
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def _reply(row: Mapping[str, Any]) -> Reply:
+    # What another version wrote may have other fields.
+    known = {item.name: row[item.name] for item in fields(Reply) if item.name in row}
+    return Reply(**{**known, "tool_calls": tuple(ToolCall(**call) for call in row["tool_calls"])})
 
 
 class _NotSentError(ChatError):

@@ -1,120 +1,166 @@
-"""Which judge to ask, as options of stages."""
+"""Which judge to ask, and the judge that settings name, whose server runs while it is asked."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
+from lrat_hub.errors import LratError
 from lrat_hub.judges import Judge, RuleJudge
-from lrat_hub.judges.cache import ReplyCache, default_cache
-from lrat_hub.judges.documents import DocumentJudge
-from lrat_hub.llm.chat import ChatBackend, ChatClient
-from lrat_hub.llm.serving import NamedModel, Serving, open_model, pin_model, split_arguments
+from lrat_hub.judges.answers import AnswerJudge, PluginAnswerJudge
+from lrat_hub.judges.documents import LLMJudge, PluginJudge
+from lrat_hub.judges.llm import ReplyCache, default_cache
+from lrat_hub.llm.serving import NamedModel, open_model, pin_model
+from lrat_hub.llm.settings import ServerSettings
+from lrat_hub.plugins import is_plugin, load_plugin, plugin_identity
 
 if TYPE_CHECKING:
     from lrat_hub.hub.inputs import Inputs
 
+DOCUMENT_JUDGES = ("none", "rule", "llm")
+ANSWER_JUDGES = ("match", "containment", "llm", "none")
 
-@dataclass(kw_only=True)
+PAPERS_JUDGE = "the paper's is Qwen3-30B-A3B-Thinking-2507"
+
+
+@dataclass(frozen=True, kw_only=True)
 class JudgeSettings:
-    judge: Literal["none", "rule", "llm"] = field(
+    """Who gives verdicts: nobody, a fixed procedure, a language model ("llm"), or a plug-in (`module:object`)."""
+
+    judge: str = field(default="none", metadata={"prefixed": "", "help": ""})
+    prompt: str = field(
+        default="",
+        metadata={"help": "Prompt of a judge that is a language model: a name or a YAML file; its own if empty."},
+    )
+    max_tokens: int = field(default=8_192, metadata={"help": "Maximum tokens of its reply, thinking included."})
+    concurrency: int = field(
+        default=32, metadata={"help": "Maximum number of requests to it at a time.", "recipe": False}
+    )
+    cache: str = field(
+        default="",
+        metadata={"help": "File with its replies so far; one in the Hub's cache (HF_HOME) if empty.", "recipe": False},
+    )
+    server: ServerSettings = field(default_factory=ServerSettings)
+
+    @property
+    def cache_path(self) -> Path:
+        return Path(self.cache) if self.cache else default_cache()
+
+
+@dataclass(frozen=True, kw_only=True)
+class DocumentJudgeSettings(JudgeSettings):
+    """Who judges the documents that an agent opened, by the reasoning right after."""
+
+    judge: str = field(
         default="none",
         metadata={
-            "help": "Who judges the reasoning after a browse: nobody, so that every naive pair is kept; set phrases, "
-            "for agents whose phrases are known; or a language model (the paper's: Qwen3-30B-A3B-Thinking-2507)."
+            "prefixed": "",
+            "help": "Judge of opened documents: none (every naive pair is kept), rule (set phrases, for agents whose "
+            f"phrases are known), llm (the language model of `model`; {PAPERS_JUDGE}), or a plug-in as module:object.",
         },
-    )
-    judge_model: str = field(
-        default="",
-        metadata={
-            "help": "The judge's model, best at a commit; with --judge_url also just its name there.",
-            "recipe": False,
-        },
-    )
-    judge_url: str = field(
-        default="",
-        metadata={
-            "help": "A server of the model, up to and with /v1; if not given, vLLM is started.",
-            "recipe": False,
-        },
-    )
-    judge_prompt: str = field(default="document", metadata={"help": "A prompt's name, or a YAML file of that shape."})
-    judge_max_tokens: int = field(default=8192, metadata={"help": "Tokens of a reply, thinking included."})
-    judge_concurrency: int = field(default=32, metadata={"help": "Requests under way at a time.", "recipe": False})
-    judge_cache: str = field(
-        default="",
-        metadata={
-            "help": "Replies so far, a file; if not given, one in the cache of the Hub's client.",
-            "recipe": False,
-        },
-    )
-    judge_vllm_python: str = field(
-        default="", metadata={"help": "The Python that vLLM is installed for, if it is another.", "recipe": False}
-    )
-    judge_vllm_args: str = field(default="", metadata={"help": "Further options of its vLLM server, as one text."})
-    judge_tensor_parallel: int = field(
-        default=1, metadata={"help": "GPUs that share the judge's layers.", "recipe": False}
     )
 
 
-def pin_judge(settings: JudgeSettings, inputs: Inputs) -> NamedModel | None:
-    """The model of a judge that is one, as an input of the stage.
+@dataclass(frozen=True, kw_only=True)
+class AnswerJudgeSettings(JudgeSettings):
+    """Who judges the answers of runs against the gold answers."""
+
+    judge: str = field(
+        default="match",
+        metadata={
+            "prefixed": "",
+            "help": "Judge of answers: match (equal to the gold answer), containment (or a short answer that has the "
+            f"gold answer in it), llm (or one that the language model of `model` holds for correct; {PAPERS_JUDGE}), "
+            "none (every answer stays unjudged), or a plug-in as module:object.",
+        },
+    )
+
+
+def pin_judge(inputs: Inputs, settings: JudgeSettings, *, name: str = "judge") -> NamedModel | None:
+    """The model of a judge that is one, as an input of the stage; a plug-in is recorded with a hash of its code.
+
+    Args:
+        name: The input's name in the lineage.
 
     Raises:
         LratError: No model is named, it does not exist, or it must be pinned and is not.
     """
-    if settings.judge != "llm":
-        return None
-    return pin_model(inputs, settings.judge_model, name="judge", served=bool(settings.judge_url))
+    if is_plugin(settings.judge):
+        inputs.record(name, plugin_identity(settings.judge))
+    return pin_model(inputs, settings.server, name=name) if settings.judge == "llm" else None
 
 
 @contextmanager
-def open_judge(
+def open_document_judge(
     settings: JudgeSettings, model: NamedModel | None, *, on_ruling: Callable[[], object] | None = None
 ) -> Iterator[Judge | None]:
-    """The judge, whose server runs while inside `with`; the output of one that is started lies beside the cache.
+    """The judge of documents, None for "none"; its server runs while inside `with`.
 
-    A server that was named by its URL is not asked whether it is there: what the cache holds needs none.
+    A server that runs already is not asked whether it is there: what the cache holds needs none.
 
     Args:
         model: From `pin_judge`.
         on_ruling: Called after each pair that a language model was asked about.
 
     Raises:
-        LratError: The server can't be started.
+        LratError: There is no such judge, or its server can't be started.
     """
-    if model is None:
+    require_judge(settings.judge, *DOCUMENT_JUDGES)
+    if is_plugin(settings.judge):
+        yield PluginJudge(load_plugin(settings.judge, "judge", ["judge"]), settings.judge)
+    elif model is None:
         yield RuleJudge() if settings.judge == "rule" else None
-    elif settings.judge_url:
-        revision = getattr(model.source, "revision", None)
-        key = os.environ.get("OPENAI_API_KEY", "")
-        client = ChatClient(settings.judge_url, model.name, revision=revision, api_key=key)
-        yield _judge(settings, client, on_ruling)
     else:
-        serving = Serving(
-            log=_cache_path(settings).with_name("judge-vllm.log"),
-            python=settings.judge_vllm_python,
-            tensor_parallel=settings.judge_tensor_parallel,
-            arguments=split_arguments(settings.judge_vllm_args),
-        )
-        with open_model(model, serving) as served:
-            yield _judge(settings, served.client, on_ruling)
+        log = settings.cache_path.with_name("judge-vllm.log")
+        with open_model(model, settings.server, log=log, must_answer=False) as served:
+            yield LLMJudge(
+                served.client,
+                prompt=settings.prompt or "document",
+                cache=ReplyCache(settings.cache_path),
+                concurrency=settings.concurrency,
+                max_tokens=settings.max_tokens,
+                on_ruling=on_ruling,
+            )
 
 
-def _judge(settings: JudgeSettings, backend: ChatBackend, on_ruling: Callable[[], object] | None) -> DocumentJudge:
-    return DocumentJudge(
-        backend,
-        prompt=settings.judge_prompt,
-        cache=ReplyCache(_cache_path(settings)),
-        concurrency=settings.judge_concurrency,
-        max_tokens=settings.judge_max_tokens,
-        on_ruling=on_ruling,
-    )
+@contextmanager
+def open_answer_judge(
+    settings: JudgeSettings, model: NamedModel | None, *, log: Path, can_ask: bool = True
+) -> Iterator[AnswerJudge | None]:
+    """The judge of answers, None for "none"; its server runs while inside `with`.
+
+    Args:
+        model: From `pin_judge`.
+        log: File for the output of a server that is started, where the settings name none.
+        can_ask: Whether a language model can be asked now; if not, what only it could tell is unjudged.
+
+    Raises:
+        LratError: There is no such judge, or its server can't be started or reached.
+    """
+    require_judge(settings.judge, *ANSWER_JUDGES)
+    if is_plugin(settings.judge):
+        yield PluginAnswerJudge(load_plugin(settings.judge, "judge", ["judge"]), settings.judge)
+    elif settings.judge == "none":
+        yield None
+    elif settings.judge != "llm":
+        yield AnswerJudge(containment=settings.judge == "containment")
+    elif not can_ask or model is None:
+        yield AnswerJudge(mismatch="unjudged")
+    else:
+        with open_model(model, settings.server, log=log) as served:
+            yield AnswerJudge(
+                served.client,
+                settings.prompt or "answer",
+                cache=ReplyCache(settings.cache_path),
+                concurrency=settings.concurrency,
+                max_tokens=settings.max_tokens,
+            )
 
 
-def _cache_path(settings: JudgeSettings) -> Path:
-    return Path(settings.judge_cache) if settings.judge_cache else default_cache()
+def require_judge(judge: str, *names: str) -> None:
+    """Raises LratError for a judge that is neither one of some names nor a plug-in."""
+    if judge not in names and not is_plugin(judge):
+        raise LratError(f"Judge: expected {', '.join(names)} or module:object, found {judge!r}.")

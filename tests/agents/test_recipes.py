@@ -6,8 +6,7 @@ import pytest
 import yaml
 
 from dataset_builders import index, rollout
-from lrat_hub.agents.prompting import AgentPrompt
-from lrat_hub.agents.settings import AgentSettings
+from lrat_hub.agents.protocols import AgentPrompt
 from lrat_hub.cli.stage import parse
 from lrat_hub.retrieval.settings import IndexSettings
 
@@ -19,7 +18,7 @@ INDEXES = [path.stem for path in sorted(RECIPES.glob("index_wiki_*.yaml"))]
 @pytest.mark.parametrize("name", AGENTS)
 def test_recipes_of_agents_have_known_options_and_say_their_hardware(name):
     words = ["--config", f"dataset_builders/{name}", "--corpus", "a/b", "--queries", "a/b", "--to", "a/c"]
-    args, settings = parse(words, "rollout", None, rollout.Arguments, AgentSettings)
+    args, settings, _ = parse(words, "rollout", None, rollout.Arguments, rollout.AgentOptions, rollout.JudgeOptions)
     assert (RECIPES / f"{name}.yaml").read_text().startswith("# Hardware: ")
     assert args.agent == "llm"
     AgentPrompt.load(settings.prompt)

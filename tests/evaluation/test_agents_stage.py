@@ -188,7 +188,7 @@ def test_results_go_into_the_card_of_the_model_beside_those_of_other_stages(benc
     assert (found["agent_success"].metric_value, found["agent_steps"].metric_value) == (0.75, 1.0)
     assert found["agent_success"].dataset_revision == benchmark.revision
     assert "| agent | lrat/agents-model@" in card.text
-    with pytest.raises(LratError, match="--results_into lrat/other"):
+    with pytest.raises(LratError, match="`results_into` lrat/other"):
         evaluate(benchmark, "agents-into-card", *words[:-1], "lrat/other")
 
 
@@ -262,12 +262,15 @@ def test_tables_are_made_again_from_the_published_evaluation_alone(evaluated, sw
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "expected --trajectories"),
-        (["--trajectories", "{runs}#half", "--agents", "writer"], "--agents writer: expected reader or clue-reader"),
+        ([], "expected `trajectories`"),
+        (
+            ["--trajectories", "{runs}#half", "--agents", "writer"],
+            "`agents` writer: expected clue-reader, reader or module:object",
+        ),
         (["--trajectories", "{runs}#half", "{runs}#half"], "twice"),
-        (["--trajectories", "{runs}#half", "--names", "a", "b"], "--names: expected one for each of 1 trajectories"),
+        (["--trajectories", "{runs}#half", "--names", "a", "b"], "`names`: expected one for each of 1 trajectories"),
         (["--trajectories", "{runs}#half", "--verdicts", "half"], "--verdicts: expected NAME=VALUE"),
-        (["--trajectories", "{runs}#half", "--verdicts", "other=/tmp"], "--verdicts other"),
+        (["--trajectories", "{runs}#half", "--verdicts", "other=/tmp"], "`verdicts` other"),
         (["--trajectories", "{bench}#queries"], "expected a trajectories dataset"),
     ],
 )

@@ -7,7 +7,6 @@ import yaml
 from lrat_hub.eval import agents, report
 
 from lrat_hub.cli.stage import assignments, parse, recipe_path
-from lrat_hub.evaluation.settings import EvaluationSettings
 
 RECIPES = Path(agents.__file__).parent / "recipes"
 OF_AGENTS = ["infoseek_eval", "browsecomp_plus", "table_2_infoseek_eval", "table_2_browsecomp_plus", "top_k"]
@@ -16,11 +15,13 @@ OF_AGENTS = ["infoseek_eval", "browsecomp_plus", "table_2_infoseek_eval", "table
 @pytest.mark.parametrize("name", OF_AGENTS)
 def test_recipes_of_agents_have_known_options_and_the_judge_of_the_paper(name):
     words = ["--config", f"eval/{name}", "--queries", "me/bench", "--to", "me/evaluation"]
-    args, settings = parse(words, "eval agents", None, agents.Arguments, EvaluationSettings)
-    assert (settings.judge, settings.judge_model) == ("llm", "Qwen/Qwen3-30B-A3B-Thinking-2507")
+    args, judge, _ = parse(
+        words, "eval agents", None, agents.Arguments, agents.JudgeOptions, agents.SecondJudgeOptions
+    )
+    assert (judge.judge, judge.judge_model) == ("llm", "Qwen/Qwen3-30B-A3B-Thinking-2507")
     # What quotes the questions of BrowseComp-Plus stays private.
     assert args.private is (args.benchmark == "BrowseComp-Plus")
-    assert all(recipe_path(recipe).exists() for recipe in settings.rollouts)
+    assert all(recipe_path(recipe).exists() for recipe in args.rollouts)
     baselines = assignments("baselines", args.baselines)
     assert set(baselines) | set(baselines.values()) <= set(args.names)
     assert (RECIPES / f"{name}.yaml").read_text().startswith("# Hardware: ")

@@ -5,9 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from lrat_hub.judges.answers import AnswerJudge
-from lrat_hub.judges.cache import ReplyCache
-from lrat_hub.judges.matching import answer_contains
+from lrat_hub.judges.answers import AnswerJudge, answer_contains
+from lrat_hub.judges.llm import ReplyCache
 from lrat_hub.llm.chat import ChatError, Reply
 from tests.builders import answer, trajectory
 

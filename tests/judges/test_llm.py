@@ -7,8 +7,8 @@ import subprocess
 import sys
 import time
 
-from lrat_hub.judges.cache import ReplyCache
-from lrat_hub.judges.documents import DocumentJudge
+from lrat_hub.judges.documents import LLMJudge
+from lrat_hub.judges.llm import ReplyCache
 from lrat_hub.llm.chat import ChatClient
 from lrat_hub.schema import Pair
 from tests.judges.server import ChatServer
@@ -20,7 +20,7 @@ def pair(reasoning: str, name: str = "p") -> Pair:
 
 def judge_at(server, *, cache=None, attempts=1, **options):
     backend = ChatClient(server.url, "m", name="org/judge", revision="a" * 40, attempts=attempts, timeout=5)
-    return DocumentJudge(backend, cache=cache, **options)
+    return LLMJudge(backend, cache=cache, **options)
 
 
 def notes_of(request):
@@ -118,7 +118,7 @@ def test_the_same_request_is_sent_once_and_another_model_prompt_or_text_is_anoth
         again = judge_at(server, cache=ReplyCache(tmp_path / "replies.sqlite"))
         assert again.judge([pair("y"), pair("x")]) == ["relevant"] * 2
         assert (len(server.requests), again.requests) == (2, 0)
-        other = DocumentJudge(ChatClient(server.url, "m", name="org/judge", revision="b" * 40), cache=cache)
+        other = LLMJudge(ChatClient(server.url, "m", name="org/judge", revision="b" * 40), cache=cache)
         assert other.judge([pair("x")]) == ["relevant"]
         assert len(server.requests) == 3
 
@@ -133,7 +133,7 @@ def test_a_judge_can_be_asked_where_an_event_loop_runs_already_as_in_notebooks()
 
 KILLED = """
 import sys
-from lrat_hub.judges.cache import ReplyCache
+from lrat_hub.judges.llm import ReplyCache
 from tests.judges.test_llm import judge_at, pair
 class Server: url = sys.argv[1]
 verdicts = judge_at(Server, cache=ReplyCache(sys.argv[2]), concurrency=2).judge([pair(str(n)) for n in range(12)])

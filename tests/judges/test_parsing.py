@@ -2,8 +2,7 @@
 
 import pytest
 
-from lrat_hub.judges.parsing import read_verdict
-from lrat_hub.judges.prompting import VerdictPrompt
+from lrat_hub.judges.prompting import VerdictPrompt, read_verdict
 
 DOCUMENT = VerdictPrompt.load("document")
 

@@ -16,6 +16,7 @@ import pytest
 
 from lrat_hub.errors import LratError
 from lrat_hub.llm.serving import VllmServer, describe_server
+from lrat_hub.llm.settings import ServerSettings
 
 ROOT = Path(__file__).parents[2]
 
@@ -72,7 +73,10 @@ def answers(base_url: str) -> bool:
 
 def test_a_server_is_up_inside_and_gone_after_with_all_it_started(python, tmp_path):
     log = tmp_path / "logs" / "vllm.log"
-    with VllmServer("folder", "me/model", log, python, 2, 3, ["--dtype", "float32"], timeout=60) as server:
+    settings = ServerSettings(
+        vllm_python=python, tensor_parallel=2, data_parallel=3, vllm_args="--dtype float32", server_timeout=60
+    )
+    with VllmServer("folder", "me/model", settings, log) as server:
         assert describe_server(server.base_url, "me/model") == {"vllm": "9.9", "context_tokens": 4096}
         with pytest.raises(LratError, match="expected a server of me/other"):
             describe_server(server.base_url, "me/other")
@@ -88,16 +92,16 @@ def test_a_server_is_up_inside_and_gone_after_with_all_it_started(python, tmp_pa
 def test_a_server_that_ends_or_stays_silent_is_an_error_with_its_log(python, tmp_path):
     log = tmp_path / "vllm.log"
     with pytest.raises(LratError, match=r"ended with code 1: ValueError: no such architecture See .*vllm\.log"):
-        VllmServer("broken", "m", log, python, timeout=60).__enter__()
+        VllmServer("broken", "m", ServerSettings(vllm_python=python, server_timeout=60), log).__enter__()
     with pytest.raises(LratError, match="expected an answer within 2 s"):
-        VllmServer("silent", "m", log, python, timeout=2).__enter__()
+        VllmServer("silent", "m", ServerSettings(vllm_python=python, server_timeout=2), log).__enter__()
 
 
 def test_without_vllm_or_an_interpreter_the_error_says_what_to_do(tmp_path):
     with pytest.raises(LratError, match="expected it to be installed for"):
-        VllmServer("folder", "m", tmp_path / "log", sys.executable).__enter__()
+        VllmServer("folder", "m", ServerSettings(vllm_python=sys.executable), tmp_path / "log").__enter__()
     with pytest.raises(LratError, match="expected an interpreter at /no/python"):
-        VllmServer("folder", "m", tmp_path / "log", "/no/python").__enter__()
+        VllmServer("folder", "m", ServerSettings(vllm_python="/no/python"), tmp_path / "log").__enter__()
     with pytest.raises(LratError, match="expected a server that lists its models"):
         describe_server("http://127.0.0.1:9/v1", "m")
 
@@ -105,8 +109,9 @@ def test_without_vllm_or_an_interpreter_the_error_says_what_to_do(tmp_path):
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel ends the server, which only Linux does")
 def test_a_server_does_not_outlive_a_killed_stage(python, tmp_path):
     script = (
-        "import time; from lrat_hub.llm.serving import VllmServer\n"
-        f"with VllmServer('folder', 'm', {str(tmp_path / 'log')!r}, {python!r}, timeout=60) as server:\n"
+        "import time; from lrat_hub.llm.serving import VllmServer; from lrat_hub.llm.settings import ServerSettings\n"
+        f"settings = ServerSettings(vllm_python={python!r}, server_timeout=60)\n"
+        f"with VllmServer('folder', 'm', settings, {str(tmp_path / 'log')!r}) as server:\n"
         "    print(server.base_url, flush=True); time.sleep(600)\n"
     )
     process = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, text=True)

@@ -319,7 +319,7 @@ def test_a_judge_that_is_not_told_enough_about_or_not_there_is_refused(hub, runs
     with pytest.raises(LratError, match="expected a model in `judge_model`, found none"):
         cli.run(words)
     url = ["--judge_url", "http://127.0.0.1:9/v1", "--judge_model", "judge"]
-    with pytest.raises(LratError, match="--require-pinned needs the commit of the model"):
+    with pytest.raises(LratError, match="`require_pinned` needs the commit of the model"):
         cli.run([*words, *url, "--require-pinned"])
     with pytest.raises(LratError, match="expected verdicts of judge, found no reply to any request"):
         cli.run([*words, *url, "--judge_cache", str(tmp_path / "cache")])
@@ -331,11 +331,11 @@ def test_a_judge_that_is_not_told_enough_about_or_not_there_is_refused(hub, runs
 
 @pytest.mark.parametrize("name", ["mine_paper", "mine_released", "mine_tiers"])
 def test_recipes_hold_options_that_fit_together(name):
-    from lrat_hub.dataset_builders.mine import Arguments
+    from lrat_hub.dataset_builders.mine import Arguments, JudgeOptions
 
     from lrat_hub.cli.stage import parse
 
     words = ["--config", f"dataset_builders/{name}", "--trajectories", "a/b", "c/d", "--to", "e/f"]
-    (args,) = parse(words, "mine", None, Arguments)
+    args, _ = parse(words, "mine", None, Arguments, JudgeOptions)
     assert args.trajectories == ["a/b", "c/d"]
     assert args.settings().resolved(judged=True).train_on == ("relevant",)
