@@ -124,8 +124,8 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
     from datasets import Dataset
 
     from lrat_hub.agents.journal import default_folder
+    from lrat_hub.corpora.loading import load_qrels
     from lrat_hub.evaluation.agents import evaluate_agents, plain_id, without_texts
-    from lrat_hub.evaluation.benchmark import load_qrels
     from lrat_hub.evaluation.browsecomp import leaderboard_summary, read_verdicts, run_files
     from lrat_hub.evaluation.cards import put_agent_results_into_card
     from lrat_hub.evaluation.cells import Cell, identity_of, model_of, require_distinct

@@ -192,7 +192,8 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
 
 def read_exam(stage: Stage, args: Arguments, inputs: Mapping[str, Source]) -> Exam:
     """Everything that systems are asked."""
-    from lrat_hub.evaluation.benchmark import Benchmark, load_qrels
+    from lrat_hub.corpora.loading import load_qrels
+    from lrat_hub.evaluation.benchmark import Benchmark
     from lrat_hub.evaluation.exam import Exam
     from lrat_hub.hub.inputs import load_table
     from lrat_hub.schema import Pair, Trajectory

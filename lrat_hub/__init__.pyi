@@ -1,4 +1,5 @@
 from .corpora.loading import load_corpus as load_corpus
+from .corpora.loading import load_qrels as load_qrels
 from .corpora.loading import load_queries as load_queries
 from .evaluation import evaluate_agents as evaluate_agents
 from .evaluation.metrics import evaluate_retrieval as evaluate_retrieval

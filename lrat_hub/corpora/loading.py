@@ -1,4 +1,4 @@
-"""Corpora and queries as the library takes them, by a reference or from a file."""
+"""Corpora, queries and relevance judgements as the library takes them, by a reference or from a file."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any, cast
 
 from lrat_hub.corpora.collection import build_table
 from lrat_hub.corpora.documents import read_documents
-from lrat_hub.corpora.questions import read_queries
+from lrat_hub.corpora.questions import read_qrels, read_queries
 from lrat_hub.corpora.rows import as_path
 from lrat_hub.documents import Documents
 from lrat_hub.errors import LratError
-from lrat_hub.hub.inputs import LocalSource, Source, load_table, resolve
+from lrat_hub.hub.inputs import LocalSource, Source, TableKind, load_table, resolve
 from lrat_hub.ledger import Ledger
 
 
@@ -57,20 +57,45 @@ def load_queries(source: Source | str | Path) -> dict[str, str]:
     """
     pin = _resolved(source)
     ledger = Ledger("queries")
-    rows: Iterable[Mapping[str, Any]]
-    if _is_file(pin):
-        rows = read_queries(pin, ledger)
-    else:
-        # The type of a table's rows is open; a table of queries has rows by column.
-        rows = cast("Iterable[Mapping[str, Any]]", load_table(pin, "queries", config="queries"))
     queries: dict[str, str] = {}
-    for row in rows:
+    for row in read_queries(pin, ledger) if _is_file(pin) else _table_rows(pin, "queries", "queries"):
         query_id, text = str(row["query_id"]), str(row["query"])
         if query_id in queries:
             raise LratError(f"{pin}: expected every query id once, found {query_id} repeated.")
         queries[query_id] = text
     _require_all(pin, ledger)
     return queries
+
+
+def load_qrels(source: Source | str | Path, *, config: str = "qrels_evidence") -> dict[str, dict[str, int]]:
+    """Query id to docid to relevance grade; 0 and less is not relevant.
+
+    Args:
+        source: A Hub reference such as "datasets/me/wiki@revision#qrels_gold:test", or its pin; a folder with a
+            dataset; or a file: JSONL or Parquet with `query_id, docid, relevance`, TREC's four fields a line, or
+            BEIR's TSV with a header.
+        config: The config of a dataset, where the source names none.
+
+    Raises:
+        LratError: It can't be read, a judgement of a file can't be used, or a document has two grades for a query.
+    """
+    pin = _resolved(source)
+    ledger = Ledger("judgements")
+    qrels: dict[str, dict[str, int]] = {}
+    for row in read_qrels(pin, ledger) if _is_file(pin) else _table_rows(pin, "qrels", config):
+        query_id, docid, grade = row["query_id"], row["docid"], row["relevance"]
+        if (before := qrels.setdefault(query_id, {}).setdefault(docid, grade)) != grade:
+            raise LratError(
+                f"{pin}: expected one grade for each document of a query, found {before} and {grade} for document "
+                f"{docid} of query {query_id}. Leave one of them out."
+            )
+    _require_all(pin, ledger)
+    return qrels
+
+
+def _table_rows(source: Source, kind: TableKind, config: str) -> Iterable[Mapping[str, Any]]:
+    # The type of a dataset's rows is open; those of a checked table are by column.
+    return cast("Iterable[Mapping[str, Any]]", load_table(source, kind, config=config))
 
 
 def _resolved(source: Source | str | Path) -> Source:

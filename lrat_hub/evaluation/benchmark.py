@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from lrat_hub.corpora.loading import load_corpus, load_qrels
 from lrat_hub.documents import Documents
 from lrat_hub.errors import LratError
 from lrat_hub.evaluation.metrics import METRICS, RetrievalScores, Run, evaluate_retrieval, has_relevant, search_all
@@ -46,7 +47,7 @@ class Benchmark:
         Raises:
             LratError: One of them is missing or of another kind, or no relevant document is in the corpus.
         """
-        documents = Documents(load_table(corpus, "corpus", config="corpus"))
+        documents = load_corpus(corpus)
         table = load_table(queries, "queries", config="queries")
         ids = list(table["query_id"])
         questions = table["question_id"] if "question_id" in table.column_names else ids
@@ -104,15 +105,3 @@ class Benchmark:
     def difference(self, system: RetrievalScores, baseline: RetrievalScores, metric: str) -> Difference:
         """Mean difference per query with its paired 95 % interval and test."""
         return paired_difference(system.values(metric), baseline.values(metric), self.clusters)
-
-
-def load_qrels(source: Source, *, config: str = "qrels_evidence") -> dict[str, dict[str, int]]:
-    """Query id to docid to relevance.
-
-    Args:
-        config: Used where the source names none.
-    """
-    judged: dict[str, dict[str, int]] = {}
-    for row in load_table(source, "qrels", config=config):
-        judged.setdefault(row["query_id"], {})[row["docid"]] = row["relevance"]
-    return judged

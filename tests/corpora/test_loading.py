@@ -1,10 +1,10 @@
-"""Corpora and queries are loaded from files as from published datasets; nothing is left out silently."""
+"""Corpora, queries and judgements are loaded from files as from published datasets; nothing is left out silently."""
 
 import json
 
 import pytest
 
-from lrat_hub.corpora.loading import load_corpus, load_queries
+from lrat_hub.corpora.loading import load_corpus, load_qrels, load_queries
 from lrat_hub.errors import LratError
 
 ROWS = [{"docid": "d1", "title": "One", "text": "first"}, {"docid": "d2", "title": "", "text": "second"}]
@@ -45,3 +45,44 @@ def test_queries_that_cannot_be_used_are_refused(tmp_path):
     (tmp_path / "twice.tsv").write_text("q1\twho?\nq1\twhere?\n")
     with pytest.raises(LratError, match="found q1 repeated"):
         load_queries(tmp_path / "twice.tsv")
+
+
+def test_judgements_come_from_the_files_of_trec_and_beir_and_jsonl(tmp_path, monkeypatch):
+    (tmp_path / "qrels.txt").write_text("q1 Q0 d1 2\nq1 Q0 d2 0\nq2 Q0 d1 1\nq1 Q0 d1 2\n")
+    (tmp_path / "qrels.tsv").write_text("query-id\tcorpus-id\tscore\nq1\td1\t2\nq1\td2\t0\nq2\td1\t1\n")
+    rows = [("q1", "d1", 2), ("q1", "d2", 0), ("q2", "d1", 1)]
+    write_rows(tmp_path / "qrels.jsonl", [{"query_id": q, "docid": d, "relevance": grade} for q, d, grade in rows])
+    monkeypatch.chdir(tmp_path)
+    for source in ("qrels.txt", tmp_path / "qrels.tsv", str(tmp_path / "qrels.jsonl")):
+        assert load_qrels(source) == {"q1": {"d1": 2, "d2": 0}, "q2": {"d1": 1}}
+
+
+def test_judgements_that_cannot_be_used_are_refused(tmp_path):
+    (tmp_path / "short.txt").write_text("q1 Q0 d1 1\nq1 d2 1\n")
+    with pytest.raises(LratError, match=r"judgements that can all be used, found others \(not four fields: 1\)"):
+        load_qrels(tmp_path / "short.txt")
+    (tmp_path / "two.txt").write_text("q1 Q0 d1 1\nq1 Q0 d1 0\n")
+    with pytest.raises(LratError, match="found 1 and 0 for document d1 of query q1"):
+        load_qrels(tmp_path / "two.txt")
+
+
+def test_corpora_queries_and_judgements_are_loaded_from_the_hub_as_from_files(hub, tmp_path):
+    from datasets import Dataset
+
+    import lrat_hub
+
+    queries = [{"query_id": q, "query": text, "answer": ""} for q, text in (("q1", "who?"), ("q2", "where?"))]
+    qrels = [{"query_id": "q1", "docid": "d2", "relevance": 1}, {"query_id": "q2", "docid": "d1", "relevance": 0}]
+    repo = "lrat/loaded"
+    for config, rows in (("corpus", ROWS), ("queries", queries), ("qrels_evidence", qrels), ("qrels_gold", qrels[:1])):
+        Dataset.from_list(rows).push_to_hub(repo, config)
+    pin = str(lrat_hub.HubRef.parse(f"datasets/{repo}").pin())
+    for source in (repo, pin):
+        documents = lrat_hub.load_corpus(source)
+        assert [documents[docid].text for docid in documents] == ["first", "second"]
+        assert lrat_hub.load_queries(source) == {"q1": "who?", "q2": "where?"}
+        assert lrat_hub.load_qrels(source) == {"q1": {"d2": 1}, "q2": {"d1": 0}}
+        assert lrat_hub.load_qrels(source, config="qrels_gold") == {"q1": {"d2": 1}}
+        assert lrat_hub.load_qrels(f"{source}#qrels_gold") == {"q1": {"d2": 1}}
+    assert lrat_hub.load_queries(write_rows(tmp_path / "queries.jsonl", queries)) == lrat_hub.load_queries(repo)
+    assert lrat_hub.load_qrels(write_rows(tmp_path / "qrels.jsonl", qrels)) == lrat_hub.load_qrels(repo)
