@@ -112,6 +112,8 @@ def test_bm25_indexes_are_loaded_at_a_sha(api: HfApi) -> None:
     assert found[0][0]["text"] == "a lost paper"
 
 
+# huggingface_hub warns of data files in model repositories, which is what this test wants.
+@pytest.mark.filterwarnings("ignore:It seems that you are about to commit a data file:UserWarning")
 def test_the_file_system_reads_seeks_writes_and_removes(api: HfApi, repo: str) -> None:
     import pandas as pd
     from huggingface_hub import HfFileSystem
