@@ -149,9 +149,10 @@ def name_of(source: Source) -> str:
 def load_evidence(source: Source) -> dict[str, set[str]]:
     """Query id to its evidence documents."""
     from lrat_hub.hub.inputs import load_table
+    from lrat_hub.storage import rows_of
 
     evidence: dict[str, set[str]] = {}
-    for row in load_table(source, "qrels", config="qrels_evidence"):
+    for row in rows_of(load_table(source, "qrels", config="qrels_evidence")):
         of_query = evidence.setdefault(row["query_id"], set())
         if row["relevance"] > 0:
             of_query.add(row["docid"])

@@ -197,6 +197,7 @@ def read_exam(stage: Stage, args: Arguments, inputs: Mapping[str, Source]) -> Ex
     from lrat_hub.evaluation.exam import Exam
     from lrat_hub.hub.inputs import load_table
     from lrat_hub.schema import Pair, Trajectory
+    from lrat_hub.storage import rows_of
 
     evidence = Benchmark.load(*(inputs[name] for name in ("corpus", "queries", "qrels")))
     gold = None
@@ -209,10 +210,10 @@ def read_exam(stage: Stage, args: Arguments, inputs: Mapping[str, Source]) -> Ex
     if args.trajectories:
         table = load_table(stage.input("trajectories", args.trajectories), "trajectories")
         qrels = load_qrels(stage.input("evidence", args.evidence)) if args.evidence else evidence.qrels
-        exam.add_trajectories(map(Trajectory.from_dict, table), qrels)
+        exam.add_trajectories(map(Trajectory.from_dict, rows_of(table)), qrels)
     if args.pairs:
         table = load_table(stage.input("pairs", args.pairs), "pairs", config="pairs")
-        exam.add_pairs(map(Pair.from_dict, table))
+        exam.add_pairs(map(Pair.from_dict, rows_of(table)))
     return exam
 
 

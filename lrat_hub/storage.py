@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from lrat_hub.schema import Trajectory, trajectory_features
 
@@ -43,6 +43,15 @@ def table_of(rows: Iterable[dict[str, Any]], features: Features) -> Dataset:
         if rows
         else Dataset.from_dict({name: [] for name in features}, features=features)
     )
+
+
+def rows_of(table: Dataset) -> Iterator[dict[str, Any]]:
+    """The rows of a table as dicts by column.
+
+    A `Dataset` leaves the type of its rows open, since it depends on the format that is set; a table without one has
+    dicts.
+    """
+    return cast("Iterator[dict[str, Any]]", iter(table))
 
 
 def write_trajectories(trajectories: Iterable[Trajectory], path: Path) -> Dataset:

@@ -7,7 +7,7 @@ import pytest
 
 from lrat_hub import storage
 from lrat_hub.schema import Trajectory, document_features
-from lrat_hub.storage import TableWriter, write_table, write_trajectories
+from lrat_hub.storage import TableWriter, rows_of, table_of, write_table, write_trajectories
 from tests.builders import answer, browse, search, trajectory
 
 
@@ -40,6 +40,13 @@ def test_characters_of_nested_texts_count(tmp_path, monkeypatch):
 def test_a_table_without_rows_has_its_columns(tmp_path):
     table = write_table([], document_features(), tmp_path / "table.arrow")
     assert (len(table), table.features) == (0, document_features())
+
+
+def test_the_rows_of_a_table_come_back_as_they_were_given():
+    rows = [{"docid": "d1", "title": "One", "text": "first"}, {"docid": "d2", "title": "", "text": "second"}]
+    table = table_of(rows, document_features())
+    assert list(rows_of(table)) == rows
+    assert list(rows_of(table.select([]))) == []
 
 
 def test_rows_are_read_no_further_than_a_batch_ahead(tmp_path, monkeypatch):
