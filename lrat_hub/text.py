@@ -18,7 +18,7 @@ _ABBREVIATION = re.compile(
 
 @cache
 def stop_words() -> frozenset[str]:
-    # bm25s takes SciPy along, which those who only ask for --help don't need.
+    # bm25s takes SciPy along, which those who only ask for help don't need.
     from bm25s.stopwords import STOPWORDS_EN_PLUS
 
     return frozenset(STOPWORDS_EN_PLUS)

@@ -1,12 +1,11 @@
-"""The process behind `LocalHub`: `python -m lrat_hub.localhub --root DIR --port N --user NAME --parent PID`.
+"""The process behind `LocalHub`: `python -m lrat_hub.localhub '{"root": DIR, "port": N, "user": NAME, "parent": PID}'`.
 
 It writes one line of JSON to its standard output, `{"port": N}` or `{"error": "..."}`, and ends when its
-parent does.
+parent does. `lrat hub serve` is what people run.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import signal
@@ -33,20 +32,20 @@ def exit_with_parent(parent: int) -> None:
 
 
 def report(**message: object) -> None:
-    print(json.dumps(message), flush=True)
+    sys.stdout.write(json.dumps(message) + "\n")
+    sys.stdout.flush()
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m lrat_hub.localhub")
-    parser.add_argument("--root", type=Path, required=True)
-    parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--user", required=True)
-    parser.add_argument("--parent", type=int, required=True)
-    args = parser.parse_args()
-
-    threading.Thread(target=exit_with_parent, args=(args.parent,), daemon=True).start()
+    settings = json.loads(sys.argv[1])
+    threading.Thread(target=exit_with_parent, args=(settings["parent"],), daemon=True).start()
     try:
-        serve(args.root, port=args.port, user=args.user, on_ready=lambda port: report(port=port))
+        serve(
+            Path(settings["root"]),
+            port=settings["port"],
+            user=settings["user"],
+            on_ready=lambda port: report(port=port),
+        )
     except LratError as error:
         report(error=str(error))
         return 1

@@ -126,9 +126,9 @@ class LocalHub:
 
     def start(self) -> LocalHub:
         """Start the server and wait until it accepts connections."""
-        command = [sys.executable, "-m", "lrat_hub.localhub", "--root", str(self.root), "--port", str(self._port)]
+        settings = {"root": str(self.root), "port": self._port, "user": self._user, "parent": os.getpid()}
         process = subprocess.Popen(
-            [*command, "--user", self._user, "--parent", str(os.getpid())],
+            [sys.executable, "-m", "lrat_hub.localhub", json.dumps(settings)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             text=True,
