@@ -1,4 +1,4 @@
-"""The process behind `LocalHub`: `python -m lrat_hub.localhub '{"root": DIR, "port": N, "user": NAME, "parent": PID}'`.
+"""The process behind `LocalHub`: `python -m lrat_hub.localhub JSON`, with root, port, user and parent (a process id).
 
 It writes one line of JSON to its standard output, `{"port": N}` or `{"error": "..."}`, and ends when its
 parent does. `lrat hub serve` is what people run.
