@@ -26,6 +26,7 @@ from requests_by_hand import put
 
 from lrat_hub.localhub.maintenance import verify
 from lrat_hub.localhub.root import read_token
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     import httpx2
@@ -157,10 +158,7 @@ def test_nothing_acknowledged_is_lost_however_often_the_server_is_killed(servers
     for _ in range(KILLS):
         # Moments that depend on the work done, as a machine under load would else do none between two kills.
         enough = sum(len(writer.acknowledged) for writer in writers) + chance.choice([0, 1, 1, 2, 4])
-        end = time.monotonic() + 30
-        while sum(len(writer.acknowledged) for writer in writers) < enough:
-            assert time.monotonic() < end
-            time.sleep(0.002)
+        wait_until(lambda enough=enough: sum(len(writer.acknowledged) for writer in writers) >= enough, pause=0.002)
         time.sleep(chance.uniform(0, 0.1))
         servers.kill()
         leftovers.update("lock" for _ in root.glob("repos/**/*.lock"))

@@ -8,8 +8,6 @@ import socket
 import stat
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +17,7 @@ from requests_by_hand import commit, put
 
 from lrat_hub.errors import LratError
 from lrat_hub.localhub import LocalHub, hub_env
+from tests.waiting import HANGS_AFTER_SECONDS, wait_until
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -28,13 +27,6 @@ def client(hub: LocalHub) -> HfApi:
     from huggingface_hub import HfApi
 
     return HfApi(endpoint=hub.endpoint, token=hub.token)
-
-
-def wait_until(happened: Callable[[], bool], seconds: float = 10) -> None:
-    end = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 def gone(pid: int) -> bool:
@@ -183,4 +175,4 @@ def test_the_command_serves_until_it_is_told_to_stop(tmp_path: Path) -> None:
             assert HfApi(endpoint=endpoint, token=token).whoami()["name"] == "lrat"
             assert (endpoint in line, xet) == (True, "1")
             process.send_signal(stop)
-            assert process.wait(10) == 0
+            assert process.wait(HANGS_AFTER_SECONDS) == 0
