@@ -129,8 +129,8 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
     from lrat_hub.evaluation.browsecomp import leaderboard_summary, read_verdicts, run_files
     from lrat_hub.evaluation.cards import put_agent_results_into_card
     from lrat_hub.evaluation.cells import Cell, identity_of, model_of, require_distinct
-    from lrat_hub.evaluation.page import agent_tables
     from lrat_hub.evaluation.published import Evaluations
+    from lrat_hub.evaluation.report import agent_tables
     from lrat_hub.evaluation.verdicts import AgentRuns, agreement, judged_runs, with_verdicts
     from lrat_hub.hub.inputs import load_table
     from lrat_hub.importers import load_trajectories

@@ -30,7 +30,7 @@ def main(argv: list[str] | None = None) -> dict[str, str]:
     if not re.fullmatch(r"[\w.-]+", args.to):
         raise LratError(f"--to {args.to}: expected a namespace alone, such as your user name.")
 
-    from lrat_hub.evaluation.metric_spaces import publish_metric
+    from lrat_hub.evaluation.cards import publish_metric
 
     published = {}
     for name in args.metrics or known:

@@ -35,8 +35,8 @@ def main(argv: list[str] | None = None) -> HubRef:
     if not args.evaluations:
         raise LratError("lrat eval report: expected at least one evaluation, found none. Give --evaluations.")
 
-    from lrat_hub.evaluation.page import report_page
     from lrat_hub.evaluation.published import Evaluations
+    from lrat_hub.evaluation.report import report_page
 
     stage = Stage("eval report", args)
     evaluations = Evaluations()

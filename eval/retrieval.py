@@ -88,16 +88,12 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
 
     from datasets import Dataset
 
+    from lrat_hub.evaluation.browsecomp import leaderboard_files
+    from lrat_hub.evaluation.cards import put_results_into_card
     from lrat_hub.evaluation.comparison import comparison_rows
     from lrat_hub.evaluation.exam import EVIDENCE, QUERIES
-    from lrat_hub.evaluation.results import (
-        interval_table,
-        leaderboard_files,
-        put_results_into_card,
-        score_table,
-        system_name,
-    )
-    from lrat_hub.evaluation.runs import trec_run
+    from lrat_hub.evaluation.metrics import trec_run
+    from lrat_hub.evaluation.tables import interval_table, score_table, system_name
     from lrat_hub.retrieval import style_read_by
     from lrat_hub.retrieval.fusion import fuse_runs
     from lrat_hub.retrieval.opening import index_name, open_retriever, streamed_retriever
@@ -220,7 +216,7 @@ def read_exam(stage: Stage, args: Arguments, inputs: Mapping[str, Source]) -> Ex
 def read_given_run(stage: Stage, text: str, name: str, exam: Exam) -> tuple[str, Run]:
     """A run file, by the name of its system; what it has of queries that are not asked is told and left out."""
     from lrat_hub.evaluation.exam import QUERIES
-    from lrat_hub.evaluation.runs import read_run
+    from lrat_hub.evaluation.metrics import read_run
     from lrat_hub.hub.inputs import resolve
 
     if stage.inputs.require_pinned:

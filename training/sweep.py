@@ -45,8 +45,8 @@ def main(argv: list[str] | None = None) -> HubRef:
     from datasets import Dataset
 
     from lrat_hub.evaluation.benchmark import Benchmark
-    from lrat_hub.evaluation.results import system_name
     from lrat_hub.evaluation.sweep import ladder, run_rows, run_sweep, sizes, sources, sweep_table
+    from lrat_hub.evaluation.tables import system_name
     from lrat_hub.evaluation.trial import Trial
     from lrat_hub.hub.cards import markdown_table
     from lrat_hub.hub.inputs import load_model, load_table

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from lrat_hub.evaluation.metrics import METRICS
-from lrat_hub.evaluation.page import report_page
 from lrat_hub.evaluation.published import EVIDENCE, Evaluations, RetrievalEvaluation
+from lrat_hub.evaluation.report import report_page
 from lrat_hub.hub.cards import markdown_table
-from lrat_hub.hub.inputs import Kind, load_table, resolve
+from lrat_hub.hub.inputs import TableKind, load_table, resolve
 from lrat_hub.hub.lineage import read_lineage
 from lrat_hub.hub.refs import HubRef
 
@@ -74,7 +74,7 @@ class Findings:
 def read_findings(made: Artifacts) -> Findings:
     """Reads a run's figures from its artifacts, by pin."""
 
-    def table(ref: HubRef, view: str, kind: Kind) -> Any:
+    def table(ref: HubRef, view: str, kind: TableKind) -> Any:
         return load_table(resolve(f"{ref}#{view}", repo_type="dataset"), kind)
 
     gold = defaultdict(set)

@@ -1,4 +1,4 @@
-"""A benchmark: a corpus, queries and their relevance judgements, and the comparison of systems on them."""
+"""A benchmark: a corpus, queries and their relevance judgements; also as a task of MTEB."""
 
 from __future__ import annotations
 
@@ -11,13 +11,18 @@ from lrat_hub.documents import Documents
 from lrat_hub.errors import LratError
 from lrat_hub.evaluation.metrics import METRICS, RetrievalScores, Run, evaluate_retrieval, has_relevant, search_all
 from lrat_hub.hub.inputs import Source, load_table
+from lrat_hub.hub.refs import HubRef
 from lrat_hub.queries import QueryState, QueryStyle, render_query
 from lrat_hub.retrieval import Retriever
 from lrat_hub.retrieval.dense import DenseRetriever
 from lrat_hub.significance import Difference, clusters_of, paired_difference
+from lrat_hub.storage import rows_of
 
 if TYPE_CHECKING:
+    from mteb.abstasks import AbsTaskRetrieval
     from sentence_transformers import SentenceTransformer
+
+MTEB_SPLIT = "test"
 
 CONTEXT = ("question", "previous_queries", "reasoning_before")
 """Columns of a table of queries that styles other than "plain" render."""
@@ -52,7 +57,7 @@ class Benchmark:
         ids = list(table["query_id"])
         questions = table["question_id"] if "question_id" in table.column_names else ids
         known = [name for name in CONTEXT if name in table.column_names]
-        rows = table.select_columns(["query_id", "query", *known]) if known else ()
+        rows = rows_of(table.select_columns(["query_id", "query", *known])) if known else ()
         benchmark = cls(
             documents,
             dict(zip(ids, table["query"], strict=True)),
@@ -105,3 +110,63 @@ class Benchmark:
     def difference(self, system: RetrievalScores, baseline: RetrievalScores, metric: str) -> Difference:
         """Mean difference per query with its paired 95 % interval and test."""
         return paired_difference(system.values(metric), baseline.values(metric), self.clusters)
+
+
+def mteb_task(
+    benchmark: Benchmark,
+    *,
+    name: str,
+    source: HubRef,
+    style: QueryStyle = "plain",
+    language: str = "eng-Latn",
+    license: str = "not specified",
+) -> AbsTaskRetrieval:
+    """The benchmark as a task for `mteb.evaluate(model, [task])`. Needs the extra `mteb`.
+
+    Texts are those that every retriever here is given (MTEB itself would join title and text by a blank), queries are
+    in the style given, and prompts are the model's.
+
+    Args:
+        name: Name of the task in MTEB's results.
+        source: Where the benchmark is published, at a commit.
+        style: How queries are rendered: as the model was trained.
+        language: Language (BCP 47) and script, as in MTEB.
+    """
+    from datasets import Dataset
+    from mteb import TaskMetadata
+    from mteb.abstasks import AbsTaskRetrieval
+
+    class BenchmarkTask(AbsTaskRetrieval):
+        metadata = TaskMetadata(
+            name=name,
+            description=f"Queries over {len(benchmark.documents)} documents, from {source}.",
+            dataset={"path": source.repo_id, "revision": source.revision},
+            type="Retrieval",
+            category="t2t",
+            modalities=["text"],
+            eval_splits=[MTEB_SPLIT],
+            eval_langs=[language],
+            main_score="ndcg_at_10",
+            license=license,
+        )
+
+        def load_data(self, *args: object, **kwargs: object) -> None:
+            if self.data_loaded:
+                return
+            texts = benchmark.texts(style)
+            corpus = ({"id": row.docid, "title": "", "text": row.content} for row in benchmark.documents.in_order())
+            self.dataset = {
+                "default": {
+                    MTEB_SPLIT: {
+                        "corpus": Dataset.from_list(list(corpus)),
+                        "queries": Dataset.from_list(
+                            [{"id": query_id, "text": texts[query_id]} for query_id in benchmark.qrels]
+                        ),
+                        "relevant_docs": {query_id: dict(grades) for query_id, grades in benchmark.qrels.items()},
+                        "top_ranked": None,
+                    }
+                }
+            }
+            self.data_loaded = True
+
+    return BenchmarkTask()

@@ -9,13 +9,16 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lrat_hub.errors import LratError
 from lrat_hub.evaluation.agents import AgentScores, plain_id, tokens_of
 from lrat_hub.evaluation.verdicts import VerdictRow
 from lrat_hub.judges.prompting import after_thinking
 from lrat_hub.schema import Status, Step, Trajectory
+
+if TYPE_CHECKING:
+    from lrat_hub.evaluation.comparison import TaskComparison
 
 OFFICIAL_JUDGE = "BrowseComp-Plus"
 
@@ -109,6 +112,45 @@ def leaderboard_summary(scores: AgentScores, *, agent: str, retriever: str) -> d
             }
             for question in scores.questions
         ],
+    }
+
+
+def browsecomp_leaderboard(system: str, evidence: TaskComparison, gold: TaskComparison) -> dict[str, Any]:
+    """A system's line in the table of retrievers of BrowseComp-Plus, in percent.
+
+    The benchmark publishes recall@5, @100, @1000 and nDCG@10 by evidence documents, and nDCG@10 by gold documents; the
+    names of the fields are ours, after those of its agents' summaries. The link and the date are the submitter's.
+    """
+
+    def percent(comparison: TaskComparison, metrics: Sequence[str]) -> dict[str, float]:
+        names = {"ndcg@10": "nDCG@10"}
+        return {
+            f"{names.get(metric, metric.capitalize())} (%)": round(100 * comparison.mean(system, metric), 2)
+            for metric in metrics
+            if metric in comparison.metrics
+        }
+
+    metrics = ("recall@5", "recall@100", "recall@1000", "ndcg@10")
+    return {
+        "Retriever": system,
+        "Evidence": percent(evidence, metrics),
+        "Gold": percent(gold, metrics),
+        "Link": FILL_IN,
+        "Evaluation Date": FILL_IN,
+    }
+
+
+def leaderboard_files(comparisons: Mapping[str, TaskComparison]) -> dict[str, str]:
+    """A file for each system's line, where there are judgements of both kinds; else none."""
+    if not {"evidence", "gold"} <= comparisons.keys():
+        return {}
+    evidence, gold = comparisons["evidence"], comparisons["gold"]
+    return {
+        f"runs/{name.replace('/', '__')}.leaderboard.json": json.dumps(
+            browsecomp_leaderboard(name, evidence, gold), indent=2, ensure_ascii=False
+        )
+        + "\n"
+        for name in evidence.values
     }
 
 

@@ -8,6 +8,8 @@ from typing import Any
 from lrat_hub.evaluation.agents import OUTCOMES
 from lrat_hub.evaluation.cells import Cell, RetrieverComparison, clear_winners, in_table_order
 from lrat_hub.evaluation.published import RetrievalEvaluation
+from lrat_hub.hub.inputs import Source
+from lrat_hub.hub.refs import HubRef
 from lrat_hub.significance import Interval, clear_winner
 
 AGENT_COLUMNS = {
@@ -145,6 +147,49 @@ def retrieval_difference_rows(evaluation: RetrievalEvaluation) -> Rows:
         for metric, compared in evaluation.comparisons.items()
         for system, one in compared.items()
     ]
+
+
+def score_table(scores: Sequence[Mapping[str, Any]], task: str) -> Rows:
+    """A task's scores for people: a row a system, its means; in bold where it beats every other one significantly."""
+    rows: dict[str, dict[str, Any]] = {}
+    for score in scores:
+        if score["task"] == task:
+            text = f"{score['mean']:.3f}"
+            rows.setdefault(score["system"], {"system": score["system"]})[score["metric"]] = (
+                f"**{text}**" if score["best"] else text
+            )
+    return list(rows.values())
+
+
+def interval_table(scores: Sequence[Mapping[str, Any]], task: str, metrics: Sequence[str]) -> Rows:
+    """A few metrics of a task for people: a row each and system, with its interval and difference from the first."""
+    interval = "{difference:+.3f} [{difference_low:+.3f}, {difference_high:+.3f}]"
+    chosen = [row for row in scores if row["task"] == task and row["metric"] in metrics]
+    baseline = next((row["baseline"] for row in chosen if row["baseline"] is not None), None)
+    rows = []
+    for row in chosen:
+        cells = {
+            "metric": row["metric"],
+            "system": row["system"],
+            "mean": "{mean:.3f} [{low:.3f}, {high:.3f}]".format(**row),
+        }
+        if baseline is not None:
+            is_first = row["baseline"] is None
+            cells |= {
+                f"difference from {baseline}": "" if is_first else interval.format(**row),
+                "p, corrected": "" if is_first else f"{row['corrected']:.4f}",
+                "detectable": "" if row["detectable"] is None else f"{row['detectable']:.3f}",
+            }
+        rows.append(cells)
+    return rows
+
+
+def system_name(source: Source) -> str:
+    """A model's name in tables: its repository or folder, with the first digits of its sha or digest."""
+    name, version = (
+        (source.repo_id, source.revision) if isinstance(source, HubRef) else (source.path.name, source.digest)
+    )
+    return f"{name}@{version[:7]}"
 
 
 def agreement_rows(agreements: Sequence[Mapping[str, Any]]) -> Rows:

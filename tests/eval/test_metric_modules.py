@@ -76,6 +76,7 @@ def test_examples_of_the_docstrings_are_true():
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_they_are_loaded_from_spaces_by_who_knows_nothing_of_this_project(hub, spaces, tmp_path):
     assert {name.split("/")[1] for name in spaces} == {path.name for path in METRICS.iterdir() if path.is_dir()}
     program = """

@@ -9,8 +9,8 @@ import pytest
 
 from lrat_hub import cli
 from lrat_hub.errors import LratError
-from lrat_hub.evaluation.page import report_page
 from lrat_hub.evaluation.published import Evaluations
+from lrat_hub.evaluation.report import report_page
 from lrat_hub.hub.inputs import load_split
 from lrat_hub.hub.lineage import Lineage, read_lineage
 from lrat_hub.hub.publish import publish_dataset, publish_folder

@@ -8,8 +8,7 @@ import pytrec_eval
 
 from lrat_hub import evaluate_retrieval
 from lrat_hub.errors import LratError
-from lrat_hub.evaluation.metrics import ALL_METRICS, metrics_to, score_run
-from lrat_hub.evaluation.runs import read_run, trec_run
+from lrat_hub.evaluation.metrics import ALL_METRICS, metrics_to, read_run, score_run, trec_run
 from lrat_hub.retrieval import Hit
 from lrat_hub.retrieval.bm25 import BM25Retriever
 from lrat_hub.schema import Document

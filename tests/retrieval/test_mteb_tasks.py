@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from lrat_hub.evaluation.benchmark import Benchmark
+from lrat_hub.evaluation.benchmark import Benchmark, mteb_task
 from lrat_hub.hub.inputs import resolve
 from lrat_hub.hub.refs import HubRef
 from lrat_hub.retrieval.dense import DenseRetriever
@@ -13,8 +13,6 @@ mteb = pytest.importorskip("mteb", reason="needs the extra `mteb`")
 
 
 def test_mteb_finds_what_we_find(published, model):
-    from lrat_hub.evaluation.mteb_tasks import mteb_task
-
     corpus = resolve(published.corpus, repo_type="dataset")
     whole = Benchmark.load(corpus, corpus, corpus)
     # By a third of its words, a document is found at times.
