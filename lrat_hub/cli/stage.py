@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from lrat_hub.errors import LratError
 
@@ -61,7 +61,9 @@ def parse(argv: list[str] | None, stage: str, description: str | None, *argument
     """
     import yaml
     from pydantic import ValidationError
-    from trl import TrlParser
+
+    # trl exports its names lazily, which type checkers don't see.
+    from trl import TrlParser  # pyright: ignore[reportPrivateImportUsage]
 
     argv = [
         part
@@ -76,7 +78,7 @@ def parse(argv: list[str] | None, stage: str, description: str | None, *argument
 
     checks = [_type_check(kind) for kind in arguments]
     _OPTIONS.update(item.name for kind in arguments for item in fields(kind))
-    parser = Parser(list(arguments), prog=f"lrat {stage}", description=description, allow_abbrev=False)
+    parser = Parser(cast(Any, list(arguments)), prog=f"lrat {stage}", description=description, allow_abbrev=False)
     parser.add_argument("--config", metavar="FILE", help="A recipe: a YAML file with these options.")
     if "--config" in argv and argv.index("--config") + 1 < len(argv):
         place = argv.index("--config") + 1

@@ -5,5 +5,5 @@ from .settings import FitSettings as FitSettings
 from .summary import RunSummary as RunSummary
 from .summary import loss_curve as loss_curve
 from .summary import summarise as summarise
-from .trainer import Fitted as Fitted
+from .trainer import FitResult as FitResult
 from .trainer import fit_retriever as fit_retriever

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from sentence_transformers import SentenceTransformer
@@ -18,7 +19,7 @@ DOCUMENTS_AT_ONCE = 2_048
 
 
 class BaseVectors(Mapping[str, np.ndarray]):
-    """Id to vector, shape (dim,), float32, out of memory-mapped files of 2 bytes a number.
+    """Id to vector, shape (dim,), float32, out of memory-mapped files of 2 bytes per number.
 
     The id "" stands for no document and has zeros.
 
@@ -77,7 +78,7 @@ def encode_base(
     folder.mkdir(parents=True, exist_ok=True)
     parts = [folder / f"base-{process}-of-{state.num_processes}.npy" for process in range(state.num_processes)]
     own = docids[state.process_index :: state.num_processes]
-    shape = (len(own), model.get_embedding_dimension())
+    shape = (len(own), cast(int, model.get_embedding_dimension()))
     vectors = np.lib.format.open_memmap(parts[state.process_index], "w+", dtype=np.float16, shape=shape)
     with cut_to(model, max_length):
         for start in range(0, len(own), DOCUMENTS_AT_ONCE):
@@ -90,7 +91,7 @@ def encode_base(
 
 @contextmanager
 def cut_to(model: SentenceTransformer, max_length: int) -> Iterator[None]:
-    """The model with a shorter limit of tokens for a while."""
+    """Lowers the model's limit of tokens within the context."""
     limit = model.max_seq_length
     if not max_length or not limit or max_length >= limit or limit == float("inf"):
         yield

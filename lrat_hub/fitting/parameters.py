@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import torch
 from sentence_transformers import SentenceTransformer
@@ -12,7 +13,7 @@ from lrat_hub.fitting.settings import FitSettings
 
 
 def choose_parameters(model: SentenceTransformer, settings: FitSettings) -> None:
-    """Freezes what the settings keep as it is, or puts adapters into the model.
+    """Freezes the layers that the settings name, or puts adapters into the model.
 
     Raises:
         LratError: The model has no such layers, or can't have adapters, or peft is not installed.
@@ -31,7 +32,7 @@ def freeze_lower_layers(model: SentenceTransformer, layers: int) -> int:
     """
     numbers = {name: re.search(r"\blayers?\.(\d+)\.", name) for name, _ in model.named_parameters()}
     if not any(match and int(match[1]) >= layers for match in numbers.values()):
-        raise LratError(f"Frozen layers: expected a transformer with more than {layers} layers, found none such.")
+        raise LratError(f"Frozen layers: expected a transformer with more than {layers} layers, found none.")
     frozen = 0
     for name, parameter in model.named_parameters():
         match = numbers[name]
@@ -76,7 +77,7 @@ def merge_adapters(model: SentenceTransformer) -> None:
             model.get_submodule(name.rpartition(".")[0]).register_module(
                 name.rpartition(".")[2], module.get_base_layer()
             )
-    transformer = model.transformers_model
+    transformer: Any = model.transformers_model
     transformer._hf_peft_config_loaded = False
     if hasattr(transformer, "peft_config"):
         del transformer.peft_config

@@ -144,7 +144,7 @@ def split_questions(pairs: Dataset, share: float, *, seed: int = 0) -> tuple[Dat
     out of both.
 
     Args:
-        share: Of the questions that go to validation, from 0, for none and no second side, to below 1.
+        share: Share of the questions that go to validation, from 0 (none, and no second side) to below 1.
 
     Raises:
         LratError: One side is empty.
@@ -154,11 +154,11 @@ def split_questions(pairs: Dataset, share: float, *, seed: int = 0) -> tuple[Dat
     queries = [_normalised(query) for query in pairs["query"]]
     questions = pairs["question"] if "question" in pairs.column_names else queries
     keys = [_normalised(question) or query for question, query in zip(questions, queries, strict=True)]
-    aside = [_number(f"{seed}/{key}") < share * 2**63 for key in keys]
-    trained = {query for query, out in zip(queries, aside, strict=True) if not out}
+    held_out = [_number(f"{seed}/{key}") < share * 2**63 for key in keys]
+    trained = {query for query, out in zip(queries, held_out, strict=True) if not out}
     sides = (
-        [row for row, out in enumerate(aside) if not out],
-        [row for row, out in enumerate(aside) if out and queries[row] not in trained],
+        [row for row, out in enumerate(held_out) if not out],
+        [row for row, out in enumerate(held_out) if out and queries[row] not in trained],
     )
     if not all(sides):
         raise LratError(
@@ -169,7 +169,7 @@ def split_questions(pairs: Dataset, share: float, *, seed: int = 0) -> tuple[Dat
 
 
 def stable_order(texts: Iterable[str], seed: int) -> list[str]:
-    """Texts in an order by the seed, in which two of them stand alike whatever others there are."""
+    """Texts in an order given by the seed; the order of two texts does not depend on the others."""
     return sorted(texts, key=lambda text: (_number(f"{seed}/{_normalised(text)}"), text))
 
 

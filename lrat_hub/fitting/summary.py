@@ -14,22 +14,22 @@ from lrat_hub.fitting.rows import TrainingRows, document_number
 from lrat_hub.fitting.runs import processes
 from lrat_hub.fitting.settings import FitSettings
 from lrat_hub.fitting.trainer import count_steps
-from lrat_hub.losses import DOCUMENT_IDS, NEGATIVE_WEIGHTS, Targets
-from lrat_hub.losses.targets import excluded_documents
+from lrat_hub.losses import DOCUMENT_IDS, NEGATIVE_WEIGHTS, BatchLabels
+from lrat_hub.losses.labels import excluded_documents
 
 SAMPLED_BATCHES = 8
 
 
 @dataclass(frozen=True)
 class RunSummary:
-    """The opening of a run.
+    """What a run is about to train on.
 
     Args:
-        pairs, questions: That are trained on.
-        weight_mean, weight_min, weight_max: Of the pairs, as the loss takes them.
-        own_negatives: Mined negatives a query, on average.
+        pairs, questions: Numbers of pairs and questions that are trained on.
+        weight_mean, weight_min, weight_max: Weights of the pairs, as the loss takes them.
+        own_negatives: Mined negatives per query, on average.
         counted_negatives: Documents that count as negatives of a query in its batch, on average: its own and other
-            queries' documents, each once, without copies of its positive. A sample of batches says so.
+            queries' documents, each once, without copies of its positive. Estimated on a sample of batches.
         steps: Optimizer steps.
         batch: Queries per optimizer step, over all devices.
     """
@@ -47,13 +47,13 @@ class RunSummary:
     def __str__(self) -> str:
         return (
             f"{self.pairs} pairs of {self.questions} questions; weights mean {self.weight_mean:.3f}, "
-            f"min {self.weight_min:.3f}, max {self.weight_max:.3f}; negatives a query: {self.own_negatives:.1f} of "
+            f"min {self.weight_min:.3f}, max {self.weight_max:.3f}; negatives per query: {self.own_negatives:.1f} of "
             f"its own, {self.counted_negatives:.1f} with its batch; {self.steps} steps of {self.batch} queries"
         )
 
 
 def summarise(rows: TrainingRows, settings: FitSettings) -> RunSummary:
-    """Figures about a run of these rows in this number of processes.
+    """Summarises what a run on these rows, in this number of processes, is about to train on.
 
     Raises:
         LratError: There are too few pairs for a step.
@@ -82,15 +82,15 @@ def _counted(rows: TrainingRows, batch_size: int, seed: int) -> float:
         batch: dict[str, Any] = view[order[start : start + batch_size].tolist()]
         numbers = [[document_number(docid) for docid in docids] for docids in batch[DOCUMENT_IDS]]
         weights = torch.tensor(batch[NEGATIVE_WEIGHTS]).T if rows.settings.num_negatives else None
-        targets = Targets(torch.ones(batch_size), torch.tensor(numbers).T, weights)
-        excluded = excluded_documents(targets, torch.arange(batch_size))
+        labels = BatchLabels(torch.ones(batch_size), torch.tensor(numbers).T, weights)
+        excluded = excluded_documents(labels, torch.arange(batch_size))
         assert excluded is not None
         means.append(float((~excluded).sum(dim=1).float().mean()) - 1)
     return float(np.mean(means))
 
 
 def loss_curve(log: Sequence[dict[str, Any]], best_step: int | None = None) -> bytes:
-    """A PNG of the losses in a log of `Fitted`: of training and, where there is one, of the validation pairs."""
+    """A PNG of the losses in the log of a `FitResult`: on the training pairs and, if any, on the validation pairs."""
     from matplotlib.figure import Figure
 
     # A figure of its own: pyplot would keep it, and choose a backend for the whole process.

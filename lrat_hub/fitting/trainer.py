@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from datasets import Dataset
@@ -34,12 +34,12 @@ CHECKPOINTS_PER_RUN = 10
 
 
 @dataclass(frozen=True)
-class Fitted:
-    """What a run made.
+class FitResult:
+    """The outcome of a run.
 
     Args:
         model: The trained model: the one that was given, unless its parameters were spread over devices.
-        log: A row each time something was measured: `step`, and `loss` with `learning_rate`, or `eval_loss`.
+        log: One row per measurement: `step`, and `loss` with `learning_rate`, or `eval_loss`.
         best_step: The step whose model it is, where it was chosen by its loss on the validation pairs.
     """
 
@@ -63,7 +63,7 @@ def fit_retriever(
     report_to: Literal["none", "tensorboard", "trackio"] = "none",
     run_name: str | None = None,
     workers: int = 0,
-) -> Fitted:
+) -> FitResult:
     """Trains a model, in place. In every process of a distributed run it is called with the same arguments.
 
     Args:
@@ -128,7 +128,7 @@ def fit_retriever(
         )
         checkpoint = last_checkpoint(folder) if work_dir else None
         if checkpoint and _is_finished(checkpoint, steps):
-            _take_over(trainer, checkpoint)
+            _load_finished(trainer, checkpoint)
         else:
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
@@ -143,7 +143,7 @@ def fit_retriever(
         )
     state = trainer.state
     best = state.best_model_checkpoint if settings.patience else None
-    return Fitted(
+    return FitResult(
         model,
         [row for row in state.log_history if "loss" in row or "eval_loss" in row],
         int(best.rpartition("-")[2]) if best else None,
@@ -186,8 +186,10 @@ def pair_collator(model: SentenceTransformer, rows: TrainingRows, settings: FitS
 
 def served_prompt(model: SentenceTransformer, *names: str) -> str | None:
     """The prompt that `encode_query` or `encode_document` would use: of the first of its names that the model has."""
-    found = next((model.prompts[name] for name in names if name in model.prompts), None)
-    return found if found is not None else model.prompts.get(model.default_prompt_name)
+    prompt = next((model.prompts[name] for name in names if name in model.prompts), None)
+    if prompt is None and model.default_prompt_name:
+        return model.prompts.get(model.default_prompt_name)
+    return prompt
 
 
 def count_steps(rows: TrainingRows, settings: FitSettings) -> int:
@@ -216,12 +218,15 @@ class _EpochBatches(DefaultBatchSampler):
     """
 
     def __init__(self, dataset: Dataset, batch_size: int, drop_last: bool, seed: int = 0, **_: Any) -> None:
-        super().__init__(SequentialSampler(dataset), batch_size=batch_size, drop_last=drop_last, seed=seed)
+        # torch's base class takes a sampler where sentence-transformers' signature says dataset.
+        sampler = cast(Dataset, SequentialSampler(dataset))
+        super().__init__(sampler, batch_size=batch_size, drop_last=drop_last, seed=seed)
+        self._size = len(dataset)
         self._rows: TrainingRows = dataset.format["format_kwargs"]["transform"].__self__
 
     def __iter__(self) -> Iterator[list[int]]:
         rng = torch.Generator().manual_seed(self.seed * 1_000_003 + self._rows.epoch)
-        order = torch.randperm(len(self.sampler), generator=rng).tolist()
+        order = torch.randperm(self._size, generator=rng).tolist()
         for start in range(0, len(order), self.batch_size):
             batch = order[start : start + self.batch_size]
             if len(batch) == self.batch_size or not self.drop_last:
@@ -250,7 +255,7 @@ def _is_finished(checkpoint: Path, steps: int) -> bool:
     return TrainerState.load_from_json(str(checkpoint / STATE_FILE)).global_step >= steps
 
 
-def _take_over(trainer: SentenceTransformerTrainer, checkpoint: Path) -> None:
+def _load_finished(trainer: SentenceTransformerTrainer, checkpoint: Path) -> None:
     """Ends a run with its last checkpoint: going on from there, the trainer would make one step too many."""
     trainer.state = TrainerState.load_from_json(str(checkpoint / STATE_FILE))
     best = trainer.state.best_model_checkpoint if trainer.args.load_best_model_at_end else None
@@ -303,7 +308,7 @@ def _require_negatives(rows: TrainingRows, settings: FitSettings) -> None:
     alone = settings.batch_size * (processes().num_processes if settings.gather_across_devices else 1) == 1
     if alone and not (settings.num_negatives and rows.pool_sizes.any()):
         raise LratError(
-            "Training: expected something to tell the positives from, found batches of one pair without negatives. "
+            "Training: expected negatives in every batch, found batches of one pair without mined negatives. "
             "Raise batch_size, or num_negatives for pairs that have some."
         )
 

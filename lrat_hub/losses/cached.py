@@ -12,7 +12,7 @@ from sentence_transformers.util import cos_sim
 from torch import Tensor
 
 from lrat_hub.losses import Reduction
-from lrat_hub.losses.targets import Targets, take_targets
+from lrat_hub.losses.labels import BatchLabels, split_labels
 from lrat_hub.losses.weighted import WeightedMultipleNegativesRankingLoss
 
 
@@ -83,12 +83,12 @@ class CachedWeightedMultipleNegativesRankingLoss(CachedMultipleNegativesRankingL
         )
 
     def forward(self, sentence_features: Iterable[dict[str, Tensor]], labels: Tensor | None) -> Tensor:
-        features, targets = take_targets(sentence_features, labels)
+        features, own = split_labels(sentence_features, labels)
         # The caching hands on to `calculate_loss` whatever it gets in the place of the labels.
-        return super().forward(features, targets)  # type: ignore[arg-type]
+        return super().forward(features, own)  # type: ignore[arg-type]
 
     def calculate_loss(
-        self, reps: list[list[Tensor]], labels: Tensor | Targets | None = None, *, with_backward: bool = False
+        self, reps: list[list[Tensor]], labels: Tensor | BatchLabels | None = None, *, with_backward: bool = False
     ) -> Tensor:
         """The loss of embeddings that are given in mini-batches; see `CachedLossMixin.calculate_loss`."""
         terms = []

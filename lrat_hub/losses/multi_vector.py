@@ -13,7 +13,7 @@ from sentence_transformers.util import similarity_fct_name
 from torch import Tensor
 
 from lrat_hub.losses import Reduction
-from lrat_hub.losses.targets import local_rows, take_targets
+from lrat_hub.losses.labels import local_rows, split_labels
 from lrat_hub.losses.weighted import CITATION, divisor_of, sample_losses
 
 
@@ -25,7 +25,7 @@ class MultiVectorWeightedMultipleNegativesRankingLoss(MultiVectorMultipleNegativ
 
     Args:
         model: MultiVectorEncoder model.
-        scale: 1 / temperature. MaxSim is a sum over the query's tokens, so 1 is a start, and not 50.
+        scale: 1 / temperature. MaxSim is a sum over the query's tokens, so start with 1 rather than 50.
         reduction: As for `WeightedMultipleNegativesRankingLoss`.
         similarity_fct, mini_batch_size, score_mini_batch_size, gather_across_devices: As for
             `MultiVectorMultipleNegativesRankingLoss`.
@@ -57,32 +57,34 @@ class MultiVectorWeightedMultipleNegativesRankingLoss(MultiVectorMultipleNegativ
     ) -> None:
         if reduction not in ("mean", "weighted_mean"):
             raise ValueError(f"reduction: expected 'mean' or 'weighted_mean', found {reduction!r}.")
+        # sentence-transformers' loss reduces its scores itself; its similarity function is where they can be read.
+        recorder = _ScoreRecorder(similarity_fct)
         super().__init__(
             model,
             scale=scale,
-            # sentence-transformers' loss reduces its scores itself; its similarity is where they can be had.
-            similarity_fct=_Kept(similarity_fct),
+            similarity_fct=recorder,
             mini_batch_size=mini_batch_size,
             score_mini_batch_size=score_mini_batch_size,
             gather_across_devices=gather_across_devices,
         )
-        self.reduction = reduction
+        self._recorder = recorder
+        self.reduction: Reduction = reduction
 
     def forward(self, sentence_features: Iterable[dict[str, Tensor]], labels: Tensor | None = None) -> Tensor:
-        features, own = take_targets(sentence_features, labels)
-        self.similarity_fct.scores.clear()
+        features, own = split_labels(sentence_features, labels)
+        self._recorder.scores.clear()
         super().forward(features)
-        scores = torch.cat(self.similarity_fct.scores)
-        self.similarity_fct.scores.clear()
+        scores = torch.cat(self._recorder.scores)
+        self._recorder.scores.clear()
         # Theirs are ordered query by query, ours column by column.
         scores = scores.unflatten(1, (-1, len(features) - 1)).transpose(1, 2).flatten(1)
-        targets = own.gathered() if self.gather_across_devices else own
+        gathered = own.gathered() if self.gather_across_devices else own
         rows = local_rows(len(scores), scores.device, gathered=self.gather_across_devices)
-        losses = sample_losses(scores.float() * self.scale, targets, rows)
-        return (own.weights.to(losses.dtype) * losses).sum() / divisor_of(own, targets, self.reduction)
+        losses = sample_losses(scores.float() * self.scale, gathered, rows)
+        return (own.weights.to(losses.dtype) * losses).sum() / divisor_of(own, gathered, self.reduction)
 
     def get_config_dict(self) -> dict[str, Any]:
-        name = similarity_fct_name(self.similarity_fct.function)
+        name = similarity_fct_name(self._recorder.function)
         return super().get_config_dict() | {"similarity_fct": name, "reduction": self.reduction}
 
     @property
@@ -90,8 +92,8 @@ class MultiVectorWeightedMultipleNegativesRankingLoss(MultiVectorMultipleNegativ
         return CITATION
 
 
-class _Kept:
-    """A similarity that keeps what it gave."""
+class _ScoreRecorder:
+    """A similarity function that records the scores it returned."""
 
     def __init__(self, function: Callable[..., Tensor]) -> None:
         self.function = function

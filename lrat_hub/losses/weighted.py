@@ -13,13 +13,13 @@ from sentence_transformers.util import all_gather_with_grad, cos_sim
 from torch import Tensor
 
 from lrat_hub.losses import Reduction
-from lrat_hub.losses.targets import (
-    Targets,
-    as_targets,
+from lrat_hub.losses.labels import (
+    BatchLabels,
+    as_labels,
     excluded_documents,
     local_rows,
     own_log_weights,
-    take_targets,
+    split_labels,
 )
 
 CITATION = """
@@ -76,8 +76,8 @@ class WeightedMultipleNegativesRankingLoss(MultipleNegativesRankingLoss):
           copies of its positive, which would be false negatives, not at all. Without them nothing is masked.
         - `negative_weights`, shape (batch,), to every column of negatives: v of a negative in the softmax of its own
           query; it is 1 for everything else. It says how strongly a kind of negative is pushed away, whatever the
-          sample weighs. 0 marks the place of a negative that a row with fewer than n does not have: the text there
-          counts for no query.
+          sample weighs. 0 marks padding, in a row with fewer than n negatives: the text there counts for
+          no query.
         - `base_embeddings`, shape (batch, dim): d_0, needed with `document_anchor`.
 
     Recommendations:
@@ -120,14 +120,14 @@ class WeightedMultipleNegativesRankingLoss(MultipleNegativesRankingLoss):
             raise ValueError(f"reduction: expected 'mean' or 'weighted_mean', found {reduction!r}.")
         if document_anchor < 0:
             raise ValueError(f"document_anchor: expected 0 or more, found {document_anchor}.")
-        self.reduction = reduction
+        self.reduction: Reduction = reduction
         self.document_anchor = document_anchor
 
     def forward(self, sentence_features: Iterable[dict[str, Tensor]], labels: Tensor | None) -> Tensor:
-        features, targets = take_targets(sentence_features, labels)
-        return self.compute_loss_from_embeddings(embed_columns(self.model, features), targets)
+        features, own = split_labels(sentence_features, labels)
+        return self.compute_loss_from_embeddings(embed_columns(self.model, features), own)
 
-    def compute_loss_from_embeddings(self, embeddings: list[Tensor], labels: Tensor | Targets | None) -> Tensor:
+    def compute_loss_from_embeddings(self, embeddings: list[Tensor], labels: Tensor | BatchLabels | None) -> Tensor:
         """The loss of embeddings that are already computed.
 
         Args:
@@ -140,43 +140,43 @@ class WeightedMultipleNegativesRankingLoss(MultipleNegativesRankingLoss):
         return torch.stack(list(self.terms(embeddings, labels))).sum()
 
     def terms(
-        self, embeddings: list[Tensor], labels: Tensor | Targets | None, mini_batch_size: int | None = None
+        self, embeddings: list[Tensor], labels: Tensor | BatchLabels | None, mini_batch_size: int | None = None
     ) -> Iterator[Tensor]:
         """The terms whose sum is the loss. Each can be propagated back before the next is asked for.
 
         Args:
-            mini_batch_size: Queries a term, which bounds the memory of similarities; all of them when None.
+            mini_batch_size: Queries per term, which bounds the memory of similarities; None takes all of them.
 
         Raises:
-            ValueError: Fewer than two columns, weights that are missing or not one a query, or an anchor without
+            ValueError: Fewer than two columns, weights that are missing or not one per query, or an anchor without
                 base embeddings.
         """
         if len(embeddings) < 2:
-            raise ValueError(f"Expected embeddings of queries and documents, found {len(embeddings)} column(s).")
+            raise ValueError(f"Expected embeddings of queries and documents, found {len(embeddings)} columns.")
         queries, columns = embeddings[0], embeddings[1:]
-        own = as_targets(labels)
+        own = as_labels(labels)
         if len(own.weights) != len(queries):
-            raise ValueError(f"Weights: expected {len(queries)}, one a query, found {len(own.weights)}.")
-        targets = own.gathered() if self.gather_across_devices else own
+            raise ValueError(f"Weights: expected {len(queries)}, one per query, found {len(own.weights)}.")
+        gathered = own.gathered() if self.gather_across_devices else own
         if self.document_anchor:
-            yield self.document_anchor * _drift(columns, own, targets)
+            yield self.document_anchor * _drift(columns, own, gathered)
         if self.gather_across_devices:
             columns = [all_gather_with_grad(column) for column in columns]
         documents = torch.cat(columns)
         rows = local_rows(len(queries), queries.device, gathered=self.gather_across_devices)
-        divisor = divisor_of(own, targets, self.reduction)
+        divisor = divisor_of(own, gathered, self.reduction)
         step = mini_batch_size or len(queries)
         for start in range(0, len(queries), step):
             part = slice(start, start + step)
-            losses = self._sample_losses(queries[part], documents, targets, rows[part])
+            losses = self._sample_losses(queries[part], documents, gathered, rows[part])
             yield (own.weights[part].to(losses.dtype) * losses).sum() / divisor
 
-    def _sample_losses(self, queries: Tensor, documents: Tensor, targets: Targets, rows: Tensor) -> Tensor:
+    def _sample_losses(self, queries: Tensor, documents: Tensor, labels: BatchLabels, rows: Tensor) -> Tensor:
         # Half precision has no more than three digits: differences of logits of up to 50 would be lost.
         precise = torch.promote_types(queries.dtype, torch.float32)
         with torch.autocast(queries.device.type, enabled=False):
             logits = self.similarity_fct(queries.to(precise), documents.to(precise)) * self.scale
-        return sample_losses(logits, targets, rows)
+        return sample_losses(logits, labels, rows)
 
     def get_config_dict(self) -> dict[str, Any]:
         shared = super().get_config_dict()
@@ -190,43 +190,43 @@ class WeightedMultipleNegativesRankingLoss(MultipleNegativesRankingLoss):
         return CITATION
 
 
-def sample_losses(logits: Tensor, targets: Targets, rows: Tensor) -> Tensor:
+def sample_losses(logits: Tensor, labels: BatchLabels, rows: Tensor) -> Tensor:
     """-log softmax of each query's positive, without the sample's weight, shape (rows,).
 
     Args:
-        logits: Similarities by the temperature, shape (rows, (1 + negatives) * batch), in the order of `Targets`.
-        targets: Of the whole batch.
-        rows: Which of its queries, shape (rows,).
+        logits: Similarities by the temperature, shape (rows, (1 + negatives) * batch), in the order of `BatchLabels`.
+        labels: The labels of the whole batch.
+        rows: Indices of the queries in the batch, shape (rows,).
     """
-    log_weights = own_log_weights(targets, rows)
+    log_weights = own_log_weights(labels, rows)
     if log_weights is not None:
         logits = logits + log_weights
-    excluded = excluded_documents(targets, rows)
+    excluded = excluded_documents(labels, rows)
     if excluded is not None:
         logits = logits.masked_fill(excluded, -torch.inf)
     return torch.logsumexp(logits, dim=1) - logits.gather(1, rows[:, None]).squeeze(1)
 
 
-def divisor_of(own: Targets, targets: Targets, reduction: Reduction) -> Tensor | int:
+def divisor_of(own: BatchLabels, gathered: BatchLabels, reduction: Reduction) -> Tensor | int:
     """What the weighted sum over this process's rows is divided by.
 
     Args:
-        own, targets: Of this process, and of all whose documents are negatives: the mean over processes is then the
-            mean, or the weighted mean, over all their rows.
+        own, gathered: Labels of this process, and of all processes whose documents are negatives: the mean over
+            processes is then the mean, or the weighted mean, over all their rows.
     """
     if reduction == "mean":
         return len(own.weights)
-    processes = len(targets.weights) / len(own.weights)
+    processes = len(gathered.weights) / len(own.weights)
     # Empty reasonings weigh 0, and a whole batch of them has no gradient: not 0 / 0.
-    return (targets.weights.sum() / processes).clamp_min(torch.finfo(targets.weights.dtype).tiny)
+    return (gathered.weights.sum() / processes).clamp_min(torch.finfo(gathered.weights.dtype).tiny)
 
 
-def _drift(columns: list[Tensor], own: Targets, targets: Targets) -> Tensor:
+def _drift(columns: list[Tensor], own: BatchLabels, gathered: BatchLabels) -> Tensor:
     """Mean of 1 - cos(document now, document by the base model) over the documents that are there.
 
     Args:
-        own, targets: Of this process's batch, and of all whose documents are negatives: the mean over processes is
-            the mean over all their documents.
+        own, gathered: Labels of this process's batch, and of all processes whose documents are negatives: the mean
+            over processes is the mean over all their documents.
     """
     if own.base_embeddings is None:
         raise ValueError(
@@ -237,7 +237,7 @@ def _drift(columns: list[Tensor], own: Targets, targets: Targets) -> Tensor:
     # A loss around this one, such as MatryoshkaLoss, may have cut the vectors short.
     base = own.base_embeddings[..., : documents.shape[-1]].to(documents.dtype)
     drift = 1 - torch.cosine_similarity(documents, base, dim=-1)
-    if own.present is None or targets.present is None:
+    if own.present is None or gathered.present is None:
         return drift.mean()
-    processes = len(targets.weights) / len(own.weights)
-    return drift[own.present].sum() * processes / targets.present.sum()
+    processes = len(gathered.weights) / len(own.weights)
+    return drift[own.present].sum() * processes / gathered.present.sum()

@@ -7,8 +7,8 @@ import torch.multiprocessing as mp
 from torch.nn.parallel import DistributedDataParallel
 
 from lrat_hub.losses import (
+    BatchLabels,
     CachedWeightedMultipleNegativesRankingLoss,
-    Targets,
     WeightedMultipleNegativesRankingLoss,
 )
 
@@ -31,11 +31,11 @@ def whole_batch():
     tiers = torch.tensor([3.0, 1.0, 0.3, 0.0])[torch.randint(4, (COLUMNS - 2, BATCH), generator=generator)]
     ids = torch.randint(12, (COLUMNS - 1, BATCH), generator=generator)
     base = torch.randn(COLUMNS - 1, BATCH, WIDTH, generator=generator)
-    return inputs, Targets(torch.rand(BATCH, generator=generator), ids, tiers, base)
+    return inputs, BatchLabels(torch.rand(BATCH, generator=generator), ids, tiers, base)
 
 
 def half(targets, rows):
-    return Targets(
+    return BatchLabels(
         targets.weights[rows],
         targets.document_ids[:, rows],
         targets.negative_weights[:, rows],

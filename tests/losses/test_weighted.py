@@ -12,7 +12,7 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 
 from lrat_hub import WeightedMultipleNegativesRankingLoss
-from lrat_hub.losses.targets import Targets, excluded_documents
+from lrat_hub.losses.labels import BatchLabels, excluded_documents
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,7 @@ def counted(targets):
 
 def test_copies_of_the_positive_are_not_negatives_and_every_document_counts_once():
     #                                        positives, then two columns of negatives
-    targets = Targets(torch.ones(3), torch.tensor([[7, 7, 8], [9, 8, 9], [7, 5, 5]]))
+    targets = BatchLabels(torch.ones(3), torch.tensor([[7, 7, 8], [9, 8, 9], [7, 5, 5]]))
     assert [sorted(ids) for ids in counted(targets)] == [[5, 7, 8, 9]] * 3
     mask = excluded_documents(targets, torch.arange(3))
     assert not mask[1, 1]  # the second row keeps its own copy of 7,
@@ -82,7 +82,7 @@ def test_copies_of_the_positive_are_not_negatives_and_every_document_counts_once
 
 def test_places_without_a_negative_count_for_no_query_and_hide_no_other_copy():
     ids = torch.tensor([[1, 2], [3, 3]])  # the text that fills the first row's place is the second row's negative
-    targets = Targets(torch.ones(2), ids, negative_weights=torch.tensor([[0.0, 1.0]]))
+    targets = BatchLabels(torch.ones(2), ids, negative_weights=torch.tensor([[0.0, 1.0]]))
     assert counted(targets) == [[1, 2, 3], [1, 2, 3]]
     assert excluded_documents(targets, torch.arange(2))[:, 2].all()
 
@@ -94,8 +94,8 @@ def test_masked_documents_have_no_part_in_value_or_gradient(model):
     loss = WeightedMultipleNegativesRankingLoss(model)
     plain = loss.compute_loss_from_embeddings([queries, positives], torch.ones(2))
     for targets in (
-        Targets(torch.ones(2), document_ids=torch.tensor([[1, 2], [1, 2]])),
-        Targets(torch.ones(2), negative_weights=torch.zeros(1, 2)),
+        BatchLabels(torch.ones(2), document_ids=torch.tensor([[1, 2], [1, 2]])),
+        BatchLabels(torch.ones(2), negative_weights=torch.zeros(1, 2)),
     ):
         padding.grad = None
         padded = loss.compute_loss_from_embeddings([queries, positives, padding], targets)
@@ -118,7 +118,7 @@ def test_ragged_pools_and_tiers_give_the_sum_worked_by_hand(model):
                 own = tiers[j][column - 1] if column and i == j else 1.0
                 mass[column, j] = there * own * math.exp(float(query @ document) * 50)
         total -= weights[i] * math.log(mass[0, i] / sum(mass.values()))
-    targets = Targets(torch.tensor(weights, dtype=torch.float64), negative_weights=torch.tensor(tiers).T)
+    targets = BatchLabels(torch.tensor(weights, dtype=torch.float64), negative_weights=torch.tensor(tiers).T)
     loss = WeightedMultipleNegativesRankingLoss(model)
     assert loss.compute_loss_from_embeddings(embeddings, targets).item() == pytest.approx(total / 2, abs=1e-6)
 
@@ -127,14 +127,15 @@ def test_tiers_of_one_change_nothing(model):
     embeddings = [torch.randn(3, 4, dtype=torch.float64) for _ in range(4)]
     loss = WeightedMultipleNegativesRankingLoss(model)
     plain = loss.compute_loss_from_embeddings(embeddings, torch.ones(3))
-    tiered = loss.compute_loss_from_embeddings(embeddings, Targets(torch.ones(3), negative_weights=torch.ones(2, 3)))
+    labels = BatchLabels(torch.ones(3), negative_weights=torch.ones(2, 3))
+    tiered = loss.compute_loss_from_embeddings(embeddings, labels)
     assert tiered == plain
 
 
 def test_a_document_among_a_querys_own_negatives_keeps_its_tier_there(model):
     """Also when another query's copy comes first: then that one is left out."""
     ids = torch.tensor([[1, 2], [2, 9]])  # the first query's negative is the second one's positive
-    targets = Targets(torch.ones(2), ids, negative_weights=torch.tensor([[3.0, 1.0]]))
+    targets = BatchLabels(torch.ones(2), ids, negative_weights=torch.tensor([[3.0, 1.0]]))
     mask = excluded_documents(targets, torch.arange(2))
     assert mask[0].tolist() == [False, True, False, False]
     assert mask[1].tolist() == [False, False, True, False]
@@ -144,7 +145,7 @@ def test_the_anchor_holds_documents_to_the_base_model(model):
     documents = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
     base = torch.stack([torch.tensor([[1.0, 0.0], [1.0, 0.0]]), torch.tensor([[1.0, 0.0], [0.0, 1.0]])])
     present = torch.tensor([[0.0, 1.0]])  # the first row has no negative: its place does not drift
-    targets = Targets(torch.zeros(2), negative_weights=present, base_embeddings=base)
+    targets = BatchLabels(torch.zeros(2), negative_weights=present, base_embeddings=base)
     loss = WeightedMultipleNegativesRankingLoss(model, document_anchor=3.0)
     value = loss.compute_loss_from_embeddings([documents, documents, documents], targets)
     assert value.item() == pytest.approx(3.0 * (0 + 1 + 0) / 3)

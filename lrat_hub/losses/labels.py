@@ -1,4 +1,4 @@
-"""What a loss is told of a batch besides its texts: weights, and what is known of each document.
+"""The labels of a batch: the weights of its samples, and what is known of each document besides its text.
 
 A data collator hands it over among the features of a column, under the names below; `lrat_hub.fitting.PairCollator`
 does. Documents are numbered column by column: first the positives of all rows, then their first negatives, and so on.
@@ -25,11 +25,11 @@ BASE_EMBEDDINGS = "base_embeddings"
 
 
 @dataclass(frozen=True)
-class Targets:
-    """One batch, without its texts.
+class BatchLabels:
+    """What a loss is told of a batch, without its texts.
 
     Args:
-        weights: Of the samples, shape (batch,).
+        weights: One weight for every sample, shape (batch,).
         document_ids: Integers, shape (1 + negatives, batch). None: no document is known to be another.
         negative_weights: Shape (negatives, batch), 0 where a row has no such negative. None: all are 1.
         base_embeddings: Shape (1 + negatives, batch, dim), or None.
@@ -48,8 +48,8 @@ class Targets:
         positives = torch.ones_like(self.negative_weights[:1], dtype=torch.bool)
         return torch.cat([positives, self.negative_weights > 0])
 
-    def gathered(self) -> Targets:
-        """The same of the batches of all processes, one after the other. Base embeddings stay this process's."""
+    def gathered(self) -> BatchLabels:
+        """The labels of the batches of all processes, one after the other. Base embeddings stay this process's."""
 
         def gather(rows: Tensor | None) -> Tensor | None:
             # Processes are joined along the first dimension, which has to be the batch.
@@ -63,55 +63,55 @@ class Targets:
         )
 
 
-def take_targets(
+def split_labels(
     sentence_features: Iterable[dict[str, Any]], labels: Tensor | None
-) -> tuple[list[dict[str, Any]], Targets]:
-    """Parts the features of a batch into those for the model and those for the loss.
+) -> tuple[list[dict[str, Any]], BatchLabels]:
+    """Splits the features of a batch into those for the model and the labels for the loss.
 
     Raises:
         ValueError: There are no weights, or a feature is there for some columns of documents only.
     """
     features = [dict(column) for column in sentence_features]
-    found = {
+    taken = {
         name: [column.pop(name, None) for column in features]
         for name in (DOCUMENT_IDS, NEGATIVE_WEIGHTS, BASE_EMBEDDINGS)
     }
-    rows = {
+    known = {
         # The first column is the queries; positives have no weight among negatives.
-        DOCUMENT_IDS: _stacked(DOCUMENT_IDS, found[DOCUMENT_IDS][1:]),
-        NEGATIVE_WEIGHTS: _stacked(NEGATIVE_WEIGHTS, found[NEGATIVE_WEIGHTS][2:]),
-        BASE_EMBEDDINGS: _stacked(BASE_EMBEDDINGS, found[BASE_EMBEDDINGS][1:]),
+        DOCUMENT_IDS: _stacked(DOCUMENT_IDS, taken[DOCUMENT_IDS][1:]),
+        NEGATIVE_WEIGHTS: _stacked(NEGATIVE_WEIGHTS, taken[NEGATIVE_WEIGHTS][2:]),
+        BASE_EMBEDDINGS: _stacked(BASE_EMBEDDINGS, taken[BASE_EMBEDDINGS][1:]),
     }
-    return features, as_targets(labels, **rows)
+    return features, as_labels(labels, **known)
 
 
-def as_targets(labels: Tensor | Targets | None, **known: Tensor | None) -> Targets:
-    """Targets from a batch's `labels`, which the trainer gives as plain weights.
+def as_labels(labels: Tensor | BatchLabels | None, **known: Tensor | None) -> BatchLabels:
+    """Labels of a batch, which the trainer gives as plain weights.
 
     Raises:
-        ValueError: There are none.
+        ValueError: The labels are not one weight for every sample.
     """
-    if isinstance(labels, Targets):
+    if isinstance(labels, BatchLabels):
         return labels
     if labels is None or labels.ndim != 1:
         found = "none" if labels is None else f"shape {tuple(labels.shape)}"
         raise ValueError(
             f"Weights: expected labels of shape (batch,), found {found}. "
-            "Give the dataset a `label` column with one weight a row."
+            "Give the dataset a `label` column with one weight per row."
         )
-    return Targets(labels, **known)
+    return BatchLabels(labels, **known)
 
 
 def _stacked(name: str, columns: list[Tensor | None]) -> Tensor | None:
-    there = [column for column in columns if column is not None]
-    if there and len(there) < len(columns):
+    given = [column for column in columns if column is not None]
+    if given and len(given) < len(columns):
         raise ValueError(
-            f"{name}: expected it for {len(columns)} columns, found it for {len(there)}. Give all or none."
+            f"{name}: expected it for {len(columns)} columns, found it for {len(given)}. Give it for all or for none."
         )
-    return torch.stack(there) if there else None
+    return torch.stack(given) if given else None
 
 
-def excluded_documents(targets: Targets, rows: Tensor) -> Tensor | None:
+def excluded_documents(labels: BatchLabels, rows: Tensor) -> Tensor | None:
     """Which documents of a batch must not count as negatives of which query.
 
     Every document that is there counts once for a query, and its positive not at all: other copies of the positive
@@ -119,25 +119,25 @@ def excluded_documents(targets: Targets, rows: Tensor) -> Tensor | None:
     it has there.
 
     Args:
-        targets: Of the whole batch.
-        rows: Which of its queries, shape (rows,).
+        labels: The labels of the whole batch.
+        rows: Indices of the queries in the batch, shape (rows,).
 
     Returns:
         Bool, shape (rows, (1 + negatives) * batch), True where the logit must be masked; None when none must. The
         positive of the query itself is never masked.
     """
-    present = targets.present
-    if targets.document_ids is None and present is None:
+    present = labels.present
+    if labels.document_ids is None and present is None:
         return None
-    if targets.document_ids is None:
+    if labels.document_ids is None:
         assert present is not None
         return (~present.flatten())[None, :].expand(len(rows), -1)
-    columns, batch = targets.document_ids.shape
-    ids = targets.document_ids.flatten()
-    place = torch.arange(len(ids), device=ids.device)
+    columns, batch = labels.document_ids.shape
+    ids = labels.document_ids.flatten()
+    position = torch.arange(len(ids), device=ids.device)
     if present is not None:
-        # What fills an empty place is no copy of anything.
-        ids = torch.where(present.flatten(), ids, -1 - place)
+        # The text that pads a row with fewer negatives is no copy of anything.
+        ids = torch.where(present.flatten(), ids, -1 - position)
     row = torch.arange(len(rows), device=ids.device)
     own = rows[:, None] + batch * torch.arange(columns, device=ids.device)[None, :]
     own_ids = ids[own]
@@ -153,30 +153,30 @@ def excluded_documents(targets: Targets, rows: Tensor) -> Tensor | None:
 
 
 def _is_repeat(ids: Tensor) -> Tensor:
-    """Whether the same id stands earlier, bool, shape of `ids`."""
-    place = torch.arange(len(ids), device=ids.device)
+    """Whether the same id occurs earlier, bool, shape of `ids`."""
+    position = torch.arange(len(ids), device=ids.device)
     _, group = torch.unique(ids, return_inverse=True)
-    first = torch.full_like(place, len(ids)).scatter_reduce(0, group, place, "amin")
-    return first[group] != place
+    first = torch.full_like(position, len(ids)).scatter_reduce(0, group, position, "amin")
+    return first[group] != position
 
 
-def own_log_weights(targets: Targets, rows: Tensor) -> Tensor | None:
+def own_log_weights(labels: BatchLabels, rows: Tensor) -> Tensor | None:
     """Logarithms of the weights that queries' own negatives have in the softmax.
 
     Returns:
         Float, shape (rows, (1 + negatives) * batch), 0 for all but a query's own negatives; None when all are 0.
     """
-    if targets.negative_weights is None:
+    if labels.negative_weights is None:
         return None
-    negatives, batch = targets.negative_weights.shape
+    negatives, batch = labels.negative_weights.shape
     values = torch.zeros(len(rows), (1 + negatives) * batch, device=rows.device)
     own = rows[:, None] + batch * torch.arange(1, 1 + negatives, device=rows.device)[None, :]
-    # Places without a negative are masked, and need no -inf here, whose gradient would not be a number.
-    weights = targets.negative_weights[:, rows].T.float()
+    # Padding is masked, and needs no -inf here, whose gradient would not be a number.
+    weights = labels.negative_weights[:, rows].T.float()
     return values.scatter(1, own, torch.where(weights > 0, weights, 1.0).log())
 
 
 def local_rows(batch_size: int, device: torch.device, *, gathered: bool) -> Tensor:
-    """Numbers of this process's rows in the batch, or in the batch of all processes."""
+    """Indices of this process's rows in the batch, or in the batch of all processes."""
     start = get_rank() * batch_size if gathered else 0
     return torch.arange(start, start + batch_size, device=device)
