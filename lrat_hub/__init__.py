@@ -12,7 +12,7 @@ __version__ = "0.2.0.dev0"
 
 _public, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
-_RENAMED: dict[str, str] = {}
+_RENAMED: dict[str, str] = {"DocumentJudge": "LLMJudge"}
 """Former public names to those of now. They go with the next minor release."""
 
 

@@ -8,8 +8,8 @@ from .fitting import fit_retriever as fit_retriever
 from .fitting.settings import FitSettings as FitSettings
 from .hub.refs import HubRef as HubRef
 from .importers import load_trajectories as load_trajectories
+from .judges import LLMJudge as LLMJudge
 from .judges import RuleJudge as RuleJudge
-from .judges.documents import DocumentJudge as DocumentJudge
 from .localhub import LocalHub as LocalHub
 from .losses import CachedWeightedMultipleNegativesRankingLoss as CachedWeightedMultipleNegativesRankingLoss
 from .losses import MultiVectorWeightedMultipleNegativesRankingLoss as MultiVectorWeightedMultipleNegativesRankingLoss

@@ -26,6 +26,14 @@ Outcome = Literal["correct", "incorrect", "unjudged"]
 
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
+
+def outcome_of(correct: bool | None) -> Outcome:
+    """The outcome of a run by its column `correct`, which is None when nobody has judged the answer."""
+    if correct is None:
+        return "unjudged"
+    return "correct" if correct else "incorrect"
+
+
 Verdict = Literal["relevant", "irrelevant", "unjudged"]
 
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
@@ -129,9 +137,7 @@ class Trajectory:
     @property
     def outcome(self) -> Outcome:
         """Whether the answer is known to be right, known to be wrong, or neither: nobody has judged it."""
-        if self.correct is None:
-            return "unjudged"
-        return "correct" if self.correct else "incorrect"
+        return outcome_of(self.correct)
 
     @property
     def num_steps(self) -> int:

@@ -55,6 +55,14 @@ def test_every_public_name_can_be_imported():
         assert getattr(lrat_hub, name) is not None
 
 
+def test_a_former_public_name_still_works_and_says_what_it_is_called_now():
+    import lrat_hub
+
+    with pytest.warns(DeprecationWarning, match=r"lrat_hub\.DocumentJudge is now lrat_hub\.LLMJudge"):
+        former = lrat_hub.DocumentJudge
+    assert former is lrat_hub.LLMJudge
+
+
 @pytest.mark.slow
 def test_a_library_and_stages_from_two_trees_are_refused(tmp_path):
     library = Path(cli.__file__).parents[1]

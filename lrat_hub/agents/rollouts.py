@@ -21,7 +21,7 @@ from lrat_hub.agents.language import Usage
 from lrat_hub.errors import LratError
 from lrat_hub.judges.answers import AnswerJudge
 from lrat_hub.plugins import load_object, load_plugin
-from lrat_hub.schema import Sampling, Step, Trajectory
+from lrat_hub.schema import OUTCOMES, Sampling, Step, Trajectory, outcome_of
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -35,8 +35,6 @@ JUDGED_TOGETHER = 512
 
 _SPECIFIC = re.compile(r"'[^']*'|\"[^\"]*\"|\d+")
 """What tells one error from another of its kind."""
-
-OUTCOMES = {"correct": True, "incorrect": False, "unjudged": None}
 
 
 def open_retrievers(
@@ -258,7 +256,7 @@ def outcome_rows(table: Dataset, retriever: str) -> list[dict[str, Any]]:
     runs = [run for run in zip(*(table[column] for column in columns), strict=True) if run[0] == "completed"]
     rows = []
     for outcome in (*OUTCOMES, "all"):
-        group = [run for run in runs if outcome == "all" or run[1] is OUTCOMES[outcome]]
+        group = [run for run in runs if outcome == "all" or outcome_of(run[1]) == outcome]
         if group or outcome == "all":
             searches, browses = sum(run[2] for run in group), sum(run[3] for run in group)
             size = max(len(group), 1)

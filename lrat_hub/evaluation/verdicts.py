@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lrat_hub.evaluation.agents import plain_id
+from lrat_hub.judges.agreement import cohens_kappa
 from lrat_hub.judges.answers import AnswerJudge
 from lrat_hub.schema import Trajectory
 
@@ -152,22 +153,17 @@ def agreement(first: Sequence[VerdictRow], second: Sequence[VerdictRow]) -> dict
         for side in (first, second)
     )
     both = [(ours[key], theirs[key]) for key in ours if key in theirs]
-    table = {(a, b): both.count((a, b)) for a in (True, False) for b in (True, False)}
+    counts = {(a, b): both.count((a, b)) for a in (True, False) for b in (True, False)}
     total = len(both)
-    observed = (table[True, True] + table[False, False]) / total if total else None
-    kappa = None
-    if total and observed is not None:
-        yes = [sum(pair[side] for pair in both) / total for side in (0, 1)]
-        expected = yes[0] * yes[1] + (1 - yes[0]) * (1 - yes[1])
-        kappa = (observed - expected) / (1 - expected) if min(yes) > 0 and max(yes) < 1 else None
+    both_vary = all(len({pair[side] for pair in both}) == 2 for side in (0, 1))
     return {
         "judge": first[0].judge if first else "",
         "other": second[0].judge if second else "",
         "judged by both": total,
-        "both right": table[True, True],
-        "both wrong": table[False, False],
-        "only judge right": table[True, False],
-        "only other right": table[False, True],
-        "agreement": observed,
-        "kappa": kappa,
+        "both right": counts[True, True],
+        "both wrong": counts[False, False],
+        "only judge right": counts[True, False],
+        "only other right": counts[False, True],
+        "agreement": (counts[True, True] + counts[False, False]) / total if total else None,
+        "kappa": cohens_kappa(counts) if both_vary else None,
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,6 +51,27 @@ class Agreement:
         return f"{_percent(self.raw)} of {self.judged} pairs, kappa {kappa}, {self.unjudged} not compared"
 
 
+def cohens_kappa(counts: Mapping[tuple[Hashable, Hashable], int]) -> float:
+    """Cohen's kappa of two raters: 1 for full agreement, 0 for no more than chance gives.
+
+    Args:
+        counts: Cases by the first and the second rater's label.
+
+    Returns:
+        The kappa; nan when there are no cases, or when both raters always give the same one label.
+    """
+    total = sum(counts.values())
+    if not total:
+        return math.nan
+    first, second = Counter[Hashable](), Counter[Hashable]()
+    for (one, other), count in counts.items():
+        first[one] += count
+        second[other] += count
+    observed = sum(count for (one, other), count in counts.items() if one == other) / total
+    expected = sum(first[label] * second[label] for label in first) / total**2
+    return (observed - expected) / (1 - expected) if expected < 1 else math.nan
+
+
 def agreement(verdicts: Iterable[tuple[Verdict, Verdict]]) -> Agreement:
     """The agreement of two judges, from their verdicts on each pair."""
     counts = Counter(verdicts)
@@ -59,15 +80,7 @@ def agreement(verdicts: Iterable[tuple[Verdict, Verdict]]) -> Agreement:
     if not total:
         return Agreement(dict(counts), math.nan, math.nan)
     raw = sum(count for (first, second), count in both.items() if first == second) / total
-    chance = (
-        sum(
-            sum(count for (first, _), count in both.items() if first == verdict)
-            * sum(count for (_, second), count in both.items() if second == verdict)
-            for verdict in JUDGED
-        )
-        / total**2
-    )
-    return Agreement(dict(counts), raw, (raw - chance) / (1 - chance) if chance < 1 else math.nan)
+    return Agreement(dict(counts), raw, cohens_kappa(both))
 
 
 @dataclass(frozen=True)
@@ -155,8 +168,8 @@ def qrel_agreement(
     between = agreement(verdicts)
 
     def kept(annotated: Verdict) -> Retention:
-        said = {verdict: between.counts.get((verdict, annotated), 0) for verdict in JUDGED}
-        return Retention.of(said["relevant"], sum(said.values()))
+        counts = {verdict: between.counts.get((verdict, annotated), 0) for verdict in JUDGED}
+        return Retention.of(counts["relevant"], sum(counts.values()))
 
     return QrelAgreement(kept("relevant"), kept("irrelevant"), between, unannotated)
 

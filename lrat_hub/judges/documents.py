@@ -100,8 +100,8 @@ class LLMJudge:
         if len(asked) < len(pairs):
             self.problems[NO_REASONING] += len(pairs) - len(asked)
         cases = [{"question": pair.question, "query": pair.query, "reasoning": pair.reasoning} for pair in asked]
-        verdicts = iter([as_verdict(ruling.verdict) for ruling in self._model.rule(cases)])
-        return [next(verdicts) if pair.reasoning.strip() else as_verdict(None) for pair in pairs]
+        rulings = iter(self._model.rule(cases))
+        return [as_verdict(next(rulings).verdict if pair.reasoning.strip() else None) for pair in pairs]
 
 
 class PluginJudge:
@@ -119,10 +119,6 @@ class PluginJudge:
 
     def judge(self, pairs: Sequence[Pair]) -> list[Verdict]:
         return checked_verdicts(self.name, self._judge.judge(pairs), get_args(Verdict), len(pairs))
-
-
-DocumentJudge = LLMJudge
-"""The name of `LLMJudge` until 0.1; it goes in 0.3."""
 
 
 def as_verdict(label: str | None) -> Verdict:

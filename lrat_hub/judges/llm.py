@@ -200,7 +200,7 @@ def request_key(**request: Any) -> str:
 class ReplyCache:
     """Replies by key, in an SQLite file with a write-ahead log: what `put` has returned from is kept.
 
-    Several processes may share the file.
+    Several processes may share the file. Whoever opens the cache closes it, or uses it as a context manager.
 
     Args:
         path: The file; it and its folder are made when they are missing.
@@ -214,11 +214,24 @@ class ReplyCache:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = sqlite3.connect(self.path, timeout=60, isolation_level=None, check_same_thread=False)
+        except (sqlite3.Error, OSError) as error:
+            raise self._unusable(error) from error
+        try:
             self._connection.execute("PRAGMA journal_mode=WAL")
             self._connection.execute("PRAGMA synchronous=FULL")
             self._connection.execute("CREATE TABLE IF NOT EXISTS replies (key TEXT PRIMARY KEY, reply TEXT NOT NULL)")
-        except (sqlite3.Error, OSError) as error:
-            raise LratError(f"Judge's cache {self.path}: expected a cache file or none yet; {error}.") from error
+        except sqlite3.Error as error:
+            self.close()
+            raise self._unusable(error) from error
+
+    def _unusable(self, error: Exception) -> LratError:
+        return LratError(f"Judge's cache {self.path}: expected a cache file or none yet; {error}.")
+
+    def __enter__(self) -> ReplyCache:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def get(self, key: str) -> Reply | None:
         with closing(self._connection.execute("SELECT reply FROM replies WHERE key = ?", (key,))) as rows:

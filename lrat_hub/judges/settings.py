@@ -115,11 +115,14 @@ def open_document_judge(
         yield RuleJudge() if settings.judge == "rule" else None
     else:
         log = settings.cache_path.with_name("judge-vllm.log")
-        with open_model(model, settings.server, log=log, must_answer=False) as served:
+        with (
+            ReplyCache(settings.cache_path) as cache,
+            open_model(model, settings.server, log=log, must_answer=False) as served,
+        ):
             yield LLMJudge(
                 served.client,
                 prompt=settings.prompt or "document",
-                cache=ReplyCache(settings.cache_path),
+                cache=cache,
                 concurrency=settings.concurrency,
                 max_tokens=settings.max_tokens,
                 on_ruling=on_ruling,
@@ -150,11 +153,11 @@ def open_answer_judge(
     elif not can_ask or model is None:
         yield AnswerJudge(mismatch="unjudged")
     else:
-        with open_model(model, settings.server, log=log) as served:
+        with ReplyCache(settings.cache_path) as cache, open_model(model, settings.server, log=log) as served:
             yield AnswerJudge(
                 served.client,
                 settings.prompt or "answer",
-                cache=ReplyCache(settings.cache_path),
+                cache=cache,
                 concurrency=settings.concurrency,
                 max_tokens=settings.max_tokens,
             )

@@ -241,6 +241,7 @@ def test_the_json_schema_offers_only_what_can_be_done():
     assert set(second[1]["properties"]["docid"]["enum"]) == {result.docid for result in run.steps[0].results}
 
 
+@pytest.mark.slow
 def test_server_faults_leave_every_question_completed_failed_or_limited():
     script = Script(
         protocol="tools", errors=0.08, hangs=0.03, cuts=0.08, broken=0.2, malformed=0.2, stubborn=0.1, endless=0.1

@@ -71,6 +71,7 @@ def test_a_rollout_is_published_with_its_counts_and_comes_back_and_mines(corpus,
     assert read_lineage(pairs).counts["trajectories"]["kept"] == len(QUESTIONS)
 
 
+@pytest.mark.slow
 def test_the_same_command_repeats_nothing_and_tries_failures_again(corpus, tmp_path):
     with ChatServer(Script(protocol="json", broken=0.3)) as server:
         first = cli.run(words(corpus, server.base_url, "lrat/run-again", tmp_path, "--attempts", "1"))
@@ -89,6 +90,7 @@ def test_the_same_command_repeats_nothing_and_tries_failures_again(corpus, tmp_p
     assert third == second
 
 
+@pytest.mark.slow
 def test_other_settings_into_the_same_journal_are_refused_with_the_difference(corpus, tmp_path):
     with ChatServer(Script(protocol="json")) as server:
         first = words(corpus, server.base_url, "lrat/run-other", tmp_path, "--limit", "2")
@@ -103,6 +105,7 @@ def test_other_settings_into_the_same_journal_are_refused_with_the_difference(co
         assert {run.sampling.temperature for run in runs_of(restarted).values()} == {0.6}
 
 
+@pytest.mark.slow
 def test_shards_of_several_machines_are_one_dataset(corpus, tmp_path):
     with ChatServer(Script(protocol="json")) as server:
         whole = cli.run(words(corpus, server.base_url, "lrat/run-whole", tmp_path / "whole"))
@@ -116,6 +119,7 @@ def test_shards_of_several_machines_are_one_dataset(corpus, tmp_path):
     assert timeless_runs(cli.run(merged)) == timeless_runs(whole)
 
 
+@pytest.mark.slow
 def test_what_is_there_is_published_while_runs_go_on(corpus, tmp_path):
     from huggingface_hub import HfApi
 
@@ -131,6 +135,7 @@ def test_what_is_there_is_published_while_runs_go_on(corpus, tmp_path):
     assert set(runs_of(partly[1])) < set(runs_of(last))
 
 
+@pytest.mark.slow
 def test_a_model_that_judges_is_asked_only_where_texts_do_not_match(corpus, tmp_path):
     with ChatServer(Script(protocol="json")) as server:
         sent = words(corpus, server.base_url, "lrat/run-judged", tmp_path, "--judge", "llm")
@@ -143,6 +148,7 @@ def test_a_model_that_judges_is_asked_only_where_texts_do_not_match(corpus, tmp_
     assert len({json.dumps(body["messages"][:2]) for body in judged}) == verdicts["unjudged, reply without a verdict"]
 
 
+@pytest.mark.slow
 def test_a_model_is_served_from_its_pin_for_the_time_of_the_run(corpus, tmp_path):
     """With the scripted server in vLLM's place; `tests/vllm_stage.py` has the real one."""
     from huggingface_hub import HfApi
@@ -198,6 +204,7 @@ def test_samples_of_a_question_differ_by_their_seed(corpus, tmp_path):
     assert list(runs)[:2] == ["q0-0", "q0-1"]
 
 
+@pytest.mark.slow
 def test_a_killed_rollout_goes_on_where_it_was(corpus, tmp_path):
     """Three kills; `benchmarks/rollout_kills.py` does it more often."""
     rng = random.Random(7)
@@ -229,6 +236,7 @@ def _runs(folder: Path) -> int:
     return sum(file.read_bytes().count(b"\n") for file in folder.rglob("shard-*.jsonl"))
 
 
+@pytest.mark.slow
 def test_calls_that_could_not_be_carried_out_are_counted_by_kind(corpus, tmp_path):
     with ChatServer(Script(protocol="tools", malformed=0.4)) as server:
         ref = cli.run(words(corpus, server.base_url, "lrat/run-malformed", tmp_path, protocol="tools"))

@@ -164,6 +164,7 @@ def test_cells_without_runs_are_run_over_several_k(swept):
     assert {row["judge"] for row in rows(swept, "verdicts")} == {"match"}
 
 
+@pytest.mark.slow
 def test_results_go_into_the_card_of_the_model_beside_those_of_other_stages(benchmark, trajectories, tmp_path):
     from huggingface_hub import EvalResult, ModelCard, ModelCardData, hf_hub_download
 
@@ -192,6 +193,7 @@ def test_results_go_into_the_card_of_the_model_beside_those_of_other_stages(benc
         evaluate(benchmark, "agents-into-card", *words[:-1], "lrat/other")
 
 
+@pytest.mark.slow
 def test_what_was_run_once_is_not_run_again(benchmark, tmp_path):
     def lines():
         return sorted(line for file in tmp_path.rglob("*.jsonl") for line in file.read_text().splitlines())
@@ -209,6 +211,7 @@ def test_what_was_run_once_is_not_run_again(benchmark, tmp_path):
     assert len(lines()) == 16
 
 
+@pytest.mark.slow
 def test_agents_are_run_by_their_recipes_of_rollouts(benchmark, tmp_path):
     recipe = tmp_path / "small_reader.yaml"
     recipe.write_text("agent: reader\nmax_turns: 4\n")
@@ -222,6 +225,7 @@ def test_agents_are_run_by_their_recipes_of_rollouts(benchmark, tmp_path):
     assert read_lineage(HubRef.parse(made)).recipe["max_turns"] == 4
 
 
+@pytest.mark.slow
 def test_a_model_that_judges_is_asked_once(benchmark, swept):
     with ChatServer(Script(protocol="json")) as server:
         words = ["--trajectories", f"{swept}#runs_reader_bm25_k10", "--judge", "llm", "--judge_model", "scripted"]
@@ -237,6 +241,7 @@ def test_a_model_that_judges_is_asked_once(benchmark, swept):
     assert read_lineage(pin).inputs["judge"] == "scripted (served, unpinned)"
 
 
+@pytest.mark.slow
 def test_tables_are_made_again_from_the_published_evaluation_alone(evaluated, swept, tmp_path):
     words = ["--evaluations", str(evaluated), str(swept), "--names", "Half=half", "--folder", str(tmp_path)]
     report = cli.run(["eval", "report", *words, "--to", "lrat/agents-report"])

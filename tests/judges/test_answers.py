@@ -49,17 +49,18 @@ def test_a_short_answer_that_has_the_gold_answer_in_it_is_taken_for_it(given, go
 
 def test_texts_that_match_cost_nothing_and_a_model_is_asked_about_the_rest(tmp_path):
     model = Says('{"why": "same person", "verdict": "correct"}')
-    judge = AnswerJudge(model, cache=ReplyCache(tmp_path / "replies.sqlite"))
     cases = [
         ("who", "Marie Curie", text) for text in ("the marie curie", "It was Marie Curie", "M. Skłodowska", None, " ")
     ]
-    by = [(judged.correct, judged.by) for judged in judge.judge(cases)]
+    with ReplyCache(tmp_path / "replies.sqlite") as cache:
+        by = [(judged.correct, judged.by) for judged in AnswerJudge(model, cache=cache).judge(cases)]
     name = f"judge@{'1' * 40}"
     assert by == [(True, "match"), (True, "containment"), (True, name), (False, "no answer"), (False, "no answer")]
     assert len(model.asked) == 1
     assert "M. Skłodowska" in model.asked[0][1]["content"]
-    again = AnswerJudge(Says(ChatError("down")), cache=ReplyCache(tmp_path / "replies.sqlite"))
-    assert [(judged.correct, judged.by) for judged in again.judge(cases)] == by
+    with ReplyCache(tmp_path / "replies.sqlite") as cache:
+        again = AnswerJudge(Says(ChatError("down")), cache=cache).judge(cases)
+    assert [(judged.correct, judged.by) for judged in again] == by
 
 
 @pytest.mark.parametrize("reply", ["I would say so.", "<think>correct? incorrect?", ChatError("down", 500)])

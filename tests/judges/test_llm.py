@@ -7,6 +7,8 @@ import subprocess
 import sys
 import time
 
+import pytest
+
 from lrat_hub.judges.documents import LLMJudge
 from lrat_hub.judges.llm import ReplyCache
 from lrat_hub.llm.chat import ChatClient
@@ -94,6 +96,7 @@ def test_a_request_that_is_too_long_costs_its_verdict_and_nothing_else():
     assert judge.problems == {"no reply": 12}
 
 
+@pytest.mark.slow
 def test_requests_that_fail_for_a_while_are_sent_again_and_no_more_than_allowed_run_at_once():
     failed = set()
 
@@ -111,11 +114,11 @@ def test_requests_that_fail_for_a_while_are_sent_again_and_no_more_than_allowed_
 
 
 def test_the_same_request_is_sent_once_and_another_model_prompt_or_text_is_another_request(tmp_path):
-    with ChatServer(lambda request: "relevant") as server:
-        cache = ReplyCache(tmp_path / "replies.sqlite")
+    path = tmp_path / "replies.sqlite"
+    with ChatServer(lambda request: "relevant") as server, ReplyCache(path) as cache, ReplyCache(path) as reopened:
         assert judge_at(server, cache=cache).judge([pair("x"), pair("x"), pair("y")]) == ["relevant"] * 3
         assert len(server.requests) == 2
-        again = judge_at(server, cache=ReplyCache(tmp_path / "replies.sqlite"))
+        again = judge_at(server, cache=reopened)
         assert again.judge([pair("y"), pair("x")]) == ["relevant"] * 2
         assert (len(server.requests), again.requests) == (2, 0)
         other = LLMJudge(ChatClient(server.url, "m", name="org/judge", revision="b" * 40), cache=cache)
@@ -136,11 +139,13 @@ import sys
 from lrat_hub.judges.llm import ReplyCache
 from tests.judges.test_llm import judge_at, pair
 class Server: url = sys.argv[1]
-verdicts = judge_at(Server, cache=ReplyCache(sys.argv[2]), concurrency=2).judge([pair(str(n)) for n in range(12)])
+with ReplyCache(sys.argv[2]) as cache:
+    verdicts = judge_at(Server, cache=cache, concurrency=2).judge([pair(str(n)) for n in range(12)])
 print(*verdicts)
 """
 
 
+@pytest.mark.slow
 def test_a_kill_in_the_middle_costs_no_finished_verdict_and_repeats_no_finished_request(tmp_path):
     cache = tmp_path / "replies.sqlite"
 
@@ -162,10 +167,11 @@ def test_a_kill_in_the_middle_costs_no_finished_verdict_and_repeats_no_finished_
         process.stdout.close()
         time.sleep(0.3)  # for the requests that were under way
         started = len(server.requests)
-        kept = len(ReplyCache(cache))
+        with ReplyCache(cache) as kept_replies:
+            kept = len(kept_replies)
         # All but those under way (two) were finished, and are kept.
         assert started - 2 <= kept <= started
         process = run(server.url)
-        said, _ = process.communicate()
-        assert said.split() == ["relevant"] * 12
+        output, _ = process.communicate()
+        assert output.split() == ["relevant"] * 12
         assert len(server.requests) - started == 12 - kept

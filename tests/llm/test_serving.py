@@ -71,6 +71,7 @@ def answers(base_url: str) -> bool:
     return True
 
 
+@pytest.mark.slow
 def test_a_server_is_up_inside_and_gone_after_with_all_it_started(python, tmp_path):
     log = tmp_path / "logs" / "vllm.log"
     settings = ServerSettings(
@@ -89,6 +90,7 @@ def test_a_server_is_up_inside_and_gone_after_with_all_it_started(python, tmp_pa
         assert option in options
 
 
+@pytest.mark.slow
 def test_a_server_that_ends_or_stays_silent_is_an_error_with_its_log(python, tmp_path):
     log = tmp_path / "vllm.log"
     with pytest.raises(LratError, match=r"ended with code 1: ValueError: no such architecture See .*vllm\.log"):
@@ -106,6 +108,7 @@ def test_without_vllm_or_an_interpreter_the_error_says_what_to_do(tmp_path):
         describe_server("http://127.0.0.1:9/v1", "m")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel ends the server, which only Linux does")
 def test_a_server_does_not_outlive_a_killed_stage(python, tmp_path):
     script = (
@@ -114,11 +117,10 @@ def test_a_server_does_not_outlive_a_killed_stage(python, tmp_path):
         f"with VllmServer('folder', 'm', settings, {str(tmp_path / 'log')!r}) as server:\n"
         "    print(server.base_url, flush=True); time.sleep(600)\n"
     )
-    process = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    base_url = process.stdout.readline().strip()
-    assert answers(base_url)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    with subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        base_url = process.stdout.readline().strip()
+        assert answers(base_url)
+        os.kill(process.pid, signal.SIGKILL)
     deadline = time.monotonic() + 20
     while answers(base_url):
         assert time.monotonic() < deadline
