@@ -35,7 +35,7 @@ from natural_questions import (
 )
 
 from lrat_hub.demo.natural import NaturalReader
-from lrat_hub.demo.natural.names import fold
+from lrat_hub.demo.natural.language import fold
 from lrat_hub.fitting.settings import FitSettings
 from lrat_hub.hub.cards import markdown_table
 from lrat_hub.judges import RuleJudge

@@ -1,12 +1,33 @@
-"""What a natural question asks: the names it mentions, and the relations to follow from them."""
+"""What a natural question asks, and the way from each name in it: what is looked for, what fits, how to ask for it."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
 
-from lrat_hub.demo.natural.relations import Language, Relation
+from lrat_hub.demo.natural.language import (
+    MOST_WORDS,
+    Language,
+    Relation,
+    are_spelt_alike,
+    fold,
+    title_match,
+)
+from lrat_hub.schema import Candidate
+
+ROLE_BONUS, TOPIC_BONUS = 0.6, 0.2
+"""Added to how well a title fits a name: its brackets, or its passage's beginning, say what is looked for."""
+
+BEGINNING = 200
+"""Characters of a snippet that say what a passage is about."""
+
+MIN_SNIPPET_SHARE = 0.6
+"""Share of the wanted words in a snippet for its passage to be opened, if snippets decide."""
+
+Naming = Literal["name", "described"]
 
 _LEADING = "\"'“‘«([{¿¡"
 _TRAILING = ',;:?!."”»'
@@ -64,18 +85,18 @@ def _split(question: str, language: Language) -> tuple[list[str], list[tuple[str
             mentions.append(_clean(" ".join(run)))
             run.clear()
 
-    for place, token in enumerate(tokens):
-        goes_on = place + 1 < len(tokens) and tokens[place + 1].is_capital
+    for index, token in enumerate(tokens):
+        goes_on = index + 1 < len(tokens) and tokens[index + 1].is_capital
         lower = re.sub(r"['’]s$|['’]$", "", token.text.strip(_LEADING + _TRAILING).lower())
-        is_opener = place == 0 and (
+        is_opener = index == 0 and (
             lower in language.openers or (lower in language.openers_before_lower and not goes_on)
         )
-        is_description = not run and _is_description(tokens[place:], language)
+        is_description = not run and _is_description(tokens[index:], language)
         if token.is_capital and not is_opener and not is_description:
             run.append(token.text)
             if token.is_possessive and not goes_on:
                 close()
-        elif run and token.text in language.connectors and _reaches_capital(tokens[place + 1 :], language):
+        elif run and token.text in language.connectors and _reaches_capital(tokens[index + 1 :], language):
             run.append(token.text)
         else:
             close()
@@ -131,8 +152,8 @@ def _chains(
     asks_who = any(word in ("who", "whom") for word, _ in words)
     before: list[tuple[tuple[Relation, ...], ...]] = []
     after: list[tuple[tuple[Relation, ...], ...]] = []
-    for place, (word, is_before) in enumerate(words):
-        side = words[place - 1][0] if place else ""
+    for index, (word, is_before) in enumerate(words):
+        side = words[index - 1][0] if index else ""
         if (kin := language.kin.get(f"{side} {word}") or language.kin.get(word)) is not None:
             meanings = kin
         elif (hop := language.hops.get(word) or (language.verbs.get(word) if asks_who else None)) is not None:
@@ -148,3 +169,113 @@ def _chains(
     for meanings in ordered:
         chains = [(*chain, *meaning) for chain in chains for meaning in meanings]
     return tuple(chains)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Where one name of the question has led to.
+
+    Args:
+        mention: The name in the question.
+        names: What the last hop led to, if the question asks for that, likeliest first.
+        text: Else the passage that was read for what is asked.
+    """
+
+    mention: str
+    names: tuple[str, ...] = ()
+    text: str = ""
+
+
+@dataclass
+class Thread:
+    """One mention of the question and the way from it: what is looked for now, and what remains to be followed.
+
+    Args:
+        mention: The name in the question.
+        meanings: Chains of hops to try from the mention, one after the other, until one has led to its end.
+        name: Whose passage is looked for now.
+        others: Whom else the last passage may have meant, likeliest first.
+        relation: The hop that led to the name; None for the mention itself.
+        description: What the passage that led to it says, without the names in it.
+        hops: Relations that remain to be followed.
+        found_by_name: Documents listed by the searches for this name.
+        rejected: Documents that turned out not to help with it.
+        queries: Searches for it that are left.
+        finding: What everything that was to be read has led to.
+    """
+
+    mention: str
+    question: ParsedQuestion
+    language: Language
+    meanings: deque[tuple[Relation, ...]]
+    name: str = ""
+    others: deque[str] = field(default_factory=deque)
+    relation: Relation | None = None
+    description: tuple[str, ...] = ()
+    hops: tuple[Relation, ...] = ()
+    found_by_name: set[str] = field(default_factory=set)
+    rejected: set[str] = field(default_factory=set)
+    queries: deque[str] = field(default_factory=deque)
+    finding: Finding | None = None
+
+    @property
+    def is_done(self) -> bool:
+        return self.finding is not None
+
+    @property
+    def asked(self) -> tuple[Relation, ...]:
+        """What is to be read in the passage about the name."""
+        return self.hops[:1] or self.question.attributes
+
+    @property
+    def aim(self) -> str:
+        """The same in words."""
+        asked = f"the {self.hops[0].say}" if self.hops else listing(self.question.attributes) or "more"
+        return f"{asked} of “{self.name}”"
+
+    def wordings(self, naming: Naming) -> list[str]:
+        """Queries for the name, in the order in which they are tried."""
+        relation = " ".join(dict.fromkeys(word for wanted in self.asked for word in wanted.query.split()))
+        name, topic = self.name, ""
+        if self.relation is None:
+            topic = " ".join(self.question.topic[:2])
+        elif naming == "described":
+            name = (fold(name) or name).split()[-1]
+            topic = " ".join([self.relation.query, *self.description])
+        wordings = [f"{name} {topic} {relation}", f"{name} {topic}", name]
+        return list(dict.fromkeys(" ".join(wording.split()) for wording in wordings))
+
+    def title_fit(self, candidate: Candidate) -> float:
+        """How well a candidate's title fits the name; 0 if the passage is hardly about it."""
+        match = title_match(self.name, candidate.title, self.language)
+        # A title that only resembles the name is as likely another's, unless it was found by the name.
+        resembles = candidate.docid in self.found_by_name and (match or are_spelt_alike(self.name, candidate.title))
+        return match + 1 + self._role_bonus(candidate) if match >= MOST_WORDS or resembles else 0.0
+
+    def snippet_fit(self, candidate: Candidate) -> float:
+        """The share of the words of the name, and of what is asked of it, that a snippet shows; 0 if it is small."""
+        wanted = set(fold(" ".join([self.name, *(relation.query for relation in self.asked)])).split())
+        share = len(wanted & set(fold(candidate.snippet).split())) / len(wanted)
+        return share if share >= MIN_SNIPPET_SHARE else 0.0
+
+    def _role_bonus(self, candidate: Candidate) -> float:
+        """What speaks for one namesake among several: it is what the relation leads to, or what the question says."""
+        brackets, beginning = candidate.title.partition("(")[2], candidate.snippet[:BEGINNING]
+        if self.relation is None:
+            words = [word.rstrip("s") for word in self.question.topic]
+            in_brackets = any(word in brackets.lower() for word in words)
+            in_text = any(word in beginning.lower() for word in words)
+        elif self.relation.role is not None:
+            in_brackets = bool(self.relation.role.search(brackets))
+            in_text = bool(self.relation.role.search(beginning))
+        else:
+            return 0.0
+        return ROLE_BONUS if in_brackets else TOPIC_BONUS if in_text else 0.0
+
+
+def quoted(texts: Iterable[str]) -> str:
+    return ", ".join(f"“{text}”" for text in texts)
+
+
+def listing(relations: Iterable[Relation]) -> str:
+    return " and ".join(dict.fromkeys(relation.say for relation in relations))

@@ -15,18 +15,9 @@ from typing import Any, Literal
 
 from lrat_hub.agents.environment import Observation
 from lrat_hub.agents.runner import Answer, Browse, Call, Search
-from lrat_hub.demo.natural.answers import Finding, find_answer
-from lrat_hub.demo.natural.names import SAME_BUT_BRACKETS, fold, title_match
-from lrat_hub.demo.natural.questions import ParsedQuestion, parse_question
-from lrat_hub.demo.natural.reading import (
-    describe,
-    read_attributes,
-    read_hop,
-    read_inverse,
-    read_topic,
-)
-from lrat_hub.demo.natural.relations import english
-from lrat_hub.demo.natural.threads import Naming, Thread, listing, quoted
+from lrat_hub.demo.natural.language import SAME_BUT_BRACKETS, Relation, english, fold, title_match
+from lrat_hub.demo.natural.questions import Finding, Naming, ParsedQuestion, Thread, listing, parse_question, quoted
+from lrat_hub.demo.natural.reading import describe, find_answer, read_attributes, read_hop, read_inverse, read_topic
 from lrat_hub.schema import Candidate, Document, Sampling
 
 MAX_MENTIONS = 4
@@ -65,7 +56,8 @@ class NaturalReader:
         naming: Naming = "name",
     ) -> None:
         self.max_searches, self.queries_per_name, self.follows = max_searches, queries_per_name, follows
-        self.opener, self.naming = opener, naming
+        self.opener: Opener = opener
+        self.naming: Naming = naming
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -109,9 +101,9 @@ class _Episode:
             if threads
             else "The question names nothing that I could look for, so I search with it as it is."
         )
-        found = yield from self._search(question)
+        candidates = yield from self._search(question)
         if not threads:
-            yield from self._read_first(found, asked)
+            yield from self._read_first(candidates, asked)
         while threads and not self._must_answer:
             for thread in threads:
                 yield from self._advance(thread)
@@ -119,10 +111,10 @@ class _Episode:
             if waiting is None or len(self._issued) >= self._reader.max_searches or self._must_answer:
                 break
             self._thoughts.append(f"Next I look for {waiting.aim}.")
-            found = yield from self._search(waiting.queries.popleft())
-            waiting.found_by_name.update(candidate.docid for candidate in found)
+            candidates = yield from self._search(waiting.queries.popleft())
+            waiting.found_by_name.update(candidate.docid for candidate in candidates)
             if not self._must_answer and not self._fitting(waiting):
-                yield from self._look_elsewhere(waiting, found)
+                yield from self._look_elsewhere(waiting, candidates)
         self.notes["resolved"] = bool(threads) and all(thread.is_done for thread in threads)
         self._thoughts.append(
             "I have followed every name of the question." if self.notes["resolved"] else "I can't find more."
@@ -133,11 +125,11 @@ class _Episode:
         yield Answer(self._reasoning(), answer or "unknown")
 
     def _thread(self, mention: str) -> Thread:
-        meanings = list(self._question.chains) if self._reader.follows else [()]
+        meanings: list[tuple[Relation, ...]] = list(self._question.chains) if self._reader.follows else [()]
         for chain in tuple(meanings):
-            for place, hop in enumerate(chain):
+            for index, hop in enumerate(chain):
                 if (detour := self._language.detours.get(hop.name)) is not None:
-                    meanings.append((*chain[:place], *detour, *chain[place + 1 :]))
+                    meanings.append((*chain[:index], *detour, *chain[index + 1 :]))
         thread = Thread(mention, self._question, self._language, deque(dict.fromkeys(meanings)))
         self._try_next(thread)
         return thread
@@ -189,13 +181,13 @@ class _Episode:
         """The listed passages that seem to be about a thread's name, best first."""
         by_snippet = self._reader.opener == "snippet"
         scored = []
-        for place, candidate in enumerate(self._listed.values()):
+        for index, candidate in enumerate(self._listed.values()):
             # What was opened before fits its own name; that its snippet has the words of another means little.
             if candidate.docid in thread.rejected or (by_snippet and candidate.docid in self._opened):
                 continue
             fit = thread.snippet_fit(candidate) if by_snippet else thread.title_fit(candidate)
             if fit:
-                scored.append((-fit, place, candidate))
+                scored.append((-fit, index, candidate))
         return [candidate for _, _, candidate in sorted(scored, key=lambda entry: entry[:2])]
 
     def _follow(self, thread: Thread, document: Document, *, is_new: bool) -> None:
@@ -243,10 +235,10 @@ class _Episode:
 
     # Passages whose titles don't say that they are about the name.
 
-    def _look_elsewhere(self, thread: Thread, found: Sequence[Candidate]) -> Generator[Call, Observation, None]:
+    def _look_elsewhere(self, thread: Thread, candidates: Sequence[Candidate]) -> Generator[Call, Observation, None]:
         """Opens passages that mention a thread's name, or else the first one of the list."""
         wanted = f" {fold(thread.name)} "
-        unopened = [candidate for candidate in found if candidate.docid not in self._opened]
+        unopened = [candidate for candidate in candidates if candidate.docid not in self._opened]
         mentioning = [candidate for candidate in unopened if wanted in f" {fold(candidate.snippet)} "]
         for candidate in mentioning[:MAX_BROWSES] or unopened[:1]:
             if self._must_answer:
@@ -269,10 +261,12 @@ class _Episode:
                 return
             self._reject(thread, document, f"it is not about “{thread.name}”")
 
-    def _read_first(self, found: Sequence[Candidate], asked: ParsedQuestion) -> Generator[Call, Observation, None]:
+    def _read_first(
+        self, candidates: Sequence[Candidate], asked: ParsedQuestion
+    ) -> Generator[Call, Observation, None]:
         """Reads the first passages of a list for a question without names."""
         words = [*asked.topic, *(relation.query for relation in (*asked.chains[0], *asked.attributes))]
-        for candidate in found[:MAX_BROWSES]:
+        for candidate in candidates[:MAX_BROWSES]:
             if self._must_answer:
                 return
             self._thoughts.append(f"I open “{candidate.title}”, DocID {candidate.docid}: it stands high in the list.")

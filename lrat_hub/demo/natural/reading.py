@@ -1,13 +1,13 @@
-"""Reading a passage: the sentences that express a relation, and the names they lead to."""
+"""Passages read for what a question asks: sentences, names, dates and places, and the answer that they give."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
-from lrat_hub.demo.natural.names import Span, find_names, fold
-from lrat_hub.demo.natural.relations import Language, Relation
+from lrat_hub.demo.natural.language import Language, Relation, Span, find_names, fold
+from lrat_hub.demo.natural.questions import Finding, ParsedQuestion
 from lrat_hub.text import is_content_word, split_sentences, split_words
 
 MAX_NAMES = 3
@@ -29,6 +29,23 @@ _PARENTAGE = re.compile(
     r"\b(?:sons?|daughters?|child|children|offspring)\b[^.]{0,25}? (?:of|to|by)\b|\bborn (?:\w+ ){0,6}?to\b",
     re.IGNORECASE,
 )
+
+_LEAST = re.compile(r"\b(?:first|earlier|earliest|older|oldest|before)\b")
+_MOST = re.compile(r"\b(?:later|latest|last|more recently|most recently|younger|youngest|longer|longest)\b")
+_WHERE = re.compile(r"\b(?:where|place|city|town|birthplace)\b")
+_MONTHS = (
+    "january", "february", "march", "april", "may", "june",
+    "july", "august", "september", "october", "november", "december",
+)  # fmt: skip
+_MONTH = rf"(?P<month>{'|'.join(_MONTHS)})"
+_DATE = re.compile(
+    rf"(?:(?P<day>\d{{1,2}})(?:st|nd|rd|th)? {_MONTH},? (?P<year>\d{{3,4}})|"
+    rf"{_MONTH.replace('month', 'month2')} (?:(?P<day2>\d{{1,2}}),? )?(?P<year2>\d{{3,4}})|(?P<year3>\b\d{{3,4}}\b))",
+    re.IGNORECASE,
+)
+_LIFE_BRACKETS = re.compile(r"\(([^()]*\d{3}[^()]*)\)")
+_BEFORE_PLACE = re.compile(r"\b(?:in|at|near|for|from|of) (?:the )?(?=[A-Z])")
+_RANGE = re.compile(r"\s[-–—]\s?|(?<=\d)[-–—](?=\d)|\s?[–—]\s?")
 
 
 @dataclass(frozen=True)
@@ -62,25 +79,25 @@ def read_hop(text: str, subjects: Sequence[str], hop: Relation, language: Langua
     """
     sentences = tidy_sentences(text)
     known = [set(fold(subject).split()) for subject in subjects]
-    for cue in (hop.cue, hop.weak):
+    for cue in filter(None, (hop.cue, hop.weak)):
         best: dict[str, tuple[float, str, str]] = {}
-        place = 0
-        for sentence in sentences if cue is not None else ():
+        telling_before = 0
+        for sentence in sentences:
             if not (cues := list(cue.finditer(sentence))):
                 continue
             spans = find_names(sentence, language)
             own = [span for span in spans if any(set(fold(span.text).split()) <= words for words in known)]
             others = [span for span in spans if span not in own]
             for name, score in _score(sentence, others, own, cues, hop, language):
-                score += place * _SENTENCE
+                score += telling_before * _SENTENCE
                 key = fold(name)
                 if key not in best or score < best[key][0]:
                     best[key] = (score, name, sentence)
-            place += bool(others)
+            telling_before += bool(others)
         if best:
             ranked = sorted(best.values(), key=lambda entry: entry[0])[:MAX_NAMES]
-            said = dict.fromkeys(sentence for _, _, sentence in ranked)
-            return Reading(tuple(said), tuple(name for _, name, _ in ranked))
+            telling = dict.fromkeys(sentence for _, _, sentence in ranked)
+            return Reading(tuple(telling), tuple(name for _, name, _ in ranked))
     return Reading(())
 
 
@@ -148,7 +165,7 @@ def read_inverse(text: str, name: str, hop: Relation) -> Reading:
     wanted = re.compile(re.escape(name), re.IGNORECASE)
     for sentence in tidy_sentences(text):
         names, cues = list(wanted.finditer(sentence)), list(hop.inverse.finditer(sentence))
-        if any(-_NEAR < found.start() - cue.start() < 2 * _NEAR for found in names for cue in cues):
+        if any(-_NEAR < match.start() - cue.start() < 2 * _NEAR for match in names for cue in cues):
             return Reading((sentence,))
     return Reading(())
 
@@ -156,14 +173,14 @@ def read_inverse(text: str, name: str, hop: Relation) -> Reading:
 def read_attributes(text: str, attributes: Sequence[Relation]) -> Reading:
     """Reads a passage for attributes: the first sentence for each, and those that have none."""
     sentences = tidy_sentences(text)
-    found, missing = [], []
+    told, missing = [], []
     for attribute in attributes:
         sentence = next((sentence for sentence in sentences if attribute.cue.search(sentence)), None)
         if sentence is None:
             missing.append(attribute)
         else:
-            found.append(sentence)
-    return Reading(tuple(dict.fromkeys(found)), missing=tuple(missing))
+            told.append(sentence)
+    return Reading(tuple(dict.fromkeys(told)), missing=tuple(missing))
 
 
 def read_topic(text: str, words: Sequence[str]) -> Reading:
@@ -186,3 +203,133 @@ def describe(sentences: Sequence[str], language: Language) -> tuple[str, ...]:
         or re.fullmatch(r"1\d{3}|20\d\d", word)
     ]
     return tuple(dict.fromkeys(telling))[:MAX_DESCRIPTION]
+
+
+@dataclass(frozen=True, order=True)
+class Date:
+    """A date, ordered by time, and as it was written. What is not known of it counts as 0."""
+
+    year: int
+    month: int = 0
+    day: int = 0
+    written: str = field(default="", compare=False)
+
+
+def find_answer(question: str, parsed: ParsedQuestion, findings: Sequence[Finding], language: Language) -> str | None:
+    """The answer, if the passages give one: a name, a date, a place, a country, one of the mentions, or yes or no."""
+    lower = question.lower()
+    if not findings or len(findings) < len(parsed.mentions):
+        return None
+    if len(findings) > 1:
+        return _compare(lower, parsed.attributes, findings, language)
+    (finding,) = findings
+    if finding.names:
+        return finding.names[0]
+    for attribute in parsed.attributes:
+        if attribute.name in ("born", "died") and not _WHERE.search(lower):
+            date = (_birth if attribute.name == "born" else _death)(finding.text)
+            return date.written if date else None
+        if attribute.name == "nationality":
+            return next(iter(_countries(finding.text, language)), None)
+        return _place(finding.text, attribute, language)
+    return None
+
+
+def _compare(
+    question: str, attributes: Sequence[Relation], findings: Sequence[Finding], language: Language
+) -> str | None:
+    names = {attribute.name for attribute in attributes}
+    if names & {"nationality", "located"}:
+        countries = [set(_countries(finding.text, language)) for finding in findings]
+        return None if not all(countries) else "yes" if set.intersection(*countries) else "no"
+    measure: Callable[[str], Date | float | None] = _first_date
+    for name, special in {"lived": _years_of_life, "died": _death, "born": _birth}.items():
+        if name in names:
+            measure = special
+            break
+    measured = [(measure(finding.text), finding.mention) for finding in findings]
+    if any(value is None for value, _ in measured):
+        return None
+    if _MOST.search(question):
+        return max(measured)[1]
+    return min(measured)[1] if _LEAST.search(question) else None
+
+
+def find_dates(text: str) -> list[Date]:
+    """The dates in a text, in order."""
+    dates = []
+    for match in _DATE.finditer(text):
+        month = (match["month"] or match["month2"] or "").lower()
+        dates.append(
+            Date(
+                int(match["year"] or match["year2"] or match["year3"]),
+                _MONTHS.index(month) + 1 if month else 0,
+                int(match["day"] or match["day2"] or 0),
+                match.group(),
+            )
+        )
+    return dates
+
+
+def _first_date(text: str) -> Date | None:
+    return next(iter(find_dates(text)), None)
+
+
+def _life(text: str) -> tuple[Date | None, Date | None]:
+    """Birth and death, from the first brackets with a year, or else from sentences that say so."""
+    tidy = " ".join(tidy_sentences(text))
+    born = died = None
+    if (brackets := _LIFE_BRACKETS.search(tidy)) is not None:
+        before, *after = _RANGE.split(brackets[1], maxsplit=1)
+        if after:
+            born, died = _first_date(before), _first_date(after[0])
+        elif re.search(r"\b(?:died|d\.)", before):
+            died = _first_date(before)
+        else:
+            born = _first_date(before)
+    return born or _date_of(tidy, r"\bborn\b"), died or _date_of(tidy, r"\b(?:died|death|killed|executed)\b")
+
+
+def _date_of(text: str, event: str) -> Date | None:
+    event_text = re.search(rf"{event}[^.;]*", text, re.IGNORECASE)
+    return _first_date(event_text.group()) if event_text else None
+
+
+def _birth(text: str) -> Date | None:
+    return _life(text)[0]
+
+
+def _death(text: str) -> Date | None:
+    return _life(text)[1]
+
+
+def _years_of_life(text: str) -> float | None:
+    born, died = _life(text)
+    if born is None or died is None:
+        return None
+    return died.year - born.year + (died.month - born.month) / 12 + (died.day - born.day) / 365
+
+
+def _countries(text: str, language: Language) -> list[str]:
+    """Nationalities in the first sentence that has any, in order."""
+    for sentence in tidy_sentences(text):
+        countries = [word for word in re.findall(r"\w+", sentence) if word in language.demonyms]
+        if countries:
+            return list(dict.fromkeys(countries))
+    return []
+
+
+def _place(text: str, attribute: Relation, language: Language) -> str | None:
+    """The first name after a place's preposition, where a sentence tells of an attribute."""
+    for sentence in tidy_sentences(text):
+        for cue in attribute.cue.finditer(sentence):
+            told = sentence[cue.start() :]
+            if told.startswith("("):
+                # Brackets of a life: birth before the dash, death after it.
+                before, *after = _RANGE.split(cue.group(), maxsplit=1)
+                told = before if attribute.name == "born" else "".join(after)
+            if (where := _BEFORE_PLACE.search(told)) is not None:
+                spans = find_names(told[where.end() :], language)
+                if spans and spans[0].start == 0:
+                    return spans[0].text
+    return None

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from lrat_hub.demo.natural.language import english
 from lrat_hub.demo.natural.questions import parse_question
-from lrat_hub.demo.natural.relations import english
 
 
 def parse(question: str) -> tuple[tuple[str, ...], list[list[str]], list[str], tuple[str, ...]]:

@@ -144,6 +144,7 @@ def test_it_answers_when_it_is_told_to(max_turns):
     assert trajectory.steps[-1].action == "answer"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not TWOWIKI.is_dir(), reason=f"needs the questions of {TWOWIKI}")
 def test_on_natural_questions_it_finds_what_one_search_with_the_question_does_not():
     documents = [Document(**json.loads(line)) for line in (TWOWIKI / "corpus.jsonl").read_text().splitlines()]

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from datasets import load_dataset
 
 from lrat_hub import cli
 from tests.demo.natural.test_reader import DOCUMENTS
 
 
+@pytest.mark.slow
 def test_the_reader_s_rollout_is_published_judged_and_mined(hub, tmp_path):
     rows = [json.dumps({"docid": each.docid, "title": each.title, "text": each.text}) for each in DOCUMENTS]
     (tmp_path / "corpus.jsonl").write_text("\n".join(rows))
