@@ -1,15 +1,16 @@
 """Trains one model on variants of the pairs, with several seeds each, and compares them: the paper's ablations.
 
 `--vary ladder` is Figure 7 (naive, + filter, + reweight), `--vary size` is Figure 8a, and `--vary pairs` compares
-several datasets by as many pairs of each, as Table 3 does with those of right and of wrong answers. Publishes the
-table and all runs.
+several datasets by the same number of pairs from each, as Table 3 does with those of right and of wrong answers.
+Publishes the table and all runs.
 """
 
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal
 
 from lrat_hub import cli
 from lrat_hub.cli.stage import Stage, StageArguments, parse, say
@@ -17,21 +18,38 @@ from lrat_hub.errors import LratError
 from lrat_hub.fitting.settings import FitSettings
 from lrat_hub.hub.refs import HubRef
 
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+    from lrat_hub.documents import Documents
+    from lrat_hub.evaluation.training import TrainingEvaluation, VariantRun
+    from lrat_hub.fitting.variants import Variant
+
 
 @dataclass(kw_only=True)
 class Arguments(StageArguments):
-    pairs: list[str] = field(metadata={"help": "Mined pairs; several datasets with --vary pairs.", "recipe": False})
-    model: str = field(metadata={"help": "The SentenceTransformer that every run starts from."})
+    pairs: list[str] = field(
+        metadata={"help": "Mined pairs; with `vary` pairs, two datasets or more.", "recipe": False}
+    )
+    model: str = field(metadata={"help": "SentenceTransformer that every run starts from."})
     corpus: str = field(metadata={"help": "Corpus to evaluate on."})
     queries: str = field(metadata={"help": "Queries to evaluate on."})
-    qrels: str = field(metadata={"help": "Their relevance judgements."})
-    vary: Literal["ladder", "size", "pairs"] = field(default="ladder", metadata={"help": "What the variants are."})
-    sizes: list[float] = field(
-        default_factory=lambda: [0.125, 0.25, 0.5, 1.0], metadata={"help": "Shares of the pairs, with --vary size."}
+    qrels: str = field(metadata={"help": "Relevance judgements of the queries."})
+    vary: Literal["ladder", "size", "pairs"] = field(
+        default="ladder",
+        metadata={
+            "help": "What to vary: `ladder` adds the judge's filter and then the weights to naive pairs, `size` "
+            "trains on shares of the pairs, and `pairs` on each of several datasets."
+        },
     )
-    seeds: int = field(default=3, metadata={"help": "Runs of each variant."})
+    sizes: list[float] = field(
+        default_factory=lambda: [0.125, 0.25, 0.5, 1.0],
+        metadata={"help": "Shares of the pairs to train on, from 0 to 1, with `vary` size."},
+    )
+    seeds: int = field(default=3, metadata={"help": "Number of trainings of each variant, with the seeds 0, 1, ..."})
     check_passages: int = field(
-        default=500, metadata={"help": "Passages for the check of what was forgotten; 0: no check."}
+        default=500,
+        metadata={"help": "Passages of the forgetting check, which compares content retrieval; 0 skips it."},
     )
 
 
@@ -45,9 +63,9 @@ def main(argv: list[str] | None = None) -> HubRef:
     from datasets import Dataset
 
     from lrat_hub.evaluation.benchmark import Benchmark
-    from lrat_hub.evaluation.sweep import ladder, run_rows, run_sweep, sizes, sources, sweep_table
     from lrat_hub.evaluation.tables import system_name
-    from lrat_hub.evaluation.trial import Trial
+    from lrat_hub.evaluation.training import TrainingEvaluation, run_rows, sweep_table
+    from lrat_hub.fitting.variants import ladder, sizes, sources
     from lrat_hub.hub.cards import markdown_table
     from lrat_hub.hub.inputs import load_model, load_table
 
@@ -63,15 +81,15 @@ def main(argv: list[str] | None = None) -> HubRef:
         "pairs": lambda: sources(tables, settings),
     }[args.vary]()
 
-    trial = Trial.of(benchmark, benchmark.documents, passages=args.check_passages)
-    if trial.left_out:
-        say(f"  forgetting check skipped: {trial.left_out}")
+    evaluation = TrainingEvaluation.of(benchmark, benchmark.documents, passages=args.check_passages)
+    if evaluation.left_out:
+        say(f"  forgetting check skipped: {evaluation.left_out}")
     runs = []
-    for run in run_sweep(variants, lambda: load_model(model), benchmark.documents, trial, seeds=args.seeds):
+    for run in train_variants(variants, lambda: load_model(model), benchmark.documents, evaluation, args.seeds):
         runs.append(run)
         scores = ", ".join(f"{name} recall@10 {scores.mean('recall@10'):.3f}" for name, scores in run.scores.items())
         say(f"{run.variant}{'' if run.seed is None else f', seed {run.seed}'}: {scores}")
-    table = sweep_table(runs, trial)
+    table = sweep_table(runs, evaluation)
     say(f"\n{markdown_table(table)}\n")
     return stage.publish_dataset(
         {"summary": {"test": Dataset.from_list(table)}, "runs": {"test": Dataset.from_list(run_rows(runs))}},
@@ -80,6 +98,27 @@ def main(argv: list[str] | None = None) -> HubRef:
         rows=table,
         seeds=args.seeds,
     )
+
+
+def train_variants(
+    variants: Sequence[Variant],
+    load_base: Callable[[], SentenceTransformer],
+    documents: Documents,
+    evaluation: TrainingEvaluation,
+    seeds: int,
+) -> Iterator[VariantRun]:
+    """Evaluates the base model, then trains and evaluates every variant with the seeds 0, 1, ..."""
+    from lrat_hub.evaluation.training import VariantRun
+    from lrat_hub.fitting import TrainingRows, fit_retriever
+    from lrat_hub.fitting.variants import draw_pairs
+
+    yield VariantRun("base", None, 0, evaluation.score(load_base()))
+    for variant in variants:
+        for seed in range(seeds):
+            settings = replace(variant.settings, seed=seed)
+            rows = TrainingRows(draw_pairs(variant.pairs, variant.count, seed), documents, settings)
+            fitted = fit_retriever(load_base(), rows, settings)
+            yield VariantRun(variant.name, seed, len(rows), evaluation.score(fitted.model, settings.query_style))
 
 
 if __name__ == "__main__":

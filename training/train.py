@@ -91,7 +91,7 @@ def main(argv: list[str] | None = None) -> HubRef | None:
     from lrat_hub.documents import Documents
     from lrat_hub.encoders import ModelConfig, read_model_config, set_prompts, write_model_config
     from lrat_hub.evaluation.benchmark import Benchmark
-    from lrat_hub.evaluation.trial import Trial
+    from lrat_hub.evaluation.training import TrainingEvaluation
     from lrat_hub.fitting import TrainingRows, fit_retriever, loss_curve, split_questions, summarise
     from lrat_hub.fitting.runs import from_first, is_first, processes, stamp_run_folder
     from lrat_hub.hub.cards import model_metadata, render_card
@@ -119,14 +119,14 @@ def main(argv: list[str] | None = None) -> HubRef | None:
     if validation:
         say(f"  {len(validation)} pairs of other questions are kept to validate on")
 
-    before, trial = {}, Trial()
+    before, evaluation = {}, TrainingEvaluation()
     if is_first():
         task = Benchmark.load(*(sources[name] for name in ("corpus", "queries", "qrels"))) if args.queries else None
-        trial = Trial.of(task, documents, passages=args.check_passages)
-        if trial.left_out:
-            say(f"  forgetting check skipped: {trial.left_out}")
+        evaluation = TrainingEvaluation.of(task, documents, passages=args.check_passages)
+        if evaluation.left_out:
+            say(f"  forgetting check skipped: {evaluation.left_out}")
         base_config = read_model_config(sources["model"]) or ModelConfig()
-        before = trial.score(model, base_config.query_style)
+        before = evaluation.score(model, base_config.query_style)
     fitted = fit_retriever(
         model, rows, settings, validation=validation, work_dir=work_dir, report_to=run.report_to,
         run_name=stage.target.repo_id, workers=run.workers,
@@ -134,15 +134,15 @@ def main(argv: list[str] | None = None) -> HubRef | None:
     )  # fmt: skip
     if not is_first():
         return None
-    outcome = trial.outcome(before, trial.score(fitted.model, settings.query_style))
-    results = [row.to_dict() for row in outcome.rows]
+    result = evaluation.compare(before, evaluation.score(fitted.model, settings.query_style))
+    results = [change.to_dict() for change in result.changes]
     for row in results:
         say("  {benchmark} {metric}: base {base:.3f}, trained {trained:.3f}, {difference}".format(**row))
 
     counts = {
         "pairs": len(pairs), "trained_pairs": len(rows), "validation_pairs": len(validation or ()),
         "final_loss": fitted.final_loss, "best_step": fitted.best_step, "development": results,
-        "verdict": outcome.verdict,
+        "verdict": result.verdict,
     }  # fmt: skip
     lineage = stage.lineage(counts)
     model = fitted.model
@@ -163,7 +163,7 @@ def main(argv: list[str] | None = None) -> HubRef | None:
             curve=CURVE_FILE,
         )
         published = stage.publish_model(folder, card=card, lineage=lineage)
-    say(f"verdict: {outcome.verdict}")
+    say(f"verdict: {result.verdict}")
     return published
 
 

@@ -4,9 +4,6 @@ import pytest
 
 from lrat_hub import cli
 from lrat_hub.errors import LratError
-from lrat_hub.evaluation.sweep import draw_pairs
-from lrat_hub.mining.tables import pair_table
-from tests.fitting.small import pair
 
 from .published import publish_benchmark, publish_pairs
 
@@ -28,6 +25,7 @@ def sweep(pairs, base, benchmark, to, *options):
     return [load_dataset(pin.repo_id, config, revision=pin.revision, split="test") for config in ("summary", "runs")]
 
 
+@pytest.mark.slow
 def test_the_ladder_adds_the_filter_and_the_weights_one_after_the_other(hub, base, benchmark, capsys):
     summary, runs = sweep(
         [publish_pairs("lrat/sweep-pairs", refused=6)], base, benchmark, "lrat/small-ladder", "--vary", "ladder"
@@ -46,6 +44,7 @@ def test_the_ladder_adds_the_filter_and_the_weights_one_after_the_other(hub, bas
     assert "| + reweight |" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_sources_are_compared_by_as_many_pairs_of_each(hub, base, benchmark):
     pairs = [publish_pairs("lrat/sweep-right"), publish_pairs("lrat/sweep-wrong", refused=10)]
     summary, _ = sweep(pairs, base, benchmark, "lrat/small-sources", "--vary", "pairs")
@@ -55,16 +54,3 @@ def test_sources_are_compared_by_as_many_pairs_of_each(hub, base, benchmark):
 def test_a_ladder_without_refused_pairs_is_refused(hub, base, benchmark):
     with pytest.raises(LratError, match="expected pairs that a judge has seen"):
         sweep([publish_pairs("lrat/sweep-unjudged")], base, benchmark, "lrat/no", "--vary", "ladder")
-
-
-def test_fewer_pairs_are_a_part_of_more_and_questions_stay_whole():
-    from dataclasses import replace
-
-    table = pair_table(
-        [replace(pair(f"query {n}", "a", "b"), question=f"Question {n // 3}?", pair_id=str(n)) for n in range(30)]
-    )
-    few, many = (set(draw_pairs(table, count, seed=1)["pair_id"]) for count in (9, 18))
-    assert (len(few), len(many)) == (9, 18)
-    assert few < many
-    assert len({int(name) // 3 for name in few}) == 3
-    assert set(draw_pairs(table, 9, seed=2)["pair_id"]) != few
