@@ -115,6 +115,7 @@ def test_ids_are_strings_whatever_the_dataset_has(hub):
     assert load_table(publish("lrat/numbers", {"held_out": numbers}), "document_ids")["docid"] == ["7", "8"]
 
 
+@pytest.mark.slow
 def test_offline_another_revision_never_stands_in_for_the_pin(hub, tmp_path):
     old = publish("lrat/moved", {"corpus": rows("old")})
     new = publish("lrat/moved", {"corpus": rows("new")})

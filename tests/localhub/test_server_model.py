@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
@@ -14,6 +15,8 @@ from lrat_hub.localhub.protocol import HubError, RepoId
 from lrat_hub.localhub.repository import Repository
 from lrat_hub.localhub.store import Store
 from lrat_hub.localhub.trees import Delete, Put
+
+pytestmark = pytest.mark.slow
 
 REPO = RepoId("models", "lrat", "m")
 Files = dict[str, bytes]
