@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lrat_hub.analysis.positions import AS_SHOWN
+from lrat_hub.analysis.browses import AS_SHOWN
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

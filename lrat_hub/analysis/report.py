@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lrat_hub.analysis import figures
-from lrat_hub.analysis.positions import AS_SHOWN, BY_SCORE, distance_to
-from lrat_hub.analysis.tables import Row, Tables, of_agent
+from lrat_hub.analysis.actions import Row
+from lrat_hub.analysis.browses import AS_SHOWN, BY_SCORE, distance_to
+from lrat_hub.analysis.tables import Tables, rows_of_agent
 from lrat_hub.hub.cards import markdown_table
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def write_report(tables: Tables, facts: Facts) -> Report:
     for agent in agents:
         folder = "figures" if len(agents) == 1 else f"figures/{_slug(agent, agents)}"
         report.text += f"\n\n## {agent}"
-        _describe(report, of_agent(tables, agent), facts, facts.shuffled.get(agent), folder)
+        _describe(report, rows_of_agent(tables, agent), facts, facts.shuffled.get(agent), folder)
     report.text += "\n\n## " + ("Agents compared" if len(agents) > 1 else "In short") + "\n\n"
     report.text += markdown_table(_side_by_side(tables["agents"], agents))
     if len(agents) > 1:

@@ -1,11 +1,12 @@
-"""Trajectories measured for analysis: what each search showed, what each browse opened, and what came after it.
+"""Trajectories measured for analysis: what each search listed, what each browse opened, and the reasoning after it.
 
-A trajectory of megabytes becomes a `Run` of a few numbers a step, so that any number of them is read one at a time.
+A trajectory of megabytes becomes a `Run` of a few numbers per step, so that any number of trajectories can be read.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import islice
@@ -16,10 +17,10 @@ from lrat_hub.walk import BrowseAction, SearchAction, Walk
 Measure = Callable[[Sequence[str]], Sequence[int]]
 """Gives the length of each text, such as `lrat_hub.mining.weights.LengthMeasure`."""
 
-TRAJECTORIES_AT_A_TIME = 64
-"""Their reasonings are measured together."""
+BATCH_SIZE = 64
+"""Trajectories whose reasonings are measured in one call."""
 
-# Chinese and Japanese are written without blanks: there a character counts as a word.
+# Chinese and Japanese are written without spaces: there a character counts as a word.
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W\u3040-\u30ff\u3400-\u9fff]+")
 
 
@@ -28,11 +29,11 @@ class Search:
     """One search of a run.
 
     Args:
-        step: Its 1-based place among the run's searches and browses.
-        listed: Different documents in its lists.
-        new: Those of them that no search before it had listed.
-        distance: How far its queries are from those of the search before it; None for the first. See `query_distance`.
-        is_repeat: Whether all of its queries had been asked before.
+        step: Its 1-based number among the run's searches and browses.
+        listed: Number of distinct documents in its result lists.
+        new: How many of these no earlier search of the run listed.
+        distance: Distance of its queries to those of the previous search (`query_distance`); None for the first.
+        is_repeat: Whether the run asked all of its queries before.
     """
 
     step: int
@@ -47,14 +48,14 @@ class Browse:
     """One browse of a run.
 
     Args:
-        step: Its 1-based place among the run's searches and browses.
-        failed: Whether nothing could be opened; there is then no position, and no reasoning about the document.
-        position: The document's 1-based position in the list that it belongs to (`lrat_hub.walk`); None without one.
-        length: How many documents that list showed.
+        step: Its 1-based number among the run's searches and browses.
+        failed: Whether no document could be opened; there is then no position, and no reasoning about the document.
+        position: The document's 1-based position in the list it was opened from (`lrat_hub.walk`); None without one.
+        length: Number of documents in that list; None without one.
         position_by_score: The document's position by the retriever's score, where the list was shown in another order.
-        is_repeat: Whether the run had opened the document before.
-        is_evidence: None where nobody has said which documents of the question are.
-        reasoning: Tokens of the reasoning right after; None when nothing could be read or no message follows.
+        is_repeat: Whether the run opened the document before.
+        is_evidence: Whether the document is evidence; None without judgements of the question.
+        reasoning: Length of the reasoning right after the browse; None where it failed or no message follows.
     """
 
     step: int
@@ -69,10 +70,10 @@ class Browse:
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """Who ran: an agent with its retriever, both at their revisions where these are known.
+    """The agent and the retriever of a run, both at their revisions where these are known.
 
     Args:
-        source: Where its runs are from, when those of several places are not to be taken together.
+        source: The dataset that its runs are from, where runs of several datasets are to be kept apart.
     """
 
     agent: str
@@ -87,15 +88,15 @@ class Run:
     """A trajectory, measured.
 
     Args:
-        actions: A letter a step: S for a search, B for a browse. Other actions are left out.
-        lists: Result lists with scores that tell their order.
-        shuffled: Those of them that were shown in another order than that of the scores.
-        evidence: How many documents of the question are evidence; None without judgements.
+        actions: One letter per step: S for a search, B for a browse. Other actions are left out.
+        lists: Number of result lists whose scores tell an order.
+        shuffled: How many of these were shown in another order than that of their scores.
+        evidence: Number of evidence documents of the question; None without judgements.
         evidence_listed, evidence_opened: How many of these a search listed, and a browse opened.
     """
 
     trajectory_id: str
-    question: str
+    query_id: str
     system: System
     outcome: Outcome
     status: Status
@@ -108,6 +109,16 @@ class Run:
     evidence_listed: int | None
     evidence_opened: int | None
 
+    @property
+    def share_listed(self) -> float | None:
+        """Share of the question's evidence that a search listed; None where no evidence is known."""
+        return self.evidence_listed / self.evidence if self.evidence and self.evidence_listed is not None else None
+
+    @property
+    def share_opened(self) -> float | None:
+        """Share of the question's evidence that a browse opened; None where no evidence is known."""
+        return self.evidence_opened / self.evidence if self.evidence and self.evidence_opened is not None else None
+
 
 def measure_runs(
     trajectories: Iterable[Trajectory],
@@ -116,15 +127,15 @@ def measure_runs(
     measure: Measure | None = None,
     source: str | None = None,
 ) -> Iterator[Run]:
-    """Measures trajectories, in their order.
+    """Measures trajectories one batch at a time, in their order.
 
     Args:
-        qrels: The evidence documents of each query id.
-        measure: Gives the lengths of reasonings; words between blanks when None.
-        source: See `System`.
+        qrels: Query id to the docids of its evidence documents.
+        measure: Gives the lengths of reasonings; the number of words between spaces when None.
+        source: The dataset they are from; see `System`.
     """
     remaining = iter(trajectories)
-    while batch := list(islice(remaining, TRAJECTORIES_AT_A_TIME)):
+    while batch := list(islice(remaining, BATCH_SIZE)):
         walks = [Walk.over(trajectory.steps) for trajectory in batch]
         texts = [browse.reasoning_after for walk in walks for browse in walk.browses]
         reasonings = [text for text in texts if text is not None]
@@ -132,36 +143,35 @@ def measure_runs(
         lengths = iter([None if text is None else next(measured) for text in texts])
         for trajectory, walk in zip(batch, walks, strict=True):
             evidence = (qrels or {}).get(trajectory.query_id)
-            yield _measured(trajectory, walk, list(islice(lengths, len(walk.browses))), evidence, source)
+            yield _measure_run(trajectory, walk, list(islice(lengths, len(walk.browses))), evidence, source)
 
 
 def query_distance(queries: Sequence[str], before: Sequence[str]) -> float:
-    """How far queries are from earlier ones: 0 for the same words in any order, 1 for no word in common.
+    """Distance of queries to earlier ones: 0 for the same words in any order, 1 for no word in common.
 
-    The Jaccard distance of the sets of words, lower-cased: 1 - |A and B| / |A or B|. Of several queries each counts
-    with the nearest earlier one, and their mean is taken.
+    It is the Jaccard distance of the sets of lower-cased words, 1 - |A and B| / |A or B|: the mean over the queries of
+    the distance to the nearest earlier one.
     """
-    earlier = [words_of(query) for query in before]
-    distances = [min(_jaccard(words_of(query), words) for words in earlier) for query in queries]
+    earlier = [_words(query) for query in before]
+    distances = [min(_jaccard(_words(query), words) for words in earlier) for query in queries]
     return sum(distances) / len(distances)
 
 
-def words_of(query: str) -> frozenset[str]:
+def _words(query: str) -> frozenset[str]:
     return frozenset(_WORD.findall(query.lower()))
 
 
 def system_labels(systems: Iterable[System]) -> dict[System, str]:
-    """A name for each: agent and retriever, then revisions, then the source, as far as it takes to tell them apart."""
-    different = list(dict.fromkeys(systems))
-    names = [_names(system) for system in different]
+    """The shortest label of each that no other has: agent and retriever, then with revisions, then with the source."""
+    candidates = {system: _names(system) for system in systems}
+    uses = Counter(name for names in candidates.values() for name in set(names))
     return {
-        system: next((name for name in of if sum(name in others for others in names) == 1), of[-1])
-        for system, of in zip(different, names, strict=True)
+        system: next((name for name in names if uses[name] == 1), names[-1]) for system, names in candidates.items()
     }
 
 
 def _names(system: System) -> tuple[str, ...]:
-    """Names that say more and more."""
+    """Names of a system, each more specific than the one before."""
     parts = [(system.agent, system.agent_revision), (system.retriever, system.retriever_revision)]
     short = " + ".join(name for name, _ in parts if name) or "unknown agent"
     pinned = " + ".join(f"{name}@{revision[:7]}" if revision else name for name, revision in parts if name)
@@ -174,7 +184,7 @@ def _jaccard(one: frozenset[str], other: frozenset[str]) -> float:
     return 1 - len(one & other) / len(union) if union else 0.0
 
 
-def _measured(
+def _measure_run(
     trajectory: Trajectory,
     walk: Walk,
     lengths: Sequence[int | None],
@@ -184,7 +194,7 @@ def _measured(
     searches: list[Search] = []
     asked: set[frozenset[str]] = set()
     before: tuple[str, ...] = ()
-    # The result lists of each search by its number, and the places by score in those of them that were shuffled.
+    # Result lists by the search's number and the query's index, and positions by score in those that were shuffled.
     lists: dict[tuple[int, int], list[Candidate]] = {}
     shuffled: dict[tuple[int, int], dict[str, int]] = {}
     num_scored = 0
@@ -197,14 +207,14 @@ def _measured(
                 len(listed),
                 sum(walk.first_listed[docid] == search.number for docid in listed),
                 query_distance(queries, before) if before and queries else None,
-                bool(queries) and all(words_of(query) in asked for query in queries),
+                bool(queries) and all(_words(query) in asked for query in queries),
             )
         )
-        asked.update(map(words_of, queries))
+        asked.update(map(_words, queries))
         before = queries or before
         for query_index, shown in search.lists.items():
             lists[search.number, query_index] = shown
-            by_score = _places_by_score(shown)
+            by_score = _positions_by_score(shown)
             num_scored += by_score is not None
             if by_score is not None and by_score != list(range(1, len(shown) + 1)):
                 shuffled[search.number, query_index] = {
@@ -221,7 +231,7 @@ def _measured(
         "".join("S" if isinstance(action, SearchAction) else "B" for action in walk.actions),
         tuple(searches),
         tuple(
-            _measured_browse(browse, length, lists, shuffled, evidence)
+            _measure_browse(browse, length, lists, shuffled, evidence)
             for browse, length in zip(walk.browses, lengths, strict=True)
         ),
         num_scored,
@@ -232,7 +242,7 @@ def _measured(
     )
 
 
-def _measured_browse(
+def _measure_browse(
     browse: BrowseAction,
     reasoning: int | None,
     lists: Mapping[tuple[int, int], Sequence[Candidate]],
@@ -250,18 +260,18 @@ def _measured_browse(
     return Browse(browse.number, browse.failed, position, length, by_score, browse.is_repeat, is_evidence, reasoning)
 
 
-def _places_by_score(shown: Sequence[Candidate]) -> list[int] | None:
-    """Each candidate's 1-based place by its score, best first; None where the scores don't tell an order.
+def _positions_by_score(shown: Sequence[Candidate]) -> list[int] | None:
+    """Each candidate's 1-based position by its score, best first; None where the scores don't tell an order.
 
-    Scores that only rise are distances, of which the least is best.
+    Scores that never fall along the list are taken for distances, of which the least is best.
     """
-    scores = [hit.score for hit in shown]
-    if None in scores or len(set(scores)) < 2:
+    scores = [hit.score for hit in shown if hit.score is not None]
+    if len(scores) < len(shown) or len(set(scores)) < 2:
         return None
     if scores == sorted(scores):
         return list(range(1, len(shown) + 1))
     best_first = sorted(range(len(shown)), key=lambda index: -scores[index])
-    places = [0] * len(shown)
-    for place, index in enumerate(best_first, start=1):
-        places[index] = place
-    return places
+    positions = [0] * len(shown)
+    for position, index in enumerate(best_first, start=1):
+        positions[index] = position
+    return positions

@@ -1,33 +1,43 @@
-"""All figures about trajectories, as the tables that are published."""
+"""The tables that are published: the figures of every agent, agents compared, outcomes, and what could be used."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from lrat_hub.analysis.actions import distance_rows, outcome_rows, step_rows, summary_rows, transition_rows
-from lrat_hub.analysis.comparison import comparison_rows
-from lrat_hub.analysis.evidence import accuracy_rows, half_life_rows, histogram_rows, length_rows
-from lrat_hub.analysis.positions import position_rows
+from lrat_hub.analysis.actions import Row, distance_rows, outcome_rows, step_rows, summary_rows, transition_rows
+from lrat_hub.analysis.browses import accuracy_rows, half_life_rows, histogram_rows, length_rows, position_rows
 from lrat_hub.analysis.runs import Run, system_labels
 from lrat_hub.ledger import Ledger
+from lrat_hub.schema import OUTCOMES, Trajectory
+from lrat_hub.significance import compare
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-Row = dict[str, Any]
 Tables = dict[str, list[Row]]
 """Config name to rows, each with the `agent` it is about."""
 
+COMPARED: dict[str, Callable[[Run], float | None]] = {
+    "accuracy": lambda run: None if run.outcome == "unjudged" else float(run.outcome == "correct"),
+    "evidence listed": lambda run: run.share_listed,
+    "evidence opened": lambda run: run.share_opened,
+    "searches": lambda run: float(len(run.searches)),
+    "browses": lambda run: float(len(run.browses)),
+    "steps": lambda run: float(len(run.actions)),
+}
+"""The measures that agents are compared in: the value of a run, or None where it is not known."""
+
 
 def analyze_runs(runs: Sequence[Run], *, human: Sequence[float]) -> Tables:
-    """Every figure of every agent; tables that nothing could be said in are empty.
+    """Every figure of every agent, and the agents compared; a table without data is empty.
 
     Args:
         human: Shares of people's clicks by position; see `human_curve`.
     """
     labels = system_labels(run.system for run in runs)
-    made: dict[str, Callable[[Sequence[Run]], list[Row]]] = {
+    groups = {label: [run for run in runs if run.system == system] for system, label in labels.items()}
+    makers: dict[str, Callable[[Sequence[Run]], list[Row]]] = {
         "agents": summary_rows,
         "outcomes": outcome_rows,
         "transitions": transition_rows,
@@ -39,12 +49,61 @@ def analyze_runs(runs: Sequence[Run], *, human: Sequence[float]) -> Tables:
         "steps": step_rows,
         "distances": distance_rows,
     }
-    tables: Tables = {name: [] for name in made}
-    groups = {label: [run for run in runs if run.system == system] for system, label in labels.items()}
-    for label, group in groups.items():
-        for name, rows_of in made.items():
-            tables[name] += [{"agent": label, **row} for row in rows_of(group)]
+    tables = {
+        name: [{"agent": label, **row} for label, group in groups.items() for row in make(group)]
+        for name, make in makers.items()
+    }
     return tables | {"comparisons": comparison_rows(groups)}
+
+
+def comparison_rows(groups: Mapping[str, Sequence[Run]]) -> list[Row]:
+    """Each agent minus the first: mean difference per question with its paired interval, and p-values.
+
+    Only questions that both were asked count; several runs of a question count as their mean. `p_value` is that of the
+    randomisation test, `p_corrected` Holm's for all rows together.
+
+    Args:
+        groups: Label to runs, of each agent.
+    """
+    (baseline, baseline_runs), *others = groups.items() or [("", ())]
+    baseline_means = {measure: _question_means(baseline_runs, value) for measure, value in COMPARED.items()}
+    names, pairs = [], []
+    for agent, runs in others:
+        for measure, value in COMPARED.items():
+            means, first = _question_means(runs, value), baseline_means[measure]
+            names.append((agent, measure))
+            # In the baseline's order, which the resamples of the interval go by.
+            pairs.append(({query_id: means[query_id] for query_id in first if query_id in means}, first))
+    return [
+        {
+            "agent": agent,
+            "baseline": baseline,
+            "measure": measure,
+            "value": comparison.difference.mean,
+            "low": None if comparison.difference.clusters < 2 else comparison.difference.low,
+            "high": None if comparison.difference.clusters < 2 else comparison.difference.high,
+            "p_value": comparison.p_value,
+            "n": comparison.difference.clusters,
+            "questions": comparison.difference.clusters,
+            "p_corrected": comparison.corrected,
+        }
+        for (agent, measure), comparison in zip(names, compare(pairs), strict=True)
+        if comparison is not None
+    ]
+
+
+def _question_means(runs: Sequence[Run], value_of: Callable[[Run], float | None]) -> dict[str, float]:
+    """Query id to the mean over its runs; questions without a known value are left out."""
+    values: dict[str, list[float]] = {}
+    for run in runs:
+        if (value := value_of(run)) is not None:
+            values.setdefault(run.query_id, []).append(value)
+    return {query_id: sum(known) / len(known) for query_id, known in values.items()}
+
+
+def rows_of_agent(tables: Mapping[str, Sequence[Row]], agent: str) -> Tables:
+    """The rows of one agent in every table."""
+    return {name: [row for row in rows if row["agent"] == agent] for name, rows in tables.items()}
 
 
 def dataset_of(rows: Sequence[Row]) -> Dataset:
@@ -59,26 +118,44 @@ def dataset_of(rows: Sequence[Row]) -> Dataset:
 
 
 def account_of(runs: Sequence[Run]) -> dict[str, Ledger]:
-    """What of the runs could be used: of all runs, of their browses, and of their result lists."""
-    ledgers = {name: Ledger(name) for name in ("trajectories", "browses")}
-    of_runs, of_browses = ledgers.values()
-    of_runs.keep(len(runs))
-    of_runs.note("answer not judged", sum(run.outcome == "unjudged" for run in runs))
-    of_runs.note("no judgements of evidence for the question", sum(run.evidence is None for run in runs))
-    of_runs.note("without a search or browse", sum(not run.actions for run in runs))
+    """How many runs and browses there are, and how many of them some figures can't use, by reason."""
+    trajectories, browses = Ledger("trajectories"), Ledger("browses")
+    trajectories.keep(len(runs))
+    trajectories.note("answer not judged", sum(run.outcome == "unjudged" for run in runs))
+    trajectories.note("no judgements of evidence for the question", sum(run.evidence is None for run in runs))
+    trajectories.note("without a search or browse", sum(not run.actions for run in runs))
     for browse in (browse for run in runs for browse in run.browses):
-        of_browses.keep()
-        of_browses.note("failed: nothing was opened", int(browse.failed))
-        of_browses.note(
-            "of a document that no search before listed", int(browse.position is None and not browse.failed)
-        )
-        of_browses.note("of a document that was open before", int(browse.is_repeat))
-        of_browses.note(
-            "no message follows: no reasoning after it", int(browse.reasoning is None and not browse.failed)
-        )
-    return ledgers
+        browses.keep()
+        browses.note("failed: nothing was opened", int(browse.failed))
+        browses.note("of a document that no search before listed", int(browse.position is None and not browse.failed))
+        browses.note("of a document that was open before", int(browse.is_repeat))
+        browses.note("no message follows: no reasoning after it", int(browse.reasoning is None and not browse.failed))
+    return {ledger.item: ledger for ledger in (trajectories, browses)}
 
 
-def of_agent(tables: Mapping[str, Sequence[Row]], agent: str) -> Tables:
-    """The rows of one agent."""
-    return {name: [row for row in rows if row["agent"] == agent] for name, rows in tables.items()}
+def outcome_table(trajectories: Iterable[Trajectory]) -> list[Row]:
+    """Number of trajectories and their mean searches, browses and steps, by outcome, for cards: Table 1 of the paper.
+
+    There is a row for each outcome that occurs, and one for "all".
+    """
+    groups: dict[str, list[Trajectory]] = {name: [] for name in (*OUTCOMES, "all")}
+    for trajectory in trajectories:
+        groups[trajectory.outcome].append(trajectory)
+        groups["all"].append(trajectory)
+    rows = []
+    for outcome, group in groups.items():
+        if not group:
+            continue
+        searches = sum(trajectory.count("search") for trajectory in group)
+        browses = sum(trajectory.count("browse") for trajectory in group)
+        rows.append(
+            {
+                "outcome": outcome,
+                "N": len(group),
+                "searches": searches / len(group),
+                "browses": browses / len(group),
+                "B/S": browses / searches if searches else None,
+                "steps": (searches + browses) / len(group),
+            }
+        )
+    return rows

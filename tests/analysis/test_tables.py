@@ -7,8 +7,16 @@ import numpy as np
 import pytest
 
 from lrat_hub.analysis import account_of, analyze_runs, human_curve, measure_runs, were_shuffled
-from lrat_hub.analysis.evidence import half_life_rows, histogram_rows, length_rows
-from lrat_hub.analysis.positions import AS_SHOWN, BY_SCORE, distance_to, expected_shares, position_rows
+from lrat_hub.analysis.browses import (
+    AS_SHOWN,
+    BY_SCORE,
+    distance_to,
+    expected_shares,
+    half_life_rows,
+    histogram_rows,
+    length_rows,
+    position_rows,
+)
 from lrat_hub.errors import LratError
 from lrat_hub.schema import Candidate, Step
 from lrat_hub.significance import wilson_interval
