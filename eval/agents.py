@@ -290,22 +290,23 @@ def run_recipes(
     """
     from lrat_hub.dataset_builders import rollout  # pyright: ignore[reportMissingImports]  (by package-dir)
 
-    from lrat_hub.retrieval.opening import INDEX_PREFIX, RetrieverName
+    from lrat_hub.retrieval.opening import RetrieverName
 
     kinds = (rollout.Arguments, rollout.AgentOptions, rollout.JudgeOptions)
     made = []
     for recipe in args.rollouts:
         for text in args.retrievers:
+            retriever = RetrieverName.parse(text)
+            # An index by itself is `index`, whose config is named after it; anything else names a retriever.
+            is_index = retriever.kind in ("index", "url")
             for k in args.k:
-                name = f"{Path(recipe).stem}-{text.removeprefix(INDEX_PREFIX).partition('@')[0]}-k{k}"
-                # An index by itself is `index`, whose config is named after it; anything else names a retriever.
-                is_index = RetrieverName.parse(text).kind in ("index", "url")
+                name = f"{Path(recipe).stem}-{retriever.text.partition('@')[0]}-k{k}"
                 given: dict[str, Any] = {
                     "corpus": str(corpus),
                     "queries": str(queries),
                     "k": k,
                     "to": f"{stage.target.repo_id}-{re.sub(r'[^A-Za-z0-9.-]+', '-', name)}",
-                    **({"index": [text.removeprefix(INDEX_PREFIX)]} if is_index else {"retriever": text}),
+                    **({"index": [retriever.text]} if is_index else {"retriever": text}),
                     **({} if judge.judge == RECORDED else {"judge": "none"}),
                     **({"private": True} if args.private else {}),
                     **({"require_pinned": True} if args.require_pinned else {}),

@@ -16,17 +16,20 @@ def main(argv: list[str]) -> int:
 
     import uvicorn
 
-    from lrat_hub.hub.inputs import resolve
-    from lrat_hub.retrieval.indexes import IndexManifest, load_index
+    from lrat_hub.hub.inputs import Inputs
+    from lrat_hub.retrieval.opening import RetrieverName, index_name, open_retriever
     from lrat_hub.retrieval.serving import create_app
 
-    index = resolve(args.index, repo_type="model", require_pinned=args.require_pinned)
-    corpus = resolve(args.corpus, repo_type="dataset", require_pinned=args.require_pinned)
-    retriever = load_index(index, corpus=corpus, model=args.model or None)
+    name = index_name(args.index)
+    if RetrieverName.parse(name).kind != "index":
+        raise LratError(f"lrat serve: expected one index, as namespace/name or a folder; found {args.index}.")
+    inputs = Inputs(require_pinned=args.require_pinned)
+    model = inputs.resolve("model", args.model, repo_type="model") if args.model else None
+    retriever = open_retriever(name, args.corpus, model=model, inputs=inputs, input_name="index")
     # Taken after the index is ready: who can connect is answered.
     with _listen(args.host, args.port) as listener:
-        print(f"{index} at http://{args.host}:{listener.getsockname()[1]}", flush=True)
-        app = create_app(retriever, corpus=IndexManifest.of(index).corpus)
+        print(f"{inputs.pins['index']} at http://{args.host}:{listener.getsockname()[1]}", flush=True)
+        app = create_app(retriever, corpus=getattr(retriever, "corpus", None))
         uvicorn.Server(uvicorn.Config(app, lifespan="off", ws="none", log_level="warning")).run(sockets=[listener])
     return 0
 

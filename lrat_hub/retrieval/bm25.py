@@ -32,6 +32,8 @@ class BM25Retriever:
     """
 
     name = "bm25"
+    corpus: str | None = None
+    """Pin of the corpus that an index is of, with its config and split; `load_index` sets it."""
 
     def __init__(
         self, documents: Iterable[Document], *, revision: str | None = None, k1: float = K1, b: float = B

@@ -41,6 +41,9 @@ class DenseRetriever:
         LratError: The corpus is empty, the model compares by a distance, or it makes vectors that are not finite.
     """
 
+    corpus: str | None = None
+    """Pin of the corpus that an index is of, with its config and split; `load_index` sets it."""
+
     def __init__(
         self,
         model: SentenceTransformer,

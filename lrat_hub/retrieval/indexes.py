@@ -163,14 +163,18 @@ def load_index(
     stamp.check(str(index), corpus=corpus, model=model)
     docids = DocidFile(folder / DOCIDS_FILE)
     if stamp.kind == "bm25":
-        return BM25Retriever.load(folder, docids, revision=getattr(corpus, "revision", None), mmap=mmap)
+        retriever = BM25Retriever.load(folder, docids, revision=getattr(corpus, "revision", None), mmap=mmap)
+        retriever.corpus = stamp.corpus
+        return retriever
 
     from lrat_hub.retrieval.dense import DenseRetriever
     from lrat_hub.retrieval.vectors import VectorIndex
 
     vectors = VectorIndex.load(folder / INDEX_FILE, docids, stamp.kind, mmap=mmap)
     source = model or stamp.encoder(str(index))
-    return DenseRetriever.of(source, load_model(source), vectors, batch_size=stamp.settings["batch_size"])
+    dense = DenseRetriever.of(source, load_model(source), vectors, batch_size=stamp.settings["batch_size"])
+    dense.corpus = stamp.corpus
+    return dense
 
 
 def is_index(source: Source) -> bool:

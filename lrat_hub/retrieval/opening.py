@@ -5,9 +5,10 @@ A model can also be opened with its vectors on disk: `streamed_retriever`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -16,30 +17,27 @@ from lrat_hub.errors import LratError
 from lrat_hub.hub.inputs import Inputs, load_cross_encoder, load_model, load_table
 from lrat_hub.plugins import is_plugin, load_plugin, plugin_identity
 from lrat_hub.retrieval import Retriever
+from lrat_hub.retrieval.bm25 import BM25Retriever
+from lrat_hub.retrieval.dense import DenseRetriever
 from lrat_hub.retrieval.fusion import FusionRetriever, RerankedRetriever, require_one_score, require_one_style
 from lrat_hub.retrieval.indexes import (
     CORPUS_CONFIG,
     DOCID_BATCH,
-    DOCIDS_FILE,
-    DocidFile,
     IndexManifest,
     corpus_pin,
     is_index,
     load_index,
-    write_docids,
 )
 from lrat_hub.retrieval.serving import RemoteRetriever, is_url
 from lrat_hub.retrieval.settings import IndexSettings
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from sentence_transformers import CrossEncoder
 
     from lrat_hub.documents import Documents
     from lrat_hub.hub.inputs import Source
     from lrat_hub.queries import QueryStyle
-    from lrat_hub.retrieval.dense import DenseRetriever
-    from lrat_hub.retrieval.shards import EncodedCorpus
-    from lrat_hub.retrieval.vectors import VectorIndex
 
 INDEX_PREFIX = "index:"
 RETRIEVER_MEMBERS = ("name", "revision", "search")
@@ -161,12 +159,15 @@ def open_retriever(
 
 @dataclass
 class _Part:
-    """What is known of a part before it is opened, and the retriever or CrossEncoder after that."""
+    """What is known of a part before it is opened, and how it is."""
 
-    source: Source | None = None
-    style: QueryStyle | None = None
-    indexed: bool = False
-    opened: Any = None
+    style: QueryStyle | None
+    load: Callable[[], Any]
+
+    @cached_property
+    def opened(self) -> Any:
+        """The retriever; of a part that reranks, its pin and the CrossEncoder."""
+        return self.load()
 
 
 class RetrieverOpener:
@@ -229,82 +230,57 @@ class RetrieverOpener:
                 self._parts[leaf] = self._prepared(leaf, label or f"retriever_{len(self._parts) + 1}", model)
         # A plug-in's is known when it is opened, and compared then.
         require_one_style(name, [(leaf.text, style) for leaf in leaves if (style := self._parts[leaf].style)])
-        return self._open(tree, model)
+        return self._open(tree)
 
     def _prepared(self, name: RetrieverName, label: str, model: Source | None) -> _Part:
         """A part's pin and query style. What costs nothing to open is opened: servers answer at once."""
         if name.kind == "bm25":
-            return _Part(style="plain")
-        if name.kind in ("url", "plugin"):
-            if self._inputs.require_pinned:
-                what = "a server" if name.kind == "url" else "a plug-in"
-                raise LratError(f"{name.text}: only references at a full commit sha are allowed here, not {what}.")
-            if name.kind == "plugin":
-                self._inputs.record(label, plugin_identity(name.text))
-                return _Part()
-            retriever = RemoteRetriever(name.text, corpus=self._corpus_of(name))
-            self._inputs.record(label, f"{retriever.name}@{retriever.revision} (served at {retriever.url})")
-            return _Part(style=retriever.query_style, opened=retriever)
+            revision = getattr(self._corpus, "revision", None)
+            return _Part("plain", lambda: BM25Retriever(self.documents.in_order(), revision=revision))
+        if name.kind in ("url", "plugin") and self._inputs.require_pinned:
+            what = "a server" if name.kind == "url" else "a plug-in"
+            raise LratError(f"{name.text}: only references at a full commit sha are allowed here, not {what}.")
+        if name.kind == "plugin":
+            self._inputs.record(label, plugin_identity(name.text))
+            return _Part(None, lambda: load_plugin(name.text, "retriever", RETRIEVER_MEMBERS, self.documents))
+        if name.kind == "url":
+            remote = RemoteRetriever(name.text, corpus=self._corpus_of(name))
+            self._inputs.record(label, f"{remote.name}@{remote.revision} (served at {remote.url})")
+            return _Part(remote.query_style, lambda: remote)
         source = self._inputs.resolve(label, name.text, repo_type="model")
-        if name.kind == "index" or (name.kind == "repository" and is_index(source)):
-            stamp = IndexManifest.of(source)
-            stamp.check(str(source), corpus=self._corpus_of(name), model=model)
-            style: QueryStyle = (
-                "plain" if stamp.kind == "bm25" else query_style_of(model or stamp.encoder(str(source)))
-            )
-            return _Part(source, style, indexed=True)
-        return _Part(source, query_style_of(source))
+        if name.kind == "reranker":
+            return _Part(query_style_of(source), lambda: (source, _load_reranker(source)))
+        if name.kind == "index" or is_index(source):
+            stamp, corpus = IndexManifest.of(source), self._corpus_of(name)
+            stamp.check(str(source), corpus=corpus, model=model)
+            style = "plain" if stamp.kind == "bm25" else query_style_of(model or stamp.encoder(str(source)))
+            return _Part(style, lambda: load_index(source, corpus=corpus, model=model))
+        return _Part(query_style_of(source), lambda: self._load_dense(source))
 
     def _corpus_of(self, name: RetrieverName) -> Source:
         if self._corpus is None:
             raise LratError(f"{name.text}: expected the corpus that it is of, found documents alone. Give `corpus`.")
         return self._corpus
 
-    def _open(self, name: RetrieverName, model: Source | None) -> Retriever:
+    def _open(self, name: RetrieverName) -> Retriever:
         if name.kind == "fusion":
-            return FusionRetriever([self._open(part, None) for part in name.parts], self.documents.row)
+            return FusionRetriever([self._open(part) for part in name.parts], self.documents.row)
         if name.kind == "reranked":
             first, reranker = name.parts
-            part = self._parts[reranker]
-            assert part.source is not None
-            if part.opened is None:
-                # Before the first retriever, which may take hours to encode the corpus.
-                part.opened = load_cross_encoder(part.source)
-                require_one_score(part.opened, str(part.source))
-            return RerankedRetriever.of(part.source, self._open(first, None), part.opened, self.documents)
-        part = self._parts[name]
-        if part.opened is None:
-            part.opened = self._open_part(name, part, model)
-        return part.opened
+            # Before the first retriever, which may take hours to encode the corpus.
+            source, cross_encoder = self._parts[reranker].opened
+            return RerankedRetriever.of(source, self._open(first), cross_encoder, self.documents)
+        return self._parts[name].opened
 
-    def _open_part(self, name: RetrieverName, part: _Part, model: Source | None) -> Retriever:
-        from lrat_hub.retrieval.bm25 import BM25Retriever
-        from lrat_hub.retrieval.dense import DenseRetriever
-
-        if name.kind == "bm25":
-            return BM25Retriever(self.documents.in_order(), revision=getattr(self._corpus, "revision", None))
-        if name.kind == "plugin":
-            return load_plugin(name.text, "retriever", RETRIEVER_MEMBERS, self.documents)
-        assert part.source is not None
-        if part.indexed:
-            return load_index(part.source, corpus=self._corpus_of(name), model=model)
-        return DenseRetriever.of(
-            part.source, load_model(part.source), self.documents.in_order(), show_progress=self._show_progress
-        )
+    def _load_dense(self, source: Source) -> DenseRetriever:
+        documents = self.documents.in_order()
+        return DenseRetriever.of(source, load_model(source), documents, show_progress=self._show_progress)
 
 
-def open_streamed(encoded: EncodedCorpus, docids: Iterable[str]) -> VectorIndex:
-    """The search through a corpus that has been encoded. Its docids go into a file beside the shards, too.
-
-    Args:
-        docids: Of the documents, in the order of the corpus.
-    """
-    from lrat_hub.retrieval.shards import StreamedVectors
-    from lrat_hub.retrieval.vectors import VectorIndex
-
-    path = encoded.folder / DOCIDS_FILE
-    write_docids(path, docids)
-    return VectorIndex(StreamedVectors(encoded.shards()), DocidFile(path))
+def _load_reranker(source: Source) -> CrossEncoder:
+    model = load_cross_encoder(source)
+    require_one_score(model, str(source))
+    return model
 
 
 @contextmanager
@@ -333,7 +309,6 @@ def streamed_retriever(
     from huggingface_hub.constants import HF_HOME
     from tqdm import tqdm
 
-    from lrat_hub.retrieval.dense import DenseRetriever
     from lrat_hub.retrieval.shards import EncodedCorpus
 
     settings = settings or IndexSettings()
@@ -357,7 +332,7 @@ def streamed_retriever(
     batches = cast("Iterator[pa.Table]", table.select_columns("docid").with_format("arrow").iter(DOCID_BATCH))
     docids = (docid for batch in batches for docid in batch["docid"].to_pylist())
     try:
-        yield DenseRetriever.of(source, model, open_streamed(encoded, docids), batch_size=settings.batch_size)
+        yield DenseRetriever.of(source, model, encoded.vector_index(docids), batch_size=settings.batch_size)
     finally:
         if not keep:
             encoded.remove()

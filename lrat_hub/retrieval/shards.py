@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,7 +21,9 @@ from lrat_hub.documents import Documents
 from lrat_hub.errors import LratError
 from lrat_hub.hub.lineage import package_versions
 from lrat_hub.retrieval.dense import encode_documents
+from lrat_hub.retrieval.indexes import DOCIDS_FILE, DocidFile, write_docids
 from lrat_hub.retrieval.settings import IndexSettings
+from lrat_hub.retrieval.vectors import VectorIndex
 from lrat_hub.storage import fsync_path
 
 if TYPE_CHECKING:
@@ -154,6 +156,19 @@ class EncodedCorpus:
                 "Run the same command again to encode the rest."
             )
         return [self._load(number) for number in range(len(self))]
+
+    def vector_index(self, docids: Iterable[str]) -> VectorIndex:
+        """The exact search through all shards. The docids go into a file beside them.
+
+        Args:
+            docids: Ids of the documents, in the order of the corpus.
+
+        Raises:
+            LratError: A shard is missing.
+        """
+        path = self.folder / DOCIDS_FILE
+        write_docids(path, docids)
+        return VectorIndex(StreamedVectors(self.shards()), DocidFile(path))
 
     def remove(self) -> None:
         """Removes the shards and their folder."""

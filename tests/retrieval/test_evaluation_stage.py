@@ -21,6 +21,8 @@ from lrat_hub.storage import trajectory_table
 from tests.builders import browse, search, trajectory
 from tests.retrieval.conftest import WORDS
 
+pytestmark = pytest.mark.slow
+
 QUERIES = 30
 
 

@@ -10,6 +10,7 @@ from lrat_hub.hub.refs import HubRef
 from lrat_hub.retrieval.dense import DenseRetriever
 
 mteb = pytest.importorskip("mteb", reason="needs the extra `mteb`")
+pytestmark = pytest.mark.slow
 
 
 def test_mteb_finds_what_we_find(published, model):

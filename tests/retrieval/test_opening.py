@@ -15,6 +15,7 @@ from lrat_hub.hub.inputs import Inputs, resolve
 from lrat_hub.retrieval.bm25 import BM25Retriever
 from lrat_hub.retrieval.dense import DenseRetriever
 from lrat_hub.retrieval.fusion import FusionRetriever, RerankedRetriever
+from lrat_hub.retrieval.indexes import IndexManifest, corpus_pin, write_bm25_index
 from lrat_hub.retrieval.opening import RetrieverName, RetrieverOpener, index_name, open_retriever
 
 if TYPE_CHECKING:
@@ -218,6 +219,27 @@ def test_repositories_are_indexes_or_models_and_everything_is_pinned(published):
         open_retriever("index:lrat/index-model", published.corpus)
     with pytest.raises(LratError, match="only full commit shas"):
         open_retriever("lrat/index-model", published.corpus, inputs=Inputs(require_pinned=True))
+
+
+def test_an_index_in_a_folder_is_opened_for_its_corpus_alone(corpus: Documents, tmp_path: Path):
+    """Its manifest's corpus goes with the retriever; another corpus is refused before anything is loaded."""
+    folders = {}
+    for name in ("ours", "other"):
+        folders[name] = tmp_path / name
+        folders[name].mkdir()
+        (folders[name] / "corpus.jsonl").write_text(f"{name}\n")
+    ours, other = (resolve(str(folder), repo_type="dataset") for folder in folders.values())
+    bm25 = BM25Retriever(corpus.in_order())
+    pin = corpus_pin(ours, "train")
+    (tmp_path / "index").mkdir()
+    write_bm25_index(tmp_path / "index", bm25, corpus, IndexManifest("bm25", pin, None, len(corpus), None, {}))
+    queries = [corpus["d3"].text]
+    for name in (f"index:{tmp_path}/index", f"{tmp_path}/index"):
+        retriever = open_retriever(name, ours)
+        assert isinstance(retriever, BM25Retriever)
+        assert (retriever.corpus, retriever.search(queries, 5)) == (pin, bm25.search(queries, 5))
+        with pytest.raises(LratError, match=r"expected its corpus ours#corpus:train .*, found other"):
+            open_retriever(name, other)
 
 
 def test_a_corpus_is_needed_where_it_is_compared(corpus: Documents, tmp_path: Path):

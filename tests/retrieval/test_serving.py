@@ -15,6 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from lrat_hub import cli
+from lrat_hub.cli import serve
 from lrat_hub.errors import LratError
 from lrat_hub.hub.inputs import resolve
 from lrat_hub.hub.lineage import read_lineage
@@ -85,7 +86,7 @@ def test_a_served_index_answers_as_it_does_here_and_survives_cut_connections_but
     here = load_index(index, corpus=corpus)
     with serving(index, published.corpus) as (process, url):
         remote = RemoteRetriever(url, corpus=corpus, batch_size=3, attempts=2, pause=0.01)
-        assert (remote.name, remote.revision) == (here.name, here.revision)
+        assert (remote.name, remote.revision, remote.corpus) == (here.name, here.revision, here.corpus)
         assert remote.search(QUERIES, 20) == here.search(QUERIES, 20)
         assert remote.search([], 5) == []
         with pytest.raises(LratError, match=r"status 422.*k of 1 or more, found 0"):
@@ -160,6 +161,12 @@ def test_what_is_no_answer_of_a_retriever_is_refused(results):
         remote = RemoteRetriever(url)
         with pytest.raises(LratError, match="expected the answer of a retriever"):
             remote.search(["query"], 5)
+
+
+@pytest.mark.parametrize("name", ["http://127.0.0.1:9", "me/a+me/b", "me/a>me/b"])
+def test_only_an_index_is_served(name):
+    with pytest.raises(LratError, match="lrat serve: expected one index, as namespace/name or a folder; found "):
+        serve.main(["--index", name, "--corpus", "me/corpus"])
 
 
 def test_a_server_says_how_its_queries_have_to_be_rendered():

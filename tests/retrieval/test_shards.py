@@ -6,7 +6,6 @@ from datasets import Dataset
 
 from lrat_hub.errors import LratError
 from lrat_hub.retrieval import shards
-from lrat_hub.retrieval.opening import open_streamed
 from lrat_hub.retrieval.settings import IndexSettings
 from lrat_hub.retrieval.shards import EncodedCorpus, StreamedVectors
 from lrat_hub.retrieval.vectors import VectorIndex, build_index
@@ -38,6 +37,7 @@ def test_shards_hold_the_vectors_of_the_documents_in_order(encoded, model, table
     assert vectors == pytest.approx(expected, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_any_number_of_processes_in_any_order_gives_the_same_bytes(encoded, model, table, tmp_path):
     encoded.encode(model, table)
     shared = EncodedCorpus.open(tmp_path / "shared", model, 300, SETTINGS, corpus_pin="c", model_pin="m")
@@ -46,6 +46,7 @@ def test_any_number_of_processes_in_any_order_gives_the_same_bytes(encoded, mode
     assert contents(shared) == contents(encoded)
 
 
+@pytest.mark.slow
 def test_whole_shards_are_kept_and_broken_ones_made_again(encoded, model, table):
     encoded.encode(model, table)
     before = contents(encoded)
@@ -103,8 +104,15 @@ def docids(count):
     return [f"d{number}" for number in range(count)]
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float16])
-@pytest.mark.parametrize("block", [37 * 96, shards.BLOCK_BYTES])
+@pytest.mark.parametrize(
+    ("dtype", "block"),
+    [
+        (np.float32, 137 * 96),
+        (np.float16, shards.BLOCK_BYTES),
+        pytest.param(np.float16, 137 * 96, marks=pytest.mark.slow),
+        pytest.param(np.float32, shards.BLOCK_BYTES, marks=pytest.mark.slow),
+    ],
+)
 def test_it_finds_what_a_flat_index_finds_in_blocks_across_shards(dtype, block, tmp_path, monkeypatch):
     """Scores too, and ties by place, with copies that lie in several shards and blocks."""
     monkeypatch.setattr(shards, "BLOCK_BYTES", block)
@@ -132,7 +140,7 @@ def test_an_encoded_corpus_is_searched_as_the_index_of_it_is(documents, model, t
     table = Dataset.from_list([{"docid": d.docid, "title": d.title, "text": d.text} for d in documents])
     encoded = EncodedCorpus.open(tmp_path, model, len(table), settings, corpus_pin="c", model_pin="m")
     encoded.encode(model, table)
-    streamed = DenseRetriever(model, open_streamed(encoded, table["docid"]))
+    streamed = DenseRetriever(model, encoded.vector_index(table["docid"]))
     index = DenseRetriever(model, VectorIndex(build_index(encoded.shards(), settings), table["docid"]))
     queries = [document.text for document in documents[:50]]
     assert streamed.search(queries, 10) == index.search(queries, 10)
