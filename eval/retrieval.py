@@ -21,8 +21,8 @@ from lrat_hub.errors import LratError
 from lrat_hub.hub.refs import HubRef
 
 if TYPE_CHECKING:
-    from lrat_hub.evaluation.exam import Exam
     from lrat_hub.evaluation.metrics import Run
+    from lrat_hub.evaluation.retrieval import RetrievalEvaluation
     from lrat_hub.hub.inputs import Source
     from lrat_hub.queries import QueryStyle
     from lrat_hub.retrieval import Retriever
@@ -90,9 +90,8 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
 
     from lrat_hub.evaluation.browsecomp import leaderboard_files
     from lrat_hub.evaluation.cards import put_results_into_card
-    from lrat_hub.evaluation.comparison import comparison_rows
-    from lrat_hub.evaluation.exam import EVIDENCE, QUERIES
     from lrat_hub.evaluation.metrics import trec_run
+    from lrat_hub.evaluation.retrieval import EVIDENCE, QUERIES, comparison_rows
     from lrat_hub.evaluation.tables import interval_table, score_table, system_name
     from lrat_hub.retrieval import style_read_by
     from lrat_hub.retrieval.fusion import fuse_runs
@@ -108,15 +107,15 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
     models = {system_name(source): source for source in sources}
     if unknown := [name for name in args.results_into if name not in {getattr(s, "repo_id", None) for s in sources}]:
         raise LratError(f"--results_into {unknown[0]}: expected one of the models that are compared.")
-    exam = read_exam(stage, args, inputs)
-    documents = exam.queries.documents
+    evaluation = read_evaluation(stage, args, inputs)
+    documents = evaluation.queries.documents
 
     systems: dict[str, Mapping[str, Run]] = {}
     styles: dict[str, QueryStyle] = {}
 
     def ask(name: str, retriever: Retriever) -> None:
         styles[name] = style_read_by(retriever)
-        systems[name] = exam.search(retriever, style=styles[name])
+        systems[name] = evaluation.search(retriever, style=styles[name])
 
     for name, source in models.items():
         say(f"encoding {len(documents)} documents with {name}")
@@ -137,7 +136,7 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
         name = LONG_HASH.sub(r"\1", stage.inputs.pins[label])
         ask(name, retriever)
     for place, text in enumerate(args.runs, start=1):
-        name, run = read_given_run(stage, text, f"run_{place}", exam)
+        name, run = read_given_run(stage, text, f"run_{place}", evaluation)
         systems[name] = {QUERIES: run}
     if args.bm25:
         ask("bm25", open_retriever("bm25", corpus, documents=documents))
@@ -149,11 +148,11 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
         # Models come first, then indexes; a run file is fused where there is neither.
         for name in list(systems)[: len(sources) + len(args.index) or 1]:
             systems[f"bm25+{name}"] = {
-                asked: fuse_runs([systems["bm25"][asked], run], exam.asked[asked][1], place_of)
+                asked: fuse_runs([systems["bm25"][asked], run], evaluation.asked[asked][1], place_of)
                 for asked, run in systems[name].items()
             }
 
-    comparisons = exam.compare(systems)
+    comparisons = evaluation.compare(systems)
     scores = [row for comparison in comparisons.values() for row in comparison.scores()]
     for row in comparisons[EVIDENCE].summary():
         say("  " + ", ".join(f"{key} {value:.3f}" if key != "system" else value for key, value in row.items()))
@@ -163,15 +162,15 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
         "per_query": comparisons[EVIDENCE].per_query(),
         "scores": scores,
         "values": [row for task, one in comparisons.items() if task != EVIDENCE for row in one.all_values()],
-        "by_search": exam.curves(systems),
+        "by_search": evaluation.curves(systems),
     }
     runs = {f"runs/{name.replace('/', '__')}.trec": trec_run(run[QUERIES], name) for name, run in systems.items()}
     tables = {config: rows for config, rows in tables.items() if rows}
     pin = stage.publish_dataset(
         {config: {"test": Dataset.from_list(rows)} for config, rows in tables.items()},
         template="evaluation",
-        counts={"judged_queries": len(exam.queries.qrels), "documents": len(documents), "query_styles": styles}
-        | exam.chances,
+        counts={"judged_queries": len(evaluation.queries.qrels), "documents": len(documents), "query_styles": styles}
+        | evaluation.random_baselines,
         files=runs | leaderboard_files(comparisons),
         tasks={task: (score_table(scores, task), interval_table(scores, task, HEADLINE)) for task in comparisons},
         configs=list(tables),
@@ -179,18 +178,18 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
     cards = [
         put_results_into_card(source, scores, system=name, benchmark=inputs, evaluation=pin)
         for name, source in models.items()
-        if getattr(source, "repo_id", None) in args.results_into
+        if isinstance(source, HubRef) and source.repo_id in args.results_into
     ]
     for card in cards:
         say(f"  results are in the card: {card}")
     return pin, cards
 
 
-def read_exam(stage: Stage, args: Arguments, inputs: Mapping[str, Source]) -> Exam:
+def read_evaluation(stage: Stage, args: Arguments, inputs: Mapping[str, Source]) -> RetrievalEvaluation:
     """Everything that systems are asked."""
     from lrat_hub.corpora.loading import load_qrels
     from lrat_hub.evaluation.benchmark import Benchmark
-    from lrat_hub.evaluation.exam import Exam
+    from lrat_hub.evaluation.retrieval import RetrievalEvaluation
     from lrat_hub.hub.inputs import load_table
     from lrat_hub.schema import Pair, Trajectory
     from lrat_hub.storage import rows_of
@@ -199,24 +198,24 @@ def read_exam(stage: Stage, args: Arguments, inputs: Mapping[str, Source]) -> Ex
     gold = None
     if args.qrels_gold:
         gold = evidence.judged_by(stage.input("qrels_gold", args.qrels_gold), config="qrels_gold")
-    exam = Exam.of(evidence, gold, depth=args.depth)
+    evaluation = RetrievalEvaluation.of(evidence, gold, depth=args.depth)
     if args.check_passages:
-        for reason in exam.add_controls(passages=args.check_passages):
+        for reason in evaluation.add_controls(passages=args.check_passages):
             say(f"  left out: {reason}")
     if args.trajectories:
         table = load_table(stage.input("trajectories", args.trajectories), "trajectories")
         qrels = load_qrels(stage.input("evidence", args.evidence)) if args.evidence else evidence.qrels
-        exam.add_trajectories(map(Trajectory.from_dict, rows_of(table)), qrels)
+        evaluation.add_trajectories(map(Trajectory.from_dict, rows_of(table)), qrels)
     if args.pairs:
         table = load_table(stage.input("pairs", args.pairs), "pairs", config="pairs")
-        exam.add_pairs(map(Pair.from_dict, rows_of(table)))
-    return exam
+        evaluation.add_pairs(map(Pair.from_dict, rows_of(table)))
+    return evaluation
 
 
-def read_given_run(stage: Stage, text: str, name: str, exam: Exam) -> tuple[str, Run]:
+def read_given_run(stage: Stage, text: str, name: str, evaluation: RetrievalEvaluation) -> tuple[str, Run]:
     """A run file, by the name of its system; what it has of queries that are not asked is told and left out."""
-    from lrat_hub.evaluation.exam import QUERIES
     from lrat_hub.evaluation.metrics import read_run
+    from lrat_hub.evaluation.retrieval import QUERIES
     from lrat_hub.hub.inputs import resolve
 
     if stage.inputs.require_pinned:
@@ -224,9 +223,9 @@ def read_given_run(stage: Stage, text: str, name: str, exam: Exam) -> tuple[str,
     path = Path(text).expanduser().resolve()
     stage.inputs.record(name, str(resolve(str(path), repo_type="dataset")))
     system, run = read_run(path)
-    judged, depth = exam.queries.qrels, exam.asked[QUERIES][1]
+    judged, depth = evaluation.queries.qrels, evaluation.asked[QUERIES][1]
     kept = {query_id: hits[:depth] for query_id, hits in run.items() if query_id in judged}
-    known = cache(exam.queries.documents.__contains__)
+    known = cache(evaluation.queries.documents.__contains__)
     if foreign := next((hit.docid for hits in kept.values() for hit in hits if not known(hit.docid)), None):
         raise LratError(f"--runs {text}: expected documents of the corpus, found {foreign}. Is it of another corpus?")
     say(

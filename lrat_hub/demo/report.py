@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from lrat_hub.evaluation.metrics import METRICS
-from lrat_hub.evaluation.published import EVIDENCE, Evaluations, RetrievalEvaluation
+from lrat_hub.evaluation.published import EVIDENCE, Evaluations, RetrievalResults
 from lrat_hub.evaluation.report import report_page
 from lrat_hub.hub.cards import markdown_table
 from lrat_hub.hub.inputs import TableKind, load_table, resolve
@@ -63,7 +63,7 @@ class Findings:
     evaluations: Evaluations
 
     @property
-    def retrieval(self) -> RetrievalEvaluation:
+    def retrieval(self) -> RetrievalResults:
         """The retrievers alone, on the test queries."""
         return next(one for one in self.evaluations.retrieval if one.task == EVIDENCE)
 

@@ -122,11 +122,11 @@ class AgentScores:
 
     Args:
         questions: A row for each question of the set, in its order.
-        strangers: Runs of questions that are not in the set; they count for nothing.
+        foreign_runs: Runs of questions that are not in the set; they count for nothing.
     """
 
     questions: tuple[QuestionScores, ...]
-    strangers: int = 0
+    foreign_runs: int = 0
 
     @property
     def duplicates(self) -> int:
@@ -143,7 +143,7 @@ class AgentScores:
             **{outcome: outcomes[outcome] for outcome in OUTCOMES},
             "unjudged": unjudged,
             "duplicates": self.duplicates,
-            "strangers": self.strangers,
+            "strangers": self.foreign_runs,
         }
 
     def values(self, metric: str) -> dict[str, float]:
@@ -180,7 +180,7 @@ class AgentScores:
         if not stated:
             return None
         bins = max(1, round(len(stated) / CALIBRATION_BIN))
-        edges = [round(place * len(stated) / bins) for place in range(bins + 1)]
+        edges = [round(index * len(stated) / bins) for index in range(bins + 1)]
         error = 0.0
         for start, end in pairwise(edges):
             confidences, successes = zip(*stated[start:end], strict=True)
@@ -244,8 +244,8 @@ def evaluate_agents(
         else QuestionScores(query_id, "missing", evidence=len(evidence.get(query_id, ())))
         for query_id in ids
     )
-    strangers = sum(count for query_id, count in runs.items() if query_id not in known)
-    return AgentScores(questions, strangers)
+    foreign_runs = sum(count for query_id, count in runs.items() if query_id not in known)
+    return AgentScores(questions, foreign_runs)
 
 
 def without_texts(trajectory: Trajectory) -> Trajectory:

@@ -18,7 +18,7 @@ from lrat_hub.judges.prompting import after_thinking
 from lrat_hub.schema import Status, Step, Trajectory
 
 if TYPE_CHECKING:
-    from lrat_hub.evaluation.comparison import TaskComparison
+    from lrat_hub.evaluation.retrieval import TaskComparison
 
 OFFICIAL_JUDGE = "BrowseComp-Plus"
 
@@ -236,7 +236,8 @@ def _call(step: Step) -> dict[str, Any]:
         ]
         for index in range(len(step.queries))
     ]
-    asked: Any = list(step.queries) if len(step.queries) > 1 else step.queries[0]
+    queries = list(step.queries)
+    asked = queries if len(queries) > 1 else queries[0]
     # What failed is told as it was; result lists are written as that format's own search tool writes them.
     shown = step.observation if step.error else json.dumps(lists if len(lists) > 1 else lists[0], ensure_ascii=False)
     return _item("tool_call", shown, "search", json.dumps({"query": asked}, ensure_ascii=False))

@@ -199,17 +199,20 @@ def cells_of(per_query: Iterable[Mapping[str, Any]], summary: Iterable[Mapping[s
     Raises:
         LratError: The two are not of one evaluation.
     """
-    columns = ("benchmark", "agent", "retriever", "k")
-    questions: dict[tuple[Any, ...], list[QuestionScores]] = {}
+
+    def names(row: Mapping[str, Any]) -> tuple[str, str, str, int | None]:
+        return row["benchmark"], row["agent"], row["retriever"], row["k"]
+
+    questions: dict[tuple[str, str, str, int | None], list[QuestionScores]] = {}
     for row in per_query:
-        questions.setdefault(tuple(row[name] for name in columns), []).append(QuestionScores.from_dict(row))
-    strangers = {tuple(row[name] for name in columns): row["strangers"] for row in summary}
-    if strangers.keys() != questions.keys():
+        questions.setdefault(names(row), []).append(QuestionScores.from_dict(row))
+    foreign_runs = {names(row): row["strangers"] for row in summary}
+    if foreign_runs.keys() != questions.keys():
         raise LratError(
-            f"Evaluation: expected the same cells in its configs `summary` and `per_query`, found {len(strangers)} "
+            f"Evaluation: expected the same cells in its configs `summary` and `per_query`, found {len(foreign_runs)} "
             f"and {len(questions)}."
         )
-    return [Cell(*key, AgentScores(tuple(questions[key]), strangers[key])) for key in strangers]
+    return [Cell(*key, AgentScores(tuple(questions[key]), count)) for key, count in foreign_runs.items()]
 
 
 def identity_of(trajectories: Sequence[Trajectory]) -> tuple[str, str, int | None]:
@@ -231,8 +234,9 @@ def identity_of(trajectories: Sequence[Trajectory]) -> tuple[str, str, int | Non
 def model_of(trajectories: Sequence[Trajectory]) -> HubRef | None:
     """The pin of the model that runs of one cell were made with; None where they don't say, or it is no model."""
     name, revision = trajectories[0].retriever, trajectories[0].retriever_revision
-    is_model = "/" in name and "+" not in name and revision is not None
-    return HubRef(name, revision=revision) if is_model else None
+    if revision is None or "/" not in name or "+" in name:
+        return None
+    return HubRef(name, revision=revision)
 
 
 def recorded_k(trajectory: Trajectory) -> int | None:
@@ -241,8 +245,8 @@ def recorded_k(trajectory: Trajectory) -> int | None:
         metadata = json.loads(trajectory.metadata)
     except ValueError:
         return None
-    for place in ("environment", "source_metadata"):
-        settings = metadata.get(place) if isinstance(metadata, dict) else None
+    for name in ("environment", "source_metadata"):
+        settings = metadata.get(name) if isinstance(metadata, dict) else None
         k = settings.get("k") if isinstance(settings, dict) else None
         if isinstance(k, int):
             return k

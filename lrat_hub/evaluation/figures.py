@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lrat_hub.evaluation.cells import Cell
-from lrat_hub.evaluation.published import RetrievalEvaluation
+from lrat_hub.evaluation.published import RetrievalResults
 from lrat_hub.evaluation.tables import AGENT_COLUMNS, PERCENT
 from lrat_hub.significance import Interval
 
@@ -113,7 +113,10 @@ def curves_over_k(cells: Sequence[Cell], colors: Mapping[str, str]) -> bytes | N
     ]
     figure = _figure(3.9 * len(metrics), 3.2 * len(agents) + 0.4)
     panels = figure.subplots(len(agents), len(metrics), squeeze=False)
-    retrievers, ticks = list(dict.fromkeys(cell.retriever for cell in cells)), sorted({cell.k for cell in cells})
+    retrievers, ticks = (
+        list(dict.fromkeys(cell.retriever for cell in cells)),
+        sorted({cell.k for cell in cells if cell.k is not None}),
+    )
     for row, agent in zip(panels, agents, strict=True):
         for axes, metric in zip(row, metrics, strict=True):
             scale = 100 if metric in PERCENT else 1
@@ -139,7 +142,7 @@ def curves_over_k(cells: Sequence[Cell], colors: Mapping[str, str]) -> bytes | N
     return _png(figure)
 
 
-def retrieval_bars(evaluation: RetrievalEvaluation, colors: Mapping[str, str]) -> bytes:
+def retrieval_bars(evaluation: RetrievalResults, colors: Mapping[str, str]) -> bytes:
     """Retrievers alone with their 95 % intervals, and beside them the differences from the baseline with theirs."""
     metrics, others = evaluation.shown, list(evaluation.differences)
     # Wide enough for the numbers above the bars.
@@ -201,8 +204,8 @@ def _png(figure: Figure) -> bytes:
     for axes in figure.axes:
         axes.spines[["top", "right"]].set_visible(False)
         axes.tick_params(labelsize=8)
-        axes.xaxis.label.set_size(9)
-        axes.yaxis.label.set_size(9)
+        axes.xaxis.label.set_fontsize(9)
+        axes.yaxis.label.set_fontsize(9)
     buffer = io.BytesIO()
     # Without the version of matplotlib in the file, the same figures are the same bytes for longer.
     figure.savefig(buffer, dpi=130, format="png", metadata={"Software": None})

@@ -27,6 +27,9 @@ _MEASURES = {"recall": "recall", "success": "success", "ndcg": "ndcg_cut", "mrr"
 Qrels = Mapping[str, Mapping[str, int]]
 Run = Mapping[str, Sequence[Hit]]
 
+Values = Mapping[str, Mapping[str, float]]
+"""Metric to what it was measured on (a query, a search, a trajectory, a pair) to its value."""
+
 
 @dataclass(frozen=True)
 class RetrievalScores:

@@ -23,6 +23,7 @@ from lrat_hub.hub.inputs import LocalSource, Source, load_split
 from lrat_hub.hub.lineage import read_lineage
 from lrat_hub.hub.refs import HubRef
 from lrat_hub.significance import Comparison, Interval, compare_with_baseline, mean_interval
+from lrat_hub.storage import rows_of
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -41,7 +42,7 @@ EVIDENCE = "evidence"
 
 
 @dataclass(frozen=True)
-class RetrievalEvaluation:
+class RetrievalResults:
     """Retrievers alone on one benchmark, measured by one task.
 
     Args:
@@ -116,7 +117,7 @@ class Evaluations:
         agreements: Rows about two judges of the same answers.
     """
 
-    retrieval: list[RetrievalEvaluation] = field(default_factory=list)
+    retrieval: list[RetrievalResults] = field(default_factory=list)
     cells: list[Cell] = field(default_factory=list)
     baselines: dict[str, str] = field(default_factory=dict)
     agreements: list[dict[str, Any]] = field(default_factory=list)
@@ -134,25 +135,25 @@ class Evaluations:
             )
 
         def rows(config: str) -> Iterable[dict[str, Any]]:
-            return _config(source, config) if config in configs else []
+            return rows_of(_config(source, config)) if config in configs else []
 
         if "retrieval" in configs:
             baselines = {(row["benchmark"], row["task"]): row["baseline"] for row in rows("retrieval_baselines")}
             self.retrieval += [
-                _retrieval(*key, table, baselines[key])
+                _retrieval(key[0], key[1], table, baselines[key])
                 for key, table in _grouped(rows("retrieval"), "benchmark", "task").items()
             ]
         if "per_query" not in configs:
             return
         per_query = _config(source, "per_query")
         if "outcome" in per_query.column_names:
-            self.cells += cells_of(per_query, rows("summary"))
+            self.cells += cells_of(rows_of(per_query), rows("summary"))
             require_distinct(self.cells)
             self.baselines |= {row["retriever"]: row["baseline"] for row in rows("comparisons")}
             self.agreements += rows("agreement")
         else:
             name, first = _benchmark_of(source), per_query[0]["system"]
-            self.retrieval.append(_retrieval(name, EVIDENCE, per_query, first))
+            self.retrieval.append(_retrieval(name, EVIDENCE, rows_of(per_query), first))
             for (task,), table in _grouped(rows("values"), "task").items():
                 values = (
                     {column: row[column] for column in ("system", "question_id")}
@@ -204,7 +205,7 @@ class Evaluations:
         return tables
 
 
-def _aligned(one: RetrievalEvaluation, evaluations: Evaluations) -> list[dict[str, Any]]:
+def _aligned(one: RetrievalResults, evaluations: Evaluations) -> list[dict[str, Any]]:
     """Rows with the metrics of all benchmarks as columns, None where a benchmark does not have one."""
     metrics = dict.fromkeys(metric for other in evaluations.retrieval for metric in other.scores[other.baseline])
     return [{**dict.fromkeys(NAMES), **dict.fromkeys(metrics), **row} for row in one.rows()]
@@ -217,7 +218,7 @@ def _grouped(rows: Iterable[Mapping[str, Any]], *columns: str) -> dict[tuple[Any
     return groups
 
 
-def _retrieval(name: str, task: str, rows: Iterable[Mapping[str, Any]], baseline: str) -> RetrievalEvaluation:
+def _retrieval(name: str, task: str, rows: Iterable[Mapping[str, Any]], baseline: str) -> RetrievalResults:
     scores: dict[str, dict[str, dict[str, float]]] = {}
     clusters: dict[str, str] = {}
     for row in rows:
@@ -232,7 +233,7 @@ def _retrieval(name: str, task: str, rows: Iterable[Mapping[str, Any]], baseline
         if all(metrics.get(metric, {}).keys() == scores[baseline][metric].keys() for metrics in scores.values())
     ]
     scores = {system: {metric: metrics[metric] for metric in kept} for system, metrics in scores.items()}
-    return RetrievalEvaluation(name, task, scores, clusters, baseline)
+    return RetrievalResults(name, task, scores, clusters, baseline)
 
 
 def _benchmark_of(source: Source) -> str:

@@ -10,8 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lrat_hub.evaluation.benchmark import Benchmark
-from lrat_hub.evaluation.comparison import Values
-from lrat_hub.evaluation.metrics import Qrels, Run
+from lrat_hub.evaluation.metrics import Qrels, Run, Values
 from lrat_hub.queries import QueryState
 from lrat_hub.retrieval import Hit
 from lrat_hub.schema import Pair, Trajectory
@@ -170,7 +169,7 @@ class OwnCandidates:
         return {pair.pair_id: pair.query_id for pair in self.pairs}
 
     @property
-    def chance(self) -> float:
+    def random_baseline(self) -> float:
         """What a random order would reach as `own_first`."""
         return sum(1 / (1 + len(pair.negative_ids)) for pair in self.pairs) / len(self.pairs)
 

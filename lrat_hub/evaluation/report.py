@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lrat_hub.evaluation.cells import in_table_order
 from lrat_hub.evaluation.figures import agent_bars, colors_of, curves_over_k, recall_by_step, retrieval_bars
-from lrat_hub.evaluation.published import EVIDENCE, Evaluations, RetrievalEvaluation
+from lrat_hub.evaluation.published import EVIDENCE, Evaluations, RetrievalResults
 from lrat_hub.evaluation.tables import (
     agent_rows,
     agreement_rows,
@@ -68,7 +68,7 @@ def report_page(evaluations: Evaluations) -> Page:
     return Page("\n\n".join(parts) + "\n", figures)
 
 
-def _retrieval_section(one: RetrievalEvaluation, picture: str) -> list[str]:
+def _retrieval_section(one: RetrievalResults, picture: str) -> list[str]:
     questions = len(set(one.clusters.values()))
     parts = [
         "## Retrievers alone",

@@ -7,7 +7,7 @@ from typing import Any
 
 from lrat_hub.evaluation.agents import OUTCOMES
 from lrat_hub.evaluation.cells import Cell, RetrieverComparison, clear_winners, in_table_order
-from lrat_hub.evaluation.published import RetrievalEvaluation
+from lrat_hub.evaluation.published import RetrievalResults
 from lrat_hub.hub.inputs import Source
 from lrat_hub.hub.refs import HubRef
 from lrat_hub.significance import Interval, clear_winner
@@ -116,7 +116,7 @@ def difference_rows(comparisons: Sequence[RetrieverComparison]) -> Rows:
     return _without_constant(rows, ("benchmark", "agent", "k"))
 
 
-def retrieval_rows(evaluation: RetrievalEvaluation) -> Rows:
+def retrieval_rows(evaluation: RetrievalResults) -> Rows:
     """Retrievers alone, with 95 % intervals; bold is what beats every other one significantly."""
     best = {
         metric: clear_winner({name: scores[metric] for name, scores in evaluation.scores.items()}, evaluation.clusters)
@@ -132,7 +132,7 @@ def retrieval_rows(evaluation: RetrievalEvaluation) -> Rows:
     return rows
 
 
-def retrieval_difference_rows(evaluation: RetrievalEvaluation) -> Rows:
+def retrieval_difference_rows(evaluation: RetrievalResults) -> Rows:
     """Every system against the baseline; Holm's correction goes over the systems, metric by metric."""
     return [
         {

@@ -58,7 +58,7 @@ def test_every_question_counts_whatever_became_of_its_run():
 def test_ids_that_were_read_as_fractions_are_the_same_ids():
     scores = evaluate_agents([run("769.0", ("18639", "5.0"), "41759.0")], ["769"], {"769.00": {"18639.0": 1, "5": 1}})
     (question,) = scores.questions
-    assert (question.outcome, question.evidence_share, scores.strangers) == ("completed", 1.0, 0)
+    assert (question.outcome, question.evidence_share, scores.foreign_runs) == ("completed", 1.0, 0)
     # Ids of other kinds keep their dots.
     assert evaluate_agents([run("v1.0", ("d",))], ["v1"]).counts["missing"] == 1
     with pytest.raises(LratError, match="'7' twice"):

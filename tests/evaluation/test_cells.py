@@ -72,7 +72,7 @@ def test_what_a_run_took_is_compared_where_both_have_a_run():
 
 def test_cells_come_back_from_their_rows():
     cells = [cell("x", 10, missing={"3"}), cell("y", 30, k=None)]
-    cells[0] = dataclasses.replace(cells[0], scores=dataclasses.replace(cells[0].scores, strangers=4))
+    cells[0] = dataclasses.replace(cells[0], scores=dataclasses.replace(cells[0].scores, foreign_runs=4))
     rows, summary = per_query_rows(cells), summary_rows(cells)
     assert cells_of(rows, summary) == cells
     assert (summary[0]["missing"], summary[0]["strangers"], summary[0]["success"]) == (1, 4, pytest.approx(9 / 60))

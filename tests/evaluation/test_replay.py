@@ -73,7 +73,7 @@ def test_a_positive_is_sought_among_the_candidates_it_was_chosen_from():
     own = OwnCandidates.of(mine_pairs([run]).pairs)
     pairs = {pair.positive_id: pair for pair in own.pairs}
     assert {name: set(pair.negative_ids) for name, pair in pairs.items()} == {"b": {"a", "c"}, "d": {"e"}}
-    assert own.chance == pytest.approx((1 / 3 + 1 / 2) / 2)
+    assert own.random_baseline == pytest.approx((1 / 3 + 1 / 2) / 2)
     first, second = pairs["b"].pair_id, pairs["d"].pair_id
     # Documents that were no candidates don't count; a positive that is not listed comes last.
     values = own.measure({first: hits("d", "z", "a", "b", "c"), second: hits("d")})
