@@ -61,21 +61,32 @@ class Arguments(StageArguments):
 
 @dataclass(kw_only=True)
 class RunArguments:
-    """How the run goes, which changes nothing in what it makes."""
+    """How the run is carried out, which does not change its result."""
 
     work_dir: str = field(
-        default="", metadata={"help": "Folder of the checkpoints; the same command resumes from them after a kill."}
+        default="",
+        metadata={
+            "help": "Folder of the checkpoints; the same command resumes from them after a kill.",
+            "recipe": False,
+        },
     )
     push_checkpoints: bool = field(
         default=False,
-        metadata={"help": "Publish every checkpoint as a revision of the branch `<branch>-checkpoints`."},
+        metadata={
+            "help": "Publish every checkpoint as a revision of the branch `<branch>-checkpoints`.",
+            "recipe": False,
+        },
     )
     report_to: Literal["none", "tensorboard", "trackio"] = field(
         default="none",
-        metadata={"help": "Where to log losses while training: TensorBoard files in `<work_dir>/runs`, or Trackio."},
+        metadata={
+            "help": "Where to log losses while training: TensorBoard files in `<work_dir>/runs`, or Trackio.",
+            "recipe": False,
+        },
     )
     workers: int = field(
-        default=0, metadata={"help": "Number of processes that read and tokenize beside the training process."}
+        default=0,
+        metadata={"help": "Number of processes that read and tokenize beside the training process.", "recipe": False},
     )
 
 
@@ -97,7 +108,7 @@ def main(argv: list[str] | None = None) -> HubRef | None:
     from lrat_hub.hub.cards import model_metadata, render_card
     from lrat_hub.hub.inputs import load_model, load_table
 
-    stage = Stage("train", args, settings, publishes="model")
+    stage = Stage("train", args, settings, run, publishes="model")
 
     def resolve_inputs() -> dict[str, Source]:
         names = [name for name in ("pairs", "corpus", "queries", "qrels") if getattr(args, name)]

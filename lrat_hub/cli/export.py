@@ -37,11 +37,18 @@ def main(argv: list[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="lrat export", description=main.__doc__)
-    parser.add_argument("--pairs", required=True, metavar="REF", help="mined pairs, as ref or ref#pairs:split")
-    parser.add_argument("--format", required=True, choices=["released", "flagembedding", "tevatron"])
-    parser.add_argument("--output", required=True, metavar="FILE", help="the JSONL file to write")
+    parser.add_argument("--pairs", required=True, metavar="REF", help="Mined pairs, as ref or ref#pairs:split.")
     parser.add_argument(
-        "--query-style", default="plain", choices=STYLES, help="how queries are rendered; default: %(default)s"
+        "--format",
+        required=True,
+        choices=["released", "flagembedding", "tevatron"],
+        help="Format of the rows: LRAT-Train as released, FlagEmbedding, or Tevatron.",
     )
-    parser.add_argument("--require-pinned", action="store_true", help="refuse references that are not a commit sha")
+    parser.add_argument("--output", required=True, metavar="FILE", help="Path of the JSONL file to write.")
+    parser.add_argument(
+        "--query-style", default="plain", choices=STYLES, help="How queries are rendered; default: %(default)s."
+    )
+    parser.add_argument(
+        "--require-pinned", action="store_true", help="Refuse references that are not a full commit sha."
+    )
     return parser

@@ -42,12 +42,18 @@ _OPTIONS: set[str] = set()
 class StageArguments:
     """Options of every stage."""
 
-    to: str = field(metadata={"help": "Where to publish: namespace/name, with @branch if not main.", "recipe": False})
+    to: str = field(
+        metadata={"help": "Repository to publish to: namespace/name, or namespace/name@branch.", "recipe": False}
+    )
     private: bool = field(
-        default=False, metadata={"help": "Publish only where nobody else can read.", "recipe": False}
+        default=False,
+        metadata={
+            "help": "Publish to a private repository, which is made if it is missing; a public one is refused.",
+            "recipe": False,
+        },
     )
     require_pinned: bool = field(
-        default=False, metadata={"help": "Refuse inputs that are not given at a full commit sha.", "recipe": False}
+        default=False, metadata={"help": "Refuse inputs that are not given by a full commit sha.", "recipe": False}
     )
 
 
@@ -79,10 +85,12 @@ def parse(argv: list[str] | None, stage: str, description: str | None, *argument
     checks = [_type_check(kind) for kind in arguments]
     _OPTIONS.update(item.name for kind in arguments for item in fields(kind))
     parser = Parser(cast(Any, list(arguments)), prog=f"lrat {stage}", description=description, allow_abbrev=False)
-    parser.add_argument("--config", metavar="FILE", help="A recipe: a YAML file with these options.")
+    parser.add_argument(
+        "--config", metavar="FILE", help="Recipe: a YAML file with these options, or the name of a packaged one."
+    )
     if "--config" in argv and argv.index("--config") + 1 < len(argv):
-        place = argv.index("--config") + 1
-        argv[place] = str(recipe_path(argv[place]))
+        index = argv.index("--config") + 1
+        argv[index] = str(recipe_path(argv[index]))
     try:
         # --config leaves a namespace of its own behind the dataclasses.
         parsed = parser.parse_args_and_config(args=argv)[: len(arguments)]

@@ -12,6 +12,8 @@ from safetensors.torch import load_file
 
 from .small import tiny_bert
 
+pytestmark = pytest.mark.slow
+
 
 def start(*words, launcher=(), **settings):
     command = [sys.executable, *(launcher or ["-m"]), "tests.fitting.train_small", *words, json.dumps(settings)]

@@ -12,6 +12,8 @@ from lrat_hub.losses import (
     WeightedMultipleNegativesRankingLoss,
 )
 
+pytestmark = pytest.mark.slow
+
 WORLD, BATCH, COLUMNS, WIDTH = 2, 6, 4, 8
 CASES = [
     *[

@@ -17,6 +17,8 @@ from lrat_hub import cli
 from lrat_hub.encoders import FAMILIES
 from lrat_hub.errors import LratError
 
+pytestmark = pytest.mark.slow
+
 TEXT = "Instruct Given a web search query , retrieve relevant passages that answer the Query : red cat blue sea"
 WORDS = ["<pad>", "<unk>", "<s>", "</s>", *dict.fromkeys(TEXT.split())]
 
