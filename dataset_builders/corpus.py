@@ -31,7 +31,9 @@ class Arguments(StageArguments):
     queries: str = field(
         default="", metadata={"help": "Questions: a Hub dataset, or a file, such as TSV: id, question, answer."}
     )
-    qrels: str = field(default="", metadata={"help": "Their evidence: a Hub dataset, or a TREC or BEIR file."})
+    qrels: str = field(
+        default="", metadata={"help": "Evidence judgements of the queries: a Hub dataset, or a TREC or BEIR file."}
+    )
     qrels_gold: str = field(default="", metadata={"help": "The documents that hold the answer, read as --qrels is."})
     beir: str = field(default="", metadata={"help": "All at once: a BEIR folder, or an MTEB dataset."})
     tokenizer: str = field(
@@ -42,9 +44,13 @@ class Arguments(StageArguments):
     description: str = field(
         default="Documents, questions and evidence as they were given.", metadata={"help": "For the card."}
     )
-    license: str = field(default="", metadata={"help": "Of the texts, as the Hub names it; for the card."})
+    license: str = field(
+        default="", metadata={"help": "License of the texts, as the Hub names it; it goes into the card."}
+    )
     clues: bool = field(default=False, metadata={"help": "Build the quickstart's clue questions instead."})
-    seed: int = field(default=0, metadata={"help": "Of the choice of the clues' passages, articles and words."})
+    seed: int = field(
+        default=0, metadata={"help": "Random seed of the choice of the clues' passages, articles and words."}
+    )
 
 
 def main(argv: list[str] | None = None) -> HubRef:

@@ -43,7 +43,10 @@ class Arguments(StageArguments):
     redact: bool = field(default=True, metadata={"help": "Take keys, tokens and passwords out of all texts."})
     redact_emails: bool = field(default=False, metadata={"help": "Take e-mail addresses out of all texts, too."})
     redact_hook: str = field(
-        default="", metadata={"help": "module:function that every text passes through; the module is on PYTHONPATH."}
+        default="",
+        metadata={
+            "help": "Function that every text passes through, as module:function; the module must be on PYTHONPATH."
+        },
     )
     traces: int = field(
         default=1000, metadata={"help": "Trajectories, at most, that are also written as session-trace files."}

@@ -42,20 +42,25 @@ class Arguments(StageArguments):
 
 @dataclass(kw_only=True)
 class WorkArguments:
-    """How the work is done on this machine: no part of the recipe, as the index is the same."""
+    """How the work is done on this machine; the index is the same."""
 
     work_dir: str = field(
-        default="", metadata={"help": "Folder for the shards until the index is published; empty uses HF_HOME."}
+        default="",
+        metadata={"help": "Folder for the shards until the index is published; empty uses HF_HOME.", "recipe": False},
     )
     keep_work: bool = field(
         default=False,
-        metadata={"help": "Keep the shards after publishing, so that another kind of index can reuse them."},
+        metadata={
+            "help": "Keep the shards after publishing, so that another kind of index can reuse them.",
+            "recipe": False,
+        },
     )
     threads: int = field(
         default=0,
         metadata={
             "help": "CPU threads of each process; 0 for PyTorch's choice. It can touch the vectors' last bits: give "
-            "the same number where one process and several are to give the same index."
+            "the same number where one process and several are to give the same index.",
+            "recipe": False,
         },
     )
 
@@ -114,7 +119,7 @@ def from_vectors(args: Arguments, settings: IndexSettings, work: WorkArguments) 
     if work.threads:
         torch.set_num_threads(work.threads)
     sources: list[Any] = [None, None]
-    stage = Stage("index", args, settings, publishes="model") if ranks.is_main_process else None
+    stage = Stage("index", args, settings, work, publishes="model") if ranks.is_main_process else None
     if stage is not None:
         sources = [stage.input("corpus", args.corpus), stage.input("model", args.model, repo_type="model")]
     # A branch may move between one process's look at it and another's: all take the first one's pins.

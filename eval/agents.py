@@ -40,7 +40,9 @@ CONCURRENCY = 64
 @dataclass(kw_only=True)
 class Arguments(StageArguments):
     queries: str = field(metadata={"help": "All questions of the benchmark, as ref#config:split."})
-    qrels: str = field(default="", metadata={"help": "Their evidence; without it there is no evidence recall."})
+    qrels: str = field(
+        default="", metadata={"help": "Evidence judgements of the queries; without them there is no evidence recall."}
+    )
     benchmark: str = field(default="", metadata={"help": "What tables call the benchmark; else the queries' name."})
     trajectories: list[str] = field(
         default_factory=list,

@@ -48,9 +48,11 @@ class Arguments(StageArguments):
 
 @dataclass(kw_only=True)
 class LocalCopy:
-    """No part of the recipe: what is published is the same."""
+    """A copy of what is published, on this machine."""
 
-    report: str = field(default="", metadata={"help": "Folder for the report and its pictures on this machine, too."})
+    report: str = field(
+        default="", metadata={"help": "Also write the report and its figures into this folder.", "recipe": False}
+    )
 
 
 def main(argv: list[str] | None = None) -> HubRef:
@@ -73,7 +75,7 @@ def main(argv: list[str] | None = None) -> HubRef:
     from lrat_hub.ledger import Ledger
     from lrat_hub.mining.weights import LengthMeasure
 
-    stage = Stage("analyze", args)
+    stage = Stage("analyze", args, copy)
     clicks = Path(args.human_clicks).expanduser() if args.human_clicks else None
     human = human_curve(args.human_exponent, clicks)
     if clicks:

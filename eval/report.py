@@ -27,7 +27,9 @@ class Arguments(StageArguments):
         metadata={"help": "What agents' retrievers are compared with, as RETRIEVER=BASELINE by the report's names."},
     )
     title: str = field(default="Evaluation of retrievers and agents", metadata={"help": "The report's title."})
-    folder: str = field(default="", metadata={"help": "Also write report.md and its figures into this folder."})
+    folder: str = field(
+        default="", metadata={"help": "Also write report.md and its figures into this folder.", "recipe": False}
+    )
 
 
 def main(argv: list[str] | None = None) -> HubRef:

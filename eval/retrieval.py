@@ -38,7 +38,9 @@ HEADLINE = ("recall@5", "recall@10", "recall@100", "ndcg@10", "novelty@10", "evi
 class Arguments(StageArguments):
     corpus: str = field(metadata={"help": "The corpus to search."})
     queries: str = field(metadata={"help": "The queries, as ref#config:split."})
-    qrels: str = field(metadata={"help": "Their relevance judgements: the evidence, where there are two kinds."})
+    qrels: str = field(
+        metadata={"help": "Relevance judgements of the queries: the evidence, where there are two kinds."}
+    )
     qrels_gold: str = field(default="", metadata={"help": "Judgements of documents that hold the answer itself."})
     models: list[str] = field(
         default_factory=list, metadata={"help": "SentenceTransformers; the first is the baseline.", "recipe": False}
@@ -67,12 +69,16 @@ class Arguments(StageArguments):
 
 @dataclass(kw_only=True)
 class WorkArguments:
-    """How the work is done on this machine: no part of the recipe."""
+    """How the work is done on this machine."""
 
     work_dir: str = field(
-        default="", metadata={"help": "Where a model's vectors are kept while it is evaluated; by default in HF_HOME."}
+        default="",
+        metadata={"help": "Folder of a model's vectors while it is evaluated; in HF_HOME if empty.", "recipe": False},
     )
-    keep_work: bool = field(default=False, metadata={"help": "Keep them, for other evaluations and for lrat index."})
+    keep_work: bool = field(
+        default=False,
+        metadata={"help": "Keep the vectors, for other evaluations and for `lrat index`.", "recipe": False},
+    )
 
 
 def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
@@ -98,7 +104,7 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
     from lrat_hub.retrieval.opening import index_name, open_retriever, streamed_retriever
     from lrat_hub.retrieval.settings import IndexSettings
 
-    stage = Stage("eval retrieval", args)
+    stage = Stage("eval retrieval", args, work)
     inputs = {name: stage.input(name, getattr(args, name)) for name in ("corpus", "queries", "qrels")}
     corpus = inputs["corpus"]
     sources = [

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import argparse
 import ast
+import importlib
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 import lrat_hub
+from lrat_hub import cli
 
 LIBRARY = Path(lrat_hub.__file__).parent
 MODULES = sorted(path for path in LIBRARY.rglob("*.py") if path.relative_to(LIBRARY).parts[0] != "cli")
@@ -19,6 +23,12 @@ OTHERS_FLAGS = {
     "localhub/routes_files.py": "options of git",
 }
 """Programs of others are called with their own options here."""
+
+PLACE_OF_WORK = re.compile(
+    r"(^|_)(to|url|python|timeout|retries|concurrency|parallel|threads|workers|work_dir|journal|log|restart|folder|"
+    r"private|keep_work|report_to|push_checkpoints|require_pinned)$"
+)
+"""Names of options that say where and how the work is done, and not what comes out."""
 
 
 def names_of(paths):
@@ -50,3 +60,71 @@ def test_loose_modules_are_few():
 def test_exceptions_are_needed():
     for name in OTHERS_FLAGS:
         assert FLAG.search((LIBRARY / name).read_text(encoding="utf-8")), f"{name} needs no exception any more"
+
+
+@pytest.fixture(scope="module")
+def options():
+    """Every stage's dataclasses of options, by the stage's name."""
+
+    class Parsed(Exception):
+        pass
+
+    found = {}
+
+    def parse(argv, stage, description, *kinds):
+        found[stage] = kinds
+        raise Parsed
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name, _ in cli.COMMANDS.values():
+            module = importlib.import_module(name)
+            if hasattr(module, "parse"):
+                patch.setattr(module, "parse", parse)
+                with pytest.raises(Parsed):
+                    module.main([])
+    assert {"mine", "train", "eval retrieval", "index"} <= set(found)
+    return found
+
+
+def test_where_and_how_the_work_is_done_is_no_part_of_a_recipe(options):
+    wrong = [
+        f"{stage}: {option.name}"
+        for stage, kinds in options.items()
+        for kind in kinds
+        for option in fields(kind)
+        if PLACE_OF_WORK.search(option.name)
+        and option.metadata.get("recipe", True)
+        # The metric modules are published as they are, with neither inputs nor a recipe.
+        and stage != "eval publish-metrics"
+    ]
+    assert wrong == []
+
+
+def helps(options):
+    for stage, kinds in options.items():
+        for kind in kinds:
+            for option in fields(kind):
+                yield f"{stage}: {option.name}", option.metadata.get("help", "")
+    for name, (module, _) in cli.COMMANDS.items():
+        make = getattr(importlib.import_module(module), "_parser", None)
+        if make:
+            yield from _helps_of(name, make())
+
+
+def _helps_of(name, parser):
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for word, command in action.choices.items():
+                yield from _helps_of(f"{name} {word}", command)
+        elif not isinstance(action, argparse._HelpAction):
+            yield f"{name}: {action.dest}", action.help or ""
+
+
+def test_the_help_of_an_option_is_a_sentence_that_is_understood_alone(options):
+    wrong = [
+        f"{option}: {text!r}"
+        for option, text in helps(options)
+        if not re.match(r"[A-Z0-9`]", text) or not text.rstrip().endswith(".")
+        or re.match(r"(Of|Its|Their|The same)\b", text)
+    ]  # fmt: skip
+    assert wrong == []

@@ -22,12 +22,16 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     root = argparse.ArgumentParser(add_help=False)
-    root.add_argument("--root", type=Path, required=True, metavar="DIR", help="the folder that holds the Hub")
+    root.add_argument("--root", type=Path, required=True, metavar="DIR", help="Folder that holds the Hub.")
     port = argparse.ArgumentParser(add_help=False)
-    port.add_argument("--port", type=int, default=DEFAULT_PORT, metavar="N", help="default: %(default)s")
+    port.add_argument(
+        "--port", type=int, default=DEFAULT_PORT, metavar="N", help="Port of the Hub; default: %(default)s."
+    )
 
     command = commands.add_parser("serve", parents=[root, port], help="serve until Ctrl-C", description=_serve.__doc__)
-    command.add_argument("--host", default="127.0.0.1", metavar="H", help="address to listen on; default: %(default)s")
+    command.add_argument(
+        "--host", default="127.0.0.1", metavar="H", help="Address to listen on; default: %(default)s."
+    )
     command.set_defaults(run=_serve)
 
     command = commands.add_parser("env", parents=[root, port], help="print the environment", description=_env.__doc__)
@@ -39,23 +43,43 @@ def _parser() -> argparse.ArgumentParser:
     )
     tokens = command.add_subparsers(required=True, metavar="COMMAND")
     command = tokens.add_parser("create", parents=[root], help="make one", description=_create.__doc__)
-    command.add_argument("--user", required=True, metavar="NAME", help="whose; also the namespace they write in")
-    command.add_argument("--role", choices=("read", "write"), default="read", help="default: %(default)s")
-    command.add_argument("--namespace", action="append", default=[], metavar="NS", help="a further one; repeatable")
+    command.add_argument(
+        "--user", required=True, metavar="NAME", help="User of the token, and the namespace that they write in."
+    )
+    command.add_argument(
+        "--role", choices=("read", "write"), default="read", help="What the token allows; default: %(default)s."
+    )
+    command.add_argument(
+        "--namespace",
+        action="append",
+        default=[],
+        metavar="NS",
+        help="Further namespace that the token is for; can be repeated.",
+    )
     command.set_defaults(run=_create)
     command = tokens.add_parser("list", parents=[root], help="list them", description=_list.__doc__)
     command.set_defaults(run=_list)
     command = tokens.add_parser("revoke", parents=[root], help="make one worthless", description=_revoke.__doc__)
-    command.add_argument("--id", required=True, metavar="ID", help="as `lrat hub token list` has it")
+    command.add_argument(
+        "--id", required=True, metavar="ID", help="Id of the token, as `lrat hub token list` shows it."
+    )
     command.set_defaults(run=_revoke)
 
     command = commands.add_parser("gc", parents=[root], help="remove unused objects", description=_gc.__doc__)
-    command.add_argument("--keep-hours", type=float, default=24, metavar="N", help="younger ones stay; default: 24")
-    command.add_argument("--dry-run", action="store_true", help="only say what would be removed")
+    command.add_argument(
+        "--keep-hours",
+        type=float,
+        default=24,
+        metavar="N",
+        help="Keep unused objects that are younger than this many hours; default: 24.",
+    )
+    command.add_argument("--dry-run", action="store_true", help="Say what would be removed, and remove nothing.")
     command.set_defaults(run=_gc)
 
     command = commands.add_parser("verify", parents=[root], help="check everything", description=_verify.__doc__)
-    command.add_argument("--quick", action="store_true", help="large files by their size, not by their content")
+    command.add_argument(
+        "--quick", action="store_true", help="Check large files by their size only, not by their content."
+    )
     command.set_defaults(run=_verify)
     return parser
 

@@ -36,14 +36,22 @@ def main(argv: list[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="lrat serve", description=main.__doc__)
-    parser.add_argument("--index", required=True, metavar="REF", help="the index: namespace/name, or a folder")
-    parser.add_argument("--corpus", required=True, metavar="REF", help="its corpus; another is refused")
-    parser.add_argument("--model", metavar="REF", help="its model, when that is not on the Hub")
-    parser.add_argument("--host", default="127.0.0.1", metavar="H", help="address to listen on; default: %(default)s")
+    parser.add_argument("--index", required=True, metavar="REF", help="Index to serve: namespace/name, or a folder.")
     parser.add_argument(
-        "--port", type=int, default=DEFAULT_PORT, metavar="N", help="0 for a free one; default: %(default)s"
+        "--corpus", required=True, metavar="REF", help="Corpus that the index was made of; another one is refused."
     )
-    parser.add_argument("--require-pinned", action="store_true", help="refuse references that are not a commit sha")
+    parser.add_argument("--model", metavar="REF", help="Model that the index was made with, if it is not on the Hub.")
+    parser.add_argument("--host", default="127.0.0.1", metavar="H", help="Address to listen on; default: %(default)s.")
+    parser.add_argument(
+        "--port",
+        type=int,
+        default=DEFAULT_PORT,
+        metavar="N",
+        help="Port to listen on; 0 picks a free one; default: %(default)s.",
+    )
+    parser.add_argument(
+        "--require-pinned", action="store_true", help="Refuse references that are not a full commit sha."
+    )
     return parser
 
 

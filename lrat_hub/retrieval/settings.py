@@ -20,7 +20,9 @@ class IndexSettings:
 
     kind: Kind = field(
         default="flat",
-        metadata={"help": "flat: exact; hnsw: a graph, fast at any size; ivf: clusters, small and quick to build."},
+        metadata={
+            "help": "Kind of index: flat (exact), hnsw (a graph, fast at any size) or ivf (clusters, quick to build)."
+        },
     )
     fp16: bool = field(default=False, metadata={"help": "Store vectors as float16 instead of float32."})
     max_length: int = field(
