@@ -36,34 +36,51 @@ HEADLINE = ("recall@5", "recall@10", "recall@100", "ndcg@10", "novelty@10", "evi
 
 @dataclass(kw_only=True)
 class Arguments(StageArguments):
-    corpus: str = field(metadata={"help": "The corpus to search."})
-    queries: str = field(metadata={"help": "The queries, as ref#config:split."})
+    corpus: str = field(metadata={"help": "Corpus to search."})
+    queries: str = field(metadata={"help": "Queries to search with, as ref#config:split."})
     qrels: str = field(
-        metadata={"help": "Relevance judgements of the queries: the evidence, where there are two kinds."}
+        metadata={"help": "Relevance judgements of the queries; the evidence judgements where there are two kinds."}
     )
-    qrels_gold: str = field(default="", metadata={"help": "Judgements of documents that hold the answer itself."})
+    qrels_gold: str = field(
+        default="", metadata={"help": "Relevance judgements of the documents that hold the answer itself."}
+    )
     models: list[str] = field(
-        default_factory=list, metadata={"help": "SentenceTransformers; the first is the baseline.", "recipe": False}
+        default_factory=list,
+        metadata={"help": "SentenceTransformers to compare; the first system is the baseline.", "recipe": False},
     )
     index: list[str] = field(
-        default_factory=list, metadata={"help": "Indexes of the corpus, or URLs of such that are served."}
+        default_factory=list, metadata={"help": "Indexes of the corpus to compare, or the URLs of servers of indexes."}
     )
-    runs: list[str] = field(default_factory=list, metadata={"help": "Run files of other systems, in TREC format."})
-    bm25: bool = field(default=True, metadata={"help": "Also run BM25 (--no_bm25 to leave it out)."})
+    runs: list[str] = field(
+        default_factory=list, metadata={"help": "Run files of other systems to compare, in TREC format."}
+    )
+    bm25: bool = field(default=True, metadata={"help": "Whether to compare BM25; --no_bm25 leaves it out."})
     fusion: bool = field(
-        default=False, metadata={"help": "Also the reciprocal rank fusion of BM25 with each model and index."}
+        default=False, metadata={"help": "Also compare the reciprocal rank fusion of BM25 with each model and index."}
     )
-    depth: int = field(default=1000, metadata={"help": "Results a query."})
+    depth: int = field(default=1000, metadata={"help": "Number of results per query."})
     check_passages: int = field(
         default=500,
-        metadata={"help": "Passages for the controls: sentences and titles as queries; 0 for none."},
+        metadata={
+            "help": "Number of passages of the controls, whose queries are sentences and titles; 0 skips the controls."
+        },
     )
-    trajectories: str = field(default="", metadata={"help": "Trajectories whose searches are asked again."})
-    evidence: str = field(default="", metadata={"help": "Judgements of their questions; by default --qrels."})
-    pairs: str = field(default="", metadata={"help": "Mined pairs: positives among their own candidates."})
-    max_length: int = field(default=0, metadata={"help": "Tokens of a document for the models; 0: their own limit."})
+    trajectories: str = field(
+        default="", metadata={"help": "Trajectories whose searches are replayed with every system."}
+    )
+    evidence: str = field(
+        default="", metadata={"help": "Relevance judgements of the questions of `trajectories`; `qrels` if empty."}
+    )
+    pairs: str = field(
+        default="", metadata={"help": "Mined pairs, whose positives are ranked among their own candidates."}
+    )
+    max_length: int = field(
+        default=0,
+        metadata={"help": "Maximum number of tokens per document for the models; 0 uses each model's own limit."},
+    )
     results_into: list[str] = field(
-        default_factory=list, metadata={"help": "Those of the models (namespace/name) whose cards get the results."}
+        default_factory=list,
+        metadata={"help": "Names (namespace/name) of the compared models whose cards get the results."},
     )
 
 
@@ -73,11 +90,17 @@ class WorkArguments:
 
     work_dir: str = field(
         default="",
-        metadata={"help": "Folder of a model's vectors while it is evaluated; in HF_HOME if empty.", "recipe": False},
+        metadata={
+            "help": "Folder of a model's vectors while it is evaluated; a folder in HF_HOME if empty.",
+            "recipe": False,
+        },
     )
     keep_work: bool = field(
         default=False,
-        metadata={"help": "Keep the vectors, for other evaluations and for `lrat index`.", "recipe": False},
+        metadata={
+            "help": "Keep the vectors in `work_dir`, for further evaluations and for `lrat index`.",
+            "recipe": False,
+        },
     )
 
 
@@ -86,11 +109,10 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
     args, work = parse(argv, "eval retrieval", __doc__, Arguments, WorkArguments)
     if not args.models and not args.index and not args.runs and not args.bm25:
         raise LratError(
-            "lrat eval retrieval: expected at least one system, found none. "
-            "Give --models, --index or --runs, or leave BM25 on."
+            "Evaluation: expected at least one system, found none. Give `models`, `index` or `runs`, or leave BM25 on."
         )
     if args.fusion and not (args.bm25 and (args.models or args.index or args.runs)):
-        raise LratError("lrat eval retrieval: --fusion is of BM25 and another system. Give one, and leave BM25 on.")
+        raise LratError("Evaluation: `fusion` needs BM25 and another system. Give one, and leave BM25 on.")
 
     from datasets import Dataset
 
@@ -112,7 +134,7 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
     ]
     models = {system_name(source): source for source in sources}
     if unknown := [name for name in args.results_into if name not in {getattr(s, "repo_id", None) for s in sources}]:
-        raise LratError(f"--results_into {unknown[0]}: expected one of the models that are compared.")
+        raise LratError(f"`results_into` {unknown[0]}: expected one of the models that are compared.")
     evaluation = read_evaluation(stage, args, inputs)
     documents = evaluation.queries.documents
 
@@ -148,7 +170,7 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
         ask("bm25", open_retriever("bm25", corpus, documents=documents))
     given = len(sources) + len(args.index) + len(args.runs) + args.bm25
     if len(systems) < given:
-        raise LratError(f"lrat eval retrieval: expected {given} systems of different names, found {len(systems)}.")
+        raise LratError(f"Evaluation: expected {given} systems of different names, found {len(systems)}.")
     if args.fusion:
         place_of = cache(documents.row)
         # Models come first, then indexes; a run file is fused where there is neither.
@@ -225,7 +247,7 @@ def read_given_run(stage: Stage, text: str, name: str, evaluation: RetrievalEval
     from lrat_hub.hub.inputs import resolve
 
     if stage.inputs.require_pinned:
-        raise LratError(f"--runs {text}: --require-pinned allows only references at a full commit sha, not files.")
+        raise LratError(f"`runs` {text}: `require_pinned` allows only references at a full commit sha, not files.")
     path = Path(text).expanduser().resolve()
     stage.inputs.record(name, str(resolve(str(path), repo_type="dataset")))
     system, run = read_run(path)
@@ -233,7 +255,7 @@ def read_given_run(stage: Stage, text: str, name: str, evaluation: RetrievalEval
     kept = {query_id: hits[:depth] for query_id, hits in run.items() if query_id in judged}
     known = cache(evaluation.queries.documents.__contains__)
     if foreign := next((hit.docid for hits in kept.values() for hit in hits if not known(hit.docid)), None):
-        raise LratError(f"--runs {text}: expected documents of the corpus, found {foreign}. Is it of another corpus?")
+        raise LratError(f"`runs` {text}: expected documents of the corpus, found {foreign}. Is it of another corpus?")
     say(
         f"  {system}: {len(kept)} of {len(judged)} judged queries, the others count 0; {len(run) - len(kept)} unjudged"
     )

@@ -110,6 +110,7 @@ def test_existing_runs_are_evaluated_without_running_anything(evaluated):
     assert set(read_lineage(evaluated).inputs) == {"queries", "qrels", "trajectories_1", "trajectories_2"}
 
 
+@pytest.mark.slow
 def test_answers_are_judged_again_and_the_judges_compared(evaluated, benchmark, trajectories):
     # The runs of `half` say the answer in a sentence, which matches by containment only.
     agreement = {row["retriever"]: row for row in rows(evaluated, "agreement")}
@@ -154,6 +155,7 @@ def swept(benchmark):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_cells_without_runs_are_run_over_several_k(swept):
     few, many = rows(swept, "summary")
     assert (few["agent"], few["k"], many["k"]) == ("reader", 1, 10)

@@ -242,7 +242,7 @@ def _files(pin):
         (["index", "--corpus", "{corpus}", "--bm25", "--to", "datasets/lrat/x"], "publishes a model"),
         (["index", "--corpus", "{corpus}", "--model", "{model}", "--kind", "tree", "--to", "lrat/x"], "tree"),
         (["eval", "retrieval", "--corpus", "{corpus}", "--queries", "{corpus}", "--qrels", "{corpus}", "--fusion",
-          "--to", "lrat/x"], "--fusion is of BM25 and"),
+          "--to", "lrat/x"], "`fusion` needs BM25 and another"),
         (["rollout", "--corpus", "{corpus}", "--queries", "{corpus}", "--retriever", "bm25", "--index", "lrat/x",
           "--to", "lrat/x"], "Give one of them"),
         (["rollout", "--corpus", "{corpus}", "--queries", "{corpus}", "--index", "http://127.0.0.1:9",
