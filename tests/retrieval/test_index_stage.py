@@ -244,7 +244,7 @@ def _files(pin):
         (["eval", "retrieval", "--corpus", "{corpus}", "--queries", "{corpus}", "--qrels", "{corpus}", "--fusion",
           "--to", "lrat/x"], "`fusion` needs BM25 and another"),
         (["rollout", "--corpus", "{corpus}", "--queries", "{corpus}", "--retriever", "bm25", "--index", "lrat/x",
-          "--to", "lrat/x"], "Give one of them"),
+          "--to", "lrat/x"], "Give one."),
         (["rollout", "--corpus", "{corpus}", "--queries", "{corpus}", "--index", "http://127.0.0.1:9",
           "--require_pinned", "--to", "lrat/x"], "not a server"),
     ],
