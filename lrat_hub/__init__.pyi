@@ -1,3 +1,7 @@
+from .agents import LanguageAgent as LanguageAgent
+from .agents import Question as Question
+from .agents import SearchEnvironment as SearchEnvironment
+from .agents import run_agents as run_agents
 from .corpora.loading import load_corpus as load_corpus
 from .corpora.loading import load_qrels as load_qrels
 from .corpora.loading import load_queries as load_queries
@@ -19,6 +23,7 @@ from .mining.weights import Weighting as Weighting
 from .mining.weights import intensity_weights as intensity_weights
 from .queries import QueryState as QueryState
 from .queries import render_query as render_query
+from .retrieval import Hit as Hit
 from .retrieval.bm25 import BM25Retriever as BM25Retriever
 from .retrieval.dense import DenseRetriever as DenseRetriever
 from .retrieval.fusion import FusionRetriever as FusionRetriever
@@ -26,6 +31,7 @@ from .retrieval.fusion import RerankedRetriever as RerankedRetriever
 from .retrieval.indexes import load_index as load_index
 from .retrieval.opening import open_retriever as open_retriever
 from .retrieval.serving import RemoteRetriever as RemoteRetriever
+from .schema import Document as Document
 from .schema import Pair as Pair
 from .schema import Step as Step
 from .schema import Trajectory as Trajectory

