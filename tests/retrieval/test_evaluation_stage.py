@@ -23,6 +23,9 @@ from tests.retrieval.conftest import WORDS
 
 pytestmark = pytest.mark.slow
 
+# All of it is one evaluation that encodes, fuses and replays; `tests.evaluation.test_retrieval` has the idea in small.
+pytestmark = pytest.mark.slow
+
 QUERIES = 30
 
 
