@@ -18,7 +18,7 @@ from itertools import cycle, islice
 from pathlib import Path
 
 from lrat_hub.analysis import analyze_runs, human_curve, measure_runs
-from lrat_hub.analysis.report import Facts, write_report
+from lrat_hub.analysis.report import ReportContext, write_report
 from lrat_hub.importers import load_trajectories
 from lrat_hub.schema import Trajectory
 from lrat_hub.storage import write_trajectories
@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("--number", type=int, default=26_482)
     args = parser.parse_args()
     originals = list(load_trajectories(args.trajectories))
-    opened = {step.docid for run in originals for step in run.steps if step.action == "browse"}
+    opened = {step.docid for run in originals for step in run.steps if step.action == "browse" and step.docid}
     with tempfile.TemporaryDirectory() as folder:
         table = write_trajectories(repeated(originals, args.number), Path(folder, "runs.arrow"))
         began = time.process_time()
@@ -39,7 +39,7 @@ def main() -> None:
         measured = time.process_time()
         tables = analyze_runs(runs, human=human_curve())
         analyzed = time.process_time()
-        write_report(tables, Facts("words", "", {}))
+        write_report(tables, ReportContext("words", "", {}))
         drawn = time.process_time()
     print(f"{len(runs)} trajectories, {sum(len(run.actions) for run in runs)} searches and browses")
     print(f"measured in {measured - began:.0f} s: {len(runs) / (measured - began):.0f} a second")

@@ -1,8 +1,8 @@
 """Analyses how agents search, from trajectories of any agents: the figures of section 4 of the paper, and more.
 
-Publishes every number as a table, and a report with pictures as the card. What needs right answers needs judged
-trajectories, what needs evidence needs --qrels; without them the report says so. Several trajectory datasets are
-compared.
+Publishes every number as a table, and a report with pictures as the card. Figures about accuracy need trajectories
+whose answers were judged, figures about evidence need --qrels; the report says which are missing. The agents of all
+given datasets are compared.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from lrat_hub.schema import Status
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from lrat_hub.analysis.report import Report
     from lrat_hub.hub.inputs import Source
     from lrat_hub.ledger import Ledger
     from lrat_hub.schema import Trajectory
@@ -28,21 +29,30 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True)
 class Arguments(StageArguments):
-    trajectories: list[str] = field(metadata={"help": "Trajectories datasets, as ref#config:split.", "recipe": False})
-    qrels: str = field(default="", metadata={"help": "The evidence of their questions."})
+    trajectories: list[str] = field(
+        metadata={"help": "Trajectories datasets to analyse and compare, as ref#config:split.", "recipe": False}
+    )
+    qrels: str = field(
+        default="",
+        metadata={"help": "Evidence documents of the questions, as ref#config:split; figures about evidence need it."},
+    )
     tokenizer: str = field(
         default="words",
-        metadata={"help": "Model whose tokens measure reasonings, or 'words' for blank-separated words."},
+        metadata={"help": "Model whose tokenizer measures reasonings in tokens; 'words' counts words between spaces."},
     )
     statuses: list[str] = field(
         default_factory=lambda: list(get_args(Status)),
-        metadata={"help": "Which runs to look at; the paper's Table 1 has those that are 'completed'."},
+        metadata={"help": "Statuses of the runs to analyse; Table 1 of the paper has those that are 'completed'."},
     )
     human_exponent: float = field(
-        default=1.0, metadata={"help": "People's clicks by position are modelled as (1 / position) to this power."}
+        default=1.0,
+        metadata={"help": "Exponent of the model of people's clicks, (1 / position) ** exponent; 0 clicks all alike."},
     )
     human_clicks: str = field(
-        default="", metadata={"help": "Instead: a file with the clicks at each position, a number a line."}
+        default="",
+        metadata={
+            "help": "File of measured clicks in place of the model: one number per line, from the top position on."
+        },
     )
 
 
@@ -56,10 +66,10 @@ class LocalCopy:
 
 
 def main(argv: list[str] | None = None) -> HubRef:
-    args, copy = parse(argv, "analyze", __doc__, Arguments, LocalCopy)
+    args, local = parse(argv, "analyze", __doc__, Arguments, LocalCopy)
     if unknown := set(args.statuses) - set(get_args(Status)):
         expected = ", ".join(get_args(Status))
-        raise LratError(f"lrat analyze: expected --statuses out of {expected}, found {', '.join(sorted(unknown))}.")
+        raise LratError(f"lrat analyze: expected --statuses among {expected}, found {', '.join(sorted(unknown))}.")
 
     from lrat_hub.analysis import (
         account_of,
@@ -70,34 +80,35 @@ def main(argv: list[str] | None = None) -> HubRef:
         system_labels,
         were_shuffled,
     )
-    from lrat_hub.analysis.report import Facts, write_report
+    from lrat_hub.analysis.report import ReportContext, write_report
     from lrat_hub.hub.inputs import load_tokenizer
     from lrat_hub.ledger import Ledger
     from lrat_hub.mining.weights import LengthMeasure
 
-    stage = Stage("analyze", args, copy)
+    stage = Stage("analyze", args, local)
     clicks = Path(args.human_clicks).expanduser() if args.human_clicks else None
     human = human_curve(args.human_exponent, clicks)
     if clicks:
         record_file(stage, "human_clicks", clicks)
-    sources = [stage.input(f"trajectories_{place}", text) for place, text in enumerate(args.trajectories, start=1)]
+    sources = [stage.input(f"trajectories_{number}", text) for number, text in enumerate(args.trajectories, start=1)]
     if len(set(map(name_of, sources))) < len(sources):
         raise LratError("lrat analyze: expected different --trajectories, found the same twice.")
     qrels = load_evidence(stage.input("qrels", args.qrels)) if args.qrels else None
     unit, tokenizer = "words", None
     if args.tokenizer != "words":
         source = stage.input("tokenizer", args.tokenizer, repo_type="model")
-        unit, tokenizer = f"tokens of {getattr(source, 'repo_id', None) or source.path.name}", load_tokenizer(source)
+        name = source.repo_id if isinstance(source, HubRef) else source.path.name
+        unit, tokenizer = f"tokens of {name}", load_tokenizer(source)
 
-    chosen, measure = Ledger("trajectories read"), LengthMeasure(tokenizer)
+    selection, measure = Ledger("trajectories read"), LengthMeasure(tokenizer)
     runs = [
         run
         for source in sources
         for run in measure_runs(
-            selected(source, args.statuses, chosen), qrels=qrels, measure=measure, source=name_of(source)
+            selected(source, args.statuses, selection), qrels=qrels, measure=measure, source=name_of(source)
         )
     ]
-    ledgers = [chosen, *account_of(runs).values()]
+    ledgers = [selection, *account_of(runs).values()]
     for ledger in ledgers:
         say(str(ledger))
     if not runs:
@@ -105,7 +116,7 @@ def main(argv: list[str] | None = None) -> HubRef:
 
     tables = analyze_runs(runs, human=human)
     labels = system_labels(run.system for run in runs)
-    facts = Facts(
+    context = ReportContext(
         unit=unit,
         human=f"People's clicks: {clicks.name}." if clicks
         else f"People's clicks are a model, shares in proportion to (1 / position)^{args.human_exponent:g}.",
@@ -113,9 +124,9 @@ def main(argv: list[str] | None = None) -> HubRef:
             label: were_shuffled([run for run in runs if run.system == system]) for system, label in labels.items()
         },
     )  # fmt: skip
-    report = write_report(tables, facts)
-    if copy.report:
-        save(report.text, report.pictures, Path(copy.report).expanduser())
+    report = write_report(tables, context)
+    if local.report:
+        save(report, Path(local.report).expanduser())
     return stage.publish_dataset(
         {name: {"train": dataset_of(rows)} for name, rows in tables.items() if rows},
         template="analysis",
@@ -140,7 +151,7 @@ def selected(source: Source, statuses: list[str], ledger: Ledger) -> Iterator[Tr
 
 
 def name_of(source: Source) -> str:
-    """A source's short name: what tells runs of one agent apart that are in several."""
+    """A source's short name, which tells apart the runs of one agent in several sources."""
     if isinstance(source, HubRef):
         name = f"{source.repo_id}@{source.revision[:7]}"
     else:
@@ -149,26 +160,25 @@ def name_of(source: Source) -> str:
 
 
 def load_evidence(source: Source) -> dict[str, set[str]]:
-    """Query id to its evidence documents."""
-    from lrat_hub.hub.inputs import load_table
-    from lrat_hub.storage import rows_of
+    """Query id to the docids of its evidence documents, none where all judged documents are not relevant."""
+    from lrat_hub import load_qrels
 
-    evidence: dict[str, set[str]] = {}
-    for row in rows_of(load_table(source, "qrels", config="qrels_evidence")):
-        of_query = evidence.setdefault(row["query_id"], set())
-        if row["relevance"] > 0:
-            of_query.add(row["docid"])
-    return evidence
+    return {
+        query_id: {docid for docid, grade in grades.items() if grade > 0}
+        for query_id, grades in load_qrels(source).items()
+    }
 
 
 def record_file(stage: Stage, name: str, path: Path) -> None:
+    """Records a file of this machine as an unpinned input."""
     from lrat_hub.hub.inputs import LocalSource, path_digest
 
     stage.inputs.record(name, str(LocalSource(path.resolve(), path_digest(path))))
 
 
-def save(text: str, pictures: dict[str, bytes], folder: Path) -> None:
-    for name, content in {"report.md": f"# Analysis\n\n{text}".encode(), **pictures}.items():
+def save(report: Report, folder: Path) -> None:
+    """Writes a report and its pictures to a folder."""
+    for name, content in {"report.md": f"# Analysis\n\n{report.text}".encode(), **report.pictures}.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)

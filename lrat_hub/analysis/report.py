@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lrat_hub.analysis import figures
 from lrat_hub.analysis.actions import Row
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MEASURES = ("searches", "browses", "B/S", "steps", "completed")
+"""The measures of Table 1, in the order of its columns."""
 
 INTRODUCTION = """\
 Figures of section 4 and Figure 6 of [LRAT](https://huggingface.co/papers/2604.04949), and some more. Brackets are
@@ -27,19 +28,26 @@ cover the choice of questions, not that of the agent's samples."""
 
 @dataclass
 class Report:
-    """Markdown, and the pictures it names by their paths beside it."""
+    """A report in Markdown, and its pictures as PNG by the paths that the text names."""
 
     text: str
     pictures: dict[str, bytes] = field(default_factory=dict)
 
+    def add_section(self, title: str, text: str) -> None:
+        self.text += f"\n\n### {title}\n\n{text}"
+
+    def add_picture(self, path: str, figure: Figure, caption: str) -> None:
+        self.pictures[path] = figures.png(figure)
+        self.text += f"\n\n![{caption}]({path})"
+
 
 @dataclass(frozen=True)
-class Facts:
-    """What the tables don't say themselves.
+class ReportContext:
+    """What a report says beside the tables.
 
     Args:
-        unit: What reasonings are measured in, such as "words".
-        human: How the curve of people's clicks was made.
+        unit: The unit of the lengths of reasonings, such as "words".
+        human: A sentence that says where the curve of people's clicks is from.
         shuffled: Agent to whether its lists were shown shuffled; None where no scores tell.
     """
 
@@ -48,132 +56,115 @@ class Facts:
     shuffled: Mapping[str, bool | None]
 
 
-def write_report(tables: Tables, facts: Facts) -> Report:
-    """A section an agent, then all of them compared."""
+def write_report(tables: Tables, context: ReportContext) -> Report:
+    """A section for each agent, then all of them compared.
+
+    Args:
+        tables: From `lrat_hub.analysis.analyze_runs`.
+    """
     agents = list(dict.fromkeys(row["agent"] for row in tables["agents"]))
     report = Report(INTRODUCTION)
     for agent in agents:
         folder = "figures" if len(agents) == 1 else f"figures/{_slug(agent, agents)}"
         report.text += f"\n\n## {agent}"
-        _describe(report, rows_of_agent(tables, agent), facts, facts.shuffled.get(agent), folder)
+        _describe(report, rows_of_agent(tables, agent), context, context.shuffled.get(agent), folder)
     report.text += "\n\n## " + ("Agents compared" if len(agents) > 1 else "In short") + "\n\n"
     report.text += markdown_table(_side_by_side(tables["agents"], agents))
     if len(agents) > 1:
-        report.pictures["figures/agents.png"] = figures.png(figures.draw_agents(tables["agents"]))
-        report.text += "\n\n![Agents compared in every measure](figures/agents.png)"
+        report.add_picture(
+            "figures/agents.png", figures.draw_agents(tables["agents"]), "Agents compared in every measure"
+        )
     if tables["comparisons"]:
         report.text += f"\n\n{_about_differences(tables['comparisons'])}"
     report.text += "\n"
     return report
 
 
-def _describe(report: Report, tables: Tables, facts: Facts, shuffled: bool | None, folder: str) -> None:
-    def say(title: str, text: str, picture: tuple[str, Figure, str] | None = None) -> None:
-        report.text += f"\n\n### {title}\n\n{text}"
-        if picture is not None:
-            name, figure, caption = picture
-            report.pictures[f"{folder}/{name}.png"] = figures.png(figure)
-            report.text += f"\n\n![{caption}]({folder}/{name}.png)"
-
-    say(
+def _describe(report: Report, tables: Tables, context: ReportContext, shuffled: bool | None, folder: str) -> None:
+    """Adds the sections of one agent, whose pictures are in a folder of their own."""
+    report.add_section(
         "Searches, browses and steps (Table 1)",
         f"{markdown_table(_outcome_table(tables['outcomes']))}\n\nB/S is all browses over all searches. In the paper "
         "it is .31 where the answer is right and .20 where it is wrong (Tongyi-DeepResearch-30B, four retrievers).",
     )
-    if tables["transitions"]:
-        say(
+    if rows := tables["transitions"]:
+        report.add_section(
             "What follows a search and a browse (Figure 4a)",
             "The next search or browse, or none (end); other calls are skipped over.",
-            ("transitions", figures.draw_transitions(tables["transitions"]), "Transition probabilities"),
         )
-    if tables["accuracy"]:
-        say(
-            "Right answers by evidence opened (Figure 4b)",
-            "Different evidence documents that a run opened, and the share of such runs with the right answer. "
-            "Questions differ in how much evidence they have, and not in that alone.",
-            ("accuracy", figures.draw_accuracy(tables["accuracy"]), "Accuracy by evidence opened"),
+        report.add_picture(f"{folder}/transitions.png", figures.draw_transitions(rows), "Transition probabilities")
+    rows = tables["accuracy"]
+    report.add_section(
+        "Right answers by evidence opened (Figure 4b)",
+        "Different evidence documents that a run opened, and the share of such runs with the right answer. "
+        "Questions differ in how much evidence they have, and not in that alone."
+        if rows
+        else "Not shown: it needs judged answers (`correct`) and judgements of evidence (qrels) for the same "
+        "questions.",
+    )
+    if rows:
+        report.add_picture(f"{folder}/accuracy.png", figures.draw_accuracy(rows), "Accuracy by evidence opened")
+    rows = tables["positions"]
+    report.add_section(
+        "Which positions are opened (Figure 4c)",
+        _about_positions(rows, context.human, shuffled)
+        if rows
+        else "Not shown: no browse opened a document that a search had listed.",
+    )
+    if rows:
+        report.add_picture(f"{folder}/positions.png", figures.draw_positions(rows), "Shares of browses by position")
+    if rows := tables["lengths"]:
+        report.add_section(
+            "Length of the reasoning right after a browse (Figure 4d)", _about_lengths(rows, context.unit)
         )
-    else:
-        say(
-            "Right answers by evidence opened (Figure 4b)",
-            "Not shown: it needs judged answers (`correct`) and judgements of evidence (qrels) for the same "
-            "questions.",
+        report.add_picture(f"{folder}/lengths.png", figures.draw_lengths(rows, context.unit), "Reasoning lengths")
+        report.add_section("Half-life (Figure 6)", _about_half_lives(tables["half_lives"], context.unit))
+        report.add_picture(
+            f"{folder}/half_life.png",
+            figures.draw_half_life(tables["histogram"], tables["half_lives"], context.unit),
+            "Distribution of reasoning lengths with the fitted decay",
         )
-    if tables["positions"]:
-        say(
-            "Which positions are opened (Figure 4c)",
-            _about_positions(tables["positions"], facts.human, shuffled),
-            ("positions", figures.draw_positions(tables["positions"]), "Shares of browses by position"),
-        )
-    else:
-        say(
-            "Which positions are opened (Figure 4c)",
-            "Not shown: no browse opened a document that a search had listed.",
-        )
-    if tables["lengths"]:
-        say(
-            "Length of the reasoning right after a browse (Figure 4d)",
-            _about_lengths(tables["lengths"], facts.unit),
-            ("lengths", figures.draw_lengths(tables["lengths"], facts.unit), "Reasoning lengths"),
-        )
-        say(
-            "Half-life (Figure 6)",
-            f"Half-lives in {facts.unit}. The median is β of Eq. 3; the decay is fitted beyond the mode, and "
-            "`distance` (Kolmogorov-Smirnov) says how far lengths are from an exponential: 0 fits.\n\n"
-            + markdown_table(
-                [
-                    {
-                        "estimate": row["estimate"],
-                        "from": f"{row['start']:.0f}",
-                        "half-life": _figure(row, ".1f"),
-                        "distance": row["distance"],
-                        "n": row["n"],
-                    }
-                    for row in tables["half_lives"]
-                ]
-            ),
-            (
-                "half_life",
-                figures.draw_half_life(tables["histogram"], tables["half_lives"], facts.unit),
-                "Distribution of reasoning lengths with the fitted decay",
-            ),
-        )
-    if tables["steps"]:
-        say(
+    if rows := tables["steps"]:
+        report.add_section(
             "Step by step",
             "New results are documents that no earlier search of the run listed. Steps that few runs reach are put "
             "together; those that reach them are the harder ones.",
-            ("steps", figures.draw_steps(tables["steps"]), "New results, repeats and query distance by step"),
         )
-    if tables["distances"]:
-        say(
+        report.add_picture(
+            f"{folder}/steps.png", figures.draw_steps(rows), "New results, repeats and query distance by step"
+        )
+    if rows := tables["distances"]:
+        report.add_section(
             "How queries are reformulated",
             "Jaccard distance between the words of a query and those of the one before it.",
-            ("distances", figures.draw_distances(tables["distances"]), "Distances between consecutive queries"),
+        )
+        report.add_picture(
+            f"{folder}/distances.png", figures.draw_distances(rows), "Distances between consecutive queries"
         )
 
 
-def _outcome_table(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """Table 1: a row an outcome."""
+def _outcome_table(rows: Sequence[Row]) -> list[Row]:
+    """Table 1, one row for each outcome."""
     table = []
     for outcome in dict.fromkeys(row["outcome"] for row in rows):
-        of = {row["measure"]: row for row in rows if row["outcome"] == outcome}
+        by_measure = {row["measure"]: row for row in rows if row["outcome"] == outcome}
         table.append(
             {
                 "outcome": outcome,
-                "N": of["steps"]["n"],
-                **{name: _figure(of[name], ".2f") if name in of else "" for name in MEASURES},
+                "N": by_measure["steps"]["n"],
+                **{name: _value(by_measure[name], ".2f") if name in by_measure else "" for name in MEASURES},
             }
         )
     return table
 
 
-def _side_by_side(rows: Sequence[Row], agents: Sequence[str]) -> list[dict[str, Any]]:
+def _side_by_side(rows: Sequence[Row], agents: Sequence[str]) -> list[Row]:
+    """One row for each measure, one column for each agent."""
     by_key = {(row["measure"], row["agent"]): row for row in rows}
     return [
         {
             "measure": measure,
-            **{agent: _figure(by_key[measure, agent]) if (measure, agent) in by_key else "" for agent in agents},
+            **{agent: _value(by_key[measure, agent]) if (measure, agent) in by_key else "" for agent in agents},
         }
         for measure in dict.fromkeys(row["measure"] for row in rows)
     ]
@@ -184,7 +175,7 @@ def _about_differences(rows: Sequence[Row]) -> str:
         {
             "agent": row["agent"],
             "measure": row["measure"],
-            "difference": _figure(row, "+.3f"),
+            "difference": _value(row, "+.3f"),
             "p": row["p_value"],
             "p, Holm": row["p_corrected"],
             "questions": row["questions"],
@@ -206,11 +197,11 @@ def _about_positions(rows: Sequence[Row], human: str, shuffled: bool | None) -> 
         f"all positions alike {distance_to(shown, 'uniform'):.2f}.",
     ]
     if shuffled:
-        of = [row for row in rows if row["order"] == BY_SCORE]
+        by_score = [row for row in rows if row["order"] == BY_SCORE]
         lines.append(
             "Lists were shuffled before they were shown, so positions as shown say nothing about the documents, and "
             "what is left is position bias. By the retriever's score the distance to all alike is "
-            f"{distance_to(of, 'uniform'):.2f}: that is how far agents follow the content."
+            f"{distance_to(by_score, 'uniform'):.2f}: that is how far agents follow the content."
         )
     else:
         lines.append(
@@ -230,8 +221,8 @@ def _about_lengths(rows: Sequence[Row], unit: str) -> str:
                 "answer": row["outcome"],
                 "document": row["document"],
                 "n": row["n"],
-                f"median, {unit}": _figure(_renamed(row, "median"), ".0f"),
-                f"mean, {unit}": _figure(_renamed(row, "mean"), ".1f"),
+                f"median, {unit}": _value(_estimate(row, "median"), ".0f"),
+                f"mean, {unit}": _value(_estimate(row, "mean"), ".1f"),
             }
             for row in rows
         ]
@@ -244,16 +235,33 @@ def _about_lengths(rows: Sequence[Row], unit: str) -> str:
     return text + (f"\n\nHere {', and '.join(missing)}." if missing else "")
 
 
-def _renamed(row: Row, name: str) -> Row:
+def _about_half_lives(rows: Sequence[Row], unit: str) -> str:
+    table = [
+        {
+            "estimate": row["estimate"],
+            "from": f"{row['start']:.0f}",
+            "half-life": _value(row, ".1f"),
+            "distance": row["distance"],
+            "n": row["n"],
+        }
+        for row in rows
+    ]
+    return (
+        f"Half-lives in {unit}. The median is β of Eq. 3; the decay is fitted beyond the mode, and `distance` "
+        "(Kolmogorov-Smirnov) says how far lengths are from an exponential: 0 fits.\n\n" + markdown_table(table)
+    )
+
+
+def _estimate(row: Row, name: str) -> Row:
+    """The columns of one of several estimates of a row, named as where there is only one."""
     return {"value": row[name], "low": row[f"{name}_low"], "high": row[f"{name}_high"]}
 
 
-def _figure(row: Row, spec: str = ".3f") -> str:
-    if row["low"] is None:
-        return f"{row['value']:{spec}}"
-    return f"{row['value']:{spec}} [{row['low']:{spec}}, {row['high']:{spec}}]"
+def _value(row: Row, spec: str = ".3f") -> str:
+    """The value of a row, with its interval where it has one."""
+    return f"{row['value']:{spec}} {figures.interval_text(row, spec)}".rstrip()
 
 
 def _slug(agent: str, agents: Sequence[str]) -> str:
-    """A folder's name. The place keeps names apart that differ only in what can't stand there."""
+    """A folder's name. The number keeps agents apart whose names differ only in characters that are left out."""
     return f"{agents.index(agent) + 1}-" + re.sub(r"[^\w.-]+", "-", agent, flags=re.ASCII).strip("-.")[:60]
