@@ -50,7 +50,7 @@ def test_what_is_published_is_complete_and_needs_nothing_of_this_project(hub, pa
         pairs, base, "lrat/small", "--query_prompt", "query : ", "--query_style", "history", "--validation_share", 0.3,
     )  # fmt: skip
     shown = capsys.readouterr().out
-    assert "weights mean 1.000, min 1.000, max 1.000; negatives a query: " in shown
+    assert "weights mean 1.000, min 1.000, max 1.000; negatives per query: " in shown
     assert "kept to validate on" in shown
     assert shown.splitlines()[-1].startswith("verdict: not tried on queries")
 
