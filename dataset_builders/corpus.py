@@ -27,29 +27,45 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True)
 class Arguments(StageArguments):
-    documents: str = field(default="", metadata={"help": "Documents: a Hub dataset, a file, or a MediaWiki dump."})
+    documents: str = field(
+        default="",
+        metadata={"help": "Documents of the corpus: a Hub dataset, a file, a folder of files, or a MediaWiki dump."},
+    )
     queries: str = field(
-        default="", metadata={"help": "Questions: a Hub dataset, or a file, such as TSV: id, question, answer."}
+        default="", metadata={"help": "Questions: a Hub dataset, or a file such as a TSV of id, question and answer."}
     )
     qrels: str = field(
-        default="", metadata={"help": "Evidence judgements of the queries: a Hub dataset, or a TREC or BEIR file."}
+        default="",
+        metadata={"help": "Relevance judgements of evidence documents: a Hub dataset, or a TREC or BEIR file."},
     )
-    qrels_gold: str = field(default="", metadata={"help": "The documents that hold the answer, read as --qrels is."})
-    beir: str = field(default="", metadata={"help": "All at once: a BEIR folder, or an MTEB dataset."})
+    qrels_gold: str = field(
+        default="",
+        metadata={"help": "Relevance judgements of documents that hold the answer, in the formats of --qrels."},
+    )
+    beir: str = field(
+        default="", metadata={"help": "BEIR folder or MTEB dataset with documents, questions and judgements."}
+    )
     tokenizer: str = field(
         default="words",
-        metadata={"help": "Model whose tokens chunks count, or 'words' for blank-separated words."},
+        metadata={
+            "help": "Model whose tokenizer counts the tokens of chunks; 'words' counts words separated by blanks."
+        },
     )
-    strict: bool = field(default=False, metadata={"help": "Fail when any row had to be dropped."})
+    strict: bool = field(default=False, metadata={"help": "Fail, and publish nothing, when any row is dropped."})
     description: str = field(
-        default="Documents, questions and evidence as they were given.", metadata={"help": "For the card."}
+        default="Documents, questions and evidence as they were given.",
+        metadata={"help": "Description for the dataset card."},
     )
     license: str = field(
-        default="", metadata={"help": "License of the texts, as the Hub names it; it goes into the card."}
+        default="",
+        metadata={"help": "License of the texts for the dataset card, as the Hub names it (such as cc-by-sa-4.0)."},
     )
-    clues: bool = field(default=False, metadata={"help": "Build the quickstart's clue questions instead."})
+    clues: bool = field(
+        default=False,
+        metadata={"help": "Build the Wikipedia passages and clue questions of the quickstart; takes no other source."},
+    )
     seed: int = field(
-        default=0, metadata={"help": "Random seed of the choice of the clues' passages, articles and words."}
+        default=0, metadata={"help": "Random seed of --clues, which chooses its articles, passages and words."}
     )
 
 

@@ -29,19 +29,21 @@ if TYPE_CHECKING:
 class Arguments(StageArguments):
     source: str = field(
         default="",
-        metadata={"help": "File, folder, tar.gz or dataset repository; may be given first, without --source."},
+        metadata={"help": "File, folder, tar archive or dataset repository to import; may also be the first word."},
     )
     format: Literal["auto", FormatName] = field(
-        default="auto", metadata={"help": "Format of the source; 'auto' recognises it."}
+        default="auto", metadata={"help": "Format of the source; 'auto' recognises it by its first 20 records."}
     )
     mapping: str = field(
-        default="", metadata={"help": "YAML file that says which tools search, browse and answer, and by what keys."}
+        default="",
+        metadata={"help": "YAML file that names the tools and arguments that search, browse and answer."},
     )
     config_name: str = field(
-        default="default", metadata={"help": "Config of the dataset, one an agent and retriever."}
+        default="default",
+        metadata={"help": "Config of the published dataset; use one for each pair of agent and retriever."},
     )
-    redact: bool = field(default=True, metadata={"help": "Take keys, tokens and passwords out of all texts."})
-    redact_emails: bool = field(default=False, metadata={"help": "Take e-mail addresses out of all texts, too."})
+    redact: bool = field(default=True, metadata={"help": "Redact keys, tokens and passwords in all texts."})
+    redact_emails: bool = field(default=False, metadata={"help": "Also redact e-mail addresses in all texts."})
     redact_hook: str = field(
         default="",
         metadata={
@@ -49,9 +51,14 @@ class Arguments(StageArguments):
         },
     )
     traces: int = field(
-        default=1000, metadata={"help": "Trajectories, at most, that are also written as session-trace files."}
+        default=1000,
+        metadata={
+            "help": "Maximum number of trajectories that are also published as session traces; 0 publishes none."
+        },
     )
-    strict: bool = field(default=False, metadata={"help": "Fail when anything at all can't be read."})
+    strict: bool = field(
+        default=False, metadata={"help": "Fail, and publish nothing, when any part of the source can't be read."}
+    )
 
 
 def main(argv: list[str] | None = None) -> HubRef:

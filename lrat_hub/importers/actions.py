@@ -1,24 +1,42 @@
-"""An agent's actions, one after the other, as steps: what every format comes down to."""
+"""What an agent did, as steps: what its calls meant and what the tools showed. Every format comes down to this."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from lrat_hub.importers.mapping import Tool, Tools
+from lrat_hub.importers.mapping import BLOCKS, LINKS, ResultFormat, Tool, Tools
 from lrat_hub.importers.messages import Call
-from lrat_hub.importers.observations import Results, documents_shown, failure_of, first_line, read_results
-from lrat_hub.importers.values import docid_of, identifier_of, join_texts, listed, load_json, text_of
+from lrat_hub.importers.values import (
+    docid_of,
+    identifier_of,
+    join_texts,
+    json_or_none,
+    listed,
+    load_json,
+    number_of,
+    object_of,
+    text_of,
+)
 from lrat_hub.ledger import Ledger
 from lrat_hub.schema import Candidate, Step
 
-UNTOLD = "queries whose results can't be told apart"
+UNATTRIBUTED = "queries whose results can't be told apart"
 SHARED = "searches whose results can't be told from those of others in the message"
 UNREAD = "candidates announced that could not be read"
-UNKNOWN = "searches whose results are in no form that is known"
-LOSSES = (UNREAD, UNKNOWN)
+UNRECOGNISED = "searches whose results are in no form that is known"
+LOSSES = (UNREAD, UNRECOGNISED)
 """Notes of the account of steps that say that something was lost inside of a step that is kept."""
+
+# A query can hold quotes itself, so it ends only where the announcement goes on.
+_SECTION = re.compile(r"^A search for '(?P<query>.*?)' found (?P<found>\d{1,9}) results:", re.MULTILINE | re.DOTALL)
+_DOCUMENT = re.compile(r"^Document (?P<docid>\S+?):", re.MULTILINE)
+_FAILURE = re.compile(
+    r"\s*(No results found for|Search error for query|\[Document not found\]|\[Error retrieving"
+    r"|\[Search\] Invalid request format|Error: Tool|Error fetching URL)"
+)
 
 
 class Recorder:
@@ -64,7 +82,7 @@ class Recorder:
         tool = self.tools.find(name)
         if tool is None:
             return self.invalid(f"unknown tool: {name!r}", observation, joined=joined)
-        error = (first_line(observation) or "the tool failed") if failed else failure_of(observation)
+        error = error_of(observation, failed=failed)
         if tool.action == "search":
             return self._search(tool, arguments, observation, joined=joined, error=error, shared=shared)
         if tool.action == "browse":
@@ -102,15 +120,15 @@ class Recorder:
         asked = queries_of(tool, arguments)
         if shared:
             self.ledger.note(SHARED)
-            found = Results(tuple(asked), ())
+            results = SearchResults(tuple(asked), ())
         else:
-            found = read_results(observation, asked, tool.listing)
-        if not found.queries:
+            results = read_results(observation, asked, tool.result_format)
+        if not results.queries:
             return self.invalid("search without a query", observation, joined=joined)
-        self.ledger.note(UNTOLD, found.untold)
-        self.ledger.note(UNREAD, found.unread)
-        self.ledger.note(UNKNOWN, int(found.unknown and error is None))
-        return self.search(found.queries, found.candidates, observation, joined=joined, error=error)
+        self.ledger.note(UNATTRIBUTED, results.unattributed)
+        self.ledger.note(UNREAD, results.unread)
+        self.ledger.note(UNRECOGNISED, int(results.unrecognised and error is None))
+        return self.search(results.queries, results.candidates, observation, joined=joined, error=error)
 
     def _browse(
         self, tool: Tool, arguments: Mapping[str, Any], observation: str, *, joined: bool, error: str | None
@@ -179,3 +197,175 @@ class Recorder:
 def queries_of(tool: Tool, arguments: Mapping[str, Any]) -> list[str]:
     """The queries that a call asks for."""
     return [text_of(query) for query in listed(tool.argument(arguments)) if identifier_of(query)]
+
+
+@dataclass(frozen=True)
+class SearchResults:
+    """A search's observation.
+
+    Args:
+        queries: The queries that were run, as far as the observation shows.
+        candidates: What they found.
+        unattributed: Queries that were asked and whose results, if any, can't be told from those of the others.
+        unread: Candidates that the observation announces and does not show in a form that can be read.
+        unrecognised: Whether the observation says something, but has no list in a form that is known.
+    """
+
+    queries: tuple[str, ...]
+    candidates: tuple[Candidate, ...]
+    unattributed: int = 0
+    unread: int = 0
+    unrecognised: bool = False
+
+
+def read_results(observation: str, asked: Sequence[str], result_format: ResultFormat | None) -> SearchResults:
+    """The result lists of a search that was asked for some queries.
+
+    A call can ask for more queries than the tool ran, as in the LRAT release. So a query counts as run when the
+    observation names it, or has a list for it; of those that share one list only the first does.
+
+    Args:
+        result_format: How the list is written, or None to look for every way that is known.
+    """
+    observation = observation.replace("\r\n", "\n")
+    if result_format is None and (sections := list(_SECTION.finditer(observation))):
+        ends = [match.start() for match in sections[1:]] + [len(observation)]
+        candidates = tuple(
+            candidate
+            for index, (match, end) in enumerate(zip(sections, ends, strict=True))
+            for candidate in _entries(observation[match.end() : end], BLOCKS, index)
+        )
+        announced = sum(int(match["found"]) for match in sections)
+        queries = tuple(match["query"] for match in sections)
+        return SearchResults(queries, candidates, unread=max(0, announced - len(candidates)))
+    found = _lists(observation, asked, result_format)
+    lists = (found or [])[: max(1, len(asked))]
+    queries = tuple(asked[: max(1, len(lists))])
+    candidates = tuple(candidate for entries in lists for candidate in entries.candidates)
+    return SearchResults(
+        queries,
+        candidates,
+        unattributed=len(asked) - len(queries),
+        unread=sum(entries.announced for entries in lists) - len(candidates),
+        unrecognised=found is None and observation.strip() != "",
+    )
+
+
+def documents_shown(observation: str) -> set[str]:
+    """Ids of the documents that a browse of several shows."""
+    return {match["docid"].removeprefix("DocID:") for match in _DOCUMENT.finditer(observation)}
+
+
+def failure_of(observation: str) -> str | None:
+    """Why an action failed, where the observation says so."""
+    if _FAILURE.match(observation):
+        return _first_line(observation)
+    value = _json_of(observation)
+    if isinstance(value, dict) and set(value) <= {"error", "message", "status", "code"} and value.get("error"):
+        return _first_line(text_of(value["error"]))
+    return None
+
+
+def error_of(observation: str, *, failed: bool) -> str | None:
+    """The error of an action: what the tool showed where the log marks the call as failed, or `failure_of`."""
+    return (_first_line(observation) or "the tool failed") if failed else failure_of(observation)
+
+
+def _first_line(text: str) -> str:
+    return text.strip().partition("\n")[0]
+
+
+def value_at(value: Any, path: str) -> Any:
+    """What a path of keys leads to in objects within objects, or None."""
+    for key in path.split(".") if path else ():
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+@dataclass(frozen=True)
+class _ResultList:
+    """One result list.
+
+    Args:
+        announced: How many entries it has, with those that could not be read.
+    """
+
+    candidates: tuple[Candidate, ...]
+    announced: int
+
+
+def _lists(observation: str, asked: Sequence[str], result_format: ResultFormat | None) -> list[_ResultList] | None:
+    """A list for each query, as far as they are kept apart; None where nothing looks like one."""
+    if result_format is not None and result_format.pattern is not None:
+        return [_text_list(observation, result_format.pattern)]
+    if (value := _json_of(observation)) is not None:
+        lists = _json_lists(value, asked, result_format)
+        if lists is None:
+            return None
+        return [_candidates_of_rows(rows, result_format or ResultFormat(), index) for index, rows in enumerate(lists)]
+    if result_format is None:
+        for known in (BLOCKS, LINKS):
+            if (entries := _text_list(observation, known)).candidates:
+                return [entries]
+    return None
+
+
+def _json_of(observation: str) -> Any:
+    if not observation.lstrip().startswith(("[", "{")):
+        return None
+    return json_or_none(observation)
+
+
+def _json_lists(value: Any, asked: Sequence[str], result_format: ResultFormat | None) -> list[list[Any]] | None:
+    """The rows for each query: lists in a list, in objects of a list, under the queries, or one list for all."""
+    known = result_format or ResultFormat()
+    rows = _list_in(value, known)
+    if rows is None:
+        by_query = [part for query in asked if isinstance(part := object_of(value).get(query), list)]
+        return by_query if by_query and len(by_query) == len(asked) else None
+    if rows and all(isinstance(part, list) for part in rows):
+        return rows
+    groups = [_list_in(part, known) for part in rows if isinstance(part, dict) and _first(part, known.docid) is None]
+    if len(groups) == len(rows) and any(groups):
+        return [group or [] for group in groups]
+    return [rows]
+
+
+def _list_in(value: Any, result_format: ResultFormat) -> list[Any] | None:
+    found = (value_at(value, path) for path in result_format.rows)
+    return next((candidate for candidate in found if isinstance(candidate, list)), None)
+
+
+def _candidates_of_rows(rows: Sequence[Any], result_format: ResultFormat, query_index: int) -> _ResultList:
+    """Rows as candidates. One without an id is none, but keeps its place in the ranking."""
+    candidates = [
+        Candidate(
+            query_index,
+            rank,
+            docid,
+            text_of(_first(row, result_format.title)),
+            text_of(_first(row, result_format.snippet)),
+            number_of(_first(row, result_format.score)),
+        )
+        for rank, row in enumerate(rows, start=1)
+        if isinstance(row, dict) and (docid := docid_of(_first(row, result_format.docid))) is not None
+    ]
+    return _ResultList(tuple(candidates), len(rows))
+
+
+def _first(row: Mapping[str, Any], paths: Sequence[str]) -> Any:
+    return next((found for path in paths if (found := value_at(row, path)) is not None), None)
+
+
+def _text_list(text: str, pattern: re.Pattern[str]) -> _ResultList:
+    candidates = tuple(_entries(text, pattern, 0))
+    return _ResultList(candidates, len(candidates))
+
+
+def _entries(text: str, pattern: re.Pattern[str], query_index: int) -> Iterator[Candidate]:
+    matches = [(match, docid) for match in pattern.finditer(text) if (docid := docid_of(match["docid"]))]
+    ends = [match.start() for match, _ in matches[1:]] + [len(text)]
+    for rank, ((match, docid), end) in enumerate(zip(matches, ends, strict=False), start=1):
+        groups = match.groupdict()
+        snippet = groups["snippet"] or "" if "snippet" in groups else text[match.end() : end]
+        yield Candidate(query_index, rank, docid, groups.get("title") or "", snippet.strip())

@@ -18,11 +18,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from lrat_hub.importers.actions import Recorder, queries_of
+from lrat_hub.importers.actions import Recorder, error_of, queries_of
 from lrat_hub.importers.chat import call_names, conversation_of, parse_conversation
 from lrat_hub.importers.mapping import SEARCH, Tools, short_name
-from lrat_hub.importers.observations import failure_of, first_line
-from lrat_hub.importers.values import docid_of, integer_of, load_json, object_of
+from lrat_hub.importers.values import docid_of, integer_of, json_or_none, object_of
 from lrat_hub.ledger import Ledger
 from lrat_hub.schema import Candidate, Step, Trajectory
 
@@ -115,7 +114,7 @@ class _Browser:
             if number is not None and docid not in self._listed():
                 self._recorder.invalid(f"open of a link that no page shows: {number}", observation, joined=joined)
                 return
-        error = (first_line(observation) or "the tool failed") if failed else failure_of(observation)
+        error = error_of(observation, failed=failed)
         if docid is None:
             self._recorder.invalid("browse without a docid", observation, joined=joined)
             return
@@ -140,11 +139,7 @@ class _Browser:
 
 
 def _arguments(arguments: Any) -> Mapping[str, Any] | None:
-    if isinstance(arguments, str):
-        try:
-            arguments = load_json(arguments)
-        except (ValueError, RecursionError):
-            return None
+    arguments = json_or_none(arguments) if isinstance(arguments, str) else arguments
     return arguments if isinstance(arguments, dict) else None
 
 
@@ -165,11 +160,8 @@ def _snippet(text: str) -> str:
 
 def _numbers(observation: str, results: tuple[Candidate, ...]) -> dict[int, str]:
     """Docids of a list that is JSON by the numbers of its rows, where it gives them."""
-    try:
-        rows = load_json(observation)
-    except (ValueError, RecursionError):
-        return {}
-    rows = rows if isinstance(rows, list) else object_of(rows).get("results")
+    value = json_or_none(observation)
+    rows = value if isinstance(value, list) else object_of(value).get("results")
     listed = {hit.docid for hit in results}
     numbers = {}
     for row in rows if isinstance(rows, list) else ():

@@ -31,7 +31,6 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from lrat_hub.errors import LratError
-from lrat_hub.importers.observations import Listing
 
 ToolAction = Literal["search", "browse", "answer"]
 
@@ -40,17 +39,44 @@ ARGUMENTS: Mapping[str, str] = {"search": "query", "browse": "docid", "answer": 
 
 
 @dataclass(frozen=True)
+class ResultFormat:
+    """How a result list is written.
+
+    Args:
+        pattern: Finds each entry of a list that is text, with the groups `docid`, and `title` and `snippet` if it
+            has them. Without a group `snippet`, the text up to the next entry is it.
+        rows: Paths of keys ("data.items") to the list in an observation that is JSON, the first that leads to one
+            counts; "" when the observation is the list.
+        docid, title, snippet, score: Paths of keys in one of its rows, in order of preference.
+    """
+
+    pattern: re.Pattern[str] | None = None
+    rows: tuple[str, ...] = ("", "results", "documents", "hits", "data", "items", "organic")
+    docid: tuple[str, ...] = ("docid", "doc_id", "document_id", "id", "url", "link", "href")
+    title: tuple[str, ...] = ("title", "name")
+    snippet: tuple[str, ...] = ("snippet", "text", "content", "contents", "description", "body", "summary")
+    score: tuple[str, ...] = ("score",)
+
+
+BLOCKS = re.compile(r"^DocID:[ \t]*(?P<docid>\S+)[ \t]*\n(?:\[(?P<title>.*)\][ \t]*\n)?", re.MULTILINE)
+"""Entries of the lists of the LRAT release."""
+
+LINKS = re.compile(r"^(?:\d+\. )?\[(?P<title>.+)\]\((?P<docid>\S+)\)[ \t]*$\n?", re.MULTILINE)
+"""Markdown links with a snippet below: the lists of smolagents' search tools."""
+
+
+@dataclass(frozen=True)
 class Tool:
     """What calls of a tool mean.
 
     Args:
         keys: Arguments that hold the queries, the document or the answer, in order of preference.
-        listing: How a search's results are written; None to look for every way that is known.
+        result_format: How a search's results are written; None to look for every way that is known.
     """
 
     action: ToolAction
     keys: tuple[str, ...]
-    listing: Listing | None = None
+    result_format: ResultFormat | None = None
 
     def argument(self, arguments: Mapping[str, Any]) -> Any:
         """The argument that counts, or None."""
@@ -116,21 +142,21 @@ def _section(path: Path, default: Tool, section: Any) -> dict[str, Tool]:
     if argument in section:
         tool = replace(tool, keys=_names(path, f"{action}.{argument}", section[argument]))
     if "results" in section:
-        tool = replace(tool, listing=_listing(path, section["results"]))
+        tool = replace(tool, result_format=_result_format(path, section["results"]))
     names = _names(path, f"{action}.tools", section.get("tools", [name for name in NAMES if NAMES[name] is default]))
     return dict.fromkeys(names, tool)
 
 
-def _listing(path: Path, section: Any) -> Listing:
+def _result_format(path: Path, section: Any) -> ResultFormat:
     keys = {"list": "rows"} | {
-        item.name: item.name for item in fields(Listing) if item.name not in ("rows", "pattern")
+        item.name: item.name for item in fields(ResultFormat) if item.name not in ("rows", "pattern")
     }
     if isinstance(section, dict) and "pattern" in section:
         _check_keys(path, "search.results with a pattern", section, ("pattern",))
-        return Listing(_pattern(path, section["pattern"]))
+        return ResultFormat(_pattern(path, section["pattern"]))
     _check_keys(path, "search.results", section, (*keys, "pattern"))
     paths: dict[str, Any] = {keys[key]: _names(path, f"search.results.{key}", value) for key, value in section.items()}
-    return Listing(**paths)
+    return ResultFormat(**paths)
 
 
 def _pattern(path: Path, pattern: Any) -> re.Pattern[str]:

@@ -201,7 +201,11 @@ def _array(stream: IO[str], ledger: Ledger, is_part: IsPart) -> Iterator[tuple[i
 
 
 def _elements(stream: IO[str]) -> Iterator[Any]:
-    """Decodes the elements of a JSON array while it is read. Raises ValueError where it stops being one."""
+    """Decodes the elements of a JSON array while it is read. Raises ValueError where it stops being one.
+
+    ijson is about 2.5 times as fast, but ends at NaN, at integers beyond 64 bits and at 1e999, which logs of Python
+    hold, puts a question mark for a lone surrogate, and takes memory with the square of a value's depth.
+    """
     decoder = json.JSONDecoder()
     buffer, start = stream.read(CHUNK).lstrip().removeprefix("["), 0
     value, end = None, 0

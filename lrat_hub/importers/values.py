@@ -17,7 +17,6 @@ class UnreadableRecord(Exception):
 
 INT64 = range(-(2**63), 2**63)
 
-
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
@@ -30,6 +29,14 @@ def load_json(text: str) -> Any:
     """
     value = json.loads(text)
     return storable(value) if "\\ud" in text or "\\uD" in text else value
+
+
+def json_or_none(text: str) -> Any:
+    """The value of a JSON text, storable, or None for a text that is not JSON or is nested too deeply."""
+    try:
+        return load_json(text)
+    except (ValueError, RecursionError):
+        return None
 
 
 def storable(value: Any) -> Any:

@@ -81,6 +81,7 @@ def test_a_tokenizer_that_tells_no_places_is_refused():
         token_spans(["text"], Slow())
 
 
+@pytest.mark.slow
 def test_the_tokenizer_is_an_input_with_its_pin_and_chunks_are_counted(hub, tmp_path, tokenizers):
     tokenizers["wordpiece"].push_to_hub("lrat/tiny-tokenizer")
     (tmp_path / "docs.jsonl").write_text('{"id": "1", "title": "Sea", "text": "the sea has salt and water"}')

@@ -186,6 +186,7 @@ def test_parquet_rows_with_tool_calls_are_read(tmp_path):
     assert [[step.action for step in run.steps] for run in runs] == [["search", "browse", "answer"]] * 2
 
 
+@pytest.mark.slow
 def test_an_import_holds_a_few_runs_in_memory_and_not_the_file(tmp_path):
     lines = 400
     padded = json.dumps({**OPENAI, "question": "x" * 20_000})

@@ -62,7 +62,7 @@ def test_what_is_unknown_or_ambiguous_names_the_candidates_and_the_setting(tmp_p
     with pytest.raises(LratError, match=r"expected records in one of lrat, .*'pairs'.*Give `format`"):
         recognise_format(path)
     path.write_text(json.dumps(fixtures.SMOLAGENTS) + "\n" + json.dumps(fixtures.OPENAI))
-    with pytest.raises(LratError, match=r"several formats .*smolagents .*chat .*as `format`"):
+    with pytest.raises(LratError, match=r"found several: smolagents .*chat .*Give `format`"):
         recognise_format(path)
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from lrat_hub import load_trajectories, mine_pairs
 from lrat_hub.errors import LratError
-from lrat_hub.importers import new_ledgers, parse_release, read_release
+from lrat_hub.importers import new_ledgers, read_trajectories
+from lrat_hub.importers.runs import parse_release
 from lrat_hub.ledger import Ledger
 from lrat_hub.schema import Trajectory
 
@@ -143,7 +144,7 @@ def test_an_unreadable_file_costs_that_file(tmp_path):
     (tmp_path / "bytes.json").write_bytes(b'{"a": "\xff"}')
     (tmp_path / "other.json").write_text('{"pairs": []}')
     ledgers = new_ledgers()
-    assert [run.trajectory_id for run in read_release(tmp_path, ledgers)] == ["good"]
+    assert [run.trajectory_id for run in read_trajectories(tmp_path, ledgers, format="lrat")] == ["good"]
     assert ledgers["records"].to_dict()["dropped"] == {
         "not JSON": 1, "not UTF-8": 1, "not a trajectory: no `result` list": 1,
     }  # fmt: skip
@@ -159,11 +160,11 @@ def test_an_archive_that_is_cut_off_gives_what_came_before_the_cut(tmp_path):
             archive.addfile(info, io.BytesIO(content))
     path = tmp_path / "runs.tar.gz"
     path.write_bytes(buffer.getvalue())
-    assert [run.correct for run in read_release(path, new_ledgers())] == [False] * 20
+    assert [run.correct for run in read_trajectories(path, new_ledgers(), format="lrat")] == [False] * 20
 
     path.write_bytes(buffer.getvalue()[: len(buffer.getvalue()) // 2])
     ledgers = new_ledgers()
-    assert 5 < len(list(read_release(path, ledgers))) < 15
+    assert 5 < len(list(read_trajectories(path, ledgers, format="lrat"))) < 15
     assert ledgers["records"].dropped == {"archive is cut off or damaged": 1}
 
 
@@ -181,7 +182,7 @@ def test_an_archive_with_a_damaged_header_is_not_taken_for_its_end(tmp_path):
     path = tmp_path / "runs.tar"
     path.write_bytes(damaged)
     ledgers = new_ledgers()
-    assert len(list(read_release(path, ledgers))) == 2
+    assert len(list(read_trajectories(path, ledgers, format="lrat"))) == 2
     assert ledgers["records"].dropped == {"archive is cut off or damaged": 1}
 
 

@@ -20,6 +20,7 @@ def runs(tmp_path):
     return path
 
 
+@pytest.mark.slow
 def test_an_import_says_its_format_redacts_and_comes_back_from_its_traces(hub, runs, tmp_path, capsys):
     pin = cli.run(["import", str(runs), "--to", "lrat/chat-runs", "--redact_emails"])
     said = capsys.readouterr().out
@@ -58,7 +59,7 @@ def test_what_can_not_be_done_is_said(hub, runs, words, message):
 
 def test_a_source_that_is_mixed_needs_its_format_named(hub, runs):
     runs.write_text(f"{json.dumps(OPENAI)}\n{json.dumps(SMOLAGENTS)}\n")
-    with pytest.raises(LratError, match=r"several formats .*--format"):
+    with pytest.raises(LratError, match=r"found several: .*--format"):
         cli.run(["import", str(runs), "--to", "lrat/mixed"])
     pin = cli.run(["import", str(runs), "--to", "lrat/mixed", "--format", "smolagents"])
     assert [run.final_answer for run in load_trajectories(pin)] == ["Ada"]

@@ -1,8 +1,13 @@
-"""The memory of smolagents: the steps that `agent.memory.get_full_steps()` or a `RunResult` gives.
+"""Runs that list their steps: files of BrowseComp-Plus and of the LRAT release, and the memory of smolagents.
 
-A step's observations are one text for all its calls. A single search takes it; of several searches in one step
-nothing says what each found, so their results stay empty and the ledger counts them. Agents that write code have
-their calls read from it, as far as they are written with literal arguments.
+**BrowseComp-Plus and the LRAT release** write a JSON object with a `result` list. Its items are reasoning, tool calls
+and a last text, each with `type`, `tool_name`, `arguments` and `output`. All clients of the release (Tongyi and
+WebExplorer, OpenAI, gpt-oss) write them; they differ in tools and arguments.
+
+**smolagents** gives the steps of `agent.memory.get_full_steps()` or of a `RunResult`. A step's observations are one
+text for all its calls. A single search takes it; of several searches in one step nothing says what each found, so
+their results stay empty and the ledger counts them. Agents that write code have their calls read from it, as far as
+they are written with literal arguments.
 """
 
 from __future__ import annotations
@@ -11,11 +16,12 @@ import ast
 import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import PurePosixPath
 from typing import Any
 
 from lrat_hub.importers.actions import Recorder
 from lrat_hub.importers.mapping import Tools
-from lrat_hub.importers.messages import Call
+from lrat_hub.importers.messages import Call, split_answer
 from lrat_hub.importers.values import (
     UnreadableRecord,
     identifier_of,
@@ -30,11 +36,106 @@ from lrat_hub.importers.values import (
 from lrat_hub.ledger import Ledger
 from lrat_hub.schema import Status, Trajectory
 
-FORMAT = "smolagents memory"
+RELEASE_FORMAT = "LRAT release"
+BROWSECOMP_FORMAT = "BrowseComp-Plus run"
+
+# Statuses of the release; "format error: ..." and what is not listed end without an answer of the agent's own.
+LIMITED_STATUSES = ("generate an answer as token limit reached", "exceed available llm calls")
+
+LRAT_KEYS = ("searcher_type", "snippet_max_tokens", "presence_penalty")
+RUN_COLUMNS = {"metadata", "query_id", "query", "answer", "result", "raw_messages"}
+
+SMOLAGENTS_FORMAT = "smolagents memory"
 CODE_TOOL = "python_interpreter"
 
 _CODE = re.compile(r"(<code>.*?(</code>|$)|```(py|python)?\n.*?(```|$))", re.DOTALL)
 _LOGS = re.compile(r"^Execution logs:\n|\n?Last output from code snippet:\n.*", re.DOTALL)
+
+
+# BrowseComp-Plus and the LRAT release
+
+
+def recognise_release(value: Any) -> str | None:
+    """Why a value is a run of the LRAT release, or None."""
+    if not _is_run(value):
+        return None
+    found = [key for key in LRAT_KEYS if key in object_of(value.get("metadata"))]
+    found += ["tool_call_counts_all"] if "tool_call_counts_all" in value else []
+    return f"a `result` list, and {found[0]} of the release" if found else None
+
+
+def recognise_browsecomp(value: Any) -> str | None:
+    """Why a value is a run of BrowseComp-Plus, or None."""
+    return "a `result` list without the keys of the LRAT release" if _is_run(value) else None
+
+
+def _is_run(value: Any) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("result"), list)
+
+
+def parse_release(
+    name: str, value: Any, steps: Ledger, tools: Tools | None = None, *, format_name: str = RELEASE_FORMAT
+) -> Trajectory:
+    """One run as a trajectory.
+
+    Args:
+        name: The file's name in its folder or archive; it becomes the trajectory's id. Archives keep correct and
+            wrong runs in folders `<retriever>_true` and `<retriever>_false`, which is where `correct` comes from.
+        steps: The account of steps: those that could be read are kept, others become `invalid` and are dropped.
+
+    Raises:
+        UnreadableRecord: It is not such a run.
+    """
+    if not _is_run(value):
+        raise UnreadableRecord("not a trajectory: no `result` list")
+    recorder = Recorder(tools or Tools(), steps)
+    for item in value["result"]:
+        _record_item(recorder, object_of(item))
+    meta = object_of(value.get("metadata"))
+    extra = {key: value for key, value in value.items() if key not in RUN_COLUMNS}
+    return Trajectory(
+        trajectory_id=name,
+        query_id=identifier_of(value.get("query_id")) or name,
+        question=text_of(value.get("query")),
+        steps=recorder.finish(),
+        gold_answer=text_of(value["answer"]) if value.get("answer") is not None else None,
+        final_answer=recorder.final_answer,
+        status=_run_status(value.get("status"), recorder.final_answer),
+        correct={"true": True, "false": False}.get(PurePosixPath(name).parent.name.rpartition("_")[2]),
+        agent=model_name(meta.get("model")),
+        retriever=text_of(meta.get("searcher_type")),
+        sampling=sampling_of(meta),
+        metadata=metadata_of(format_name, {"source_metadata": meta, **extra}),
+    )
+
+
+def parse_browsecomp(name: str, value: Any, steps: Ledger, tools: Tools | None = None) -> Trajectory:
+    """One run of BrowseComp-Plus as a trajectory; see `parse_release`."""
+    return parse_release(name, value, steps, tools, format_name=BROWSECOMP_FORMAT)
+
+
+def _record_item(recorder: Recorder, item: Mapping[str, Any]) -> None:
+    output = text_of(item.get("output"))
+    match item.get("type"):
+        case "reasoning":
+            recorder.reason(output)
+        case "tool_call":
+            recorder.call(item.get("tool_name"), item.get("arguments"), output)
+        case "output_text":
+            thought, answer = split_answer(output)
+            recorder.reason(thought)
+            recorder.answer(answer)
+        case kind:
+            recorder.invalid(f"unknown kind of item: {kind!r}")
+
+
+def _run_status(status: Any, answer: str | None) -> Status:
+    if status == "completed" or (status is None and answer):
+        return "completed"
+    return "limited" if status in LIMITED_STATUSES else "failed"
+
+
+# smolagents
 
 
 def steps_of(value: Any) -> Sequence[Any] | None:
@@ -78,7 +179,7 @@ def parse_memory(name: str, value: Any, steps: Ledger, tools: Tools | None = Non
     recorder = Recorder(tools or Tools(), steps)
     for step in raw:
         if isinstance(step, dict):
-            _record(step, recorder)
+            _record_step(step, recorder)
         else:
             recorder.invalid("step is not an object")
     tasks = [text_of(step["task"]) for step in raw if isinstance(step, dict) and step.get("task")]
@@ -90,16 +191,16 @@ def parse_memory(name: str, value: Any, steps: Ledger, tools: Tools | None = Non
         steps=recorder.finish(),
         gold_answer=None if gold is None else text_of(gold),
         final_answer=recorder.final_answer,
-        status=_status(raw, recorder.final_answer),
+        status=_memory_status(raw, recorder.final_answer),
         agent=model_name(record.get("agent") or record.get("model")),
         sampling=sampling_of(record),
         metadata=metadata_of(
-            FORMAT, {key: record[key] for key in ("state", "token_usage", "timing") if key in record}
+            SMOLAGENTS_FORMAT, {key: record[key] for key in ("state", "token_usage", "timing") if key in record}
         ),
     )
 
 
-def _record(step: Mapping[str, Any], recorder: Recorder) -> None:
+def _record_step(step: Mapping[str, Any], recorder: Recorder) -> None:
     if "plan" in step:
         recorder.reason(text_of(step["plan"]))
     elif "output" in step and "step_number" not in step:
@@ -172,7 +273,7 @@ def _calls_in(code: str, tools: Tools) -> Iterator[Call]:
         yield Call(CODE_TOOL, None, error="code without a call of a known tool")
 
 
-def _status(steps: Sequence[Any], answer: str | None) -> Status:
+def _memory_status(steps: Sequence[Any], answer: str | None) -> Status:
     errors = [object_of(object_of(step).get("error")).get("type") for step in steps]
     if "AgentMaxStepsError" in errors:
         return "limited"
