@@ -54,6 +54,7 @@ def launched(published, tmp_path_factory):
     # Not killed: the launcher passes this on to its processes.
     process.terminate()
     process.wait()
+    process.stdout.close()
 
 
 @pytest.fixture(scope="module")
