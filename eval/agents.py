@@ -28,7 +28,7 @@ from lrat_hub.plugins import is_plugin, plugin_identity
 if TYPE_CHECKING:
     from datasets import Dataset
 
-    from lrat_hub.evaluation.cells import Cell
+    from lrat_hub.evaluation.systems import AgentSystem
     from lrat_hub.evaluation.verdicts import AgentRuns
     from lrat_hub.hub.inputs import Source
 
@@ -130,9 +130,9 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
     from lrat_hub.evaluation.agents import evaluate_agents, plain_id, without_texts
     from lrat_hub.evaluation.browsecomp import leaderboard_summary, read_verdicts, run_files
     from lrat_hub.evaluation.cards import put_agent_results_into_card
-    from lrat_hub.evaluation.cells import Cell, identity_of, model_of, require_distinct
     from lrat_hub.evaluation.published import Evaluations
     from lrat_hub.evaluation.report import agent_tables
+    from lrat_hub.evaluation.systems import AgentSystem, identity_of, model_of, require_distinct
     from lrat_hub.evaluation.verdicts import AgentRuns, agreement, judged_runs, with_verdicts
     from lrat_hub.hub.inputs import load_table
     from lrat_hub.importers import load_trajectories
@@ -159,7 +159,8 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
         runs_of += run_now(stage, args, corpus, queries, names, journal)
 
     name_of_queries = source.repo_id.rpartition("/")[2] if isinstance(source, HubRef) else source.path.stem
-    labels, models = [], []
+    labels: list[tuple[str, str, str, int | None]] = []
+    models: list[HubRef | None] = []
     for runs in runs_of:
         models.append(model_of(runs.trajectories))
         agent, recorded, k = identity_of(runs.trajectories)
@@ -183,7 +184,7 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
     files: dict[str, str] = {}
     for number, (label, runs) in enumerate(zip(labels, runs_of, strict=True)):
         trajectories = with_verdicts(runs.trajectories, first[number])
-        cell = Cell(*label, evaluate_agents(trajectories, list(gold), qrels))
+        cell = AgentSystem(*label, evaluate_agents(trajectories, list(gold), qrels))
         evaluations.cells.append(cell)
         if second:
             evaluations.agreements.append({**cell.names, **agreement(first[number], second[number])})
@@ -318,7 +319,7 @@ def run_recipes(
     return made
 
 
-def slug(cell: Cell) -> str:
+def slug(cell: AgentSystem) -> str:
     """A name for the cell's config and folder."""
     parts = (cell.agent, cell.retriever, *(() if cell.k is None else (f"k{cell.k}",)))
     return "_".join(re.sub(r"[^\w.-]+", "-", part, flags=re.ASCII) for part in parts)

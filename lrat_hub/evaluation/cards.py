@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from lrat_hub.errors import LratError
-from lrat_hub.evaluation.cells import COMPARED, Cell
+from lrat_hub.evaluation.systems import COMPARED, AgentSystem
 from lrat_hub.evaluation.tables import interval_rows, score_table
 from lrat_hub.hub.cards import markdown_table, render_card, replace_section
 from lrat_hub.hub.inputs import Source
@@ -78,7 +78,7 @@ def put_results_into_card(
 
 
 def put_agent_results_into_card(
-    model: HubRef, cells: Sequence[Cell], *, shown: Sequence[Cell], queries: Source, evaluation: HubRef
+    model: HubRef, cells: Sequence[AgentSystem], *, shown: Sequence[AgentSystem], queries: Source, evaluation: HubRef
 ) -> HubRef:
     """Writes success, evidence recall and steps into a model's card: in the standard metadata, and as a table.
 

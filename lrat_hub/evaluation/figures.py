@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lrat_hub.evaluation.cells import Cell
 from lrat_hub.evaluation.published import RetrievalResults
+from lrat_hub.evaluation.systems import AgentSystem
 from lrat_hub.evaluation.tables import AGENT_COLUMNS, PERCENT
 from lrat_hub.significance import Interval
 
@@ -35,7 +35,7 @@ def colors_of(names: Sequence[str]) -> dict[str, str]:
     return {name: COLORS[place % len(COLORS)] for place, name in enumerate(dict.fromkeys(names))}
 
 
-def agent_bars(cells: Sequence[Cell], colors: Mapping[str, str]) -> bytes:
+def agent_bars(cells: Sequence[AgentSystem], colors: Mapping[str, str]) -> bytes:
     """Success, evidence and steps of every agent with every retriever on one benchmark, with 95 % intervals."""
     metrics = [metric for metric in AGENT_COLUMNS if any(cell.scores.values(metric) for cell in cells)]
     agents = list(dict.fromkeys(cell.agent for cell in cells))
@@ -74,7 +74,7 @@ def agent_bars(cells: Sequence[Cell], colors: Mapping[str, str]) -> bytes:
     return _png(figure)
 
 
-def recall_by_step(cells: Sequence[Cell], colors: Mapping[str, str]) -> bytes | None:
+def recall_by_step(cells: Sequence[AgentSystem], colors: Mapping[str, str]) -> bytes | None:
     """The mean share of the evidence found by each step, a panel an agent; None where no evidence is annotated."""
     cells = [cell for cell in cells if cell.scores.values("evidence_share")]
     steps = [question.steps or 0 for cell in cells for question in cell.scores.questions]
@@ -102,7 +102,7 @@ def recall_by_step(cells: Sequence[Cell], colors: Mapping[str, str]) -> bytes | 
     return _png(figure)
 
 
-def curves_over_k(cells: Sequence[Cell], colors: Mapping[str, str]) -> bytes | None:
+def curves_over_k(cells: Sequence[AgentSystem], colors: Mapping[str, str]) -> bytes | None:
     """Success and evidence by the results of a search, a row of panels an agent; None without several values of k."""
     cells = [cell for cell in cells if cell.k is not None]
     if len({cell.k for cell in cells}) < 2:

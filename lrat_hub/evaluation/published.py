@@ -9,15 +9,15 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from lrat_hub.errors import LratError
-from lrat_hub.evaluation.cells import (
-    Cell,
+from lrat_hub.evaluation.systems import (
+    AgentSystem,
     RetrieverComparison,
-    cells_of,
     compare_retrievers,
     per_query_features,
     per_query_rows,
     require_distinct,
     summary_rows,
+    systems_of,
 )
 from lrat_hub.hub.inputs import LocalSource, Source, load_split
 from lrat_hub.hub.lineage import read_lineage
@@ -118,7 +118,7 @@ class Evaluations:
     """
 
     retrieval: list[RetrievalResults] = field(default_factory=list)
-    cells: list[Cell] = field(default_factory=list)
+    cells: list[AgentSystem] = field(default_factory=list)
     baselines: dict[str, str] = field(default_factory=dict)
     agreements: list[dict[str, Any]] = field(default_factory=list)
 
@@ -147,7 +147,7 @@ class Evaluations:
             return
         per_query = _config(source, "per_query")
         if "outcome" in per_query.column_names:
-            self.cells += cells_of(rows_of(per_query), rows("summary"))
+            self.cells += systems_of(rows_of(per_query), rows("summary"))
             require_distinct(self.cells)
             self.baselines |= {row["retriever"]: row["baseline"] for row in rows("comparisons")}
             self.agreements += rows("agreement")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from lrat_hub.evaluation.cells import in_table_order
 from lrat_hub.evaluation.figures import agent_bars, colors_of, curves_over_k, recall_by_step, retrieval_bars
 from lrat_hub.evaluation.published import EVIDENCE, Evaluations, RetrievalResults
+from lrat_hub.evaluation.systems import in_table_order
 from lrat_hub.evaluation.tables import (
     agent_rows,
     agreement_rows,

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lrat_hub.evaluation.agents import OUTCOMES
-from lrat_hub.evaluation.cells import Cell, RetrieverComparison, clear_winners, in_table_order
 from lrat_hub.evaluation.published import RetrievalResults
+from lrat_hub.evaluation.systems import AgentSystem, RetrieverComparison, clear_winners, in_table_order
 from lrat_hub.hub.inputs import Source
 from lrat_hub.hub.refs import HubRef
 from lrat_hub.significance import Interval, clear_winner
@@ -34,7 +34,7 @@ PERCENT = frozenset({"success", "evidence_any", "evidence_share", "opened_share"
 Rows = list[dict[str, Any]]
 
 
-def agent_rows(cells: Sequence[Cell], comparisons: Sequence[RetrieverComparison]) -> Rows:
+def agent_rows(cells: Sequence[AgentSystem], comparisons: Sequence[RetrieverComparison]) -> Rows:
     """A row for each agent with each retriever: Table 2 of the paper.
 
     Rates are in percent. In brackets stands the gain over the retriever's baseline, as a share of that. Bold is what
@@ -66,7 +66,7 @@ def agent_rows(cells: Sequence[Cell], comparisons: Sequence[RetrieverComparison]
     return list(rows.values())
 
 
-def interval_rows(cells: Sequence[Cell]) -> Rows:
+def interval_rows(cells: Sequence[AgentSystem]) -> Rows:
     """Every metric of every cell with its 95 % interval, and the calibration error where it is known."""
     titles = {**AGENT_COLUMNS, **MORE_COLUMNS}
     measured = [name for name in titles if any(cell.scores.values(name) for cell in cells)]
@@ -86,7 +86,7 @@ def interval_rows(cells: Sequence[Cell]) -> Rows:
     return _without_constant(rows, ("benchmark", "k"))
 
 
-def outcome_rows(cells: Sequence[Cell]) -> Rows:
+def outcome_rows(cells: Sequence[AgentSystem]) -> Rows:
     """What became of the questions of each cell; columns of what never happened are left out."""
     rows = [{**cell.names, **cell.scores.counts} for cell in cells]
     rare = [*OUTCOMES[1:], "unjudged", "duplicates", "strangers"]
@@ -197,7 +197,7 @@ def agreement_rows(agreements: Sequence[Mapping[str, Any]]) -> Rows:
     return _without_constant([dict(row) for row in agreements], ("benchmark", "k"))
 
 
-def _measured(cells: Sequence[Cell], benchmark: str, metrics: Mapping[str, str]) -> list[str]:
+def _measured(cells: Sequence[AgentSystem], benchmark: str, metrics: Mapping[str, str]) -> list[str]:
     chosen = [cell for cell in cells if cell.benchmark == benchmark]
     return [metric for metric in metrics if any(cell.scores.values(metric) for cell in chosen)]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -153,7 +153,9 @@ def agreement(first: Sequence[VerdictRow], second: Sequence[VerdictRow]) -> dict
         for side in (first, second)
     )
     both = [(ours[key], theirs[key]) for key in ours if key in theirs]
-    counts = {(a, b): both.count((a, b)) for a in (True, False) for b in (True, False)}
+    counts: dict[tuple[Hashable, Hashable], int] = {
+        (a, b): both.count((a, b)) for a in (True, False) for b in (True, False)
+    }
     total = len(both)
     both_vary = all(len({pair[side] for pair in both}) == 2 for side in (0, 1))
     return {

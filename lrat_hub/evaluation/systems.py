@@ -1,4 +1,4 @@
-"""Cells of an evaluation, agent x retriever x benchmark: as tables, and compared with each other.
+"""Agents with retrievers on benchmarks, the cells of an evaluation: as rows, and compared with each other.
 
 Everything here is made of per-query rows alone, so that the tables of a published evaluation can be made again.
 """
@@ -29,11 +29,11 @@ COMPARED = ("success", "evidence_any", "evidence_share", "steps")
 
 
 @dataclass(frozen=True)
-class Cell:
-    """One agent with one retriever on one benchmark.
+class AgentSystem:
+    """One agent with one retriever on one benchmark: a cell of an evaluation.
 
     Args:
-        k: Results of a search, where it is known.
+        k: Number of results per search, where it is known.
     """
 
     benchmark: str
@@ -96,15 +96,15 @@ class RetrieverComparison(Comparison):
         }
 
 
-def groups_of(cells: Sequence[Cell]) -> dict[tuple[str, str, int | None], list[Cell]]:
+def groups_of(cells: Sequence[AgentSystem]) -> dict[tuple[str, str, int | None], list[AgentSystem]]:
     """Cells by benchmark, agent and k, in their order."""
-    groups: dict[tuple[str, str, int | None], list[Cell]] = {}
+    groups: dict[tuple[str, str, int | None], list[AgentSystem]] = {}
     for cell in cells:
         groups.setdefault(cell.group, []).append(cell)
     return groups
 
 
-def in_table_order(cells: Sequence[Cell]) -> list[Cell]:
+def in_table_order(cells: Sequence[AgentSystem]) -> list[AgentSystem]:
     """Cells that are compared with each other side by side; benchmarks, agents and retrievers as they came."""
     benchmarks, agents = (
         list(dict.fromkeys(getattr(cell, name) for cell in cells)) for name in ("benchmark", "agent")
@@ -112,7 +112,7 @@ def in_table_order(cells: Sequence[Cell]) -> list[Cell]:
     return sorted(cells, key=lambda cell: (benchmarks.index(cell.benchmark), agents.index(cell.agent), cell.k or 0))
 
 
-def require_distinct(cells: Sequence[Cell]) -> None:
+def require_distinct(cells: Sequence[AgentSystem]) -> None:
     """Raises LratError when two cells can't be told apart by their names."""
     seen = set()
     for cell in cells:
@@ -126,7 +126,7 @@ def require_distinct(cells: Sequence[Cell]) -> None:
 
 
 def compare_retrievers(
-    cells: Sequence[Cell], baselines: Mapping[str, str] | None = None, *, metrics: Iterable[str] = COMPARED
+    cells: Sequence[AgentSystem], baselines: Mapping[str, str] | None = None, *, metrics: Iterable[str] = COMPARED
 ) -> list[RetrieverComparison]:
     """Compares retrievers inside each agent, benchmark and k.
 
@@ -150,7 +150,7 @@ def compare_retrievers(
     return comparisons
 
 
-def clear_winners(cells: Sequence[Cell], metric: str) -> list[Cell]:
+def clear_winners(cells: Sequence[AgentSystem], metric: str) -> list[AgentSystem]:
     """The cells that may be called the best of their group: better than each other one, significantly.
 
     Holm's correction goes over all tests of the best against the others, in all groups.
@@ -165,17 +165,17 @@ def clear_winners(cells: Sequence[Cell], metric: str) -> list[Cell]:
     return [cell for cell in cells if cell.retriever == winners[cell.group]]
 
 
-def _baseline(cell: Cell, group: Sequence[Cell], baselines: Mapping[str, str]) -> Cell | None:
+def _baseline(cell: AgentSystem, group: Sequence[AgentSystem], baselines: Mapping[str, str]) -> AgentSystem | None:
     name = baselines.get(cell.retriever, group[0].retriever)
     return next((other for other in group if other.retriever == name and other is not cell), None)
 
 
-def per_query_rows(cells: Sequence[Cell]) -> list[dict[str, Any]]:
+def per_query_rows(cells: Sequence[AgentSystem]) -> list[dict[str, Any]]:
     """Config `per_query`: a row for each cell and question."""
     return [{**cell.names, **question.to_dict()} for cell in cells for question in cell.scores.questions]
 
 
-def summary_rows(cells: Sequence[Cell]) -> list[dict[str, Any]]:
+def summary_rows(cells: Sequence[AgentSystem]) -> list[dict[str, Any]]:
     """Config `summary`: a row a cell, with its counts and its metrics with their 95 % intervals."""
     rows = []
     for cell in cells:
@@ -191,7 +191,7 @@ def summary_rows(cells: Sequence[Cell]) -> list[dict[str, Any]]:
     return rows
 
 
-def cells_of(per_query: Iterable[Mapping[str, Any]], summary: Iterable[Mapping[str, Any]]) -> list[Cell]:
+def systems_of(per_query: Iterable[Mapping[str, Any]], summary: Iterable[Mapping[str, Any]]) -> list[AgentSystem]:
     """The cells of a published evaluation, out of its configs `per_query` and `summary`, in the order of the latter.
 
     All that is taken from the summary is the order, and the runs of questions that are not in the set.
@@ -212,7 +212,7 @@ def cells_of(per_query: Iterable[Mapping[str, Any]], summary: Iterable[Mapping[s
             f"Evaluation: expected the same cells in its configs `summary` and `per_query`, found {len(foreign_runs)} "
             f"and {len(questions)}."
         )
-    return [Cell(*key, AgentScores(tuple(questions[key]), count)) for key, count in foreign_runs.items()]
+    return [AgentSystem(*key, AgentScores(tuple(questions[key]), count)) for key, count in foreign_runs.items()]
 
 
 def identity_of(trajectories: Sequence[Trajectory]) -> tuple[str, str, int | None]:

@@ -6,15 +6,15 @@ import pytest
 
 from lrat_hub import evaluate_agents
 from lrat_hub.errors import LratError
-from lrat_hub.evaluation.cells import (
-    Cell,
-    cells_of,
+from lrat_hub.evaluation.systems import (
+    AgentSystem,
     clear_winners,
     compare_retrievers,
     identity_of,
     per_query_rows,
     require_distinct,
     summary_rows,
+    systems_of,
 )
 from tests.evaluation.runs import run
 
@@ -28,7 +28,7 @@ def cell(retriever, rights, *, agent="agent", steps=2, k=10, missing=()):
         for place, query_id in enumerate(IDS)
         if query_id not in missing
     ]
-    return Cell(
+    return AgentSystem(
         "bench", agent, retriever, k, evaluate_agents(runs, IDS, {query_id: {"a": 1, "b": 1} for query_id in IDS})
     )
 
@@ -74,11 +74,11 @@ def test_cells_come_back_from_their_rows():
     cells = [cell("x", 10, missing={"3"}), cell("y", 30, k=None)]
     cells[0] = dataclasses.replace(cells[0], scores=dataclasses.replace(cells[0].scores, foreign_runs=4))
     rows, summary = per_query_rows(cells), summary_rows(cells)
-    assert cells_of(rows, summary) == cells
+    assert systems_of(rows, summary) == cells
     assert (summary[0]["missing"], summary[0]["strangers"], summary[0]["success"]) == (1, 4, pytest.approx(9 / 60))
     assert summary[0]["success_low"] < 9 / 60 < summary[0]["success_high"]
     with pytest.raises(LratError, match="found 1 and 2"):
-        cells_of(rows, summary[:1])
+        systems_of(rows, summary[:1])
 
 
 def test_runs_of_several_retrievers_are_no_cell():
