@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from lrat_hub.errors import LratError
 from lrat_hub.hub.cards import render_card
@@ -14,6 +14,10 @@ from lrat_hub.hub.inputs import path_digest
 from lrat_hub.hub.lineage import Lineage
 from lrat_hub.hub.publish import CARD_FILE, publish_folder
 from lrat_hub.hub.refs import HubRef
+
+if TYPE_CHECKING:
+    import torch
+    from sentence_transformers.sentence_transformer.modules import Transformer
 
 Base = Literal["minilm", "static"]
 
@@ -72,7 +76,8 @@ def _save_static(source: Path, folder: Path) -> None:
     from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 
     transformer = SentenceTransformer(str(source), device="cpu")
-    weights = transformer[0].auto_model.get_input_embeddings().weight.detach().clone()
+    encoder = cast("Transformer", transformer[0]).auto_model
+    weights = cast("torch.nn.Embedding", encoder.get_input_embeddings()).weight.detach().clone()
     model = SentenceTransformer(
         modules=[StaticEmbedding(transformer.tokenizer, embedding_weights=weights)],
         device="cpu",
