@@ -156,15 +156,15 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
             show_progress=True,
         ) as retriever:
             ask(name, retriever)
-    for place, text in enumerate(args.index, start=1):
-        label = f"index_{place}"
+    for number, text in enumerate(args.index, start=1):
+        label = f"index_{number}"
         retriever = open_retriever(
             index_name(text), corpus, documents=documents, inputs=stage.inputs, input_name=label
         )
         name = LONG_HASH.sub(r"\1", stage.inputs.pins[label])
         ask(name, retriever)
-    for place, text in enumerate(args.runs, start=1):
-        name, run = read_given_run(stage, text, f"run_{place}", evaluation)
+    for number, text in enumerate(args.runs, start=1):
+        name, run = read_given_run(stage, text, f"run_{number}", evaluation)
         systems[name] = {QUERIES: run}
     if args.bm25:
         ask("bm25", open_retriever("bm25", corpus, documents=documents))

@@ -56,9 +56,9 @@ class Arguments(StageArguments):
 def main(argv: list[str] | None = None) -> HubRef:
     args, settings = parse(argv, "sweep", __doc__, Arguments, FitSettings)
     if args.seeds < 1:
-        raise LratError(f"lrat sweep: expected --seeds of 1 or more, found {args.seeds}.")
+        raise LratError(f"Sweep: expected `seeds` of 1 or more, found {args.seeds}.")
     if len(args.pairs) > 1 and args.vary != "pairs":
-        raise LratError(f"lrat sweep: --vary {args.vary} is of one dataset of pairs, found {len(args.pairs)}.")
+        raise LratError(f"Sweep: expected one dataset of pairs with `vary` {args.vary}, found {len(args.pairs)}.")
 
     from datasets import Dataset
 
@@ -70,10 +70,10 @@ def main(argv: list[str] | None = None) -> HubRef:
     from lrat_hub.hub.inputs import load_model, load_table
 
     stage = Stage("sweep", args, settings)
-    found = [stage.input(f"pairs_{place}", text) for place, text in enumerate(args.pairs, start=1)]
+    inputs = [stage.input(f"pairs_{number}", text) for number, text in enumerate(args.pairs, start=1)]
     model = stage.input("model", args.model, repo_type="model")
     benchmark = Benchmark.load(*(stage.input(name, getattr(args, name)) for name in ("corpus", "queries", "qrels")))
-    tables = {system_name(source): load_table(source, "pairs", config="pairs") for source in found}
+    tables = {system_name(source): load_table(source, "pairs", config="pairs") for source in inputs}
     first = next(iter(tables.values()))
     variants = {
         "ladder": lambda: ladder(first, settings),

@@ -87,8 +87,8 @@ class TaskComparison:
         return {system: values[metric] for system, values in self.values.items()}
 
     def mean(self, system: str, metric: str) -> float:
-        found = self.values[system][metric]
-        return sum(found.values()) / len(found)
+        values = self.values[system][metric]
+        return sum(values.values()) / len(values)
 
     def summary(self) -> Rows:
         """A row a system: its mean of every metric."""

@@ -55,12 +55,12 @@ class AgentSystem:
     @cached_property
     def intervals(self) -> dict[str, Interval]:
         """Metric to its mean with its 95 % interval, where any question has a value."""
-        found = {metric: values for metric in METRICS if (values := self.scores.values(metric))}
+        measured = {metric: values for metric in METRICS if (values := self.scores.values(metric))}
         return {
             metric: wilson_interval(round(sum(values.values())), len(values))
             if metric in RATES
             else mean_interval(values)
-            for metric, values in found.items()
+            for metric, values in measured.items()
         }
 
 
