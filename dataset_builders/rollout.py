@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,9 +27,7 @@ from lrat_hub.judges.settings import ANSWER_JUDGES, AnswerJudgeSettings
 if TYPE_CHECKING:
     from lrat_hub.agents import Agent, Question, SearchEnvironment
     from lrat_hub.agents.journal import Journal
-    from lrat_hub.agents.rollouts import RolloutProgress
     from lrat_hub.judges.answers import AnswerJudge
-    from lrat_hub.schema import Step, Trajectory
 
 TRACES = 1000
 """Trajectories, at most, that are also written as session traces, which the Hub shows."""
@@ -37,28 +35,28 @@ TRACES = 1000
 
 @dataclass(kw_only=True)
 class Arguments(RolloutSettings, StageArguments):
-    corpus: str = field(metadata={"help": "The corpus to search and browse."})
-    queries: str = field(metadata={"help": "The questions, as ref#config:split."})
+    corpus: str = field(metadata={"help": "Corpus that the agent searches and browses."})
+    queries: str = field(metadata={"help": "Questions to ask the agent, as ref#config:split."})
     agent: str = field(
         default="clue-reader",
         metadata={
-            "help": "Agent to run: clue-reader (the offline reader of clue questions), reader (that of natural "
+            "help": "Agent to run: clue-reader (offline, for clue questions), reader (offline, for natural "
             "questions), llm (the language model of --model), or a plug-in as module:object."
         },
     )
     retriever: str = field(
         default="",
         metadata={
-            "help": "What retrieves: 'bm25' (the default), a SentenceTransformer over the whole corpus, an index, a "
-            "URL, a plug-in module:object, several joined by + (fused), or 'a>b' (the CrossEncoder b reranks a). "
-            "With --index it is that index's model, and only needed when the model is not on the Hub."
+            "help": "Retriever to search with: bm25 (the default), a SentenceTransformer over the whole corpus, an "
+            "index, a URL, a plug-in as module:object, several of these joined by + (fused), or 'a>b' (the "
+            "CrossEncoder b reranks a). With --index: the model of the index, if that model is not on the Hub."
         },
     )
     index: list[str] = field(
         default_factory=list,
         metadata={
-            "help": "An index of the corpus, or the URL of one that is served. Several make a config of "
-            "trajectories each.",
+            "help": "Index of the corpus, or URL of a served index; each of several indexes makes its own config of "
+            "trajectories.",
             "recipe": False,
         },
     )
@@ -66,23 +64,23 @@ class Arguments(RolloutSettings, StageArguments):
 
 AgentOptions = options_of(AgentSettings)
 JudgeOptions = options_of(AnswerJudgeSettings, "judge")
+OPTIONS = (Arguments, AgentOptions, JudgeOptions)
 
 
 def main(argv: list[str] | None = None) -> HubRef | None:
-    args, agent, judge = parse(argv, "rollout", __doc__, Arguments, AgentOptions, JudgeOptions)
-    return rollout(args, agent, judge)
+    return run(*parse(argv, "rollout", __doc__, *OPTIONS))
 
 
-def rollout(args: Arguments, agent_options: Any, judge_options: Any) -> HubRef | None:
-    """Runs the stage with options of `Arguments`, `AgentOptions` and `JudgeOptions`; None where shards are missing."""
+def run(args: Arguments, agent_options: Any, judge_options: Any) -> HubRef | None:
+    """Runs the stage with parsed `OPTIONS`. Returns the pin of what it published, or None where shards are missing."""
     if args.index and (args.retriever == "bm25" or (args.retriever and len(args.index) > 1)):
         raise LratError(f"Rollout: `index` says what retrieves, and `retriever` {args.retriever} too. Give one.")
     args.check()
     args.retriever = args.retriever or ("" if args.index else "bm25")
 
     from lrat_hub.agents.journal import Journal, Shard, default_folder, run_settings
-    from lrat_hub.agents.language import ONLY_SERVERS_KNOW, absent_agent, open_agent
-    from lrat_hub.agents.rollouts import RolloutProgress, config_folders, load_agent, open_retrievers
+    from lrat_hub.agents.language import SERVER_SETTINGS, absent_agent, open_agent
+    from lrat_hub.agents.rollouts import RolloutProgress, config_folders, load_agent, open_retrievers, run_shown
     from lrat_hub.documents import Documents
     from lrat_hub.hub.inputs import load_table, load_tokenizer
     from lrat_hub.judges.answers import AnswerJudge
@@ -138,22 +136,37 @@ def rollout(args: Arguments, agent_options: Any, judge_options: Any) -> HubRef |
     if not args.restart:
         # A server takes minutes to start: what it has no say in is compared before.
         for path, environment in zip(folders, environments, strict=True):
-            Journal.compare(path, settings_here(environment), unknown=ONLY_SERVERS_KNOW if model else ())
+            Journal.compare(path, settings_here(environment), inherited=SERVER_SETTINGS if model else ())
     with ExitStack() as open_files, ExitStack() as servers:
         if model is not None and not args.publish_only:
             agent = servers.enter_context(open_agent(model, settings, log=folder / "vllm.log"))
-        unknown = ONLY_SERVERS_KNOW if args.publish_only else ()
+        inherited = SERVER_SETTINGS if args.publish_only else ()
         for path, environment in zip(folders, environments, strict=True):
             if args.restart:
                 Journal.discard(path)
-            journal = Journal(path, settings_here(environment), shard, unknown=unknown)
+            journal = Journal(path, settings_here(environment), shard, inherited=inherited)
             journals[path.name] = open_files.enter_context(journal)
         if not args.publish_only:
             for environment, journal in zip(environments, journals.values(), strict=True):
                 progress = RolloutProgress(
                     getattr(agent, "usage", None), AnswerJudge(containment=judge_settings.judge != "match")
                 )
-                asyncio.run(run(args, agent, environment, journal, shard.of(questions), progress, publish_some))
+                own = shard.of(questions)
+                pending = len(journal.pending(own))
+                if pending < len(own):
+                    say(f"  {len(own) - pending} of {len(own)} runs are in {journal.folder}")
+                asyncio.run(
+                    run_shown(
+                        agent, own, environment, journal, progress,
+                        max_turns=args.max_turns,
+                        # Readers wait for nothing but searches, which then come in large batches.
+                        concurrency=len(own) if args.agent in AGENTS else args.concurrency,
+                        publish_every=args.publish_every,
+                        publish=publish_some,
+                    )
+                )  # fmt: skip
+                if pending:
+                    say(f"  {progress.runs} runs, {progress}")
         servers.close()
         missing = sum(journal.statuses(questions)["missing"] for journal in journals.values())
         if missing and not args.publish_only:
@@ -163,60 +176,13 @@ def rollout(args: Arguments, agent_options: Any, judge_options: Any) -> HubRef |
         return publish_judged(can_ask=True)
 
 
-async def run(
-    args: Arguments,
-    agent: Agent,
-    environment: SearchEnvironment,
-    journal: Journal,
-    questions: Sequence[Question],
-    progress: RolloutProgress,
-    publish_some: Callable[[], None],
-) -> None:
-    """Runs what the journal lacks, and says how it goes."""
-    from tqdm import tqdm
-
-    from lrat_hub.agents.rollouts import run_journaled
-
-    pending = journal.pending(questions)
-    if len(pending) < len(questions):
-        say(f"  {len(questions) - len(pending)} of {len(questions)} runs are in {journal.folder}")
-    publishing = asyncio.Lock()
-
-    async def on_run(done: Trajectory) -> None:
-        progress.run(done)
-        bar.update()
-        if args.publish_every and progress.runs % args.publish_every == 0 and progress.runs < len(pending):
-            async with publishing:
-                await asyncio.to_thread(publish_some)
-
-    def on_step(step: Step) -> None:
-        progress.step(step)
-        bar.set_postfix_str(str(progress), refresh=False)
-        bar.update(0)
-
-    with tqdm(total=len(pending), desc=f"{agent.name} with {environment.retriever.name}", unit="run") as bar:
-        await run_journaled(
-            agent,
-            pending,
-            environment,
-            journal,
-            max_turns=args.max_turns,
-            # Readers wait for nothing but searches, which then come in large batches.
-            concurrency=len(questions) if args.agent in AGENTS else args.concurrency,
-            on_step=on_step,
-            on_run=on_run,
-        )
-    if pending:
-        say(f"  {progress.runs} runs, {progress}")
-
-
 def publish(
     stage: Stage, journals: Mapping[str, Journal], questions: Sequence[Question], judge: AnswerJudge | None
 ) -> HubRef:
     """Publishes what the journals have, judged, a config for each retriever."""
     from datasets import concatenate_datasets
 
-    from lrat_hub.agents.rollouts import collect_runs
+    from lrat_hub.agents.collecting import collect_runs
     from lrat_hub.importers import trace_files
 
     with tempfile.TemporaryDirectory() as folder:

@@ -73,7 +73,7 @@ class Journal:
         folder: Made when it is missing.
         settings: Everything that shapes a run, as values of JSON.
         shard: The file that this process writes.
-        unknown: Dotted names of settings that the caller can't know: taken as they are in a journal that is there.
+        inherited: Dotted names of settings that the caller can't know: taken as they are in a journal that is there.
 
     Raises:
         LratError: The folder has runs with other settings, a file of it can't be read, or another process is writing
@@ -86,13 +86,13 @@ class Journal:
         settings: Mapping[str, Any],
         shard: Shard | None = None,
         *,
-        unknown: Collection[str] = (),
+        inherited: Collection[str] = (),
     ) -> None:
         self.folder = Path(folder)
         self.settings = json.loads(json.dumps(settings))
-        if not unknown:
+        if not inherited:
             self.folder.mkdir(parents=True, exist_ok=True)
-        self._agree(unknown)
+        self._agree(inherited)
         self.hash = hashlib.sha256(json.dumps(self.settings, sort_keys=True).encode()).hexdigest()[:16]
         self._entries: dict[Key, _Entry] = {}
         self._lock = threading.Lock()
@@ -112,7 +112,7 @@ class Journal:
         self._file.close()
 
     @staticmethod
-    def compare(folder: str | Path, settings: Mapping[str, Any], *, unknown: Collection[str] = ()) -> None:
+    def compare(folder: str | Path, settings: Mapping[str, Any], *, inherited: Collection[str] = ()) -> None:
         """Looks whether a journal with these settings could be opened there, and writes nothing.
 
         Raises:
@@ -120,7 +120,7 @@ class Journal:
         """
         there = _read_settings(Path(folder))
         if there is not None:
-            _require_same(Path(folder), there, json.loads(json.dumps(settings)), unknown)
+            _require_same(Path(folder), there, json.loads(json.dumps(settings)), inherited)
 
     @staticmethod
     def discard(folder: str | Path) -> None:
@@ -168,13 +168,13 @@ class Journal:
         entry = self._entries.get(_key(question))
         return entry.status if entry else None
 
-    def _agree(self, unknown: Collection[str]) -> None:
+    def _agree(self, inherited: Collection[str]) -> None:
         """Leaves the settings in the folder, or compares them with those that are there."""
         path = self.folder / SETTINGS_FILE
         content = (json.dumps(self.settings, indent=2, sort_keys=True) + "\n").encode()
         there = _read_settings(self.folder)
         if there is None:
-            if unknown:
+            if inherited:
                 raise LratError(f"Journal {self.folder}: expected a journal there, found none.")
             temporary = path.with_suffix(f".{os.getpid()}")
             with temporary.open("wb") as file:
@@ -183,7 +183,7 @@ class Journal:
             temporary.replace(path)
             fsync_path(self.folder)
             return
-        _require_same(self.folder, there, self.settings, unknown)
+        _require_same(self.folder, there, self.settings, inherited)
         self.settings = there
 
     def _open(self) -> BinaryIO:
@@ -267,9 +267,9 @@ def _read_settings(folder: Path) -> dict[str, Any] | None:
         raise LratError(f"Journal {path}: expected the settings of its runs; {error}.") from error
 
 
-def _require_same(folder: Path, there: Mapping[str, Any], here: Mapping[str, Any], unknown: Collection[str]) -> None:
-    """Raises LratError when settings differ in anything that is not `unknown`, by its dotted name."""
-    differences = [text for name, text in _differences(there, here) if name not in unknown]
+def _require_same(folder: Path, there: Mapping[str, Any], here: Mapping[str, Any], inherited: Collection[str]) -> None:
+    """Raises LratError when settings differ in anything that is not `inherited`, by its dotted name."""
+    differences = [text for name, text in _differences(there, here) if name not in inherited]
     if differences:
         raise LratError(
             f"Journal {folder}: expected runs with these settings, found others: {'; '.join(differences)}. "

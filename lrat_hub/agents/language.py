@@ -284,7 +284,7 @@ def _is_loop(reply: Reply) -> bool:
     return len(tail) >= _LOOP_LENGTH // 2 and len(zlib.compress(tail)) < _LOOP_SHARE * len(tail)
 
 
-ONLY_SERVERS_KNOW = ("agent.settings.context_tokens", "agent.settings.vllm")
+SERVER_SETTINGS = ("agent.settings.context_tokens", "agent.settings.vllm")
 """Settings of runs that an agent without a server lacks."""
 
 
@@ -304,7 +304,7 @@ def open_agent(model: NamedModel, settings: AgentSettings, *, log: Path) -> Iter
 
 
 def absent_agent(model: NamedModel, settings: AgentSettings) -> LanguageAgent:
-    """The agent without a server, for its records: see `ONLY_SERVERS_KNOW`."""
+    """The agent without a server, for its records: see `SERVER_SETTINGS`."""
     client = ChatClient("", model.name, revision=model.revision, extra=settings.extra_fields())
     return _agent(ServedModel(client, None, None), settings)
 

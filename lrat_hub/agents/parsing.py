@@ -30,7 +30,7 @@ _ANSWER = re.compile(r"<answer>(.*?)(?:</answer>|$)", re.DOTALL)
 
 
 @dataclass(frozen=True)
-class Said:
+class TaggedReply:
     """A text that may carry thoughts, calls and an answer in tags, taken apart.
 
     Args:
@@ -48,7 +48,7 @@ class Said:
     open_thought: bool
 
 
-def read_tags(text: str) -> Said:
+def read_tags(text: str) -> TaggedReply:
     """Takes a text of a tag protocol apart. A missing opening <think> is common, and a missing closing one happens."""
     thought, closed, rest = text.rpartition("</think>")
     open_thought = not closed and text.lstrip().startswith("<think>")
@@ -60,7 +60,7 @@ def read_tags(text: str) -> Said:
     marks = re.search("<tool_call>|<answer>", rest)
     before = rest[: marks.start()] if marks else ""
     answer = _ANSWER.search(_TOOL_CALL.sub("", rest))
-    return Said(
+    return TaggedReply(
         reasoning="\n".join(filter(None, (thought.replace("<think>", "").strip(), before.strip()))),
         calls=tuple(_TOOL_CALL.findall(rest)),
         answer=answer[1].strip() if answer else None,

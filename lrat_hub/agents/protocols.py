@@ -157,22 +157,22 @@ class TagProtocol:
     def read(self, reply: Reply, prompt: AgentPrompt) -> Turn:
         # Servers with a reasoning parser take the thought out of the text; the model is shown it as it wrote it.
         text = f"<think>\n{reply.reasoning}\n</think>\n\n{reply.content}" if reply.reasoning else reply.content
-        said = read_tags(text)
-        calls = [call for body in said.calls for call in read_call(body)]
+        tagged = read_tags(text)
+        calls = [call for body in tagged.calls for call in read_call(body)]
         if calls:
             if self.single:
                 calls = [calls[0], *(Invalid(None, ONE_AT_A_TIME) for _ in calls[1:])]
-        elif said.answer:
-            calls = [Answer(None, clean(said.answer))]
+        elif tagged.answer:
+            calls = [Answer(None, clean(tagged.answer))]
         elif reply.finish_reason == "length":
             calls = [Invalid(None, CUT)]
-        elif said.rest and not self.marked_answer and not said.open_thought:
-            calls = [Answer(None, clean(said.rest))]
+        elif tagged.rest and not self.marked_answer and not tagged.open_thought:
+            calls = [Answer(None, clean(tagged.rest))]
         else:
             calls = [Invalid(None, prompt.again.strip())]
-        reasoning = said.reasoning
+        reasoning = tagged.reasoning
         if not reasoning and not isinstance(calls[0], Answer):
-            reasoning = said.rest
+            reasoning = tagged.rest
         return Turn(with_reasoning(calls, clean(reasoning)), {"role": "assistant", "content": text})
 
     def results(self, turn: Turn, texts: Sequence[str]) -> Messages:
@@ -195,13 +195,13 @@ class ToolsProtocol:
 
     def read(self, reply: Reply, prompt: AgentPrompt) -> Turn:
         # Servers without a parser for the model's calls or thoughts leave them in the text.
-        said = read_tags(reply.content)
+        tagged = read_tags(reply.content)
         calls: list[Call] = []
         ids: list[str] = []
         echoed = []
-        for place, call in enumerate(reply.tool_calls):
+        for index, call in enumerate(reply.tool_calls):
             read = read_function(call.name, call.arguments)
-            call_id = call.id or f"call-{place}"
+            call_id = call.id or f"call-{index}"
             calls += read
             ids += [call_id] * len(read)
             arguments = call.arguments
@@ -211,8 +211,8 @@ class ToolsProtocol:
             function = {"name": tool_name(call.name) or call.name, "arguments": arguments}
             echoed.append({"id": call_id, "type": "function", "function": function})
         if not reply.tool_calls:
-            calls = [call for body in said.calls for call in read_call(body)]
-        answer = said.answer or said.rest
+            calls = [call for body in tagged.calls for call in read_call(body)]
+        answer = tagged.answer or tagged.rest
         if not calls:
             if reply.finish_reason == "length":
                 calls = [Invalid(None, CUT)]
@@ -220,8 +220,8 @@ class ToolsProtocol:
                 calls = [Answer(None, clean(answer))]
             else:
                 calls = [Invalid(None, prompt.again.strip())]
-        before = said.rest if reply.tool_calls else ""
-        reasoning = "\n".join(part.strip() for part in (reply.reasoning, said.reasoning, before) if part.strip())
+        before = tagged.rest if reply.tool_calls else ""
+        reasoning = "\n".join(part.strip() for part in (reply.reasoning, tagged.reasoning, before) if part.strip())
         message: dict[str, Any] = {"role": "assistant", "content": reply.content}
         if reply.reasoning:
             message[reply.reasoning_field] = reply.reasoning
@@ -282,8 +282,8 @@ class JsonProtocol:
         value = load_object(read_tags(reply.content).rest)
         if value is None:
             error = CUT if reply.finish_reason == "length" else prompt.again.strip()
-            said = "\n".join(filter(None, (reply.reasoning, reply.content.strip())))
-            return Turn([Invalid(clean(said), error)], message)
+            text = "\n".join(filter(None, (reply.reasoning, reply.content.strip())))
+            return Turn([Invalid(clean(text), error)], message)
         action = value.get("action")
         if action == "search":
             calls = read_search(value.get("queries", value.get("query")))

@@ -1,4 +1,4 @@
-"""An agent's runs on the questions of a dataset: what retrieves for it, who judges its answers, and their tables."""
+"""An agent's runs on the questions of a dataset: what retrieves for it, and how runs are made and kept."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ import json
 import re
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import islice
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,20 +19,12 @@ from lrat_hub.agents.language import Usage
 from lrat_hub.errors import LratError
 from lrat_hub.judges.answers import AnswerJudge
 from lrat_hub.plugins import load_object, load_plugin
-from lrat_hub.schema import OUTCOMES, Sampling, Step, Trajectory, outcome_of
+from lrat_hub.schema import Sampling, Step, Trajectory
 
 if TYPE_CHECKING:
-    from datasets import Dataset
-
     from lrat_hub.documents import Documents
     from lrat_hub.hub.inputs import Inputs, Source
     from lrat_hub.retrieval import Retriever
-
-JUDGED_TOGETHER = 512
-"""Runs that are in memory while they are judged."""
-
-_SPECIFIC = re.compile(r"'[^']*'|\"[^\"]*\"|\d+")
-"""What tells one error from another of its kind."""
 
 
 def open_retrievers(
@@ -110,13 +100,6 @@ def config_folders(folder: Path, agent: Agent, environments: Sequence[SearchEnvi
     return folders
 
 
-def judged(runs: Iterable[Trajectory], judge: AnswerJudge | None) -> Iterator[Trajectory]:
-    """Runs with verdicts on their answers; without a judge as they are."""
-    runs = iter(runs)
-    while batch := list(islice(runs, JUDGED_TOGETHER)):
-        yield from batch if judge is None else judge.judge_runs(batch)
-
-
 async def run_journaled(
     agent: Agent,
     questions: Sequence[Question],
@@ -147,6 +130,49 @@ async def run_journaled(
     )  # fmt: skip
 
 
+async def run_shown(
+    agent: Agent,
+    questions: Sequence[Question],
+    environment: SearchEnvironment,
+    journal: Journal,
+    progress: RolloutProgress,
+    *,
+    max_turns: int = 50,
+    concurrency: int = 64,
+    publish_every: int = 0,
+    publish: Callable[[], None] | None = None,
+) -> None:
+    """As `run_journaled`, with a progress bar that shows counts and rates, and publications on the way.
+
+    Args:
+        progress: Counts the steps and runs that are made.
+        publish_every: Number of runs after which `publish` is called again; 0 for never.
+        publish: Publishes what the journal has. It is called in a thread, one call at a time, and runs go on.
+    """
+    from tqdm import tqdm
+
+    pending = journal.pending(questions)
+    publishing = asyncio.Lock()
+
+    async def on_run(done: Trajectory) -> None:
+        progress.run(done)
+        bar.update()
+        if publish and publish_every and progress.runs % publish_every == 0 and progress.runs < len(pending):
+            async with publishing:
+                await asyncio.to_thread(publish)
+
+    def on_step(step: Step) -> None:
+        progress.step(step)
+        bar.set_postfix_str(str(progress), refresh=False)
+        bar.update(0)
+
+    with tqdm(total=len(pending), desc=f"{agent.name} with {environment.retriever.name}", unit="run") as bar:
+        await run_journaled(
+            agent, pending, environment, journal,
+            max_turns=max_turns, concurrency=concurrency, on_step=on_step, on_run=on_run,
+        )  # fmt: skip
+
+
 def journaled_runs(
     agent: Agent,
     questions: Sequence[Question],
@@ -155,123 +181,36 @@ def journaled_runs(
     *,
     max_turns: int,
     inputs: Mapping[str, str],
-    progress: Callable[[], object],
     concurrency: int | None = None,
 ) -> list[Trajectory]:
     """The runs of an agent on questions: those of an earlier call, and new ones for the rest.
 
-    Each set of settings has a journal of its own in the folder, named after a hash of them.
+    Each set of settings has a journal of its own in the folder, named after a hash of them. A progress bar is shown.
 
     Args:
         inputs: Pins of what the runs read besides the retriever.
-        progress: Called for each question, as soon as its run is there.
         concurrency: Questions that are worked on at once. None for all, which suits agents that wait for nothing but
             searches: these come in large batches then.
     """
+    from tqdm import tqdm
+
     settings = run_settings(agent, environment, max_turns=max_turns, inputs=inputs)
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+    title = f"{agent.name} with {environment.retriever.name}, k = {environment.settings['k']}"
     with Journal(folder / digest, settings) as journal:
         pending = journal.pending(questions)
-        for _ in range(len(questions) - len(pending)):
-            progress()
+        with tqdm(total=len(questions), initial=len(questions) - len(pending), desc=title, unit="question") as bar:
 
-        async def tell(_: Trajectory) -> None:
-            progress()
+            async def on_run(_: Trajectory) -> None:
+                bar.update()
 
-        if pending:
-            work = run_journaled(
-                agent, pending, environment, journal,
-                max_turns=max_turns, concurrency=concurrency or len(pending), on_run=tell,
-            )  # fmt: skip
-            asyncio.run(work)
+            if pending:
+                work = run_journaled(
+                    agent, pending, environment, journal,
+                    max_turns=max_turns, concurrency=concurrency or len(pending), on_run=on_run,
+                )  # fmt: skip
+                asyncio.run(work)
         return list(journal.trajectories(questions))
-
-
-@dataclass
-class CollectedRuns:
-    """Runs as they are published.
-
-    Args:
-        tables: A config for each retriever.
-        outcomes: The columns of the paper's Table 1: completed runs, and their mean searches (S), browses (B), B/S
-            and steps (T), by retriever and outcome.
-        statuses: How runs ended; "missing" is what has not been run yet.
-        decided: What gave the verdicts.
-        errors: Calls that could not be carried out, by kind.
-        first_error: Of a run that failed; "" when none did.
-    """
-
-    tables: dict[str, Dataset] = field(default_factory=dict)
-    outcomes: list[dict[str, Any]] = field(default_factory=list)
-    statuses: Counter[str] = field(default_factory=Counter)
-    decided: Counter[str] = field(default_factory=Counter)
-    errors: Counter[str] = field(default_factory=Counter)
-    first_error: str = ""
-
-    def counted(self, runs: Iterable[Trajectory]) -> Iterator[Trajectory]:
-        """The runs as they pass, with what they add to the counts."""
-        for run in runs:
-            metadata = json.loads(run.metadata)
-            if "judge" in metadata:
-                self.decided[f"{metadata['judge']['verdict']}, {metadata['judge']['by']}"] += 1
-            self.errors.update(_SPECIFIC.sub("...", step.error) for step in run.steps if step.error)
-            self.first_error = self.first_error or metadata.get("error", "")
-            yield run
-
-    def to_dict(self) -> dict[str, Any]:
-        """The counts, for lineage and card."""
-        return {
-            "statuses": {status: self.statuses[status] for status in ("completed", "limited", "failed", "missing")},
-            "verdicts": dict(sorted(self.decided.items())),
-            "errors": dict(sorted(self.errors.items(), key=lambda entry: (-entry[1], entry[0]))),
-            "outcomes": self.outcomes,
-        }
-
-
-def collect_runs(
-    journals: Mapping[str, Journal], questions: Sequence[Question], judge: AnswerJudge | None, folder: Path
-) -> CollectedRuns:
-    """All runs of all journals, judged, in tables on the disk.
-
-    Args:
-        journals: By the name of the config.
-        folder: Where the tables' files go.
-    """
-    from lrat_hub.storage import write_trajectories
-
-    collected = CollectedRuns()
-    for name, journal in journals.items():
-        runs = collected.counted(judged(journal.trajectories(questions), judge))
-        table = write_trajectories(runs, folder / f"{name}.arrow")
-        collected.statuses.update(journal.statuses(questions))
-        if len(table):
-            collected.tables[name] = table
-            collected.outcomes += outcome_rows(table, journal.settings["retriever"]["name"])
-    return collected
-
-
-def outcome_rows(table: Dataset, retriever: str) -> list[dict[str, Any]]:
-    """The rows of Table 1 for one retriever: correct, incorrect and unjudged runs where there are any, and all."""
-    columns = ("status", "correct", "num_searches", "num_browses")
-    runs = [run for run in zip(*(table[column] for column in columns), strict=True) if run[0] == "completed"]
-    rows = []
-    for outcome in (*OUTCOMES, "all"):
-        group = [run for run in runs if outcome == "all" or outcome_of(run[1]) == outcome]
-        if group or outcome == "all":
-            searches, browses = sum(run[2] for run in group), sum(run[3] for run in group)
-            size = max(len(group), 1)
-            rows.append(
-                {
-                    "retriever": retriever,
-                    "outcome": outcome,
-                    "N": len(group),
-                    "Avg. S": searches / size,
-                    "Avg. B": browses / size,
-                    "B/S": browses / searches if searches else None,
-                    "Avg. T": (searches + browses) / size,
-                }
-            )
-    return rows
 
 
 class RolloutProgress:

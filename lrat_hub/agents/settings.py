@@ -25,22 +25,25 @@ class AgentSettings:
 
     server: ServerSettings = field(default_factory=ServerSettings)
     protocol: Literal["tongyi", "webexplorer", "agentcpm", "tools", "json"] = field(
-        default="tools", metadata={"help": "How the model calls tools; see docs/rollouts.md."}
+        default="tools", metadata={"help": "How the model calls tools: a protocol of docs/rollouts.md."}
     )
     prompt: str = field(
-        default="", metadata={"help": "Prompt of the agent: a name or a YAML file; the protocol's own if empty."}
+        default="",
+        metadata={"help": "Prompt of the agent: a name or a YAML file; the prompt of the protocol if empty."},
     )
-    temperature: float | None = field(default=0.85, metadata={"help": "Paper: 0.85."})
-    top_p: float | None = field(default=0.95, metadata={"help": "Paper: 0.95."})
-    presence_penalty: float | None = field(default=1.1, metadata={"help": "Paper: 1.1."})
+    temperature: float | None = field(default=0.85, metadata={"help": "Sampling temperature (paper: 0.85)."})
+    top_p: float | None = field(default=0.95, metadata={"help": "Probability mass of nucleus sampling (paper: 0.95)."})
+    presence_penalty: float | None = field(default=1.1, metadata={"help": "Presence penalty (paper: 1.1)."})
     seed: int | None = field(
-        default=2025, metadata={"help": "Sent with each request (paper: 2025); sample number n gets seed + n."}
+        default=2025,
+        metadata={"help": "Sampling seed (paper: 2025); the n-th run of a question, from 0, uses seed + n."},
     )
-    max_tokens: int = field(default=8_192, metadata={"help": "Maximum tokens of a reply, thinking included."})
+    max_tokens: int = field(default=8_192, metadata={"help": "Maximum number of tokens per reply, thinking included."})
     context_tokens: int = field(
         default=0,
         metadata={
-            "help": "Maximum tokens of a conversation; an answer is asked for before. 0 takes what the server says."
+            "help": "Maximum number of tokens of a conversation; the agent is asked for its answer before that. 0 "
+            "uses the limit that the server reports."
         },
     )
     max_repeats: int = field(
@@ -48,7 +51,7 @@ class AgentSettings:
         metadata={"help": "Stop a run after this many identical or unparsable calls in a row."},
     )
     extra: str = field(
-        default="", metadata={"help": 'Further fields of each request, as a JSON object, such as {"top_k": 20}.'}
+        default="", metadata={"help": 'Additional fields of each request, as a JSON object, such as {"top_k": 20}.'}
     )
 
     def __post_init__(self) -> None:
@@ -75,56 +78,72 @@ class AgentSettings:
 class RolloutSettings:
     """What can be chosen about the runs of an agent besides the agent."""
 
-    k: int = field(default=10, metadata={"help": "Results of each query (paper: 10)."})
-    snippet_tokens: int = field(default=64, metadata={"help": "Tokens of a document in a result list (paper: 64)."})
+    k: int = field(default=10, metadata={"help": "Number of results per query (paper: 10)."})
+    snippet_tokens: int = field(
+        default=64, metadata={"help": "Tokens shown of each document in a result list (paper: 64)."}
+    )
     browse_tokens: int = field(
         default=0,
-        metadata={"help": "Tokens of an opened document that are shown, from its start; 0 for the complete document."},
+        metadata={"help": "Tokens shown of an opened document, from its start; 0 shows the complete document."},
     )
     hide_seen: bool = field(
         default=False,
-        metadata={"help": "Fill result lists up to k new documents; those shown before are listed by title only."},
+        metadata={
+            "help": "Fill each result list with k documents that are new to the agent; those it has seen are listed "
+            "by title."
+        },
     )
     shuffle: bool = field(
         default=False,
-        metadata={"help": "Show every result list in random order, which makes position bias visible (lrat analyze)."},
+        metadata={"help": "Show each result list in random order, so that lrat analyze can measure position bias."},
     )
     tokenizer: str = field(
         default="words",
         metadata={
-            "help": "Model whose tokens measure snippets, or 'words' for blank-separated words (paper: Qwen3's)."
+            "help": "Model whose tokenizer counts tokens of snippets (paper: Qwen3), or 'words' to count words "
+            "between blanks."
         },
     )
-    max_turns: int = field(default=100, metadata={"help": "Actions after which an answer is asked for (paper: 100)."})
-    samples: int = field(default=1, metadata={"help": "Number of runs of each question."})
-    limit: int = field(default=0, metadata={"help": "Maximum number of questions, from the first; 0 for all."})
+    max_turns: int = field(
+        default=100, metadata={"help": "Number of actions after which the agent is asked for its answer (paper: 100)."}
+    )
+    samples: int = field(default=1, metadata={"help": "Number of runs per question."})
+    limit: int = field(default=0, metadata={"help": "Number of questions to run, from the first one; 0 runs all."})
     concurrency: int = field(
         default=64,
-        metadata={"help": "Questions that are worked on at once; the offline readers work on all.", "recipe": False},
+        metadata={
+            "help": "Number of questions that the agent works on at once; the offline readers always work on all.",
+            "recipe": False,
+        },
     )
     journal: str = field(
         default="",
-        metadata={"help": "Folder of the runs; one in HF_HOME, named as the output, if empty.", "recipe": False},
+        metadata={
+            "help": "Folder that keeps the runs, so that they resume; a folder in HF_HOME, named as the output, if "
+            "empty.",
+            "recipe": False,
+        },
     )
     restart: bool = field(
-        default=False, metadata={"help": "Discard the runs in the journal and begin again.", "recipe": False}
+        default=False, metadata={"help": "Discard the runs in the journal and start over.", "recipe": False}
     )
     shard: str = field(
         default="1/1",
         metadata={
-            "help": "This machine's share of the questions, as i/n; publishes once all are there.",
+            "help": "Share of the questions that this machine runs, as i/n (1/1 is all); nothing is published before "
+            "the runs of all shares are in the journal.",
             "recipe": False,
         },
     )
     publish_every: int = field(
         default=0,
         metadata={
-            "help": "Also publish what is there each time this many more runs are done; 0 for never.",
+            "help": "Number of runs after which the finished runs are published again; 0 publishes only at the end.",
             "recipe": False,
         },
     )
     publish_only: bool = field(
-        default=False, metadata={"help": "Publish what the journal has, without running anything.", "recipe": False}
+        default=False, metadata={"help": "Publish the runs in the journal without running the agent.", "recipe": False}
     )
 
     def check(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -64,13 +65,34 @@ def run(words: list[str]) -> Any:
     """
     from lrat_hub.errors import LratError
 
-    found = find(words)
-    if found is None:
+    command = find(words)
+    if command is None:
         raise LratError(f"lrat: expected a command, found {' '.join(words[:1])!r}; see lrat --help")
-    name, rest = found
+    name, rest = command
+    return _load(name).main(rest)
+
+
+def run_recipe(stage: str, recipe: str, given: Mapping[str, Any]) -> Any:
+    """Runs a stage by a recipe from within another one, as `lrat STAGE --config RECIPE` would.
+
+    Args:
+        stage: A stage whose script has `OPTIONS`, its dataclasses of options, and `run`, which takes one of each.
+        recipe: A YAML file, or the name of a packaged recipe.
+        given: Values that win over the recipe's, by the name of the option.
+
+    Raises:
+        LratError: The recipe can't be read, or the stage failed for a reason the user can mend.
+    """
+    from lrat_hub.cli.stage import read_recipe
+
+    module = _load(COMMANDS[stage][0])
+    return module.run(*read_recipe(stage, recipe, given, *module.OPTIONS))
+
+
+def _load(name: str) -> ModuleType:
     module = importlib.import_module(name)
     require_one_tree(module)
-    return module.main(rest)
+    return module
 
 
 def require_one_tree(stage: ModuleType) -> None:

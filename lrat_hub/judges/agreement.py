@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Collection, Hashable, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from lrat_hub.schema import Verdict
+
+Label = TypeVar("Label")
 
 JUDGED: tuple[Verdict, ...] = ("relevant", "irrelevant")
 
@@ -51,7 +53,7 @@ class Agreement:
         return f"{_percent(self.raw)} of {self.judged} pairs, kappa {kappa}, {self.unjudged} not compared"
 
 
-def cohens_kappa(counts: Mapping[tuple[Hashable, Hashable], int]) -> float:
+def cohens_kappa(counts: Mapping[tuple[Label, Label], int]) -> float:
     """Cohen's kappa of two raters: 1 for full agreement, 0 for no more than chance gives.
 
     Args:
@@ -63,7 +65,7 @@ def cohens_kappa(counts: Mapping[tuple[Hashable, Hashable], int]) -> float:
     total = sum(counts.values())
     if not total:
         return math.nan
-    first, second = Counter[Hashable](), Counter[Hashable]()
+    first, second = Counter[Label](), Counter[Label]()
     for (one, other), count in counts.items():
         first[one] += count
         second[other] += count

@@ -33,15 +33,21 @@ class JudgeSettings:
     judge: str = field(default="none", metadata={"prefixed": "", "help": ""})
     prompt: str = field(
         default="",
-        metadata={"help": "Prompt of a judge that is a language model: a name or a YAML file; its own if empty."},
+        metadata={"help": "Prompt of the judge llm: a name or a YAML file; the built-in prompt if empty."},
     )
-    max_tokens: int = field(default=8_192, metadata={"help": "Maximum tokens of its reply, thinking included."})
+    max_tokens: int = field(
+        default=8_192, metadata={"help": "Maximum number of tokens per reply of the judge, thinking included."}
+    )
     concurrency: int = field(
-        default=32, metadata={"help": "Maximum number of requests to it at a time.", "recipe": False}
+        default=32, metadata={"help": "Maximum number of requests to the judge at a time.", "recipe": False}
     )
     cache: str = field(
         default="",
-        metadata={"help": "File with its replies so far; one in the Hub's cache (HF_HOME) if empty.", "recipe": False},
+        metadata={
+            "help": "SQLite file that keeps the judge's replies, so that none is requested twice; a file in HF_HOME "
+            "if empty.",
+            "recipe": False,
+        },
     )
     server: ServerSettings = field(default_factory=ServerSettings)
 
@@ -58,8 +64,9 @@ class DocumentJudgeSettings(JudgeSettings):
         default="none",
         metadata={
             "prefixed": "",
-            "help": "Judge of opened documents: none (every naive pair is kept), rule (set phrases, for agents whose "
-            f"phrases are known), llm (the language model of `model`; {PAPERS_JUDGE}), or a plug-in as module:object.",
+            "help": "Judge of opened documents: none (all naive pairs are kept), rule (looks for set phrases; for "
+            f"agents whose phrases are known), llm (the language model of `model`; {PAPERS_JUDGE}), or a plug-in as "
+            "module:object.",
         },
     )
 
@@ -72,9 +79,9 @@ class AnswerJudgeSettings(JudgeSettings):
         default="match",
         metadata={
             "prefixed": "",
-            "help": "Judge of answers: match (equal to the gold answer), containment (or a short answer that has the "
-            f"gold answer in it), llm (or one that the language model of `model` holds for correct; {PAPERS_JUDGE}), "
-            "none (every answer stays unjudged), or a plug-in as module:object.",
+            "help": "Judge of answers: match (correct if equal to the gold answer), containment (also correct if "
+            "short and containing the gold answer), llm (the language model of `model` judges the rest; "
+            f"{PAPERS_JUDGE}), none (all answers stay unjudged), or a plug-in as module:object.",
         },
     )
 

@@ -21,42 +21,50 @@ class ServerSettings:
     model: str = field(
         default="",
         metadata={
-            "help": "Model to ask: a Hub reference, best at a commit; with `base_url` also just its name there.",
+            "help": "Language model: a Hub reference, best pinned to a commit; with `base_url`, its name at that "
+            "server will do.",
             "recipe": False,
         },
     )
     base_url: str = field(
         default="",
         metadata={
-            "help": "URL of a running server of the model, up to and including /v1; if empty, vLLM is started for "
-            "the time of the run.",
+            "help": "URL of a running server of the model, up to and including /v1; if empty, a vLLM server is "
+            "started and stopped with the run.",
             "recipe": False,
             "prefixed": "url",
         },
     )
     vllm_python: str = field(
         default="",
-        metadata={"help": "Python interpreter that vLLM is installed for; this one if empty.", "recipe": False},
+        metadata={"help": "Python interpreter that has vLLM; the current one if empty.", "recipe": False},
     )
-    vllm_args: str = field(default="", metadata={"help": "Further options of vLLM's server, as one text."})
+    vllm_args: str = field(default="", metadata={"help": "Additional options of the vLLM server, as one quoted text."})
     tensor_parallel: int = field(
-        default=0, metadata={"help": "GPUs that share the model's layers in vLLM; 0 for one.", "recipe": False}
+        default=0,
+        metadata={
+            "help": "Number of GPUs that each copy of the model is split over in vLLM; 0 means 1.",
+            "recipe": False,
+        },
     )
     data_parallel: int = field(
-        default=0, metadata={"help": "Copies of the model that vLLM serves; 0 for one.", "recipe": False}
+        default=0, metadata={"help": "Number of copies of the model that vLLM serves; 0 means 1.", "recipe": False}
     )
     server_timeout: float = field(
-        default=1_800.0, metadata={"help": "Seconds within which vLLM has to answer once started.", "recipe": False}
+        default=1_800.0, metadata={"help": "Seconds to wait for a started vLLM server to answer.", "recipe": False}
     )
     server_log: str = field(
         default="",
-        metadata={"help": "File for vLLM's output; beside the journal or the cache if empty.", "recipe": False},
+        metadata={
+            "help": "File for the output of the vLLM server; a file beside the journal or the cache if empty.",
+            "recipe": False,
+        },
     )
     request_timeout: float = field(
-        default=600.0, metadata={"help": "Seconds to wait for each reply.", "recipe": False}
+        default=600.0, metadata={"help": "Seconds to wait for each reply of the model.", "recipe": False}
     )
     attempts: int = field(
-        default=4, metadata={"help": "Number of times a request is sent before it has failed.", "recipe": False}
+        default=4, metadata={"help": "Number of times a request is sent before it counts as failed.", "recipe": False}
     )
 
     def __post_init__(self) -> None:

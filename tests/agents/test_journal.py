@@ -72,10 +72,10 @@ def test_other_settings_are_refused_with_each_difference(tmp_path):
     expected = r"agent\.sampling\.seed was 1 and is 2; max_turns was 3 and is null; k was null and is 5\. Give another"
     with pytest.raises(LratError, match=expected):
         Journal(tmp_path, changed)
-    with Journal(tmp_path, changed, unknown=("agent.sampling.seed", "max_turns", "k")) as journal:
+    with Journal(tmp_path, changed, inherited=("agent.sampling.seed", "max_turns", "k")) as journal:
         assert journal.settings == SETTINGS
     with pytest.raises(LratError, match="expected a journal there, found none"):
-        Journal(tmp_path / "none", changed, unknown=("k",))
+        Journal(tmp_path / "none", changed, inherited=("k",))
 
 
 def test_lines_of_other_settings_and_lines_that_are_none_are_refused(tmp_path):

@@ -77,6 +77,6 @@ def test_too_many_queries_are_refused():
     ],
 )
 def test_texts_in_tags_are_taken_apart(text, reasoning, calls, answer, rest):
-    said = read_tags(text)
-    assert reasoning is None or said.reasoning == reasoning
-    assert (len(said.calls), said.answer, said.rest) == (calls, answer, rest)
+    tagged = read_tags(text)
+    assert reasoning is None or tagged.reasoning == reasoning
+    assert (len(tagged.calls), tagged.answer, tagged.rest) == (calls, answer, rest)
