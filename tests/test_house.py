@@ -128,3 +128,41 @@ def test_the_help_of_an_option_is_a_sentence_that_is_understood_alone(options):
         or re.match(r"(Of|Its|Their|The same)\b", text)
     ]  # fmt: skip
     assert wrong == []
+
+
+ROOT = Path(__file__).parents[1]
+WRITTEN = sorted(
+    path
+    for pattern in ("*.md", "docs/*.md", "model_cards/*.md", "benchmarks/*", "*/recipes/*", "lrat_hub/**/*.py")
+    for path in ROOT.glob(pattern)
+    # The changelog names what was.
+    if path.suffix in (".md", ".py", ".yaml") and path.name != "CHANGELOG.md"
+)
+DOTTED = re.compile(r"(?<![\w/.-])lrat_hub(?:\.\w+)+")
+IN_THE_TREE = re.compile(
+    r"(?<![\w/])(?:lrat_hub|dataset_builders|training|eval|model_cards|tests|benchmarks|docs)/[\w./-]+\.(?:py|md|yaml|sh)"
+)
+
+
+def is_there(dotted):
+    parts = dotted.split(".")
+    for length in range(len(parts), 0, -1):
+        try:
+            named = importlib.import_module(".".join(parts[:length]))
+        except ModuleNotFoundError:
+            continue
+        for name in parts[length:]:
+            if not hasattr(named, name):
+                return False
+            named = getattr(named, name)
+        return True
+    return False
+
+
+def test_modules_and_files_that_are_written_about_exist():
+    missing = []
+    for path in WRITTEN:
+        text = path.read_text(encoding="utf-8")
+        missing += [(path.name, name) for name in sorted(set(DOTTED.findall(text))) if not is_there(name)]
+        missing += [(path.name, name) for name in sorted(set(IN_THE_TREE.findall(text))) if not (ROOT / name).exists()]
+    assert missing == []
