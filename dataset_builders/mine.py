@@ -90,6 +90,8 @@ def main(argv: list[str] | None = None) -> HubRef:
         raise LratError(f"lrat mine: expected one of {expected}; found {found}.")
     if args.from_released_pairs and judge_settings.judge != "none":
         raise LratError("lrat mine: released pairs hold no reasoning that --judge could read. Leave it out.")
+    if args.processes < 1 or args.triplet_negatives < 0:
+        raise LratError("lrat mine: expected --processes of 1 or more and --triplet_negatives of 0 or more.")
     if args.rejudge and judge_settings.judge == "none":
         raise LratError("lrat mine: --rejudge expects a judge, found none. Give --judge rule or --judge llm.")
 

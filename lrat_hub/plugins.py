@@ -54,9 +54,9 @@ def load_object(text: str) -> Any:
             f"Plug-in {text}: expected a module {error.name}, found none in the current directory or among the "
             "installed packages. Check the name and the directory."
         ) from error
-    except Exception as error:
-        # The module is somebody else's code, which may raise anything.
-        raise LratError(f"Plug-in {text}: its module can't be imported; {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:
+        # The module is somebody else's code, which may raise anything, or try to end the process.
+        raise LratError(f"Plug-in {text}: its module can't be imported; {described(error)}") from error
     for name in path.split("."):
         if not hasattr(found, name):
             public = (
@@ -77,8 +77,8 @@ def load_plugin(text: str, kind: str, members: Sequence[str], *arguments: Any, *
         arguments, options: What the class or function is called with.
 
     Raises:
-        LratError: The object can't be loaded, or neither is nor makes what is wanted. What is raised while it is
-            called is left as it is: the plug-in's author has to see where.
+        LratError: The object can't be loaded, raised when it was called (its own error is the cause), or neither is
+            nor makes what is wanted.
     """
     found = load_object(text)
     if isinstance(found, type) or _missing(found, members):
@@ -88,7 +88,12 @@ def load_plugin(text: str, kind: str, members: Sequence[str], *arguments: Any, *
                 f"Plug-in {text}: expected a {kind}, or a class or function that makes one; "
                 f"found {type(found).__name__} without {lacking}."
             )
-        found = found(*arguments, **options)
+        try:
+            found = found(*arguments, **options)
+        except LratError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise LratError(f"Plug-in {text}: it can't be made a {kind}; {described(error)}") from error
     if lacking := _missing(found, members):
         raise LratError(
             f"Plug-in {text}: expected a {kind}, found {type(found).__name__} without {', '.join(lacking)}."
@@ -112,5 +117,35 @@ def plugin_identity(text: str) -> str:
     return f"{text} (plug-in, unpinned, sha256:{digest})"
 
 
+def described(error: BaseException) -> str:
+    """An error of somebody else's code in one line: its type, and its message if it has one."""
+    return ": ".join([type(error).__name__, *([text] if (text := " ".join(str(error).split())) else [])])
+
+
+def attribute_of(plugin: object, name: str, kind: type[Any] | tuple[type[Any], ...], default: Any) -> Any:
+    """An attribute that a plug-in may have; the default where it has none, or None.
+
+    Raises:
+        LratError: It has another type.
+    """
+    value = getattr(plugin, name, None)
+    if value is None:
+        return default
+    if not isinstance(value, kind):
+        kinds = kind if isinstance(kind, tuple) else (kind,)
+        expected = " or ".join(each.__name__ for each in kinds)
+        raise LratError(
+            f"Plug-in {type(plugin).__name__}: expected its `{name}` as {expected}, found {type(value).__name__}."
+        )
+    return " ".join(value.split()) if isinstance(value, str) else value
+
+
 def _missing(found: object, members: Sequence[str]) -> list[str]:
-    return [name for name in members if not hasattr(found, name)]
+    def has(name: str) -> bool:
+        try:
+            return hasattr(found, name)
+        except Exception:
+            # A property of somebody else's may raise anything.
+            return False
+
+    return [name for name in members if not has(name)]

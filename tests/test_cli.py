@@ -219,3 +219,8 @@ def test_an_unreachable_hub_is_one_line():
     assert ended.returncode == 1
     assert ended.stderr.strip().splitlines()[-1].startswith("error: datasets/lrat/x@main: the Hub at")
     assert "Traceback" not in ended.stderr
+
+
+def test_a_recipe_that_is_not_named_is_one_line(capsys):
+    assert cli.main(["mine", "--to", "a/b", "--config"]) == 1
+    assert capsys.readouterr().err == "error: lrat mine: --config: expected a recipe, found nothing behind it.\n"

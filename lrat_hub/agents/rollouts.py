@@ -18,7 +18,7 @@ from lrat_hub.agents.journal import Journal, run_settings
 from lrat_hub.agents.language import Usage
 from lrat_hub.errors import LratError
 from lrat_hub.judges.answers import AnswerJudge
-from lrat_hub.plugins import load_object, load_plugin
+from lrat_hub.plugins import attribute_of, load_object, load_plugin
 from lrat_hub.schema import Sampling, Step, Trajectory
 
 if TYPE_CHECKING:
@@ -61,10 +61,14 @@ class PluginAgent:
     """
 
     def __init__(self, agent: Any, name: str) -> None:
-        self.name: str = getattr(agent, "name", name)
-        self.revision: str | None = getattr(agent, "revision", None)
-        self.sampling: Sampling = getattr(agent, "sampling", Sampling())
-        self.settings: Mapping[str, Any] = getattr(agent, "settings", {})
+        self.name: str = attribute_of(agent, "name", str, name)
+        self.revision: str | None = attribute_of(agent, "revision", str, None)
+        self.sampling: Sampling = attribute_of(agent, "sampling", Sampling, Sampling())
+        self.settings: Mapping[str, Any] = attribute_of(agent, "settings", dict, {})
+        try:
+            json.dumps(self.settings)
+        except (TypeError, ValueError) as error:
+            raise LratError(f"Agent {self.name}: expected `settings` that JSON can hold; {error}.") from error
         self.start: Callable[[str], Episode] = agent.start
 
 

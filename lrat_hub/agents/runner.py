@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from lrat_hub.agents.environment import Observation, SearchEnvironment
 from lrat_hub.errors import LratError
+from lrat_hub.plugins import described
 from lrat_hub.queries import QueryState
 from lrat_hub.schema import Action, Sampling, Status, Step, Trajectory
 from lrat_hub.walk import state_after
@@ -241,10 +242,10 @@ async def _run(
         # An agent is any code, and lives on what a model writes: whatever it raises costs its own question only.
         try:
             episode = episode or agent.start(question.text)
-            call = await episode.act(observation)
-        except Exception as error:
+            call = _checked(await episode.act(observation))
+        except (Exception, SystemExit) as error:
             status = "failed"
-            metadata["error"] = f"{type(error).__name__}: {error}"
+            metadata["error"] = described(error)
             break
         if isinstance(call, Answer):
             steps.append(Step(turn, call.reasoning, "answer"))
@@ -270,7 +271,7 @@ async def _run(
         steps.append(_recorded(turn, call, observation))
         on_step(steps[-1])
     if episode is not None:
-        metadata |= getattr(episode, "notes", {})
+        metadata |= _notes(episode)
     return Trajectory(
         trajectory_id=f"{question.query_id}-{question.sample}",
         query_id=question.query_id,
@@ -286,6 +287,38 @@ async def _run(
         sampling=agent.sampling,
         metadata=json.dumps(metadata, sort_keys=True),
     )
+
+
+def _checked(call: Any) -> Call:
+    """An agent's call, whose fields are of their types. Raises TypeError when it is something else."""
+    if not isinstance(call, Search | Browse | Answer | Invalid):
+        raise TypeError(f"expected a Search, Browse, Answer or Invalid, found {type(call).__name__}")
+    wanted = {"reasoning": call.reasoning if call.reasoning is not None else ""}
+    match call:
+        case Search(queries=queries):
+            if isinstance(queries, str) or not all(isinstance(query, str) for query in queries):
+                raise TypeError(f"expected the queries of a Search as a tuple of texts, found {queries!r}")
+            call = dataclasses.replace(call, queries=tuple(queries))
+        case Browse(docid=docid):
+            wanted["docid"] = docid
+        case Answer(text=text):
+            wanted["text"] = text if text is not None else ""
+        case Invalid(error=error):
+            wanted["error"] = error
+    for name, value in wanted.items():
+        if not isinstance(value, str):
+            raise TypeError(f"expected the {name} of a {type(call).__name__} as a text, found {value!r}")
+    return call
+
+
+def _notes(episode: Episode) -> dict[str, Any]:
+    """What an episode adds to the metadata of its run; what JSON can't hold is left out, and said."""
+    notes = getattr(episode, "notes", None) or {}
+    try:
+        json.dumps(notes)
+        return dict(notes)
+    except (TypeError, ValueError) as error:
+        return {"notes_error": described(error)}
 
 
 async def _carry_out(

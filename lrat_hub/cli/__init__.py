@@ -90,29 +90,38 @@ def run_recipe(stage: str, recipe: str, given: Mapping[str, Any]) -> Any:
 
 
 def _load(name: str) -> ModuleType:
-    module = importlib.import_module(name)
-    require_one_tree(module)
-    return module
+    require_one_tree(name)
+    return importlib.import_module(name)
 
 
-def require_one_tree(stage: ModuleType) -> None:
-    """Refuses a stage whose code is not from the tree that the library is from.
+def require_one_tree(stage: str) -> None:
+    """Refuses a stage whose code is not from the tree that the library is from, before any of it runs.
 
     With an editable install of one checkout and `PYTHONPATH` at another, Python takes the library from the second and
     the stages from the first, and neither tree is what ran.
 
+    Args:
+        stage: The name of its module.
+
     Raises:
-        LratError: They are from two trees.
+        LratError: They are from two trees, or the library is here without its stages.
     """
+    from importlib.util import find_spec
+
     from lrat_hub.errors import LratError
 
-    library, code = Path(__file__).resolve().parents[1], Path(stage.__file__ or "").resolve()
+    library = Path(__file__).resolve().parents[1]
+    try:
+        spec = find_spec(stage)
+    except ModuleNotFoundError:
+        spec = None
+    code = Path(spec.origin).resolve() if spec and spec.origin else None
     # In a checkout the stage folders lie beside the library, in a wheel inside it.
-    if library not in code.parents and library.parent != code.parent.parent:
+    if code is None or (library not in code.parents and library.parent != code.parent.parent):
         raise LratError(
             f"lrat: expected the library and its stages from one tree, found the library in {library.parent} and "
-            f"{stage.__name__} in {code.parent.parent}. Unset PYTHONPATH, or install the tree that is meant: "
-            f"pip install -e {library.parent}"
+            f"{stage} in {code.parent.parent if code else 'none'}. Unset PYTHONPATH, or install the tree that is "
+            f"meant: pip install -e {library.parent}"
         )
 
 
@@ -134,7 +143,8 @@ def main(argv: list[str] | None = None) -> int:
     except LratError as error:
         from lrat_hub.cli.stage import with_flags
 
-        print(f"error: {with_flags(str(error))}", file=sys.stderr)
+        # Whatever a message quotes, it stays one line.
+        print(f"error: {' '.join(with_flags(str(error)).split())}", file=sys.stderr)
         return 1
     except BrokenPipeError:
         # Whoever read the output, such as `head`, has seen enough. Nothing may be left to flush at exit.

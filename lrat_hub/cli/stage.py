@@ -88,7 +88,9 @@ def parse(argv: list[str] | None, stage: str, description: str | None, *argument
     parser.add_argument(
         "--config", metavar="FILE", help="Recipe: a YAML file with these options, or the name of a packaged one."
     )
-    if "--config" in argv and argv.index("--config") + 1 < len(argv):
+    if argv[-1:] == ["--config"]:
+        raise LratError(f"lrat {stage}: --config: expected a recipe, found nothing behind it.")
+    if "--config" in argv:
         index = argv.index("--config") + 1
         argv[index] = str(recipe_path(argv[index]))
     try:

@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args
 from lrat_hub.judges.llm import ReplyCache, Ruling, VerdictModel
 from lrat_hub.judges.prompting import VerdictPrompt, checked_verdicts
 from lrat_hub.llm.chat import ChatBackend
+from lrat_hub.plugins import attribute_of
 from lrat_hub.schema import Trajectory
 
 AnswerVerdict = Literal["correct", "incorrect", "unjudged"]
@@ -154,7 +155,7 @@ class PluginAnswerJudge(AnswerJudge):
 
     def __init__(self, judge: Any, name: str) -> None:
         super().__init__()
-        self._judge, self._name = judge, getattr(judge, "name", name)
+        self._judge, self._name = judge, attribute_of(judge, "name", str, name)
 
     @property
     def name(self) -> str:
@@ -162,8 +163,14 @@ class PluginAnswerJudge(AnswerJudge):
 
     def judge(self, cases: Sequence[tuple[str, str, str | None]]) -> list[Judged]:
         asked = [case for case in cases if case[2] and case[2].strip()]
-        verdicts = self._judge.judge(asked) if asked else []
-        given = iter(checked_verdicts(self.name, verdicts, get_args(AnswerVerdict), len(asked)))
+        given = iter(
+            checked_verdicts(
+                self.name,
+                lambda: self._judge.judge(asked) if asked else [],
+                get_args(AnswerVerdict),
+                len(asked),
+            )
+        )
         return [
             Judged(next(given), self.name) if case[2] and case[2].strip() else Judged("incorrect", "no answer")
             for case in cases

@@ -13,6 +13,7 @@ from typing import Any, get_args
 from lrat_hub.judges.llm import ReplyCache, VerdictModel
 from lrat_hub.judges.prompting import VerdictPrompt, checked_verdicts
 from lrat_hub.llm.chat import ChatBackend
+from lrat_hub.plugins import attribute_of
 from lrat_hub.schema import Pair, Verdict
 
 NO_REASONING = "no reasoning after the browse"
@@ -114,11 +115,11 @@ class PluginJudge:
 
     def __init__(self, judge: Any, name: str) -> None:
         self._judge = judge
-        self.name: str = getattr(judge, "name", name)
-        self.prompt: str = getattr(judge, "prompt", "")
+        self.name: str = attribute_of(judge, "name", str, name)
+        self.prompt: str = attribute_of(judge, "prompt", str, "")
 
     def judge(self, pairs: Sequence[Pair]) -> list[Verdict]:
-        return checked_verdicts(self.name, self._judge.judge(pairs), get_args(Verdict), len(pairs))
+        return checked_verdicts(self.name, lambda: self._judge.judge(pairs), get_args(Verdict), len(pairs))
 
 
 def as_verdict(label: str | None) -> Verdict:

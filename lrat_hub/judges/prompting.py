@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 from lrat_hub.errors import LratError
 from lrat_hub.llm.chat import Message
 from lrat_hub.llm.prompts import digest_of, read_prompt, shortened
+from lrat_hub.plugins import described
 
 THINKING_ENDS = ("</think>", "</thinking>", "</seed:think>", "[/THINK]", "<|channel|>final<|message|>")
 """What stands between a model's thinking and its reply, where the server does not separate them."""
@@ -120,9 +121,22 @@ def read_verdict(text: str, labels: Mapping[str, tuple[str, ...]], field: str) -
     return verdicts[0] if len(set(verdicts)) == 1 else None
 
 
-def checked_verdicts(judge: str, verdicts: Iterable[Any], allowed: Sequence[str], count: int) -> list[Any]:
-    """The verdicts of a plug-in. Raises LratError for another number of them, or for one that is not allowed."""
-    given = list(verdicts)
+def checked_verdicts(judge: str, ask: Callable[[], Iterable[Any]], allowed: Sequence[str], count: int) -> list[Any]:
+    """The verdicts of a plug-in.
+
+    Args:
+        judge: The plug-in's name, for messages.
+        ask: Calls the plug-in.
+
+    Raises:
+        LratError: It raised, or gave another number of verdicts, or one that is not allowed.
+    """
+    try:
+        given = list(ask())
+    except LratError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise LratError(f"Judge {judge}: it failed; {described(error)}") from error
     wrong = [repr(verdict) for verdict in given if verdict not in allowed]
     if len(given) != count or wrong:
         raise LratError(

@@ -51,6 +51,11 @@ class JudgeSettings:
     )
     server: ServerSettings = field(default_factory=ServerSettings)
 
+    def __post_init__(self) -> None:
+        for name in ("max_tokens", "concurrency"):
+            if getattr(self, name) < 1:
+                raise LratError(f"Judge: expected {name} of 1 or more, found {getattr(self, name)}.")
+
     @property
     def cache_path(self) -> Path:
         return Path(self.cache) if self.cache else default_cache()

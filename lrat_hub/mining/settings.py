@@ -110,7 +110,7 @@ class ResolvedSettings(MiningSettings):
 def _current(outcomes: Iterable[str]) -> tuple[Outcome, ...]:
     """The outcomes by their names of today: what is "unjudged" was called "unknown" up to version 0.1."""
     if "unknown" in outcomes:
-        warnings.warn('The outcome "unknown" is called "unjudged" now.', DeprecationWarning, stacklevel=3)
+        warnings.warn('The outcome "unknown" is called "unjudged" now.', FutureWarning, stacklevel=3)
     return cast("tuple[Outcome, ...]", tuple("unjudged" if name == "unknown" else name for name in outcomes))
 
 

@@ -119,7 +119,7 @@ def fit_weights(
     if weighting.scheme == "saturation" and not (np.isfinite(beta) and beta > 0):
         raise LratError(
             f"Weights: expected a half-life above 0 tokens, found {beta:g}. "
-            "Half or more of the reasonings are empty, or a wrong value was given; pass half_life."
+            "Half or more of the reasonings are empty, or a wrong value was given. Give `half_life`."
         )
     if guarded is not None:
         values = capped(values, guarded, beta)

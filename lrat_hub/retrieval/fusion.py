@@ -1,15 +1,16 @@
-"""Several retrievers over one corpus as one: their results fused, or one's results ranked again by a CrossEncoder."""
+"""Retrievers made of others: several fused, one ranked again by a CrossEncoder, plug-ins whose hits are checked."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lrat_hub.encoders import query_style_of
 from lrat_hub.errors import LratError
+from lrat_hub.plugins import attribute_of, described
 from lrat_hub.queries import QueryStyle
 from lrat_hub.retrieval import Hit, Retriever, style_read_by
 from lrat_hub.retrieval.settings import BATCH_SIZE
@@ -25,6 +26,61 @@ RRF_CONSTANT = 60
 
 FUSION_DEPTH = 100
 RERANKING_DEPTH = 100
+
+
+class PluginRetriever:
+    """Anyone's retriever, with what it lacks, and with hits that are checked before they get into records.
+
+    Args:
+        retriever: See `Retriever`; its hits have a `docid` and a `score`, and their order is their rank.
+        name: What it is called where it has no name.
+        documents: The corpus; a hit that is not in it is refused.
+    """
+
+    def __init__(self, retriever: Any, name: str, documents: Container[str]) -> None:
+        self._retriever, self._documents = retriever, documents
+        self.name: str = attribute_of(retriever, "name", str, name)
+        self.revision: str | None = attribute_of(retriever, "revision", str, None)
+        self.query_style: QueryStyle = style_read_by(retriever)
+
+    def search(self, queries: Sequence[str], k: int) -> list[list[Hit]]:
+        """See `Retriever.search`.
+
+        Raises:
+            LratError: The plug-in raised, or gave something else than at most `k` hits for each query: documents of
+                the corpus, each once, with finite scores.
+        """
+        try:
+            results = [list(hits) for hits in self._retriever.search(queries, k)]
+        except LratError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise LratError(f"Retriever {self.name}: its search failed; {described(error)}") from error
+        if len(results) != len(queries):
+            raise LratError(f"Retriever {self.name}: expected {len(queries)} result lists, found {len(results)}.")
+        return [self._checked(hits, k) for hits in results]
+
+    def _checked(self, hits: Sequence[Any], k: int) -> list[Hit]:
+        if len(hits) > k:
+            raise LratError(f"Retriever {self.name}: expected at most {k} hits, found {len(hits)}.")
+        checked: dict[str, Hit] = {}
+        for rank, hit in enumerate(hits, start=1):
+            try:
+                docid, score = hit.docid, float(hit.score)
+            except (AttributeError, TypeError, ValueError) as error:
+                raise LratError(
+                    f"Retriever {self.name}: expected hits with a docid and a score, found {hit!r}."
+                ) from error
+            if not math.isfinite(score):
+                raise LratError(f"Retriever {self.name}: expected finite scores, found {score} for {docid!r}.")
+            if not isinstance(docid, str) or docid not in self._documents:
+                raise LratError(f"Retriever {self.name}: expected documents of the corpus, found {docid!r}.")
+            if docid in checked:
+                raise LratError(
+                    f"Retriever {self.name}: expected each document once in a list, found {docid!r} twice."
+                )
+            checked[docid] = Hit(docid, score, rank)
+        return list(checked.values())
 
 
 class FusionRetriever:

@@ -19,7 +19,13 @@ from lrat_hub.plugins import is_plugin, load_plugin, plugin_identity
 from lrat_hub.retrieval import Retriever
 from lrat_hub.retrieval.bm25 import BM25Retriever
 from lrat_hub.retrieval.dense import DenseRetriever
-from lrat_hub.retrieval.fusion import FusionRetriever, RerankedRetriever, require_one_score, require_one_style
+from lrat_hub.retrieval.fusion import (
+    FusionRetriever,
+    PluginRetriever,
+    RerankedRetriever,
+    require_one_score,
+    require_one_style,
+)
 from lrat_hub.retrieval.indexes import (
     CORPUS_CONFIG,
     DOCID_BATCH,
@@ -242,7 +248,12 @@ class RetrieverOpener:
             raise LratError(f"{name.text}: only references at a full commit sha are allowed here, not {what}.")
         if name.kind == "plugin":
             self._inputs.record(label, plugin_identity(name.text))
-            return _Part(None, lambda: load_plugin(name.text, "retriever", RETRIEVER_MEMBERS, self.documents))
+            return _Part(
+                None,
+                lambda: PluginRetriever(
+                    load_plugin(name.text, "retriever", RETRIEVER_MEMBERS, self.documents), name.text, self.documents
+                ),
+            )
         if name.kind == "url":
             remote = RemoteRetriever(name.text, corpus=self._corpus_of(name))
             self._inputs.record(label, f"{remote.name}@{remote.revision} (served at {remote.url})")

@@ -13,6 +13,7 @@ import asyncio
 import http.client
 import json
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -66,6 +67,12 @@ class RemoteRetriever:
         attempts: int = 4,
         pause: float = 0.5,
     ) -> None:
+        try:
+            host = urllib.parse.urlsplit(url).hostname
+        except ValueError:
+            host = None
+        if not host:
+            raise LratError(f"{url}: expected the URL of a served retriever, as http://HOST:PORT.")
         self.url = url.rstrip("/")
         self._batch_size, self._timeout, self._attempts, self._pause = batch_size, timeout, attempts, pause
         about = self._ask("/")
