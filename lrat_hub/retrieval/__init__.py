@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
+from lrat_hub.errors import LratError
 from lrat_hub.queries import QueryStyle
 
 
@@ -33,6 +34,13 @@ class Retriever(Protocol):
         Equal scores are ordered by the documents' place in the corpus, so that a result never depends on chance.
         """
         ...
+
+
+def query_list(queries: Sequence[str]) -> list[str]:
+    """The queries of a search as a list. Raises LratError for one text, whose letters would be searched otherwise."""
+    if isinstance(queries, str):
+        raise LratError(f"Retriever: expected a list of queries, found one text. Give [{queries[:40]!r}].")
+    return list(queries)
 
 
 def style_read_by(retriever: Retriever) -> QueryStyle:

@@ -10,7 +10,7 @@ from typing import cast, overload
 import numpy as np
 
 from lrat_hub.errors import LratError
-from lrat_hub.retrieval import Hit
+from lrat_hub.retrieval import Hit, query_list
 from lrat_hub.retrieval.settings import K1, B
 from lrat_hub.schema import Document
 
@@ -98,7 +98,7 @@ class BM25Retriever:
         import bm25s
 
         results = []
-        tokenized = bm25s.tokenize(list(queries), stopwords=STOPWORDS, return_ids=False, show_progress=False)
+        tokenized = bm25s.tokenize(query_list(queries), stopwords=STOPWORDS, return_ids=False, show_progress=False)
         for tokens in cast("list[list[str]]", tokenized):
             known = [token for token in tokens if token in self._index.vocab_dict]
             # get_scores answers exactly; bm25s' own top-k leaves the order of ties open.

@@ -11,7 +11,7 @@ import numpy as np
 from lrat_hub.encoders import query_style_of
 from lrat_hub.errors import LratError
 from lrat_hub.queries import QueryStyle
-from lrat_hub.retrieval import Hit
+from lrat_hub.retrieval import Hit, query_list
 from lrat_hub.retrieval.settings import BATCH_SIZE, SHARD_SIZE, IndexSettings
 from lrat_hub.retrieval.vectors import VectorIndex, build_index
 from lrat_hub.schema import Document
@@ -83,10 +83,11 @@ class DenseRetriever:
 
     def search(self, queries: Sequence[str], k: int) -> list[list[Hit]]:
         """See `Retriever.search`."""
-        if not len(queries):
+        texts = query_list(queries)
+        if not texts:
             return []
         vectors = self._model.encode_query(
-            list(queries),
+            texts,
             batch_size=self._batch_size,
             normalize_embeddings=self._normalize,
             show_progress_bar=False,

@@ -16,6 +16,11 @@ def test_equal_scores_are_ordered_by_place_in_the_corpus_and_unknown_words_find_
     assert found[1:] == [[], []]
 
 
+def test_one_text_in_place_of_a_list_of_queries_is_refused():
+    with pytest.raises(LratError, match="expected a list of queries, found one text"):
+        BM25Retriever([Document("1", "", "same words")]).search("same", k=1)
+
+
 def test_ranking_cuts_ties_at_the_kth_place_by_place():
     assert [hit.docid for hit in ranked("abcd", np.array([1.0, 2.0, 1.0, 1.0]), 2)] == ["b", "a"]
 
