@@ -100,7 +100,7 @@ class _Spool:
         self._database = sqlite3.connect("", isolation_level=None)
         self._database.executescript(
             f"PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-{CACHE_IN_KIB};"
-            "CREATE TABLE groups (number INTEGER PRIMARY KEY, key BLOB UNIQUE, first BLOB, count INTEGER, size INTEGER);"
+            "CREATE TABLE groups (number INTEGER PRIMARY KEY, key UNIQUE, first BLOB, count INTEGER, size INTEGER);"
             "CREATE TABLE records (number INTEGER PRIMARY KEY, of_group INTEGER, value BLOB);"
         )
 
