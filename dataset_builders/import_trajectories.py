@@ -74,7 +74,7 @@ def main(argv: list[str] | None = None) -> HubRef:
         raise LratError(f"lrat import: expected a number of traces of at least 0, found {args.traces}.")
 
     from lrat_hub.analysis import outcome_table
-    from lrat_hub.importers import LOSSES, new_ledgers, read_trajectories, recognise_format, trace_files
+    from lrat_hub.importers import Accounts, check_import, read_trajectories, recognise_format, trace_files
     from lrat_hub.storage import write_trajectories
 
     stage = Stage("import", args)
@@ -89,32 +89,25 @@ def main(argv: list[str] | None = None) -> HubRef:
             say(f"  format: {recognised}")
             format_name = recognised.format
 
-    ledgers, outlines = new_ledgers(), []
+    accounts, outlines = Accounts(), []
 
     def redacted() -> Iterator[Trajectory]:
-        for trajectory in read_trajectories(path, ledgers, format=format_name, tools=tools):
-            published = redactor.redact(trajectory, ledgers["texts"]) if redactor else trajectory
+        for trajectory in read_trajectories(path, accounts, format=format_name, mapping=tools):
+            published = redactor.redact(trajectory, accounts.texts) if redactor else trajectory
             outlines.append(_outline(published))
             yield published
 
     with tempfile.TemporaryDirectory() as folder:
         table = write_trajectories(redacted(), Path(folder, "trajectories.arrow"))
-        for ledger in ledgers.values():
+        for ledger in accounts.ledgers():
             say(str(ledger))
-        if not outlines:
-            raise LratError(
-                f"lrat import: expected trajectories in {path}, found none that can be read (see the counts)."
-            )
-        lost = sum(ledger.num_dropped for ledger in ledgers.values())
-        lost += sum(ledgers["steps"].notes[loss] for loss in LOSSES)
-        if args.strict and lost:
-            raise LratError(f"lrat import: --strict allows no loss, found {lost} (see the counts).")
+        check_import(path, accounts, strict=args.strict)
         if len(table) > args.traces:
             say(f"traces: of {len(table)} trajectories, the first {args.traces} are also session traces (--traces)")
         return stage.publish_dataset(
             {args.config_name: {"train": table}},
             template="trajectories",
-            counts={name: ledger.to_dict() for name, ledger in ledgers.items()},
+            counts=accounts.to_dict(),
             summary=outcome_table(outlines),
             files=trace_files(table, limit=args.traces),
         )

@@ -207,7 +207,7 @@ def test_losses_of_an_import_are_errors_only_when_it_is_strict(hub, tmp_path, ca
     (tmp_path / "bad.json").write_text("{")
     assert cli.main(["import", str(tmp_path), "--to", "lrat/cli-lossy"]) == 0
     assert "dropped, not JSON: 1" in capsys.readouterr().out
-    assert "--strict allows no loss, found 1" in fails(capsys, "import", tmp_path, "--strict", "--to", "lrat/x")
+    assert "--strict allows no loss" in fails(capsys, "import", tmp_path, "--strict", "--to", "lrat/x")
     (tmp_path / "good.json").unlink()
     assert "found none that can be read" in fails(capsys, "import", tmp_path, "--to", "lrat/x")
 

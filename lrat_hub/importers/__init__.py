@@ -6,13 +6,14 @@ is left out, and the ledgers count both with their reasons. `docs/importing.md` 
 
 from __future__ import annotations
 
-from lrat_hub.importers.actions import LOSSES
+from lrat_hub.importers.accounts import Accounts
 from lrat_hub.importers.formats import (
     FORMATS,
     FormatName,
+    Reader,
     Recognised,
+    check_import,
     load_trajectories,
-    new_ledgers,
     read_trajectories,
     recognise_format,
 )
@@ -21,7 +22,7 @@ from lrat_hub.importers.redaction import EMAIL, SECRETS, Redactor, load_hook
 from lrat_hub.importers.traces import trace_files, trace_text
 
 __all__ = [
-    "EMAIL", "FORMATS", "LOSSES", "SECRETS", "FormatName", "Recognised", "Redactor", "Tools", "load_hook",
-    "load_mapping", "load_trajectories", "new_ledgers", "read_trajectories", "recognise_format", "trace_files",
-    "trace_text",
+    "EMAIL", "FORMATS", "SECRETS", "Accounts", "FormatName", "Reader", "Recognised", "Redactor", "Tools",
+    "check_import", "load_hook", "load_mapping", "load_trajectories", "read_trajectories", "recognise_format",
+    "trace_files", "trace_text",
 ]  # fmt: skip

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from lrat_hub.importers.accounts import Accounts
 from lrat_hub.importers.mapping import BLOCKS, LINKS, ResultFormat, Tool, Tools
 from lrat_hub.importers.messages import Call
 from lrat_hub.importers.values import (
@@ -20,16 +21,13 @@ from lrat_hub.importers.values import (
     object_of,
     text_of,
 )
-from lrat_hub.ledger import Ledger
 from lrat_hub.schema import Candidate, Step
 
 UNATTRIBUTED = "queries whose results can't be told apart"
 SHARED = "searches whose results can't be told from those of others in the message"
+NO_ACTION = "runs without a search or a browse"
 UNREAD = "candidates announced that could not be read"
 UNRECOGNISED = "searches whose results are in no form that is known"
-LOSSES = (UNREAD, UNRECOGNISED)
-"""Notes of the account of steps that say that something was lost inside of a step that is kept."""
-
 # A query can hold quotes itself, so it ends only where the announcement goes on.
 _SECTION = re.compile(r"^A search for '(?P<query>.*?)' found (?P<found>\d{1,9}) results:", re.MULTILINE | re.DOTALL)
 _DOCUMENT = re.compile(r"^Document (?P<docid>\S+?):", re.MULTILINE)
@@ -46,12 +44,13 @@ class Recorder:
 
     Args:
         tools: What the tools of the log do.
-        ledger: The account of steps: those that could be read are kept, others dropped by reason.
+        accounts: What was read, kept and lost is counted here.
     """
 
-    def __init__(self, tools: Tools, ledger: Ledger) -> None:
+    def __init__(self, tools: Tools, accounts: Accounts) -> None:
         self.tools = tools
-        self.ledger = ledger
+        self.accounts = accounts
+        self.ledger = accounts.steps
         self.steps: list[Step] = []
         self.final_answer: str | None = None
         self._reasoning: list[str] = []
@@ -126,8 +125,8 @@ class Recorder:
         if not results.queries:
             return self.invalid("search without a query", observation, joined=joined)
         self.ledger.note(UNATTRIBUTED, results.unattributed)
-        self.ledger.note(UNREAD, results.unread)
-        self.ledger.note(UNRECOGNISED, int(results.unrecognised and error is None))
+        self.ledger.lose(UNREAD, results.unread)
+        self.ledger.lose(UNRECOGNISED, int(results.unrecognised and error is None))
         return self.search(results.queries, results.candidates, observation, joined=joined, error=error)
 
     def _browse(
@@ -174,10 +173,16 @@ class Recorder:
         """A step that was recorded once before; its turn and reasoning follow from its place."""
         self._add(replace(step, reasoning=self._taken(joined)), is_loss=False)
 
-    def finish(self) -> tuple[Step, ...]:
-        """All steps. What was reasoned last, in a run that ended there, still belongs to the browse before it."""
+    def finish(self, *, restored: bool = False) -> tuple[Step, ...]:
+        """All steps. What was reasoned last, in a run that ended there, still belongs to the browse before it.
+
+        Args:
+            restored: Whether the steps were recorded once before, so that a run without an action is what it was.
+        """
         if any(self._reasoning):
             self.invalid("no action follows")
+        if not restored and not any(step.action in ("search", "browse") for step in self.steps):
+            self.accounts.records.lose(NO_ACTION)
         return tuple(self.steps)
 
     def _taken(self, joined: bool) -> str | None:

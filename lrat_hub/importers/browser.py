@@ -14,15 +14,15 @@ ledger counts it as read.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from lrat_hub.importers.accounts import Accounts
 from lrat_hub.importers.actions import Recorder, error_of, queries_of
 from lrat_hub.importers.chat import call_names, conversation_of, parse_conversation
 from lrat_hub.importers.mapping import SEARCH, Tools, short_name
 from lrat_hub.importers.values import docid_of, integer_of, json_or_none, object_of
-from lrat_hub.ledger import Ledger
 from lrat_hub.schema import Candidate, Step, Trajectory
 
 FORMAT = "search, open and find"
@@ -50,12 +50,16 @@ def recognise_browser(value: Any) -> str | None:
     return "messages with calls of `search` and `open`" if {"search", "open"} <= names else None
 
 
-def parse_browser(name: str, value: Any, steps: Ledger, tools: Tools | None = None) -> Trajectory:
+def parse_browser(name: str, value: Any, accounts: Accounts, tools: Tools | None = None) -> Iterator[Trajectory]:
     """A conversation with browser calls as a trajectory; see `lrat_hub.importers.chat.parse_chat`."""
-    recorder = Recorder(tools or Tools(), steps)
-    browser = _Browser(recorder)
-    trajectory = parse_conversation(name, value, recorder, browser, FORMAT)
-    return replace(trajectory, steps=tuple(browser.named(step) for step in trajectory.steps))
+    browsers: list[_Browser] = []
+
+    def reader(recorder: Recorder) -> _Browser:
+        browsers.append(_Browser(recorder))
+        return browsers[-1]
+
+    for trajectory in parse_conversation(name, value, accounts, tools or Tools(), FORMAT, reader):
+        yield replace(trajectory, steps=tuple(browsers[-1].named(step) for step in trajectory.steps))
 
 
 class _Browser:

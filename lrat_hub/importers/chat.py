@@ -1,17 +1,45 @@
-"""Conversations with tool calls: the messages of a run, from whatever wrote them, as a trajectory."""
+"""Conversations with tool calls: the messages of a run, from whatever wrote them, as trajectories.
+
+The **chat record** is the shape that converters of other formats, and readers of the user's own, turn their records
+into::
+
+    {"query_id": "12", "question": "Who ...?",                  # both optional
+     "messages": [
+       {"role": "user", "content": "Who ...?"},
+       {"role": "assistant", "reasoning_content": "I look for it.", "content": "",
+        "tool_calls": [{"id": "c1", "function": {"name": "search", "arguments": {"query": "..."}}}]},
+       {"role": "tool", "tool_call_id": "c1", "content": "what the agent saw", "is_error": False,
+        "results": [[{"docid": "7", "title": "", "snippet": "", "score": 1.5}]],     # optional: a list for each query
+        "docids": ["7"]},                                                           # optional: what a browse opened
+       {"role": "assistant", "content": "The answer."}],
+     "final_answer": "...", "gold_answer": "...", "correct": True, "status": "completed",     # all optional
+     "agent": "...", "retriever": "...", "temperature": 0.6, "metadata": {...}}
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, get_args
+from typing import Any, Protocol
 
+from lrat_hub.importers.accounts import Accounts
 from lrat_hub.importers.actions import Recorder
 from lrat_hub.importers.mapping import Tools
 from lrat_hub.importers.messages import Call, Message, Result, is_message, read_messages
+from lrat_hub.importers.outcomes import (
+    IDS,
+    QUESTIONS,
+    STATUSES,
+    final_answer_of,
+    gold_answer_of,
+    query_id_of,
+    question_of,
+    status_of,
+    verdict_of,
+)
 from lrat_hub.importers.values import (
     UnreadableRecord,
-    identifier_of,
     join_texts,
     metadata_of,
     model_name,
@@ -20,17 +48,33 @@ from lrat_hub.importers.values import (
     text_of,
 )
 from lrat_hub.ledger import Ledger
-from lrat_hub.schema import Status, Trajectory
+from lrat_hub.schema import Trajectory
 
 FORMAT = "chat messages"
 
-IDS = ("query_id", "qid", "question_id", "task_id", "id")
-QUESTIONS = ("question", "query", "problem", "task")
-GOLD_ANSWERS = ("gold_answer", "answer", "ground_truth", "reference_answer", "solution")
+MESSAGES = ("messages", "conversations", "conversation")
 COLUMNS = {
-    "messages", "conversations", "conversation", "prompt", "completion", "tools", "correct", "is_correct", "status",
-    "agent", "model", "retriever", *IDS, *QUESTIONS, *GOLD_ANSWERS,
-}  # fmt: skip
+    *MESSAGES,
+    "prompt",
+    "completion",
+    "tools",
+    "functions",
+    "agent",
+    "model",
+    "retriever",
+    "final_answer",
+    "metadata",
+}
+"""Keys of a record that are columns of the trajectory, or that its steps were made of."""
+
+QUESTIONS_IN_ONE = "further questions of a conversation, which are runs of their own"
+
+# What users write to an agent that has stopped is no question.
+_NUDGE = re.compile(
+    r"\s*(?:<|(?:please,?\s+)?(?:continue|go on|proceed|keep going|try again|ok(?:ay)?|yes|no|thanks|thank you)\b)"
+    r"|<answer>|\btool calls?\b|\bfinal answer\b|\bformat\b",
+    re.IGNORECASE,
+)
 
 
 class CallReader(Protocol):
@@ -43,10 +87,43 @@ class CallReader(Protocol):
 
 @dataclass
 class _Turn:
-    """A message of the agent and what the tools answered."""
+    """A message of the agent, and what the tools answered: a result for each call, None where there is none."""
 
     message: Message
-    results: list[Result] = field(default_factory=list)
+    results: list[Result | None] = field(default_factory=list)
+    unmatched: list[Result] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.results = [None] * len(self.message.calls)
+
+    def waiting(self, call_id: str | None) -> int | None:
+        """The first call with an id that has no result yet; with None, the first call without an id."""
+        return next(
+            (
+                index
+                for index, call in enumerate(self.message.calls)
+                if call.id == call_id and self.results[index] is None
+            ),
+            None,
+        )
+
+
+@dataclass
+class _Run:
+    """The part of a conversation that answers one question."""
+
+    question: str = ""
+    turns: list[_Turn] = field(default_factory=list)
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether tools were called, and the agent then spoke to the user."""
+        return (
+            bool(self.turns)
+            and not self.turns[-1].message.calls
+            and any(turn.message.calls for turn in self.turns)
+            and (self.turns[-1].message.text != "" or self.turns[-1].message.answer is not None)
+        )
 
 
 def conversation_of(value: Any) -> Sequence[Any] | None:
@@ -58,8 +135,7 @@ def conversation_of(value: Any) -> Sequence[Any] | None:
     elif isinstance(value.get("prompt"), list) and isinstance(value.get("completion"), list):
         messages = [*value["prompt"], *value["completion"]]
     else:
-        keys = ("messages", "conversations", "conversation")
-        messages = next((value[key] for key in keys if isinstance(value.get(key), list)), None)
+        messages = next((value[key] for key in MESSAGES if isinstance(value.get(key), list)), None)
     return messages if messages and any(map(is_message, messages)) else None
 
 
@@ -74,133 +150,197 @@ def recognise_chat(value: Any) -> str | None:
     return f"{where} of messages with `{shown}`{'' if shown == 'role' else ' (LangChain)' if shown != 'from' else ''}"
 
 
-def parse_chat(name: str, value: Any, steps: Ledger, tools: Tools | None = None) -> Trajectory:
-    """A conversation as a trajectory.
+def parse_chat(name: str, value: Any, accounts: Accounts, tools: Tools | None = None) -> Iterator[Trajectory]:
+    """The trajectories of a conversation: one, or one for each question where a conversation goes on to further ones.
 
     The first message of the user is the question where the record names none. Text and reasoning of a message with
     calls lead to its first call; the last message of the agent without a call is the answer.
 
     Args:
-        name: Becomes the trajectory's id.
-        value: A list of messages, or an object with `messages` or with `prompt` and `completion`.
-        steps: The account of steps.
+        name: Becomes the trajectory's id; from the second on with a number.
+        value: A list of messages, or an object with `messages` or with `prompt` and `completion`: a chat record.
+        accounts: What was read, kept and lost is counted here.
 
     Raises:
         UnreadableRecord: There are no messages in it.
     """
-    recorder = Recorder(tools or Tools(), steps)
-    return parse_conversation(name, value, recorder, recorder, FORMAT)
+    yield from parse_conversation(name, value, accounts, tools or Tools(), FORMAT)
 
 
 def parse_conversation(
-    name: str, value: Any, recorder: Recorder, reader: CallReader, format_name: str, **columns: Any
-) -> Trajectory:
-    """A conversation as a trajectory, its calls read by `reader`, which records them in `recorder`.
+    name: str,
+    value: Any,
+    accounts: Accounts,
+    tools: Tools,
+    format_name: str,
+    reader: Callable[[Recorder], CallReader] = lambda recorder: recorder,
+    **columns: Any,
+) -> Iterator[Trajectory]:
+    """The trajectories of a conversation; see `parse_chat`.
 
     Args:
-        columns: Columns of the trajectory that are known from elsewhere.
+        reader: Makes what reads the calls of a run, and records them in the recorder.
+        columns: Columns of the trajectories that are known from elsewhere.
     """
     raw = conversation_of(value)
     if raw is None:
         raise UnreadableRecord("not a trajectory: no messages")
     record = object_of(value)
-    messages = list(_readable(raw, recorder))
-    _record(messages, recorder, reader)
-    question = text_of(next((record[key] for key in QUESTIONS if record.get(key)), "")) or next(
-        (message.text for message in messages if message.role == "user" and message.text), ""
-    )
-    gold = next((text_of(record[key]) for key in GOLD_ANSWERS if record.get(key) is not None), None)
-    correct = record.get("correct", record.get("is_correct"))
-    return Trajectory(
-        **{
-            "trajectory_id": name,
-            "query_id": next((found for key in IDS if (found := identifier_of(record.get(key)))), name),
-            "question": question,
-            "steps": recorder.finish(),
-            "gold_answer": gold,
-            "final_answer": recorder.final_answer,
-            "status": _status(record.get("status"), recorder.final_answer),
-            "correct": correct if isinstance(correct, bool) else None,
-            "agent": model_name(record.get("agent") or record.get("model")),
-            "retriever": text_of(record.get("retriever")),
-            "sampling": sampling_of(record),
-            "metadata": metadata_of(format_name, {key: record[key] for key in record if key not in COLUMNS}),
-            **columns,
-        }
-    )
+    names_question = any(isinstance(record.get(key), str) and record[key] for key in QUESTIONS)
+    runs = _runs(list(_readable(raw, accounts)), accounts, whole=names_question)
+    accounts.records.note(QUESTIONS_IN_ONE, len(runs) - 1)
+    for number, run in enumerate(runs, start=1):
+        recorder = Recorder(tools, accounts)
+        _record(run.turns, recorder, reader(recorder))
+        steps = recorder.finish()
+        yield Trajectory(
+            **{
+                "trajectory_id": name if number == 1 else f"{name}-{number}",
+                "steps": steps,
+                "metadata": metadata_of(format_name, _metadata(record)),
+                **_outcome(name, record, recorder, run, number, accounts),
+                **columns,
+            }
+        )
+
+
+def _outcome(name: str, record: Any, recorder: Recorder, run: _Run, number: int, accounts: Accounts) -> dict[str, Any]:
+    """Columns of a trajectory that say how its run went.
+
+    What the record says holds for the first of several runs.
+    """
+    values = record if number == 1 else {}
+    gold, gold_key = gold_answer_of(values)
+    answer = recorder.final_answer if recorder.final_answer is not None else final_answer_of(values, gold_key)
+    correct, unclear_verdicts = verdict_of(values)
+    status, unclear_statuses = status_of(values, answer)
+    accounts.records.lose(
+        "verdicts that are not understood", int(bool(unclear_verdicts)),
+        example=", ".join(f"{key}: {text_of(values[key])}" for key in unclear_verdicts),
+    )  # fmt: skip
+    accounts.records.note(
+        "statuses that are not understood", int(bool(unclear_statuses)),
+        example=", ".join(f"{key}: {text_of(values[key])}" for key in unclear_statuses),
+    )  # fmt: skip
+    return {
+        "query_id": (query_id_of(record) or name) + ("" if number == 1 else f"-{number}"),
+        "question": question_of(values, run.question),
+        "gold_answer": gold,
+        "final_answer": answer,
+        "status": status,
+        "correct": correct,
+        "agent": model_name(record.get("agent") or record.get("model")),
+        "retriever": text_of(record.get("retriever")),
+        "sampling": sampling_of(record),
+    }
+
+
+def _metadata(record: Any) -> dict[str, Any]:
+    """What a record says beyond the columns, which includes everything that was not understood."""
+    _, gold_key = gold_answer_of(record)
+    columns = COLUMNS | {key for key in (*IDS, *QUESTIONS) if isinstance(record.get(key), (str, int))}
+    columns |= {gold_key} if gold_key is not None and isinstance(record[gold_key], str) else set()
+    columns |= {key for key in ("correct", "is_correct") if isinstance(record.get(key), bool)}
+    columns |= {key for key in STATUSES if record.get(key) in ("completed", "limited", "failed")}
+    return {**{key: record[key] for key in record if key not in columns}, **object_of(record.get("metadata"))}
 
 
 def call_names(value: Any) -> Iterator[str]:
     """Names of the tools that a conversation calls."""
+    unused = Ledger("parts")
     for raw in conversation_of(value) or ():
         if is_message(raw):
-            yield from (
-                call.name for message in read_messages(raw) for call in message.calls if isinstance(call.name, str)
-            )
+            for message in read_messages(raw, unused):
+                yield from (call.name for call in message.calls if isinstance(call.name, str))
 
 
-def _readable(raw: Sequence[Any], recorder: Recorder) -> Iterator[Message]:
+def _readable(raw: Sequence[Any], accounts: Accounts) -> Iterator[Message]:
     for item in raw:
         if not isinstance(item, dict):
             # Most likely an action is lost here, so what stands around it must not look like neighbours.
+            accounts.parts.drop("message is not an object", example=text_of(item))
             yield Message("assistant", calls=(Call(None, None, error="message is not an object"),))
             continue
         try:
-            yield from read_messages(item)
+            yield from read_messages(item, accounts.parts)
         except UnreadableRecord as error:
-            recorder.ledger.note(f"messages left out, {error}")
+            accounts.parts.drop(str(error), example=text_of(item))
 
 
-def _record(messages: Sequence[Message], recorder: Recorder, reader: CallReader) -> None:
-    turns: list[_Turn] = []
+def _runs(messages: Sequence[Message], accounts: Accounts, *, whole: bool) -> list[_Run]:
+    """A conversation by the questions that it answers.
+
+    Args:
+        whole: Whether everything belongs to one question, because the record names it.
+    """
+    runs = [_Run()]
     for message in messages:
+        run = runs[-1]
         if message.role == "assistant":
-            turns.append(_Turn(message))
-        elif message.results and turns:
-            turns[-1].results.extend(message.results)
-        else:
-            recorder.ledger.note("tool results without a call", len(message.results))
-    for place, turn in enumerate(turns):
+            run.turns.append(_Turn(message))
+        elif message.results and (run.turns or message.role == "tool"):
+            for result in message.results:
+                _match(run, result, accounts.parts)
+        elif message.role == "user" and message.text:
+            if not whole and run.is_answered and not _NUDGE.search(message.text):
+                runs.append(_Run(message.text))
+            elif not run.question and not run.turns:
+                run.question = message.text
+    return runs
+
+
+def _match(run: _Run, result: Result, parts: Ledger) -> None:
+    """Gives a result to its call: by id to the nearest that has none yet, or by order where there are no ids."""
+    last = run.turns[-1] if run.turns else None
+    if result.call_id is not None:
+        for turn in reversed(run.turns):
+            if (index := turn.waiting(result.call_id)) is not None:
+                turn.results[index] = result
+                return
+    if last is not None and (result.call_id is None or not any(call.id for call in last.message.calls)):
+        if len(last.message.calls) > 1 and all(call.id for call in last.message.calls) and result.call_id is None:
+            # Nothing says which of the calls it answers: it may be all of them.
+            last.unmatched.append(result)
+            return
+        index = next((index for index, known in enumerate(last.results) if known is None), None)
+        if index is not None:
+            last.results[index] = result
+            return
+    parts.lose("tool results without a call", example=result.text)
+
+
+def _record(turns: Sequence[_Turn], recorder: Recorder, reader: CallReader) -> None:
+    for number, turn in enumerate(turns, start=1):
         message = turn.message
-        is_last = place == len(turns) - 1
-        is_answer = message.answer is not None or (is_last and not message.calls and message.text != "")
+        is_answer = message.answer is not None or (number == len(turns) and not message.calls and message.text != "")
         recorder.reason(join_texts(message.reasoning, "" if is_answer and message.answer is None else message.text))
-        if len(message.calls) > 1 and len(turn.results) == 1 and message.calls[0].id and not turn.results[0].call_id:
-            recorder.calls(message.calls, turn.results[0].text)
-            continue
-        for index, (call, result) in enumerate(_matched(turn, recorder.ledger)):
-            if call.error is not None:
-                recorder.invalid(call.error, result.text, joined=index > 0)
-            else:
-                reader.call(call.name, call.arguments, result.text, joined=index > 0, failed=result.failed)
+        if len(turn.unmatched) == 1 and not any(turn.results):
+            recorder.calls(message.calls, turn.unmatched[0].text)
+        else:
+            _record_calls(turn, recorder, reader)
         if is_answer:
             answer = message.text if message.answer is None else message.answer
             recorder.answer(answer, joined=bool(message.calls))
 
 
-def _matched(turn: _Turn, ledger: Ledger) -> Iterator[tuple[Call, Result]]:
-    """Calls of a message with their results: by id, or by order where one of the two has none."""
-    by_id = {result.call_id: result for result in turn.results if result.call_id is not None}
-    in_order = [result for result in turn.results if result.call_id is None]
-    if not any(call.id for call in turn.message.calls):
-        in_order, by_id = list(turn.results), {}
-    used = 0
-    for call in turn.message.calls:
-        if call.id in by_id:
-            yield call, by_id.pop(call.id)
-        elif in_order:
-            yield call, in_order.pop(0)
-        elif used and call.id is None:
-            # Agents of text protocols write several calls, of which the first alone is carried out.
-            ledger.note("calls that were not carried out")
-            continue
+def _record_calls(turn: _Turn, recorder: Recorder, reader: CallReader) -> None:
+    results = list(turn.results)
+    for result in turn.unmatched:
+        # Several results for several calls, none of which names its call: they come in the order of the calls.
+        waiting = next((index for index, known in enumerate(results) if known is None), None)
+        if waiting is None:
+            recorder.accounts.parts.lose("tool results without a call", example=result.text)
         else:
-            yield call, Result("")
-        used += 1
-    ledger.note("tool results without a call", len(by_id) + len(in_order))
-
-
-def _status(status: Any, answer: str | None) -> Status:
-    if status in get_args(Status):
-        return status
-    return "completed" if answer is not None else "failed"
+            results[waiting] = result
+    num_recorded = 0
+    for call, result in zip(turn.message.calls, results, strict=True):
+        if result is None and num_recorded and call.id is None:
+            # Agents of text protocols write several calls, of which the first alone is carried out.
+            recorder.accounts.calls.note("calls that were not carried out")
+            continue
+        shown = result or Result("")
+        if call.error is not None:
+            recorder.invalid(call.error, shown.text, joined=num_recorded > 0)
+        else:
+            reader.call(call.name, call.arguments, shown.text, joined=num_recorded > 0, failed=shown.failed)
+        num_recorded += 1

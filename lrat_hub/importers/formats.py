@@ -1,17 +1,20 @@
 """The formats of logs that are read, which of them a source is in, and reading it.
 
-`FORMATS` is the table of formats: each has a function that recognises its records and one that parses them.
+`FORMATS` is the table of formats. Each has a function that recognises its records, and one that parses them or one
+that converts them to chat records, which `lrat_hub.importers.chat` then parses.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
 from lrat_hub.errors import LratError
+from lrat_hub.importers.accounts import Accounts
+from lrat_hub.importers.actions import NO_ACTION
 from lrat_hub.importers.browser import parse_browser, recognise_browser
 from lrat_hub.importers.chat import parse_chat, recognise_chat
 from lrat_hub.importers.mapping import Tools
@@ -27,8 +30,9 @@ from lrat_hub.importers.runs import (
 )
 from lrat_hub.importers.sources import Record, read_records
 from lrat_hub.importers.traces import is_trace_line, parse_trace, recognise_trace, sessions
-from lrat_hub.importers.values import UnreadableRecord
+from lrat_hub.importers.values import UnreadableRecord, identifier_of
 from lrat_hub.ledger import Ledger
+from lrat_hub.plugins import described
 from lrat_hub.schema import Trajectory
 
 if TYPE_CHECKING:
@@ -38,32 +42,53 @@ if TYPE_CHECKING:
 
 RECORDS_LOOKED_AT = 20
 
+Reader = Callable[[Any], "dict[str, Any] | Iterable[dict[str, Any]] | None"]
+"""A function of the user's: a record in, a chat record out, or several, or None to leave the record out."""
+
+Converter = Callable[[Any, Ledger], Iterator[dict[str, Any]]]
+"""Makes chat records of one record, or raises UnreadableRecord. The ledger is that of the record's parts."""
+
+Grouper = Callable[[Iterator[Record]], Iterator[Record]]
+"""Puts records together that are parts of one run, such as the lines of a session."""
+
 
 class Parser(Protocol):
-    """Makes a trajectory of one record, or raises UnreadableRecord when it is none.
+    """Makes trajectories of one record, or raises UnreadableRecord when it holds none.
 
     Args:
         name: The record's name, unique in its source; usually the trajectory's id.
         value: The record: what JSON or a row of a table can hold.
-        steps: The account of steps, which `lrat_hub.importers.actions.Recorder` fills.
+        accounts: What `lrat_hub.importers.actions.Recorder` fills.
         tools: What the tools of the log do; None for the defaults.
     """
 
-    def __call__(self, name: str, value: Any, steps: Ledger, tools: Tools | None = None) -> Trajectory: ...
+    def __call__(
+        self, name: str, value: Any, accounts: Accounts, tools: Tools | None = None
+    ) -> Iterable[Trajectory]: ...
 
 
 @dataclass(frozen=True)
 class Format:
-    """One format.
+    """One format. It has `parse` or `convert`.
 
     Args:
-        recognise: Says why a record is in this format, as the end of "this record is ..."; None when it is not.
+        recognise: Says why a record, as it stands in its file, is in this format, as the end of "this record is ...";
+            None when it is not.
         special_case_of: A more general format whose `recognise` accepts this format's records, too.
     """
 
     recognise: Callable[[Any], str | None]
-    parse: Parser
+    parse: Parser | None = None
+    convert: Converter | None = None
+    group: Grouper | None = None
     special_case_of: FormatName | None = None
+
+    def trajectories(self, record: Record, accounts: Accounts, tools: Tools | None) -> Iterator[Trajectory]:
+        """The runs in a record. Raises UnreadableRecord when it holds none."""
+        if self.parse is not None:
+            yield from self.parse(record.name, record.value, accounts, tools)
+        elif self.convert is not None:
+            yield from parse_chat_records(record.name, self.convert(record.value, accounts.parts), accounts, tools)
 
 
 FormatName = Literal["lrat", "browsecomp-plus", "chat", "smolagents", "openresearcher", "traces"]
@@ -73,37 +98,46 @@ FORMATS: dict[FormatName, Format] = {
     "chat": Format(recognise_chat, parse_chat),
     "smolagents": Format(recognise_memory, parse_memory),
     "openresearcher": Format(recognise_browser, parse_browser, special_case_of="chat"),
-    "traces": Format(recognise_trace, parse_trace),
+    "traces": Format(recognise_trace, parse_trace, group=sessions),
 }
 
 
-def _is_part(value: Any) -> bool:
-    """Whether an element of a JSON array is part of a record, so that the whole array is one record."""
-    return is_message(value) or is_memory_step(value) or is_trace_line(value)
+def parse_chat_records(
+    name: str, records: Iterable[Any], accounts: Accounts, tools: Tools | None
+) -> Iterator[Trajectory]:
+    """Trajectories of chat records that come from one record; from the second on, the name has their number."""
+    empty = True
+    for number, chat in enumerate(records, start=1):
+        empty = False
+        yield from parse_chat(name if number == 1 else f"{name}-{number}", chat, accounts, tools)
+    if empty:
+        raise UnreadableRecord("no run in it")
 
 
-def new_ledgers() -> dict[str, Ledger]:
-    """Empty accounts of an import: of records, of the steps of those that could be read, and of redacted texts."""
-    return {name: Ledger(name) for name in ("records", "steps", "texts")}
-
-
-def load_trajectories(source: HubRef | Dataset | str | Path) -> Iterator[Trajectory]:
+def load_trajectories(
+    source: HubRef | Dataset | str | Path,
+    *,
+    strict: bool = False,
+    format: FormatName | None = None,
+    mapping: Tools | None = None,
+    reader: Reader | None = None,
+) -> Iterator[Trajectory]:
     """Trajectories from a Hub reference, a loaded dataset, or a path that `lrat import` reads.
 
     Args:
         source: A `HubRef` or its text ("datasets/ns/name@rev#config:split"), a `datasets.Dataset` with the columns
-            of `lrat_hub.schema.trajectory_features`, or a file, folder or tar.gz (a path that exists) in a format
-            that is recognised.
+            of `lrat_hub.schema.trajectory_features`, or a path that exists: see `read_trajectories`.
+        strict: Whether to raise, after the last trajectory of a path, when any part of it was lost.
+        format, mapping, reader: See `read_trajectories`.
 
     Raises:
-        LratError: The source does not exist, is of another kind, or holds nothing that can be read.
+        LratError: The source does not exist, is of another kind, holds nothing that can be read, has no run in which a
+            search or a browse was understood, or lost something under `strict`.
     """
     if isinstance(source, (str, Path)) and Path(source).exists():
-        ledgers = new_ledgers()
-        yield from read_trajectories(Path(source), ledgers)
-        if not ledgers["records"].kept:
-            reasons = ", ".join(f"{count} {reason}" for reason, count in ledgers["records"].dropped.items())
-            raise LratError(f"Import: expected trajectories in {source}, found none that can be read: {reasons}.")
+        accounts = Accounts()
+        yield from read_trajectories(Path(source), accounts, format=format, mapping=mapping, reader=reader)
+        check_import(Path(source), accounts, strict=strict)
         return
     if hasattr(source, "features"):
         table = cast("Dataset", source)
@@ -116,36 +150,101 @@ def load_trajectories(source: HubRef | Dataset | str | Path) -> Iterator[Traject
 
 
 def read_trajectories(
-    path: Path, ledgers: dict[str, Ledger], *, format: FormatName | None = None, tools: Tools | None = None
+    path: Path,
+    accounts: Accounts,
+    *,
+    format: FormatName | None = None,
+    mapping: Tools | None = None,
+    reader: Reader | None = None,
 ) -> Iterator[Trajectory]:
-    """Reads trajectories from a file, a folder or a tar.gz, one at a time.
+    """Reads trajectories from a file, a folder or an archive, one at a time.
 
     Args:
-        ledgers: From `new_ledgers`; filled as reading goes on.
+        accounts: Filled as reading goes on.
         format: One of `FORMATS`; None to recognise it.
-        tools: What the tools of the logs do; see `load_mapping`.
+        mapping: What the tools of the logs do, and where what stands in their records; see `load_mapping`.
+        reader: Makes chat records of the source's records, which then need no format.
 
     Raises:
-        LratError: The path does not exist, has no file of a suffix that is read, or its format is unknown.
+        LratError: The path does not exist, has no file that is read, or its format is unknown.
     """
-    records = ledgers["records"]
-    if format is None:
-        recognised = recognise_format(path)
-        # Without a record that could be read, any format comes to the same account.
-        format = recognised.format if recognised else "lrat"
-    if format not in FORMATS:
-        raise LratError(f"Import: expected a format out of {', '.join(FORMATS)}, found {format!r}.")
-    parse = FORMATS[format].parse
-    for record in records_of(path, records):
-        try:
-            trajectory = parse(record.name, record.value, ledgers["steps"], tools)
-        except RecursionError:
-            records.drop("nested too deeply")
-        except UnreadableRecord as error:
-            records.drop(str(error))
-        else:
-            records.keep()
+    if reader is not None:
+        converter = _converter(reader)
+        known: Format = Format(lambda _: "read by a reader", convert=converter)
+    else:
+        if format is None:
+            recognised = recognise_format(path)
+            # Without a record that could be read, any format comes to the same account.
+            format = recognised.format if recognised else "lrat"
+        if format not in FORMATS:
+            raise LratError(f"Import: expected a format out of {', '.join(FORMATS)}, found {format!r}.")
+        known = FORMATS[format]
+    for record in records_of(path, accounts, known):
+        yield from trajectories_of(record, known, accounts, mapping)
+
+
+def trajectories_of(
+    record: Record, known: Format, accounts: Accounts, mapping: Tools | None = None
+) -> Iterator[Trajectory]:
+    """The trajectories of a record, or a drop in the account of records."""
+    # Steps and calls of a record that turns out to be no run are not counted: they are lost with the record.
+    inner = Accounts()
+    count = 0
+    try:
+        for trajectory in known.trajectories(record, inner, mapping):
+            count += 1
+            if not trajectory.question:
+                accounts.records.note(NO_QUESTION)
             yield trajectory
+            accounts.add(inner)
+            inner = Accounts()
+    except RecursionError:
+        reason = "nested too deeply"
+    except UnreadableRecord as error:
+        reason = str(error)
+    else:
+        reason = "" if count else "no run in it"
+        if count:
+            accounts.add(inner)
+            inner = Accounts()
+    accounts.parts.add(inner.parts)
+    if count:
+        accounts.records.keep()
+        accounts.records.note(FURTHER_RUNS, count - 1)
+        accounts.records.lose(f"rest of a record, {reason}", int(reason != ""), example=record.name)
+    else:
+        accounts.records.drop(reason, example=record.name)
+
+
+FURTHER_RUNS = "runs beyond the first of their record"
+NO_QUESTION = "runs without a question"
+
+
+def check_import(path: Path, accounts: Accounts, *, strict: bool) -> None:
+    """Refuses what an import must not go on with, once everything has been read.
+
+    Raises:
+        LratError: Not one trajectory could be read, none has a search or a browse, or something was lost and `strict`
+            is set.
+    """
+    records = accounts.records
+    if not records.kept:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in records.dropped.items())
+        raise LratError(f"Import: expected trajectories in {path}, found none that can be read: {reasons}.")
+    num_runs = records.kept + records.notes[FURTHER_RUNS]
+    if records.lost[NO_ACTION] >= num_runs:
+        reasons = "; ".join(
+            f"{what} ({count})" for ledger in (accounts.calls, accounts.parts, accounts.steps)
+            for what, count in (ledger.dropped + ledger.lost).most_common(3)
+        )  # fmt: skip
+        raise LratError(
+            f"Import: expected searches and browses in {path}, found {num_runs} runs without any: "
+            f"{reasons or 'no tool calls were understood'}. Say what the tools do in a `mapping`, or turn the records "
+            "into chat records with a `reader`."
+        )
+    if strict and accounts.num_lost:
+        listed = "; ".join(f"{what}: {count}" for what, count in accounts.losses().items())
+        raise LratError(f"Import: `strict` allows no loss in {path}, found {accounts.num_lost} ({listed}).")
 
 
 @dataclass(frozen=True)
@@ -159,9 +258,10 @@ class Recognised:
         return f"{self.format}: {self.why}"
 
 
-def records_of(path: Path, ledger: Ledger) -> Iterator[Record]:
-    """The records of a source, with the lines of session traces put together; see `read_records`."""
-    return sessions(read_records(path, ledger, _is_part))
+def records_of(path: Path, accounts: Accounts, known: Format) -> Iterator[Record]:
+    """The records of a source in one format: lines of a session are put together, objects of runs are unfolded."""
+    records = _unfolded(read_records(path, accounts.records, _is_part), [known])
+    return known.group(records) if known.group is not None else records
 
 
 def recognise_format(path: Path) -> Recognised | None:
@@ -171,7 +271,8 @@ def recognise_format(path: Path) -> Recognised | None:
         LratError: The records are in no format that is known, or in several.
     """
     reasons: dict[FormatName, str] = {}
-    looked_at = list(islice(records_of(path, Ledger("records")), RECORDS_LOOKED_AT))
+    records = _unfolded(read_records(path, Accounts().records, _is_part), list(FORMATS.values()))
+    looked_at = list(islice(records, RECORDS_LOOKED_AT))
     for record in looked_at:
         for name, known in FORMATS.items():
             if name not in reasons and (why := known.recognise(record.value)):
@@ -191,6 +292,67 @@ def recognise_format(path: Path) -> Recognised | None:
         raise LratError(f"Import: expected one format in {path}, found several: {listed}. Give `format`.")
     ((name, why),) = reasons.items()
     return Recognised(name, why)
+
+
+def _is_part(value: Any) -> bool:
+    """Whether an element of a JSON array is part of a record, so that the whole array is one record."""
+    return is_message(value) or is_memory_step(value) or is_trace_line(value)
+
+
+def _unfolded(records: Iterator[Record], formats: Sequence[Format]) -> Iterator[Record]:
+    """Records with objects of runs, such as `{query id: run}` and `{"data": [run, ...]}`, taken apart."""
+    for record in records:
+        parts = [] if _is_known(record.value, formats) else _runs_in(record.value, formats)
+        if parts:
+            yield from (replace(record, place=_joined(record.place, key), value=run) for key, run in parts)
+        else:
+            yield record
+
+
+def _runs_in(value: Any, formats: Sequence[Format]) -> list[tuple[str, Any]]:
+    """The runs in an object of runs with their keys; empty when it is none."""
+    if not isinstance(value, dict) or not value:
+        return []
+    for runs in value.values():
+        if isinstance(runs, list) and runs and len(value) < WRAPPER_KEYS and all(_is_known(r, formats) for r in runs):
+            return [(str(number), run) for number, run in enumerate(runs, start=1)]
+    if not all(_is_known(run, formats) for run in value.values()):
+        return []
+    return [
+        (str(key), {"query_id": key, **run} if isinstance(run, dict) and not _has_id(run) else run)
+        for key, run in value.items()
+    ]
+
+
+WRAPPER_KEYS = 8
+"""An object with fewer keys than this may be a wrapper around a list of runs."""
+
+
+def _has_id(run: dict[str, Any]) -> bool:
+    return any(identifier_of(run.get(key)) for key in ("query_id", "qid", "question_id", "task_id", "id"))
+
+
+def _is_known(value: Any, formats: Sequence[Format]) -> bool:
+    return any(known.recognise(value) for known in formats)
+
+
+def _joined(place: int | str | None, key: str) -> str:
+    return key if place is None else f"{place}/{key}"
+
+
+def _converter(reader: Reader) -> Converter:
+    def convert(value: Any, parts: Ledger) -> Iterator[dict[str, Any]]:
+        try:
+            made = reader(value)
+            chats: list[dict[str, Any]] = (
+                [] if made is None else [cast("dict[str, Any]", made)] if isinstance(made, dict) else list(made)
+            )
+        except Exception as error:  # it is the user's code, which may raise anything, and costs the record
+            parts.drop("records that the reader failed on", example=described(error))
+            raise UnreadableRecord(f"the reader failed: {type(error).__name__}") from error
+        yield from chats
+
+    return convert
 
 
 def _shape(value: Any) -> str:

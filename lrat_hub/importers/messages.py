@@ -13,16 +13,54 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from lrat_hub.importers.values import UnreadableRecord, join_texts, listed, load_json, object_of, storable, text_of
+from lrat_hub.importers.values import (
+    UnreadableRecord,
+    docid_of,
+    identifier_of,
+    join_texts,
+    json_or_none,
+    listed,
+    load_json,
+    object_of,
+    storable,
+    text_of,
+)
+from lrat_hub.ledger import Ledger
 
 Role = Literal["system", "user", "assistant", "tool"]
 
 ROLES: dict[str, Role] = {
     **dict.fromkeys(("system", "developer"), "system"),
     **dict.fromkeys(("user", "human"), "user"),
-    **dict.fromkeys(("assistant", "ai", "AIMessageChunk", "gpt", "model", "tool-call"), "assistant"),
-    **dict.fromkeys(("tool", "function", "observation", "tool-response", "toolResult"), "tool"),
+    **dict.fromkeys(
+        ("assistant", "ai", "AIMessageChunk", "gpt", "model", "chatbot", "tool-call", "function_call"), "assistant"
+    ),
+    **dict.fromkeys(
+        ("tool", "function", "observation", "ipython", "tool-response", "tool_response", "toolResult"), "tool"
+    ),
 }
+
+TEXTS = frozenset({None, "text", "output_text", "input_text", "refusal", "summary_text"})
+REASONING = frozenset(
+    {"thinking", "reasoning", "redacted_thinking", "reasoning.text", "reasoning.summary", "reasoning.encrypted"}
+)
+CALLS = frozenset({"tool_use", "tool_call", "toolCall"})
+RESULTS = frozenset({"tool_result"})
+WITHOUT_ACTION = frozenset(
+    {
+        "image",
+        "image_url",
+        "input_image",
+        "audio",
+        "input_audio",
+        "file",
+        "input_file",
+        "document",
+        "video",
+        "video_url",
+    }
+)
+"""Types of parts that say nothing of what an agent did."""
 
 _TOOL_CALL = re.compile(r"<tool_call>(.*?)(?:</tool_call>|$)", re.DOTALL)
 _TOOL_RESPONSE = re.compile(r"<tool_response>(.*?)(?:</tool_response>|$)", re.DOTALL)
@@ -41,11 +79,20 @@ class Call:
 
 @dataclass(frozen=True)
 class Result:
-    """What a tool showed. `failed` is whether the log marks it as a failure."""
+    """What a tool showed.
+
+    Args:
+        text: What the agent saw.
+        failed: Whether the log marks it as a failure.
+        results: What a search listed, a list of rows for each query, where the log keeps it apart from the text.
+        docids: Documents that a browse opened, where the log names them apart from the arguments.
+    """
 
     text: str
     call_id: str | None = None
     failed: bool = False
+    results: tuple[tuple[Any, ...], ...] | None = None
+    docids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -65,8 +112,11 @@ def is_message(value: Any) -> bool:
     return isinstance(value, dict) and _role(_unwrapped(value)) is not None
 
 
-def read_messages(raw: Mapping[str, Any]) -> Iterator[Message]:
+def read_messages(raw: Mapping[str, Any], account: Ledger) -> Iterator[Message]:
     """A message in the one form: several where a text protocol writes tool responses into the agent's own text.
+
+    Args:
+        account: Counts parts of the message: those that are understood are kept, others dropped by their type.
 
     Raises:
         UnreadableRecord: It is of an unknown role.
@@ -74,18 +124,22 @@ def read_messages(raw: Mapping[str, Any]) -> Iterator[Message]:
     raw = _unwrapped(raw)
     role = _role(raw)
     if role is None:
-        raise UnreadableRecord("unknown role")
-    message = _parsed(role, raw)
+        raise UnreadableRecord(
+            f"message of unknown role: {_kind(raw.get('role') or raw.get('from') or raw.get('type'))}"
+        )
+    message = _parsed(role, raw, account)
     if role == "assistant" and not message.calls:
         yield from _protocol(message)
     elif role in ("user", "tool") and not message.results and (shown := _TOOL_RESPONSE.findall(message.text)):
         yield replace(message, results=tuple(Result(text.strip()) for text in shown))
     elif role == "tool" and not message.results:
         failed = raw.get("status") == "error" or raw.get("isError") is True or raw.get("is_error") is True
-        call_id = raw.get("tool_call_id", raw.get("toolCallId"))
+        call_id = next(
+            (raw[key] for key in ("tool_call_id", "toolCallId", "call_id") if raw.get(key) is not None), None
+        )
         # The prefix of smolagents' tool responses.
         text = message.text.removeprefix("Observation:\n")
-        yield replace(message, results=(Result(text, _id(call_id), failed),))
+        yield replace(message, results=(Result(text, _id(call_id), failed, _lists(raw), _docids(raw)),))
     else:
         yield message
 
@@ -122,40 +176,80 @@ def _role(raw: Mapping[str, Any]) -> Role | None:
     return ROLES.get(name) if isinstance(name, str) else None
 
 
-def _parsed(role: Role, raw: Mapping[str, Any]) -> Message:
+def _lists(raw: Mapping[str, Any]) -> tuple[tuple[Any, ...], ...] | None:
+    """The result lists that a chat record keeps beside the text of a tool message."""
+    lists = raw.get("results")
+    if not isinstance(lists, list):
+        return None
+    return tuple(tuple(rows) for rows in lists) if all(isinstance(rows, list) for rows in lists) else (tuple(lists),)
+
+
+def _docids(raw: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(docid for value in listed(raw.get("docids")) if (docid := docid_of(value)) is not None)
+
+
+def _kind(kind: Any) -> str:
+    return repr(kind)[:40]
+
+
+def _count_parts(parts: Sequence[Mapping[str, Any]], account: Ledger) -> None:
+    for part in parts:
+        kind = part.get("type")
+        known = kind is None or (
+            isinstance(kind, str) and kind in TEXTS | REASONING | CALLS | RESULTS | WITHOUT_ACTION
+        )
+        if known:
+            account.keep()
+        else:
+            account.drop(f"part of a message of unknown type: {_kind(kind)}", example=text_of(dict(part)))
+
+
+def _parsed(role: Role, raw: Mapping[str, Any], account: Ledger) -> Message:
     content = raw.get("content", raw.get("value"))
     parts = [part if isinstance(part, dict) else {"type": "text", "text": part} for part in listed(content)]
+    _count_parts(parts, account)
     kinds = [part.get("type") for part in parts]
     text = join_texts(*(text_of(part.get("text", part.get("content"))) for part in parts if _is_text(part)))
     if role != "assistant":
         results = [
             Result(_flat(part.get("content")), _id(part.get("tool_use_id")), part.get("is_error") is True)
             for part in parts
-            if part.get("type") == "tool_result"
+            if part.get("type") == "tool_result"  # Anthropic's
         ]
         if role == "tool" and not any(map(_is_text, parts)) and not results:
             text = text_of(content)
         return Message(role, text, results=tuple(results))
     extra = object_of(raw.get("additional_kwargs"))
     reasoning = [
-        raw.get("reasoning_content") or raw.get("reasoning") or raw.get("thinking"),
-        extra.get("reasoning_content"),
+        _thoughts(
+            raw.get("reasoning_content") or raw.get("reasoning") or raw.get("thinking") or raw.get("reasoning_details")
+        ),
+        _thoughts(extra.get("reasoning_content")),
     ]
     reasoning += [
-        part.get("thinking", part.get("reasoning", part.get("text")))
-        for part, kind in zip(parts, kinds, strict=True)
-        if kind in ("thinking", "reasoning")
+        _thoughts(part) for part, kind in zip(parts, kinds, strict=True) if isinstance(kind, str) and kind in REASONING
     ]
-    message = Message(role, text, join_texts(*map(text_of, reasoning)), tuple(_calls(raw, parts, text)))
-    if message.calls and (raw.get("role") == "tool-call" or _harmony_tool(raw)):
+    message = Message(role, text, join_texts(*reasoning), tuple(_calls(raw, parts, text)))
+    if message.calls and (raw.get("role") == "tool-call" or raw.get("from") == "function_call" or _harmony_tool(raw)):
         return replace(message, text="")
     if raw.get("channel") == "analysis":
         return replace(message, text="", reasoning=text)
     return message
 
 
+def _thoughts(value: Any) -> str:
+    """The text of reasoning: a text, or parts that have one."""
+    if isinstance(value, list):
+        return join_texts(*map(_thoughts, value))
+    if isinstance(value, dict):
+        keys = ("thinking", "reasoning", "text", "content", "summary")
+        return _thoughts(next((value[key] for key in keys if value.get(key)), None))
+    return value if isinstance(value, str) else ""
+
+
 def _is_text(part: Mapping[str, Any]) -> bool:
-    return part.get("type") in (None, "text", "output_text", "input_text", "refusal")
+    kind = part.get("type")
+    return kind is None or (isinstance(kind, str) and kind in TEXTS)
 
 
 def _flat(content: Any) -> str:
@@ -169,6 +263,10 @@ def _calls(raw: Mapping[str, Any], parts: Sequence[Mapping[str, Any]], text: str
     if recipient := _harmony_tool(raw):
         yield Call(recipient, text)
         return
+    if raw.get("from") == "function_call" or raw.get("role") == "function_call":
+        # LLaMA-Factory's: one call or a list of them, as JSON.
+        yield from map(_call, listed(json_or_none(text))) if text.strip() else ()
+        return
     if raw.get("role") == "tool-call":
         yield from map(_call, _repr_list(text.partition("Calling tools:\n")[2]))
         return
@@ -180,7 +278,7 @@ def _calls(raw: Mapping[str, Any], parts: Sequence[Mapping[str, Any]], text: str
     if isinstance(raw.get("function_call"), dict):
         yield _call(raw["function_call"])
     if not calls:
-        yield from (_call(part) for part in parts if part.get("type") in ("tool_use", "tool_call", "toolCall"))
+        yield from (_call(part) for part in parts if isinstance(kind := part.get("type"), str) and kind in CALLS)
 
 
 def _harmony_tool(raw: Mapping[str, Any]) -> str | None:
@@ -204,11 +302,13 @@ def _call(raw: Any) -> Call:
     arguments = next(
         (body[key] for key in ("arguments", "args", "input", "parameters") if body.get(key) is not None), {}
     )
-    return Call(body.get("name"), arguments, _id(raw.get("id")))
+    name = body.get("name") if body.get("name") is not None else raw.get("function")
+    return Call(name, arguments, _id(raw.get("id", raw.get("call_id"))))
 
 
 def _id(value: Any) -> str | None:
-    return value if isinstance(value, str) and value else None
+    """The id of a call as a text; some servers number their calls."""
+    return identifier_of(value)
 
 
 def _protocol(message: Message) -> Iterator[Message]:

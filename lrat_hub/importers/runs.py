@@ -19,6 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
+from lrat_hub.importers.accounts import Accounts
 from lrat_hub.importers.actions import Recorder
 from lrat_hub.importers.mapping import Tools
 from lrat_hub.importers.messages import Call, split_answer
@@ -33,7 +34,6 @@ from lrat_hub.importers.values import (
     storable,
     text_of,
 )
-from lrat_hub.ledger import Ledger
 from lrat_hub.schema import Status, Trajectory
 
 RELEASE_FORMAT = "LRAT release"
@@ -74,26 +74,26 @@ def _is_run(value: Any) -> bool:
 
 
 def parse_release(
-    name: str, value: Any, steps: Ledger, tools: Tools | None = None, *, format_name: str = RELEASE_FORMAT
-) -> Trajectory:
+    name: str, value: Any, accounts: Accounts, tools: Tools | None = None, *, format_name: str = RELEASE_FORMAT
+) -> Iterator[Trajectory]:
     """One run as a trajectory.
 
     Args:
         name: The file's name in its folder or archive; it becomes the trajectory's id. Archives keep correct and
             wrong runs in folders `<retriever>_true` and `<retriever>_false`, which is where `correct` comes from.
-        steps: The account of steps: those that could be read are kept, others become `invalid` and are dropped.
+        accounts: What was read, kept and lost is counted here.
 
     Raises:
         UnreadableRecord: It is not such a run.
     """
     if not _is_run(value):
         raise UnreadableRecord("not a trajectory: no `result` list")
-    recorder = Recorder(tools or Tools(), steps)
+    recorder = Recorder(tools or Tools(), accounts)
     for item in value["result"]:
         _record_item(recorder, object_of(item))
     meta = object_of(value.get("metadata"))
     extra = {key: value for key, value in value.items() if key not in RUN_COLUMNS}
-    return Trajectory(
+    yield Trajectory(
         trajectory_id=name,
         query_id=identifier_of(value.get("query_id")) or name,
         question=text_of(value.get("query")),
@@ -109,9 +109,9 @@ def parse_release(
     )
 
 
-def parse_browsecomp(name: str, value: Any, steps: Ledger, tools: Tools | None = None) -> Trajectory:
+def parse_browsecomp(name: str, value: Any, accounts: Accounts, tools: Tools | None = None) -> Iterator[Trajectory]:
     """One run of BrowseComp-Plus as a trajectory; see `parse_release`."""
-    return parse_release(name, value, steps, tools, format_name=BROWSECOMP_FORMAT)
+    return parse_release(name, value, accounts, tools, format_name=BROWSECOMP_FORMAT)
 
 
 def _record_item(recorder: Recorder, item: Mapping[str, Any]) -> None:
@@ -161,13 +161,13 @@ def recognise_memory(value: Any) -> str | None:
     return "steps with `task` and `step_number`"
 
 
-def parse_memory(name: str, value: Any, steps: Ledger, tools: Tools | None = None) -> Trajectory:
+def parse_memory(name: str, value: Any, accounts: Accounts, tools: Tools | None = None) -> Iterator[Trajectory]:
     """An agent's memory as a trajectory.
 
     Args:
         name: Becomes the trajectory's id.
         value: A list of steps, or an object with `steps`.
-        steps: The account of steps.
+        accounts: What was read, kept and lost is counted here.
 
     Raises:
         UnreadableRecord: There are no steps in it.
@@ -176,7 +176,7 @@ def parse_memory(name: str, value: Any, steps: Ledger, tools: Tools | None = Non
     if raw is None:
         raise UnreadableRecord("not a trajectory: no steps")
     record = object_of(value)
-    recorder = Recorder(tools or Tools(), steps)
+    recorder = Recorder(tools or Tools(), accounts)
     for step in raw:
         if isinstance(step, dict):
             _record_step(step, recorder)
@@ -184,7 +184,7 @@ def parse_memory(name: str, value: Any, steps: Ledger, tools: Tools | None = Non
             recorder.invalid("step is not an object")
     tasks = [text_of(step["task"]) for step in raw if isinstance(step, dict) and step.get("task")]
     gold = record.get("gold_answer", record.get("answer"))
-    return Trajectory(
+    yield Trajectory(
         trajectory_id=name,
         query_id=identifier_of(record.get("query_id", record.get("id"))) or name,
         question=tasks[0] if tasks else text_of(record.get("question")),

@@ -42,11 +42,12 @@ class Record:
 
     Args:
         source: Its file, without suffix and relative to the folder or archive.
-        place: Its line, row or element, 1 for the first; None when it is the whole file.
+        place: Its line, row or element, 1 for the first, or the key that it stands under; None when it is the whole
+            file.
     """
 
     source: str
-    place: int | None
+    place: int | str | None
     value: Any
 
     @property

@@ -19,6 +19,7 @@ from dataclasses import asdict, fields
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, cast, get_args
 
+from lrat_hub.importers.accounts import Accounts
 from lrat_hub.importers.actions import Recorder
 from lrat_hub.importers.chat import parse_conversation
 from lrat_hub.importers.mapping import Tools
@@ -34,7 +35,6 @@ from lrat_hub.importers.values import (
     sampling_of,
     text_of,
 )
-from lrat_hub.ledger import Ledger
 from lrat_hub.schema import Action, Candidate, Status, Step, Trajectory
 
 if TYPE_CHECKING:
@@ -177,8 +177,8 @@ def sessions(records: Iterator[Record]) -> Iterator[Record]:
             if starts:
                 if open_session is not None:
                     yield open_session
-                place = None if record.place in (None, 1) else record.place
-                open_session = Record(record.source, place, [record.value])
+                number = None if record.place in (None, 1) else record.place
+                open_session = Record(record.source, number, [record.value])
             elif open_session is not None:
                 open_session.value.append(record.value)
             else:
@@ -189,33 +189,35 @@ def sessions(records: Iterator[Record]) -> Iterator[Record]:
 
 def recognise_trace(value: Any) -> str | None:
     """Why a value is a session trace, or None."""
-    if not isinstance(value, list) or not value or not is_trace_line(value[0]):
+    first = value[0] if isinstance(value, list) and value else value
+    if not is_trace_line(first):
         return None
-    header = value[0] if value[0]["type"] == "session" else {}
+    header = object_of(first) if object_of(first).get("type") == "session" else {}
     return f"lines of type session and message, harness {text_of(header.get('harness')) or 'unknown'}"
 
 
-def parse_trace(name: str, value: Any, steps: Ledger, tools: Tools | None = None) -> Trajectory:
+def parse_trace(name: str, value: Any, accounts: Accounts, tools: Tools | None = None) -> Iterator[Trajectory]:
     """A session as a trajectory.
 
     Args:
         name: Becomes the trajectory's id, unless the session was written here.
         value: The session's lines.
-        steps: The account of steps.
+        accounts: What was read, kept and lost is counted here.
 
     Raises:
         UnreadableRecord: It is no session, or has no messages.
     """
-    if recognise_trace(value) is None:
+    if not isinstance(value, list) or recognise_trace(value) is None:
         raise UnreadableRecord("not a trajectory: no session or message lines")
     header = value[0] if value[0]["type"] == "session" else {}
-    recorder = Recorder(tools or Tools(), steps)
+    recorder = Recorder(tools or Tools(), accounts)
     if header.get("harness") == HARNESS and isinstance(header.get(KEY), dict):
-        return _restored(name, header[KEY], value[1:], recorder)
+        yield _restored(name, header[KEY], value[1:], recorder)
+        return
     messages = [line.get("message") for line in value if isinstance(line, dict) and line.get("type") == "message"]
     extra = {key: header[key] for key in ("harness", "id", "name") if key in header}
-    return parse_conversation(
-        name, messages, recorder, recorder, FORMAT,
+    yield from parse_conversation(
+        name, messages, accounts, tools or Tools(), FORMAT,
         query_id=identifier_of(header.get("id")) or name,
         agent=text_of(header.get("harness")),
         metadata=metadata_of(FORMAT, extra),
@@ -237,7 +239,7 @@ def _restored(name: str, columns: Mapping[str, Any], lines: Sequence[Any], recor
     recorder.ledger.note("columns of a session that could not be read", len(_COLUMNS.keys() - known.keys()))
     sampling = sampling_of(object_of(known.pop("sampling", None)))
     blank: dict[str, Any] = {"trajectory_id": name, "query_id": name, "question": ""}
-    return Trajectory(**(blank | known), steps=recorder.finish(), sampling=sampling)
+    return Trajectory(**(blank | known), steps=recorder.finish(restored=True), sampling=sampling)
 
 
 def _restore_step(extra: Mapping[str, Any], content: str, recorder: Recorder) -> None:

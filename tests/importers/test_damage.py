@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from lrat_hub.errors import LratError
 from lrat_hub.importers import (
     FORMATS,
+    Accounts,
     Redactor,
     load_trajectories,
-    new_ledgers,
     read_trajectories,
     trace_text,
 )
@@ -76,23 +76,23 @@ def check(content, suffix, format):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"run{suffix}"
         path.write_bytes(content)
-        ledgers = new_ledgers()
+        accounts = Accounts()
         try:
-            runs = list(read_trajectories(path, ledgers, format=format))
+            runs = list(read_trajectories(path, accounts, format=format))
         except LratError:
             return
-        for ledger in ledgers.values():
+        for ledger in accounts.ledgers():
             ledger.to_dict()
-        assert ledgers["records"].kept == len(runs)
-        assert runs or ledgers["records"].dropped
+        assert accounts.records.kept == len(runs)
+        assert runs or accounts.records.dropped
         for run in runs:
             store(run)
             assert [step.turn for step in run.steps] == list(range(len(run.steps)))
             assert all((step.error is not None) or step.action != "invalid" for step in run.steps)
-            redacted = Redactor().redact(run, ledgers["texts"])
+            redacted = Redactor().redact(run, accounts.texts)
             trace = Path(folder) / "trace.jsonl"
             trace.write_text(trace_text(redacted), encoding="utf-8")
-            (again,) = read_trajectories(trace, new_ledgers(), format="traces")
+            (again,) = read_trajectories(trace, Accounts(), format="traces")
             assert json.dumps(again.to_dict()) == json.dumps(redacted.to_dict())  # NaN is not equal to itself
 
 
@@ -150,12 +150,12 @@ def test_an_unknown_key_and_an_unreadable_neighbour_change_nothing(name, tmp_pat
     path = tmp_path / "runs.jsonl"
     good = json.dumps(run) if format != "traces" else "\n".join(map(json.dumps, run))
     path.write_bytes(f'{good}\n\n{{"cut": \nnull\n{good}\n'.encode() + b"\xff\n" + good.encode()[: len(good) // 2])
-    ledgers = new_ledgers()
-    runs = list(read_trajectories(path, ledgers))
+    accounts = Accounts()
+    runs = list(read_trajectories(path, accounts))
     assert len(runs) == (3 if format == "traces" else 2)  # a session that is cut has its first steps
     assert runs[0].steps == runs[1].steps
-    assert ledgers["records"].dropped["not UTF-8"] == 1
-    assert ledgers["records"].dropped["not JSON"] == 2
+    assert accounts.records.dropped["not UTF-8"] == 1
+    assert accounts.records.dropped["not JSON"] == 2
 
 
 def test_an_array_gives_its_runs_up_to_the_damage_and_is_read_piece_by_piece(tmp_path):
@@ -163,9 +163,9 @@ def test_an_array_gives_its_runs_up_to_the_damage_and_is_read_piece_by_piece(tmp
     padded = json.dumps({"pad": "x" * CHUNK, **OPENAI})
     path = tmp_path / "runs.json"
     path.write_text(f"[{long}, {padded}, {long}, 1234567, {long[:-1]}, {long}]")
-    ledgers = new_ledgers()
-    assert [run.trajectory_id for run in read_trajectories(path, ledgers)] == ["runs/1", "runs/2", "runs/3"]
-    assert ledgers["records"].dropped == {"not a trajectory: no messages": 1, "not JSON": 1}
+    accounts = Accounts()
+    assert [run.trajectory_id for run in read_trajectories(path, accounts)] == ["runs/1", "runs/2", "runs/3"]
+    assert accounts.records.dropped == {"not a trajectory: no messages": 1, "not JSON": 1}
 
 
 def test_lines_in_a_file_called_json_are_read_as_lines(tmp_path):
@@ -194,7 +194,7 @@ def test_an_import_holds_a_few_runs_in_memory_and_not_the_file(tmp_path):
     table = write_trajectories([], tmp_path / "none.arrow")  # what is loaded on first use is not to be counted
     tracemalloc.start()
     try:
-        table = write_trajectories(read_trajectories(tmp_path / "runs.jsonl", new_ledgers()), tmp_path / "runs.arrow")
+        table = write_trajectories(read_trajectories(tmp_path / "runs.jsonl", Accounts()), tmp_path / "runs.arrow")
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

@@ -6,15 +6,15 @@ import pytest
 
 from lrat_hub import mine_pairs
 from lrat_hub.errors import LratError
-from lrat_hub.importers import new_ledgers, read_trajectories, recognise_format
+from lrat_hub.importers import Accounts, read_trajectories, recognise_format
 from tests.importers import fixtures
 from tests.importers.fixtures import RECORDS, THOUGHTS, call, line, memory_step
 
 
 def read(path, value, format=None, tools=None):
     path.write_text(json.dumps(value))
-    ledgers = new_ledgers()
-    return list(read_trajectories(path, ledgers, format=format, tools=tools)), ledgers
+    accounts = Accounts()
+    return list(read_trajectories(path, accounts, format=format, mapping=tools)), accounts
 
 
 @pytest.fixture
@@ -22,15 +22,15 @@ def chat(tmp_path):
     """Reads messages as one conversation."""
 
     def parsed(*messages):
-        (run,), ledgers = read(tmp_path / "run.json", {"messages": list(messages)}, "chat")
-        return run, ledgers["steps"]
+        (run,), accounts = read(tmp_path / "run.json", {"messages": list(messages)}, "chat")
+        return run, accounts
 
     return parsed
 
 
 @pytest.mark.parametrize("name", RECORDS)
 def test_every_format_gives_the_same_run(name, tmp_path):
-    (run,), ledgers = read(tmp_path / "run.json", RECORDS[name][1])
+    (run,), accounts = read(tmp_path / "run.json", RECORDS[name][1])
     search, browse, _ = run.steps
     assert [step.action for step in run.steps] == ["search", "browse", "answer"]
     assert [step.reasoning for step in run.steps] == list(THOUGHTS)
@@ -43,8 +43,9 @@ def test_every_format_gives_the_same_run(name, tmp_path):
     assert (run.final_answer, run.status) == (fixtures.ANSWER, "completed")
     assert run.question == ("" if name == "browsecomp-plus" else fixtures.QUESTION)  # these runs name only its id
     assert [pair.query for pair in mine_pairs([run]).pairs] == [fixtures.QUERY]
-    assert ledgers["records"].to_dict() == {"read": 1, "kept": 1, "dropped": {}, "notes": {}}
-    assert ledgers["steps"].dropped == {}
+    assert accounts.num_lost == 0
+    assert (accounts.records.read, accounts.records.kept) == (1, 1)
+    assert accounts.steps.dropped == {}
 
 
 @pytest.mark.parametrize("name", RECORDS)
@@ -67,7 +68,7 @@ def test_what_is_unknown_or_ambiguous_names_the_candidates_and_the_setting(tmp_p
 
 
 def test_calls_of_one_message_share_its_reasoning_and_find_their_results_by_id(chat):
-    run, ledger = chat(
+    run, accounts = chat(
         {"role": "user", "content": "Q?"},
         {"role": "assistant", "content": "Both.", "tool_calls": [
             call("search", '{"query": "a"}', "c1"), call("search", {"query": "b"}, "c2"), call("search", "{", "c3")]},
@@ -79,7 +80,7 @@ def test_calls_of_one_message_share_its_reasoning_and_find_their_results_by_id(c
     assert [[hit.docid for hit in step.results] for step in run.steps] == [["1"], ["2"], []]
     assert run.steps[2].error == "arguments are not JSON"
     assert (run.final_answer, run.status) == (None, "failed")
-    assert ledger.notes == {"tool results without a call": 1}
+    assert accounts.parts.lost == {"tool results without a call": 1}
 
 
 def test_ids_that_every_message_uses_again_belong_to_the_nearest_call(chat):
@@ -98,7 +99,7 @@ def searched(chat):
     """What comes of a search for a and b with some result."""
 
     def read(result):
-        run, ledger = chat(
+        run, accounts = chat(
             {"role": "assistant", "content": "", "tool_calls": [call("search", {"queries": ["a", "b"]}, "1")]},
             {
                 "role": "tool",
@@ -106,8 +107,12 @@ def searched(chat):
                 "content": result if isinstance(result, str) else json.dumps(result),
             },
         )
-        step = run.steps[0]
-        return step.queries, [(hit.query_index, hit.rank, hit.docid) for hit in step.results], dict(ledger.notes)
+        step, steps = run.steps[0], accounts.steps
+        return (
+            step.queries,
+            [(hit.query_index, hit.rank, hit.docid) for hit in step.results],
+            dict(steps.notes + steps.lost),
+        )
 
     return read
 
@@ -168,7 +173,7 @@ def test_an_agent_of_a_text_protocol_had_only_its_first_call_carried_out(chat):
     calls = "".join(
         f'<tool_call>{{"name": "search", "arguments": {{"query": "{query}"}}}}</tool_call>' for query in "ab"
     )
-    run, ledger = chat(
+    run, accounts = chat(
         {"role": "assistant", "content": f"Both</think>{calls}<tool_response>DocID:1\n[T]\n</tool_response>Last"},
         {"role": "assistant", "content": "<tool_call>not json</tool_call>"},
         {"role": "user", "content": "<tool_response>Error: Tool call is not a valid JSON</tool_response>"},
@@ -177,8 +182,8 @@ def test_an_agent_of_a_text_protocol_had_only_its_first_call_carried_out(chat):
     assert [(step.action, step.reasoning) for step in run.steps] == [
         ("search", "Both"), ("invalid", "Last"), ("invalid", "Never closed"),
     ]  # fmt: skip
-    assert ledger.dropped == {"tool call is not JSON": 1, "no action follows": 1}
-    assert ledger.notes == {"calls that were not carried out": 1}
+    assert accounts.steps.dropped == {"tool call is not JSON": 1, "no action follows": 1}
+    assert accounts.calls.notes == {"calls that were not carried out": 1}
 
 
 def test_a_lost_message_keeps_its_turn_so_that_no_strangers_become_neighbours(chat):
@@ -206,9 +211,9 @@ def test_smolagents_messages_are_read_as_a_conversation(chat):
 
 def test_searches_that_share_an_observation_get_no_results_of_one_another(tmp_path):
     steps = [fixtures.TASK, memory_step(1, "Both.", fixtures.LISTING, *(call("search", q, "c") for q in ("a", "b")))]
-    (run,), ledgers = read(tmp_path / "run.json", steps)
+    (run,), accounts = read(tmp_path / "run.json", steps)
     assert [(step.queries, step.results) for step in run.steps] == [(("a",), ()), (("b",), ())]
-    assert ledgers["steps"].notes == {"searches whose results can't be told from those of others in the message": 2}
+    assert accounts.steps.notes == {"searches whose results can't be told from those of others in the message": 2}
 
 
 def test_code_whose_calls_depend_on_variables_costs_those_calls(tmp_path):
@@ -217,10 +222,10 @@ def test_code_whose_calls_depend_on_variables_costs_those_calls(tmp_path):
     error = {"type": "AgentMaxStepsError", "message": "Reached max steps."}
     last = memory_step(3, "", None, error=error, action_output="Perhaps")
     steps = [fixtures.TASK, fixtures.code_step(1, "All", code, ""), broken, last]
-    (run,), ledgers = read(tmp_path / "run.json", steps)
+    (run,), accounts = read(tmp_path / "run.json", steps)
     assert [step.action for step in run.steps] == ["invalid", "search", "invalid", "invalid", "answer"]
     assert (run.final_answer, run.status) == ("Perhaps", "limited")
-    assert ledgers["steps"].dropped == {
+    assert accounts.steps.dropped == {
         "code calls visit_webpage without literal arguments": 1, "code can't be parsed": 1, "no call": 1,
     }  # fmt: skip
 
@@ -238,7 +243,7 @@ def test_a_look_at_an_open_page_is_no_browse_and_links_lead_to_what_was_shown(tm
         fixtures.harmony("tool", "Error fetching URL `https://else.org`", name="browser.open"),
         fixtures.browser_call("open", id=17, cursor=0),
     ]
-    (trajectory,), ledgers = read(tmp_path / "run.json", run)
+    (trajectory,), accounts = read(tmp_path / "run.json", run)
     assert [(step.action, step.docid) for step in trajectory.steps] == [
         ("search", None), ("browse", "https://example.org/7"), ("invalid", None), ("invalid", None),
         ("browse", "https://other.org/8"), ("browse", "https://else.org"), ("invalid", None), ("answer", None),
@@ -246,8 +251,8 @@ def test_a_look_at_an_open_page_is_no_browse_and_links_lead_to_what_was_shown(tm
     # Addresses are known once a page was open, and then also in the lists before it.
     assert [hit.docid for hit in trajectory.steps[0].results] == ["https://example.org/7", "https://other.org/8"]
     assert trajectory.steps[5].error.startswith("Error fetching")
-    assert ledgers["steps"].dropped == {"open of a link that no page shows": 1}
-    assert ledgers["steps"].notes == {"kept as invalid steps, a look at a page that is open": 2}
+    assert accounts.steps.dropped == {"open of a link that no page shows": 1}
+    assert accounts.steps.notes == {"kept as invalid steps, a look at a page that is open": 2}
 
 
 @pytest.mark.parametrize("rows", [[{"docid": "d7", "id": 0}], [{"docid": "0", "title": "T"}]])
@@ -265,10 +270,10 @@ def test_sessions_of_a_trace_file_are_runs_and_its_other_lines_do_not_matter(tmp
     lines = [*fixtures.TRACE[:3], {"type": "thinking_level_change"}, *fixtures.TRACE[3:], *fixtures.TRACE]
     path = tmp_path / "a.jsonl"
     path.write_text("".join(json.dumps(one) + "\n" for one in [*lines, line("user", "lost")][:-1]) + '{"type": "mess')
-    ledgers = new_ledgers()
-    runs = list(read_trajectories(path, ledgers))
+    accounts = Accounts()
+    runs = list(read_trajectories(path, accounts))
     assert [(run.trajectory_id, run.query_id, run.agent) for run in runs] == [
         ("a", "5f3c", "some-agent"), ("a/10", "5f3c", "some-agent"),
     ]  # fmt: skip
     assert runs[0].steps == runs[1].steps
-    assert ledgers["records"].to_dict()["dropped"] == {"not JSON": 1}
+    assert accounts.records.to_dict()["dropped"] == {"not JSON": 1}

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from lrat_hub.errors import LratError
-from lrat_hub.importers import load_mapping, new_ledgers, read_trajectories
+from lrat_hub.importers import Accounts, load_mapping, read_trajectories
 from tests.importers.fixtures import call
 
 PATTERN = r"'^(?P<docid>\w+): (?P<title>.*)$'"
@@ -26,7 +26,7 @@ def read(folder, tools, *calls):
         ]
     path = folder / "run.json"
     path.write_text(json.dumps({"messages": messages}))
-    (run,) = read_trajectories(path, new_ledgers(), tools=tools)
+    (run,) = read_trajectories(path, Accounts(), mapping=tools)
     return run
 
 

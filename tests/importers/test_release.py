@@ -9,9 +9,8 @@ import pytest
 
 from lrat_hub import load_trajectories, mine_pairs
 from lrat_hub.errors import LratError
-from lrat_hub.importers import new_ledgers, read_trajectories
+from lrat_hub.importers import Accounts, read_trajectories
 from lrat_hub.importers.runs import parse_release
-from lrat_hub.ledger import Ledger
 from lrat_hub.schema import Trajectory
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "lrat_release" / "trajectories"
@@ -20,6 +19,12 @@ RESULTS = (
     "A search for 'who's \"there\"' found 2 results:\n\n## Web Results\n"
     "DocID:7\n[A title]\nFirst snippet\nin two lines\n\nDocID:8\n[Another]\nSecond"
 )
+
+
+def parsed(name, value, accounts):
+    """The one run in a value."""
+    (run,) = parse_release(name, value, accounts)
+    return run
 
 
 def call(tool, arguments, output):
@@ -64,7 +69,7 @@ def test_real_trajectories_have_their_known_counts(name, searches, browses, step
 
 
 def test_a_run_is_read_as_the_agent_saw_it():
-    run = parse_release("bm25_true/12_bm25", GOOD, Ledger("steps"))
+    run = parsed("bm25_true/12_bm25", GOOD, Accounts())
     search, browse, answer = run.steps
     assert search.queries == ('who\'s "there"',)  # the header says what was run, not the call
     assert [(hit.rank, hit.docid, hit.title, hit.snippet) for hit in search.results] == [
@@ -82,21 +87,19 @@ def test_a_run_is_read_as_the_agent_saw_it():
     [({"docid": 8}, "8"), ('{"docid": [8]}', "8"), ('{"docid": 8.0}', "8"), ('{"docid": "8"}', "8")],
 )
 def test_document_ids_of_every_type_are_strings(arguments, docid):
-    run = parse_release("x", released(call("visit", arguments, "Document 8:\ntext")), Ledger("steps"))
+    run = parsed("x", released(call("visit", arguments, "Document 8:\ntext")), Accounts())
     assert [step.docid for step in run.steps] == [docid]
 
 
 def test_several_documents_in_one_call_are_browses_of_one_message():
     shown = "Document 1:\na\nDocument 3:\nc"
-    run = parse_release("x", released(thought("Both."), call("visit", {"docid": [1, 2, 3]}, shown)), Ledger("steps"))
+    run = parsed("x", released(thought("Both."), call("visit", {"docid": [1, 2, 3]}, shown)), Accounts())
     assert [(step.docid, step.reasoning) for step in run.steps] == [("1", "Both."), ("3", None)]
 
 
 def test_results_of_openai_clients_are_json_arrays():
     rows = json.dumps([{"docid": 5, "snippet": "s", "score": 1.5}, "noise"])
-    run = parse_release(
-        "x", released(call("local_knowledge_base_retrieval", {"user_query": "q"}, rows)), Ledger("steps")
-    )
+    run = parsed("x", released(call("local_knowledge_base_retrieval", {"user_query": "q"}, rows)), Accounts())
     assert [(hit.docid, hit.score) for hit in run.steps[0].results] == [("5", 1.5)]
 
 
@@ -113,17 +116,17 @@ def test_results_of_openai_clients_are_json_arrays():
     ],
 )
 def test_a_bad_step_costs_that_step_and_keeps_its_turn(item, reason):
-    good, ledger = GOOD["result"], Ledger("steps")
-    run = parse_release("x", GOOD | {"result": [*good[:2], item, *good[2:]]}, ledger)
+    good, accounts = GOOD["result"], Accounts()
+    run = parsed("x", GOOD | {"result": [*good[:2], item, *good[2:]]}, accounts)
     assert [step.action for step in run.steps] == ["search", "invalid", "browse", "answer"]
     assert [step.turn for step in run.steps] == [0, 1, 2, 3]
     assert run.steps[1].error.startswith(reason)
-    assert ledger.to_dict()["dropped"] == {reason: 1}
+    assert accounts.steps.dropped == {reason: 1}
 
 
 def test_a_failed_browse_is_no_positive():
     items = [*GOOD["result"][:3], call("get_document", {"docid": "7"}, "[Document not found] docid=7")]
-    result = mine_pairs([parse_release("x", released(*items), Ledger("steps"))])
+    result = mine_pairs([parsed("x", released(*items), Accounts())])
     assert result.pairs == []
     assert result.ledger["browses"].dropped == {"failed": 1}
 
@@ -135,7 +138,7 @@ def test_a_failed_browse_is_no_positive():
      ({"status": None}, "completed")],
 )  # fmt: skip
 def test_statuses_of_the_release_are_told_apart(fields, status):
-    assert parse_release("x", GOOD | fields, Ledger("steps")).status == status
+    assert parsed("x", GOOD | fields, Accounts()).status == status
 
 
 def test_an_unreadable_file_costs_that_file(tmp_path):
@@ -143,9 +146,9 @@ def test_an_unreadable_file_costs_that_file(tmp_path):
     (tmp_path / "cut.json").write_text(json.dumps(GOOD)[:100])
     (tmp_path / "bytes.json").write_bytes(b'{"a": "\xff"}')
     (tmp_path / "other.json").write_text('{"pairs": []}')
-    ledgers = new_ledgers()
-    assert [run.trajectory_id for run in read_trajectories(tmp_path, ledgers, format="lrat")] == ["good"]
-    assert ledgers["records"].to_dict()["dropped"] == {
+    accounts = Accounts()
+    assert [run.trajectory_id for run in read_trajectories(tmp_path, accounts, format="lrat")] == ["good"]
+    assert accounts.records.to_dict()["dropped"] == {
         "not JSON": 1, "not UTF-8": 1, "not a trajectory: no `result` list": 1,
     }  # fmt: skip
 
@@ -160,12 +163,12 @@ def test_an_archive_that_is_cut_off_gives_what_came_before_the_cut(tmp_path):
             archive.addfile(info, io.BytesIO(content))
     path = tmp_path / "runs.tar.gz"
     path.write_bytes(buffer.getvalue())
-    assert [run.correct for run in read_trajectories(path, new_ledgers(), format="lrat")] == [False] * 20
+    assert [run.correct for run in read_trajectories(path, Accounts(), format="lrat")] == [False] * 20
 
     path.write_bytes(buffer.getvalue()[: len(buffer.getvalue()) // 2])
-    ledgers = new_ledgers()
-    assert 5 < len(list(read_trajectories(path, ledgers, format="lrat"))) < 15
-    assert ledgers["records"].dropped == {"archive is cut off or damaged": 1}
+    accounts = Accounts()
+    assert 5 < len(list(read_trajectories(path, accounts, format="lrat"))) < 15
+    assert accounts.records.dropped == {"archive is cut off or damaged": 1}
 
 
 def test_an_archive_with_a_damaged_header_is_not_taken_for_its_end(tmp_path):
@@ -181,9 +184,9 @@ def test_an_archive_with_a_damaged_header_is_not_taken_for_its_end(tmp_path):
     damaged[2 * size : 2 * size + 512] = b"\x01" * 512
     path = tmp_path / "runs.tar"
     path.write_bytes(damaged)
-    ledgers = new_ledgers()
-    assert len(list(read_trajectories(path, ledgers, format="lrat"))) == 2
-    assert ledgers["records"].dropped == {"archive is cut off or damaged": 1}
+    accounts = Accounts()
+    assert len(list(read_trajectories(path, accounts, format="lrat"))) == 2
+    assert accounts.records.dropped == {"archive is cut off or damaged": 1}
 
 
 def test_the_outcome_in_a_folders_name_is_kept_when_that_folder_or_its_file_is_the_source(tmp_path):
@@ -199,7 +202,7 @@ def test_the_outcome_in_a_folders_name_is_kept_when_that_folder_or_its_file_is_t
     [("A search for 'x' found 0 results:\n\n## Web Results\n", 0), (RESULTS.replace("\n", "\r\n"), 2)],
 )
 def test_empty_lists_and_other_line_ends_are_read(observation, candidates):
-    run = parse_release("x", released(call("search", '{"query": ["x"]}', observation)), Ledger("steps"))
+    run = parsed("x", released(call("search", '{"query": ["x"]}', observation)), Accounts())
     assert [(step.action, len(step.results)) for step in run.steps] == [("search", candidates)]
 
 

@@ -46,7 +46,7 @@ def test_redaction_and_traces_can_be_left_out_and_the_same_import_is_the_same_co
     ("words", "message"),
     [
         (["--format", "smolagents"], "found none that can be read"),
-        (["--strict"], "--strict allows no loss"),
+        (["--strict"], "`strict` allows no loss"),
         (["--mapping", "nowhere.yaml"], "Mapping nowhere.yaml"),
         (["--redact_hook", "nowhere:hide"], "Redaction hook 'nowhere:hide'"),
         (["--traces", "-1"], "expected a number of traces of at least 0"),
