@@ -1,9 +1,9 @@
 """Logs in formats of others give what a reader of them would expect.
 
-Each folder of `logs/` has an input in the shape of a public source (`source.md` names it), perhaps a mapping file, and
-`expected.json`: the question, answers, verdict and status; the searches and browses with their queries, the ids of each
-query's list, the document and the reasoning before; and the pairs that mining finds. What is null or absent there is
-not checked.
+Each folder of `logs/` has an input in the shape of a public source (`source.md` names it), perhaps a mapping file,
+and `expected.json`: the question, answers, verdict and status; the searches and browses with their queries, the ids of
+each query's list, the document and the reasoning before; and the pairs that mining finds. What is null or absent there
+is not checked.
 """
 
 import json
