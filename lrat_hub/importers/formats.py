@@ -17,6 +17,25 @@ from lrat_hub.importers.accounts import Accounts
 from lrat_hub.importers.actions import NO_ACTION
 from lrat_hub.importers.browser import parse_browser, recognise_browser
 from lrat_hub.importers.chat import parse_chat, recognise_chat
+from lrat_hub.importers.converters.atif import convert_atif, recognise_atif
+from lrat_hub.importers.converters.gemini import convert_gemini, recognise_gemini
+from lrat_hub.importers.converters.gemini_sessions import (
+    convert_gemini_session,
+    group_gemini_sessions,
+    is_adk_event,
+    is_cli_message,
+    recognise_gemini_session,
+)
+from lrat_hub.importers.converters.haystack import convert_haystack, is_haystack_message, recognise_haystack
+from lrat_hub.importers.converters.langchain_runs import (
+    convert_langchain,
+    group_langchain,
+    is_langchain_event,
+    recognise_langchain,
+)
+from lrat_hub.importers.converters.llamaindex import convert_llamaindex, is_llamaindex_event, recognise_llamaindex
+from lrat_hub.importers.converters.requests import convert_requests, group_requests, recognise_requests
+from lrat_hub.importers.converters.vercel import convert_vercel, is_vercel_step, recognise_vercel
 from lrat_hub.importers.mapping import Tools
 from lrat_hub.importers.messages import is_message
 from lrat_hub.importers.runs import (
@@ -74,6 +93,7 @@ class Format:
     Args:
         recognise: Says why a record, as it stands in its file, is in this format, as the end of "this record is ...";
             None when it is not.
+        is_part: Whether an element of a JSON array is a part of a record, so that the array is one record.
         special_case_of: A more general format whose `recognise` accepts this format's records, too.
     """
 
@@ -81,6 +101,7 @@ class Format:
     parse: Parser | None = None
     convert: Converter | None = None
     group: Grouper | None = None
+    is_part: Callable[[Any], bool] | None = None
     special_case_of: FormatName | None = None
 
     def trajectories(self, record: Record, accounts: Accounts, tools: Tools | None) -> Iterator[Trajectory]:
@@ -91,7 +112,10 @@ class Format:
             yield from parse_chat_records(record.name, self.convert(record.value, accounts.parts), accounts, tools)
 
 
-FormatName = Literal["lrat", "browsecomp-plus", "chat", "smolagents", "openresearcher", "traces"]
+FormatName = Literal[
+    "lrat", "browsecomp-plus", "chat", "smolagents", "openresearcher", "traces",
+    "atif", "vercel", "llamaindex", "haystack", "gemini", "gemini-session", "langchain", "requests",
+]  # fmt: skip
 FORMATS: dict[FormatName, Format] = {
     "lrat": Format(recognise_release, parse_release, special_case_of="browsecomp-plus"),
     "browsecomp-plus": Format(recognise_browsecomp, parse_browsecomp),
@@ -99,7 +123,25 @@ FORMATS: dict[FormatName, Format] = {
     "smolagents": Format(recognise_memory, parse_memory),
     "openresearcher": Format(recognise_browser, parse_browser, special_case_of="chat"),
     "traces": Format(recognise_trace, parse_trace, group=sessions),
-}
+    "atif": Format(recognise_atif, convert=convert_atif),
+    "vercel": Format(recognise_vercel, convert=convert_vercel, is_part=is_vercel_step, special_case_of="chat"),
+    "llamaindex": Format(
+        recognise_llamaindex, convert=convert_llamaindex, is_part=is_llamaindex_event, special_case_of="chat"
+    ),
+    "haystack": Format(
+        recognise_haystack, convert=convert_haystack, is_part=is_haystack_message, special_case_of="chat"
+    ),
+    "gemini": Format(recognise_gemini, convert=convert_gemini, special_case_of="chat"),
+    "gemini-session": Format(
+        recognise_gemini_session, convert=convert_gemini_session, group=group_gemini_sessions,
+        is_part=lambda value: is_cli_message(value) or is_adk_event(value), special_case_of="chat",
+    ),
+    "langchain": Format(
+        recognise_langchain, convert=convert_langchain, group=group_langchain, is_part=is_langchain_event,
+        special_case_of="chat",
+    ),
+    "requests": Format(recognise_requests, convert=convert_requests, group=group_requests, special_case_of="chat"),
+}  # fmt: skip
 
 
 def parse_chat_records(
@@ -296,7 +338,12 @@ def recognise_format(path: Path) -> Recognised | None:
 
 def _is_part(value: Any) -> bool:
     """Whether an element of a JSON array is part of a record, so that the whole array is one record."""
-    return is_message(value) or is_memory_step(value) or is_trace_line(value)
+    return (
+        is_message(value)
+        or is_memory_step(value)
+        or is_trace_line(value)
+        or any(known.is_part(value) for known in FORMATS.values() if known.is_part is not None)
+    )
 
 
 def _unfolded(records: Iterator[Record], formats: Sequence[Format]) -> Iterator[Record]:
