@@ -25,6 +25,7 @@ from typing import Any, Protocol
 
 from lrat_hub.importers.accounts import Accounts
 from lrat_hub.importers.actions import Recorder
+from lrat_hub.importers.converters.conversations import native_messages
 from lrat_hub.importers.mapping import Tools
 from lrat_hub.importers.messages import Call, Message, Result, is_message, read_messages
 from lrat_hub.importers.outcomes import (
@@ -187,7 +188,7 @@ def parse_conversation(
         raise UnreadableRecord("not a trajectory: no messages")
     record = object_of(value)
     names_question = any(isinstance(record.get(key), str) and record[key] for key in QUESTIONS)
-    runs = _runs(list(_readable(raw, accounts)), accounts, whole=names_question)
+    runs = _runs(list(_readable(native_messages(raw, accounts.parts), accounts)), accounts, whole=names_question)
     accounts.records.note(QUESTIONS_IN_ONE, len(runs) - 1)
     for number, run in enumerate(runs, start=1):
         recorder = Recorder(tools, accounts)

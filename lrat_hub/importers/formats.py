@@ -35,6 +35,16 @@ from lrat_hub.importers.converters.langchain_runs import (
 )
 from lrat_hub.importers.converters.llamaindex import convert_llamaindex, is_llamaindex_event, recognise_llamaindex
 from lrat_hub.importers.converters.requests import convert_requests, group_requests, recognise_requests
+from lrat_hub.importers.converters.research import (
+    convert_dr_tulu,
+    convert_mirothinker,
+    convert_webthinker,
+    recognise_dr_tulu,
+    recognise_mirothinker,
+    recognise_webthinker,
+)
+from lrat_hub.importers.converters.rollouts import convert_rollout, recognise_rollout
+from lrat_hub.importers.converters.skimsearch import convert_skimsearch, recognise_skimsearch
 from lrat_hub.importers.converters.vercel import convert_vercel, is_vercel_step, recognise_vercel
 from lrat_hub.importers.mapping import Tools
 from lrat_hub.importers.messages import is_message
@@ -115,6 +125,7 @@ class Format:
 FormatName = Literal[
     "lrat", "browsecomp-plus", "chat", "smolagents", "openresearcher", "traces",
     "atif", "vercel", "llamaindex", "haystack", "gemini", "gemini-session", "langchain", "requests",
+    "tagged-text", "webthinker", "dr-tulu", "mirothinker", "skimsearch",
 ]  # fmt: skip
 FORMATS: dict[FormatName, Format] = {
     "lrat": Format(recognise_release, parse_release, special_case_of="browsecomp-plus"),
@@ -141,6 +152,11 @@ FORMATS: dict[FormatName, Format] = {
         special_case_of="chat",
     ),
     "requests": Format(recognise_requests, convert=convert_requests, group=group_requests, special_case_of="chat"),
+    "tagged-text": Format(recognise_rollout, convert=convert_rollout),
+    "webthinker": Format(recognise_webthinker, convert=convert_webthinker),
+    "dr-tulu": Format(recognise_dr_tulu, convert=convert_dr_tulu),
+    "mirothinker": Format(recognise_mirothinker, convert=convert_mirothinker),
+    "skimsearch": Format(recognise_skimsearch, convert=convert_skimsearch),
 }  # fmt: skip
 
 

@@ -298,6 +298,8 @@ def _repr_list(text: str) -> list[Any]:
 def _call(raw: Any) -> Call:
     if not isinstance(raw, dict):
         return Call(None, None, error="tool call is not an object")
+    if isinstance(raw.get("unreadable"), str):
+        return Call(None, None, error=raw["unreadable"])  # of a text in which no call could be read
     body = raw["function"] if isinstance(raw.get("function"), dict) else raw
     arguments = next(
         (body[key] for key in ("arguments", "args", "input", "parameters") if body.get(key) is not None), {}

@@ -1,0 +1,108 @@
+"""Result lists of research agents that stand in a text: entries as rows, apart from the text that shows them.
+
+- Search-R1, ZeroSearch: `Doc 1(Title: "...") text`, a line each; such lists have no ids, so the title is the id.
+- WebThinker: `***Web Page 1:***` and a JSON object.
+- DR-Tulu: `<snippet id=...>` with the lines `Title:`, `URL:` and `Snippet:`.
+- SkimSearchAgent: a line with rank and id.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from lrat_hub.importers.values import storable
+
+_DOC = re.compile(
+    r"^[ \t]*Doc[ \t]?(?P<rank>\d{1,4})[ \t]?:?[ \t]?\(Title:[ \t]*"
+    r"(?:\"(?P<quoted>[^\n]{0,500}?)\"|(?P<bare>[^\n]{0,500}?))\)(?=\s|$)",
+    re.MULTILINE,
+)
+_PAGE = re.compile(r"^\*{2,3}Web Page \d{1,4}:?\*{2,3}:?[ \t]*\n?", re.MULTILINE)
+_SNIPPET = re.compile(r"<(?P<tag>snippet|webpage|document)\s+id=[\"']?(?P<id>[^>\s\"']{1,200})[\"']?\s*>")
+_FIELD = re.compile(r"^(?P<key>Title|URL|Snippet|Search Snippet|Summary|Full Text):[ \t]*", re.MULTILINE)
+_RANKED = re.compile(r"^ {0,4}(?P<rank>\d{1,3})  ?(?P<docid>\S{1,300})(?:[ \t]+(?P<rest>[^\n]*))?$", re.MULTILINE)
+_QUOTED = re.compile(r"'(?P<title>[^']{1,300})'|\"(?P<double>[^\"]{1,300})\"")
+
+Row = dict[str, Any]
+
+
+def rows_in(text: str) -> list[Row]:
+    """The entries of the first way of listing that a text has; none where there is no list that is known."""
+    for listing in (_docs, _pages, _snippets):
+        if rows := list(listing(text)):
+            return rows
+    return []
+
+
+def pages_opened(text: str) -> list[str]:
+    """The addresses of the pages that a text shows in `<webpage id=...>`."""
+    return [row["docid"] for row in _snippets(text, "webpage")]
+
+
+def ranked_rows(text: str) -> list[Row]:
+    """Lines with a rank and an id, as SkimSearchAgent lists them: `1  doc-id  'Title'  ...`."""
+    rows = []
+    for match in _RANKED.finditer(text):
+        if int(match["rank"]) != len(rows) + 1:
+            continue
+        rest = (match["rest"] or "").strip()
+        title = _QUOTED.match(rest)
+        rows.append(
+            {
+                "docid": match["docid"],
+                "title": (title["title"] or title["double"]) if title else "",
+                "snippet": rest.partition("»")[2].strip() or rest,
+            }
+        )
+    return rows
+
+
+def _pieces(text: str, matches: Sequence[re.Match[str]]) -> Iterator[tuple[re.Match[str], str]]:
+    ends = [match.start() for match in matches[1:]] + [len(text)]
+    for match, end in zip(matches, ends, strict=False):
+        yield match, text[match.end() : end]
+
+
+def _docs(text: str) -> Iterator[Row]:
+    if "(Title:" not in text:
+        return
+    for match, body in _pieces(text, list(_DOC.finditer(text))):
+        title = (match["quoted"] if match["quoted"] is not None else match["bare"]).strip()
+        if title:
+            yield {"docid": title, "title": title, "snippet": body.strip()}
+
+
+def _pages(text: str) -> Iterator[Row]:
+    if "Web Page" not in text:
+        return
+    decoder = json.JSONDecoder()
+    for _, body in _pieces(text, list(_PAGE.finditer(text))):
+        try:
+            value, _ = decoder.raw_decode(body.lstrip())
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(value, dict) and isinstance(value.get("url"), str) and value["url"].strip():
+            value = storable(value)
+            yield {
+                "docid": value["url"].strip(),
+                "title": value.get("title") if isinstance(value.get("title"), str) else "",
+                "snippet": value.get("snippet") if isinstance(value.get("snippet"), str) else "",
+            }
+
+
+def _snippets(text: str, tag: str | None = None) -> Iterator[Row]:
+    for match, body in _pieces(text, list(_SNIPPET.finditer(text))):
+        if tag is not None and match["tag"] != tag:
+            continue
+        body = body.partition(f"</{match['tag']}>")[0]
+        fields: dict[str, str] = {}
+        for field, value in _pieces(body, list(_FIELD.finditer(body))):
+            fields.setdefault(field["key"], value.strip())
+        fields = {key: value.partition("\n")[0] if key in ("URL", "Title") else value for key, value in fields.items()}
+        docid = fields.get("URL") or (fields.get("Title") if tag is None else None)
+        if docid:
+            snippet = fields.get("Snippet") or fields.get("Search Snippet") or fields.get("Summary") or ""
+            yield {"docid": docid, "title": fields.get("Title", ""), "snippet": snippet}

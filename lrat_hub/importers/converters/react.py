@@ -1,0 +1,117 @@
+"""ReAct in plain text as chat messages: "Thought:", "Action:", "Action Input:", "Observation:" and "Final Answer:".
+
+Actions are written as `Search[query]` (the paper's prompts, numbered or not), as a name with an input of its own
+(LangChain, LlamaIndex, Qwen-Agent), or as a JSON object with `action` and `action_input` (LangChain's JSON agents).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from lrat_hub.importers.converters.tag_calls import Call, call, first_argument
+from lrat_hub.importers.converters.tagged import result_message
+from lrat_hub.importers.values import json_or_none, text_of
+
+_LABEL = re.compile(
+    r"^[ \t]*(?:\*\*)?(?P<label>Question|Thought|Action Input|Action|Observation|Final Answer)(?:[ \t]?\d{1,3})?"
+    r"(?:\*\*)?:(?:\*\*)?[ \t]*",
+    re.MULTILINE | re.IGNORECASE,
+)
+_BRACKETS = re.compile(r"(?P<name>[\w .-]{1,80}?)[ \t]*[\[(](?P<argument>.*)[\])]\s*", re.DOTALL)
+_FENCE = re.compile(r"^```\w*\s*|\s*```\s*$")
+_ANSWERS = ("finish", "final answer", "final_answer")
+
+
+@dataclass
+class ReactRun:
+    """A text in ReAct: its question, where it names one, and its messages."""
+
+    question: str
+    messages: list[dict[str, Any]]
+
+
+def is_react(text: Any) -> bool:
+    """Whether a text has an action and something before or after it, as ReAct writes them."""
+    if not isinstance(text, str) or "ction" not in text:
+        return False
+    labels = {match["label"].lower() for match in _LABEL.finditer(text)}
+    return "action" in labels and bool(labels & {"thought", "action input", "observation"})
+
+
+def react_run(text: str) -> ReactRun | None:
+    """The last run in a text, since prompts begin with examples; None for a text without an action."""
+    if not is_react(text):
+        return None
+    parts = list(_parts(text))
+    starts = [index for index, (label, _) in enumerate(parts) if label == "question"]
+    if starts:
+        parts = parts[starts[-1] :]
+    run = ReactRun("", [])
+    thoughts: list[str] = []
+    for index, (label, body) in enumerate(parts):
+        match label:
+            case "question":
+                run.question = body
+            case "thought" | "":
+                thoughts.append(body)
+            case "action":
+                following = parts[index + 1] if index + 1 < len(parts) else ("", "")
+                action = _action(body, following[1] if following[0] == "action input" else None)
+                run.messages.append(_assistant(thoughts, *action))
+                thoughts = []
+            case "observation":
+                run.messages.append(result_message(body))
+            case "final answer":
+                run.messages.append(_assistant(thoughts, None, body))
+                thoughts = []
+    if any(thoughts):
+        run.messages.append({"role": "assistant", "content": "\n".join(filter(None, thoughts))})
+    return run
+
+
+def _parts(text: str) -> Iterator[tuple[str, str]]:
+    matches = list(_LABEL.finditer(text))
+    if text[: matches[0].start()].strip():
+        yield "", text[: matches[0].start()].strip()
+    ends = [match.start() for match in matches[1:]] + [len(text)]
+    for match, end in zip(matches, ends, strict=True):
+        yield match["label"].lower(), text[match.end() : end].strip()
+
+
+def _action(body: str, given: str | None) -> tuple[Call | None, str]:
+    """The call that an action is, or no call and the answer."""
+    body = _FENCE.sub("", body.strip()).strip()
+    value = json_or_none(body) if body.startswith("{") else None
+    if isinstance(value, dict) and isinstance(value.get("action"), str):
+        name, argument = value["action"], value.get("action_input")
+    elif given is not None:
+        name, argument = body, given
+    elif brackets := _BRACKETS.fullmatch(body):
+        name, argument = brackets["name"], brackets["argument"]
+    else:
+        name, argument = body.partition("\n")[0], ""
+    return action_call(name, argument)
+
+
+def action_call(name: str, argument: Any) -> tuple[Call | None, str]:
+    """The call of a named action, or no call and the answer where it is one."""
+    if name.strip().lower() in _ANSWERS:
+        return None, text_of(argument).strip()
+    arguments = argument if isinstance(argument, dict) else first_argument(text_of(argument))
+    # The paper's actions have a capital, and names of several words are those of LangChain's tools.
+    return call("_".join(name.strip().lower().split()) if " " in name.strip() or name.istitle() else name.strip(),
+                dict(arguments)), ""  # fmt: skip
+
+
+def _assistant(thoughts: list[str], action: Call | None, text: str) -> dict[str, Any]:
+    message: dict[str, Any] = {
+        "role": "assistant",
+        "content": text,
+        "reasoning_content": "\n".join(filter(None, thoughts)),
+    }
+    if action is not None:
+        message["tool_calls"] = [action]
+    return message
