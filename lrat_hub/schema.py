@@ -145,8 +145,18 @@ class Trajectory:
         return self.count("search") + self.count("browse")
 
     def to_dict(self) -> dict[str, Any]:
+        # dataclasses.asdict copies each text's container and takes five times as long.
+        steps = [
+            {
+                **{name: getattr(step, name) for name in _field_names(Step)},
+                "results": tuple(dict(vars(hit)) for hit in step.results),
+            }
+            for step in self.steps
+        ]
         return {
-            **dataclasses.asdict(self),
+            **{name: getattr(self, name) for name in _field_names(Trajectory)},
+            "steps": tuple(steps),
+            "sampling": dict(vars(self.sampling)),
             "num_searches": self.count("search"),
             "num_browses": self.count("browse"),
             "num_invalid": self.count("invalid"),

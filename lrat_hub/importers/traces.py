@@ -15,7 +15,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import fields
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, cast, get_args
 
@@ -47,6 +47,7 @@ FOLDER = "traces"
 NAME_LENGTH = 80
 INT32 = range(-(2**31), 2**31)
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False)
 _TOOLS = {"search": "search", "browse": "get_document", "invalid": "invalid"}
 
 
@@ -98,7 +99,7 @@ def _trace_path(name: str) -> str:
 
 def trace_text(trajectory: Trajectory) -> str:
     """A trajectory as the text of a session-trace file."""
-    return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in _lines(trajectory))
+    return "".join(_ENCODER.encode(line) + "\n" for line in _lines(trajectory))
 
 
 def _lines(trajectory: Trajectory) -> Iterator[dict[str, Any]]:
@@ -108,7 +109,7 @@ def _lines(trajectory: Trajectory) -> Iterator[dict[str, Any]]:
         "harness": HARNESS,
         "id": trajectory.trajectory_id,
         "name": trajectory.question or trajectory.trajectory_id,
-        KEY: columns | {"sampling": asdict(trajectory.sampling)},
+        KEY: columns | {"sampling": vars(trajectory.sampling)},
     }
     yield _message("user", trajectory.question)
     for group in _by_message(trajectory.steps):
@@ -147,11 +148,20 @@ def _call(step: Step) -> dict[str, Any]:
 
 def _extra(step: Step) -> dict[str, Any]:
     """A step without what its messages say. `joined` marks one that shares the reasoning of the step before it."""
-    said = {"turn", "reasoning"} | (set() if step.action == "answer" else {"observation"})
-    blank = asdict(Step(step.turn, None, step.action))
-    values = {key: value for key, value in asdict(step).items() if key not in said}
-    extra = {key: value for key, value in values.items() if key == "action" or value != blank[key]}
-    return extra | ({"joined": True} if step.reasoning is None else {})
+    extra: dict[str, Any] = {"action": step.action}
+    if step.queries:
+        extra["queries"] = step.queries
+    if step.results:
+        extra["results"] = [vars(hit) for hit in step.results]
+    if step.docid is not None:
+        extra["docid"] = step.docid
+    if step.action == "answer" and step.observation:
+        extra["observation"] = step.observation
+    if step.error is not None:
+        extra["error"] = step.error
+    if step.reasoning is None:
+        extra["joined"] = True
+    return extra
 
 
 # In
