@@ -7,36 +7,69 @@ session traces, which the Hub shows.
 
 from __future__ import annotations
 
+import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from lrat_hub import cli
-from lrat_hub.cli.stage import Stage, StageArguments, parse, say
+from lrat_hub.cli.stage import Stage, StageArguments, parse, say, with_flags
 from lrat_hub.errors import LratError
 from lrat_hub.hub.refs import HubRef
 from lrat_hub.importers import FormatName
 
 if TYPE_CHECKING:
-    from lrat_hub.importers import Redactor, Tools
-    from lrat_hub.schema import Trajectory
+    from lrat_hub.hub.inputs import Inputs
+    from lrat_hub.importers import Reader, Redactor, Tools
+    from lrat_hub.importers.bulk import RecordImport
 
 
 @dataclass(kw_only=True)
 class Arguments(StageArguments):
+    to: str = field(
+        default="",
+        metadata={
+            "help": "Repository to publish to: namespace/name, or namespace/name@branch. Not needed with --look.",
+            "recipe": False,
+        },
+    )
     source: str = field(
         default="",
-        metadata={"help": "File, folder, tar archive or dataset repository to import; may also be the first word."},
+        metadata={"help": "File, folder, archive or dataset repository to import; may also be the first word."},
+    )
+    look: bool = field(
+        default=False,
+        metadata={
+            "help": "Publish nothing, and show what the source would be imported as: its format, one run step by "
+            "step, counts, what is not understood, and what could be mined.",
+            "recipe": False,
+        },
+    )
+    look_at: int = field(
+        default=1, metadata={"help": "Run that --look shows step by step, counted from 1.", "recipe": False}
     )
     format: Literal["auto", FormatName] = field(
         default="auto", metadata={"help": "Format of the source; 'auto' recognises it by its first 20 records."}
     )
     mapping: str = field(
         default="",
-        metadata={"help": "YAML file that names the tools and arguments that search, browse and answer."},
+        metadata={"help": "YAML file that says what tools do, and where what stands in a record."},
+    )
+    reader: str = field(
+        default="",
+        metadata={
+            "help": "Function of your own that makes a chat record of each record, as module:function; for formats "
+            "that are not known."
+        },
+    )
+    queries: str = field(
+        default="",
+        metadata={
+            "help": "Queries, as a file or reference, whose texts and answers become the questions and gold answers "
+            "of runs with the same query id that have none."
+        },
     )
     config_name: str = field(
         default="default",
@@ -59,62 +92,99 @@ class Arguments(StageArguments):
     strict: bool = field(
         default=False, metadata={"help": "Fail, and publish nothing, when any part of the source can't be read."}
     )
+    processes: int = field(
+        default=1, metadata={"help": "Processes that make trajectories; the result is the same.", "recipe": False}
+    )
 
 
-def main(argv: list[str] | None = None) -> HubRef:
+def main(argv: list[str] | None = None) -> HubRef | None:
     argv = list(sys.argv[1:] if argv is None else argv)
     if argv and not argv[0].startswith("-"):
         argv.insert(0, "--source")
     (args,) = parse(argv, "import", __doc__, Arguments)
     if not args.source:
         raise LratError(
-            "lrat import: expected a file, folder or tar.gz, found none. Give it first: lrat import SRC --to REF"
+            "lrat import: expected a file, folder or archive, found none. Give it first: lrat import SRC --to REF"
         )
-    if args.traces < 0:
-        raise LratError(f"lrat import: expected a number of traces of at least 0, found {args.traces}.")
+    for name, least in (("traces", 0), ("processes", 1), ("look_at", 1)):
+        if (value := getattr(args, name)) < least:
+            raise LratError(f"lrat import: --{name}: expected a number of at least {least}, found {value}.")
+    if args.look:
+        look(args)
+        return None
+    if not args.to:
+        raise LratError(
+            "lrat import: expected a repository to publish to, found none. Give it: lrat import SRC --to REF; or see "
+            "first what the source would become: lrat import SRC --look"
+        )
 
-    from lrat_hub.analysis import outcome_table
-    from lrat_hub.importers import Accounts, check_import, read_trajectories, recognise_format, trace_files
-    from lrat_hub.storage import write_trajectories
+    from lrat_hub.importers import check_import, recognise_format
+    from lrat_hub.importers.bulk import TRACES_BYTES, import_records
+    from lrat_hub.importers.summary import concerns
 
     stage = Stage("import", args)
-    redactor, path = _redactor(args), _source(stage, args.source)
-    format_name, tools = None if args.format == "auto" else args.format, _tools(stage, args.mapping)
-    if format_name is None:
-        try:
-            recognised = recognise_format(path)
-        except LratError as error:
-            raise LratError(str(error).replace("`format`", "--format")) from error
-        if recognised:
-            say(f"  format: {recognised}")
-            format_name = recognised.format
-
-    accounts, outlines = Accounts(), []
-
-    def redacted() -> Iterator[Trajectory]:
-        for trajectory in read_trajectories(path, accounts, format=format_name, mapping=tools):
-            published = redactor.redact(trajectory, accounts.texts) if redactor else trajectory
-            outlines.append(_outline(published))
-            yield published
-
+    path, settings = _source(stage.inputs, args.source), _settings(stage.inputs, args)
+    if not (settings.format or settings.reader) and (recognised := recognise_format(path)):
+        say(f"  format: {recognised}")
+        settings = replace(settings, format=recognised.format)
     with tempfile.TemporaryDirectory() as folder:
-        table = write_trajectories(redacted(), Path(folder, "trajectories.arrow"))
+        imported = import_records(path, Path(folder), settings, traces=args.traces, processes=args.processes)
+        accounts, summary = imported.accounts, imported.summary
         for ledger in accounts.ledgers():
             say(str(ledger))
+        for concern in concerns(summary, accounts):
+            say(f"warning: {with_flags(concern)}")
         check_import(path, accounts, strict=args.strict)
-        if len(table) > args.traces:
-            say(f"traces: of {len(table)} trajectories, the first {args.traces} are also session traces (--traces)")
+        if summary.num_runs > len(imported.traces):
+            say(
+                f"traces: of {summary.num_runs} trajectories, the first {len(imported.traces)} are also session "
+                f"traces (--traces {args.traces}, and {TRACES_BYTES // 1_000_000} MB at most)"
+            )
         return stage.publish_dataset(
-            {args.config_name: {"train": table}},
+            {args.config_name: {"train": imported.paths}},
             template="trajectories",
             counts=accounts.to_dict(),
-            summary=outcome_table(outlines),
-            files=trace_files(table, limit=args.traces),
+            summary=summary.outcome_rows(),
+            files=imported.traces,
         )
 
 
-def _source(stage: Stage, text: str) -> Path:
-    """The files to read: those of a path, or of a dataset repository at its pin."""
+def look(args: Arguments) -> None:
+    """Shows what the source would be imported as."""
+    from lrat_hub.hub.inputs import Inputs
+    from lrat_hub.importers.look import look_at
+    from lrat_hub.importers.page import page_of
+
+    inputs = Inputs(require_pinned=args.require_pinned)
+    path, settings = _source(inputs, args.source, pinned=False), _settings(inputs, args)
+    page = page_of(look_at(path, settings, shown=args.look_at, strict=args.strict), width=_width())
+    encoding = sys.stdout.encoding or "utf-8"
+    say(with_flags(page).encode(encoding, "backslashreplace").decode(encoding))
+
+
+def _width() -> int:
+    """Columns of the terminal; a page that goes elsewhere gets a width that is readable everywhere."""
+    return max(40, shutil.get_terminal_size((100, 24)).columns)
+
+
+def _settings(inputs: Inputs, args: Arguments) -> RecordImport:
+    from lrat_hub.importers.bulk import RecordImport
+
+    return RecordImport(
+        format=None if args.format == "auto" else args.format,
+        mapping=_mapping(inputs, args.mapping),
+        reader=_reader(inputs, args.reader),
+        questions=_questions(inputs, args.queries),
+        redactor=_redactor(args),
+    )
+
+
+def _source(inputs: Inputs, text: str, *, pinned: bool = True) -> Path:
+    """The files to read: those of a path, or of a dataset repository at its pin.
+
+    Args:
+        pinned: Whether to record the digest of a path, for which everything in it is read.
+    """
     from huggingface_hub import snapshot_download
 
     from lrat_hub.hub.inputs import LocalSource, path_digest
@@ -122,21 +192,22 @@ def _source(stage: Stage, text: str) -> Path:
 
     path = Path(text).expanduser()
     if path.exists():
-        stage.inputs.record("source", str(LocalSource(path.resolve(), path_digest(path))))
+        if pinned:
+            inputs.record("source", str(LocalSource(path.resolve(), path_digest(path))))
         return path
     try:
         HubRef.parse(text, repo_type="dataset")
     except LratError as error:
         raise LratError(
-            f"lrat import: expected a file, folder or tar.gz at {path}, or a dataset repository, found nothing."
+            f"lrat import: expected a file, folder or archive at {path}, or a dataset repository, found nothing."
         ) from error
-    ref = stage.input("source", text)
+    ref = inputs.resolve("source", text, repo_type="dataset")
     assert isinstance(ref, HubRef)  # no such path exists
     with hub_errors(ref):
         return Path(snapshot_download(ref.repo_id, repo_type="dataset", revision=ref.revision))
 
 
-def _tools(stage: Stage, mapping: str) -> Tools | None:
+def _mapping(inputs: Inputs, mapping: str) -> Tools | None:
     from lrat_hub.hub.inputs import LocalSource, path_digest
     from lrat_hub.importers import load_mapping
 
@@ -144,8 +215,27 @@ def _tools(stage: Stage, mapping: str) -> Tools | None:
         return None
     path = Path(mapping).expanduser()
     tools = load_mapping(path)
-    stage.inputs.record("mapping", str(LocalSource(path.resolve(), path_digest(path))))
+    inputs.record("mapping", str(LocalSource(path.resolve(), path_digest(path))))
     return tools
+
+
+def _reader(inputs: Inputs, name: str) -> Reader | None:
+    from lrat_hub.plugins import load_object, plugin_identity
+
+    if not name:
+        return None
+    reader = load_object(name)
+    if not callable(reader):
+        raise LratError(f"lrat import: --reader {name}: expected a function, found {type(reader).__name__}.")
+    inputs.record("reader", plugin_identity(name))
+    return cast("Reader", reader)
+
+
+def _questions(inputs: Inputs, queries: str) -> dict[str, tuple[str, str | None]] | None:
+    from lrat_hub.corpora.loading import load_questions
+    from lrat_hub.corpora.rows import as_path
+
+    return load_questions(inputs.resolve("queries", as_path(queries), repo_type="dataset")) if queries else None
 
 
 def _redactor(args: Arguments) -> Redactor | None:
@@ -154,12 +244,6 @@ def _redactor(args: Arguments) -> Redactor | None:
     patterns = (*(SECRETS if args.redact else ()), *((EMAIL,) if args.redact_emails else ()))
     hook = load_hook(args.redact_hook) if args.redact_hook else None
     return Redactor(patterns, hook) if patterns or hook else None
-
-
-def _outline(trajectory: Trajectory) -> Trajectory:
-    """What the summary needs of a trajectory: not its texts, which would not fit into memory all together."""
-    steps = tuple(replace(step, reasoning=None, queries=(), results=(), observation="") for step in trajectory.steps)
-    return replace(trajectory, question="", gold_answer=None, final_answer=None, metadata="{}", steps=steps)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,10 @@ BATCH_CHARACTERS = 1_000_000
 """Limits of a batch that waits in memory: rows can be a few numbers, or a trajectory of megabytes."""
 
 
+ROW_GROUP_BYTES = 16_000_000
+"""Uncompressed size from which a row group of a Parquet file that is written as rows come is full."""
+
+
 def fsync_path(path: Path) -> None:
     """Make the content of a file, or what was made, renamed or removed in a folder, survive a power cut."""
     opened = os.open(path, os.O_RDONLY)
@@ -52,6 +56,17 @@ def rows_of(table: Dataset) -> Iterator[dict[str, Any]]:
     dicts.
     """
     return cast("Iterator[dict[str, Any]]", iter(table))
+
+
+def trajectory_batch(trajectories: Iterable[Trajectory], schema: pa.Schema) -> pa.RecordBatch:
+    """Trajectories as a batch of rows.
+
+    Args:
+        schema: That of `trajectory_features`.
+    """
+    import pyarrow as pa
+
+    return pa.RecordBatch.from_pylist([trajectory.to_dict() for trajectory in trajectories], schema=schema)
 
 
 def write_trajectories(trajectories: Iterable[Trajectory], path: Path) -> Dataset:
@@ -107,7 +122,7 @@ class TableWriter:
     def write(self, rows: Iterable[Mapping[str, Any]]) -> None:
         for row in rows:
             self._batch.append(row)
-            self._characters += _num_characters(row)
+            self._characters += num_characters(row)
             if len(self._batch) >= self._batch_rows or self._characters > BATCH_CHARACTERS:
                 self._flush()
 
@@ -142,10 +157,80 @@ class TableWriter:
         self.close()
 
 
-def _num_characters(value: Any) -> int:
+class ParquetWriter:
+    """Writes batches of rows to Parquet files as they come, as `Dataset.to_parquet` writes them. A context manager.
+
+    What memory holds is one row group, whatever is written altogether.
+
+    Args:
+        folder: Where the files go.
+        features: Columns and their types.
+        rows_per_file: A file that has as many rows gets no further batch.
+    """
+
+    def __init__(self, folder: Path, features: Features, *, rows_per_file: int = 500_000) -> None:
+        self.paths: list[Path] = []
+        self.num_rows = 0
+        self._folder = folder
+        self._schema: pa.Schema = features.arrow_schema
+        self._rows_per_file = rows_per_file
+        self._writer: Any = None
+        self._rows_in_file = 0
+        self._waiting: list[pa.RecordBatch] = []
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Writes a batch, which has the columns of the features."""
+        self._waiting.append(batch)
+        self.num_rows += batch.num_rows
+        self._rows_in_file += batch.num_rows
+        if sum(waiting.nbytes for waiting in self._waiting) >= ROW_GROUP_BYTES:
+            self._flush()
+        if self._rows_in_file >= self._rows_per_file:
+            self._close_file()
+
+    def close(self) -> None:
+        """Writes what waits, and ends the last file; there is one even when there are no rows."""
+        if self._waiting or not self.paths:
+            self._flush()
+        self._close_file()
+
+    def _flush(self) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+        from datasets import config
+
+        if self._writer is None:
+            self.paths.append(self._folder / f"{len(self.paths):05d}.parquet")
+            chunking: Any = config.DEFAULT_CDC_OPTIONS  # typed as bool, documented to take a dict
+            self._writer = pq.ParquetWriter(
+                self.paths[-1], self._schema, use_content_defined_chunking=chunking, write_page_index=True
+            )
+        table = pa.Table.from_batches(self._waiting, self._schema)
+        self._waiting = []
+        self._writer.write_table(table, row_group_size=max(1, len(table)))
+
+    def _close_file(self) -> None:
+        if self._waiting:
+            self._flush()
+        if self._writer is not None:
+            self._writer.close()
+        self._writer, self._rows_in_file = None, 0
+
+    def __enter__(self) -> ParquetWriter:
+        return self
+
+    def __exit__(self, exception: type[BaseException] | None = None, *_: object) -> None:
+        if exception is not None:
+            self._waiting = []
+            self._close_file()
+        else:
+            self.close()
+
+
+def num_characters(value: Any) -> int:
     """Characters of all texts in a value."""
     if isinstance(value, str):
         return len(value)
     if isinstance(value, Mapping):
-        return sum(map(_num_characters, value.values()))
-    return sum(map(_num_characters, value)) if isinstance(value, (list, tuple)) else 0
+        return sum(map(num_characters, value.values()))
+    return sum(map(num_characters, value)) if isinstance(value, (list, tuple)) else 0

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from lrat_hub.analysis.actions import Row, distance_rows, outcome_rows, step_rows, summary_rows, transition_rows
 from lrat_hub.analysis.browses import accuracy_rows, half_life_rows, histogram_rows, length_rows, position_rows
 from lrat_hub.analysis.runs import Run, system_labels
 from lrat_hub.ledger import Ledger
-from lrat_hub.schema import OUTCOMES, Trajectory
 from lrat_hub.significance import compare
 
 if TYPE_CHECKING:
@@ -131,31 +130,3 @@ def account_of(runs: Sequence[Run]) -> dict[str, Ledger]:
         browses.note("of a document that was open before", int(browse.is_repeat))
         browses.note("no message follows: no reasoning after it", int(browse.reasoning is None and not browse.failed))
     return {ledger.item: ledger for ledger in (trajectories, browses)}
-
-
-def outcome_table(trajectories: Iterable[Trajectory]) -> list[Row]:
-    """Number of trajectories and their mean searches, browses and steps, by outcome, for cards: Table 1 of the paper.
-
-    There is a row for each outcome that occurs, and one for "all".
-    """
-    groups: dict[str, list[Trajectory]] = {name: [] for name in (*OUTCOMES, "all")}
-    for trajectory in trajectories:
-        groups[trajectory.outcome].append(trajectory)
-        groups["all"].append(trajectory)
-    rows = []
-    for outcome, group in groups.items():
-        if not group:
-            continue
-        searches = sum(trajectory.count("search") for trajectory in group)
-        browses = sum(trajectory.count("browse") for trajectory in group)
-        rows.append(
-            {
-                "outcome": outcome,
-                "N": len(group),
-                "searches": searches / len(group),
-                "browses": browses / len(group),
-                "B/S": browses / searches if searches else None,
-                "steps": (searches + browses) / len(group),
-            }
-        )
-    return rows

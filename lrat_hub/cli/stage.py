@@ -230,7 +230,7 @@ class Stage:
 
     def publish_dataset(
         self, tables: Tables, *, template: str, counts: Mapping[str, Any],
-        files: Mapping[str, str | bytes] | None = None, **values: Any,
+        files: Mapping[str, str | bytes | Path] | None = None, **values: Any,
     ) -> HubRef:  # fmt: skip
         """Publishes tables with the card `model_cards/<template>.md`; see `lrat_hub.hub.publish.publish_dataset`."""
         from lrat_hub.hub.cards import render_card

@@ -55,16 +55,21 @@ def load_queries(source: Source | str | Path) -> dict[str, str]:
     Raises:
         LratError: It can't be read, a query of a file can't be used, or an id occurs twice.
     """
+    return {query_id: text for query_id, (text, _) in load_questions(source).items()}
+
+
+def load_questions(source: Source | str | Path) -> dict[str, tuple[str, str | None]]:
+    """Query id to text and answer, which is None where the source has none; see `load_queries`."""
     pin = _resolved(source)
     ledger = Ledger("queries")
-    queries: dict[str, str] = {}
+    questions: dict[str, tuple[str, str | None]] = {}
     for row in read_queries(pin, ledger) if _is_file(pin) else _table_rows(pin, "queries", "queries"):
-        query_id, text = str(row["query_id"]), str(row["query"])
-        if query_id in queries:
+        query_id, answer = str(row["query_id"]), row.get("answer")
+        if query_id in questions:
             raise LratError(f"{pin}: expected every query id once, found {query_id} repeated.")
-        queries[query_id] = text
+        questions[query_id] = str(row["query"]), None if answer is None else str(answer)
     _require_all(pin, ledger)
-    return queries
+    return questions
 
 
 def load_qrels(source: Source | str | Path, *, config: str = "qrels_evidence") -> dict[str, dict[str, int]]:

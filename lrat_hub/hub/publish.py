@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
     from datasets import Dataset
     from huggingface_hub import DatasetInfo, ModelInfo
 
-Tables = Mapping[str, Mapping[str, "Dataset"]]
-"""Config name to split name to rows. The first config is the dataset's default."""
+Tables = Mapping[str, Mapping[str, "Dataset | Sequence[Path]"]]
+"""Config name to split name to rows, or to the Parquet files with them. The first config is the dataset's default."""
 
 CARD_FILE = "README.md"
 DERIVED_FOLDERS = {"figures", "traces", "runs"}
@@ -35,14 +36,14 @@ def publish_dataset(
     *,
     card: str,
     lineage: Lineage,
-    files: Mapping[str, str | bytes] | None = None,
+    files: Mapping[str, str | bytes | Path] | None = None,
 ) -> HubRef:
     """Publishes configs and splits as Parquet with their card and lineage, as one commit.
 
     Args:
         ref: The target; its revision is a branch, which is created if it is missing.
         card: The card, without metadata for `configs`, which is added here.
-        files: Further files, as text or bytes, by their path in the repository.
+        files: Further files, as text, as bytes or by their path here, by their path in the repository.
 
     Returns:
         The pin of what was published. Publishing the same content again gives the same pin.
@@ -61,7 +62,10 @@ def publish_dataset(
         for name, content in (files or {}).items():
             path = root / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content.encode() if isinstance(content, str) else content)
+            if isinstance(content, Path):
+                shutil.copyfile(content, path)
+            else:
+                path.write_bytes(content.encode() if isinstance(content, str) else content)
         (root / CARD_FILE).write_text(with_configs(card, tables), encoding="utf-8")
         return publish_folder(ref, root, lineage)
 
@@ -168,12 +172,17 @@ def require_private(ref: HubRef) -> None:
         )
 
 
-def _write_parquet(table: Dataset, folder: Path, split: str) -> None:
+def _write_parquet(table: Dataset | Sequence[Path], folder: Path, split: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    count = max(1, -(-len(table) // ROWS_PER_FILE))
+    are_files = isinstance(table, Sequence)
+    count = len(table) if are_files else max(1, -(-len(table) // ROWS_PER_FILE))
     for index in range(count):
-        shard = table.shard(count, index, contiguous=True) if count > 1 else table
-        shard.to_parquet(folder / f"{split}-{index:05d}-of-{count:05d}.parquet")
+        path = folder / f"{split}-{index:05d}-of-{count:05d}.parquet"
+        if are_files:
+            shutil.copyfile(table[index], path)
+        else:
+            shard = table.shard(count, index, contiguous=True) if count > 1 else table
+            shard.to_parquet(path)
 
 
 def with_configs(card: str, tables: Tables) -> str:

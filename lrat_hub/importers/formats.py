@@ -226,19 +226,27 @@ def read_trajectories(
     Raises:
         LratError: The path does not exist, has no file that is read, or its format is unknown.
     """
-    if reader is not None:
-        converter = _converter(reader)
-        known: Format = Format(lambda _: "read by a reader", convert=converter)
-    else:
-        if format is None:
-            recognised = recognise_format(path)
-            # Without a record that could be read, any format comes to the same account.
-            format = recognised.format if recognised else "lrat"
-        if format not in FORMATS:
-            raise LratError(f"Import: expected a format out of {', '.join(FORMATS)}, found {format!r}.")
-        known = FORMATS[format]
+    known = format_of(path, format, reader)
     for record in records_of(path, accounts, known):
         yield from trajectories_of(record, known, accounts, mapping)
+
+
+def format_of(path: Path, format: FormatName | None, reader: Reader | None) -> Format:
+    """The format of a source: that of a reader, one by its name, or the one that is recognised."""
+    if reader is not None:
+        return Format(_is_read, convert=_converter(reader))
+    if format is None:
+        recognised = recognise_format(path)
+        # Without a record that could be read, any format comes to the same account.
+        format = recognised.format if recognised else "lrat"
+    if format not in FORMATS:
+        raise LratError(f"Import: expected a format out of {', '.join(FORMATS)}, found {format!r}.")
+    return FORMATS[format]
+
+
+def _is_read(value: Any) -> str | None:
+    """Readers take every record."""
+    return "read by a reader"
 
 
 def trajectories_of(

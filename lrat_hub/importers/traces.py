@@ -17,6 +17,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from itertools import groupby
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, get_args
 
 from lrat_hub.importers.accounts import Accounts
@@ -87,6 +88,37 @@ class _TraceFiles(Mapping[str, str]):
 
     def __len__(self) -> int:
         return len(self._rows)
+
+
+class TraceWriter:
+    """Writes session traces to files as trajectories come, until there are enough.
+
+    Args:
+        folder: Where the files go.
+        limit: Most traces that are written, from the first trajectory on.
+        limit_bytes: The trace that would make all together longer ends it, too.
+    """
+
+    def __init__(self, folder: Path, *, limit: int, limit_bytes: int) -> None:
+        self.paths: dict[str, Path] = {}
+        """Path in a repository to the file."""
+        self.num_wanted = limit
+        self._bytes_wanted = limit_bytes
+        self._folder = folder
+
+    def write(self, trajectory_id: str, trace: bytes) -> None:
+        """Writes a trace, or nothing where there are enough."""
+        if len(trace) > self._bytes_wanted:
+            self.num_wanted = 0
+        if not self.num_wanted:
+            return
+        self.num_wanted -= 1
+        self._bytes_wanted -= len(trace)
+        path, row = _trace_path(trajectory_id), len(self.paths)
+        file = self._folder / f"{row}.jsonl"
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(trace)
+        self.paths[path if path not in self.paths else _trace_path(f"{trajectory_id}\0{row}")] = file
 
 
 def _trace_path(name: str) -> str:

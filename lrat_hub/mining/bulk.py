@@ -10,10 +10,8 @@ makes reading ten times as fast as `Trajectory.from_dict` on whole rows.
 
 from __future__ import annotations
 
-import multiprocessing
 import pickle
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -31,6 +29,7 @@ from lrat_hub.mining.pipeline import (
     new_ledgers,
     note_held_out,
 )
+from lrat_hub.mining.processes import map_in_order
 from lrat_hub.mining.profiles import NaivePair
 from lrat_hub.mining.settings import MiningSettings, ResolvedSettings
 from lrat_hub.mining.tables import MinedTables, Splits, SplitWriter
@@ -135,7 +134,7 @@ def mine_tables(
         for number, table in enumerate(tables)
         for start in range(0, len(table), TASK_ROWS)
     ]
-    for path, counted, listed in _tasks(work, tasks, processes):
+    for path, counted, listed in map_in_order(_mine_task, tasks, begin=_begin, work=work, processes=processes):
         paths.append(path)
         listed_held_out |= listed
         for name, account in counted.items():
@@ -144,17 +143,6 @@ def mine_tables(
             on_read(counted["trajectories"].read)
     note_held_out(ledger, resolved, listed_held_out)
     return complete_tables(ScratchPairs(paths), folder, settings=resolved, judge=judge, splits=splits, ledger=ledger)
-
-
-def _tasks(work: _Work, tasks: Sequence[_Task], processes: int) -> Iterator[tuple[Path, dict[str, Ledger], set[str]]]:
-    if processes == 1 or len(tasks) < 2:
-        _begin(work)
-        yield from map(_mine_task, tasks)
-        return
-    # Spawned, as a fork of a process that has threads (tokenizers, Arrow) may hang.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(processes, len(tasks)), context, initializer=_begin, initargs=(work,)) as pool:
-        yield from pool.map(_mine_task, tasks)
 
 
 def complete_tables(

@@ -49,7 +49,10 @@ def test_redaction_and_traces_can_be_left_out_and_the_same_import_is_the_same_co
         (["--strict"], "`strict` allows no loss"),
         (["--mapping", "nowhere.yaml"], "Mapping nowhere.yaml"),
         (["--redact_hook", "nowhere:hide"], "Redaction hook 'nowhere:hide'"),
-        (["--traces", "-1"], "expected a number of traces of at least 0"),
+        (["--traces", "-1"], "--traces: expected a number of at least 0"),
+        (["--processes", "0"], "--processes: expected a number of at least 1"),
+        (["--reader", "nowhere:read"], "Plug-in nowhere:read"),
+        (["--queries", "nowhere.tsv"], "nowhere.tsv"),
     ],
 )
 def test_what_can_not_be_done_is_said(hub, runs, words, message):
@@ -59,7 +62,7 @@ def test_what_can_not_be_done_is_said(hub, runs, words, message):
 
 def test_a_source_that_is_mixed_needs_its_format_named(hub, runs):
     runs.write_text(f"{json.dumps(OPENAI)}\n{json.dumps(SMOLAGENTS)}\n")
-    with pytest.raises(LratError, match=r"found several: .*--format"):
+    with pytest.raises(LratError, match=r"found several: .*Give `format`"):
         cli.run(["import", str(runs), "--to", "lrat/mixed"])
     pin = cli.run(["import", str(runs), "--to", "lrat/mixed", "--format", "smolagents"])
     assert [run.final_answer for run in load_trajectories(pin)] == ["Ada"]

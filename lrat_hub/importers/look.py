@@ -1,0 +1,110 @@
+"""What a source would be imported as, before anything is published: its first runs, counted, mined and shown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lrat_hub.errors import LratError
+from lrat_hub.importers.accounts import Accounts
+from lrat_hub.importers.bulk import RecordImport
+from lrat_hub.importers.formats import check_import, recognise_format, records_of
+from lrat_hub.importers.summary import Summary
+from lrat_hub.ledger import Ledger
+from lrat_hub.schema import Trajectory
+
+if TYPE_CHECKING:
+    from lrat_hub.mining import MiningResult
+
+RUNS_LOOKED_AT = 200
+
+
+@dataclass(frozen=True)
+class Look:
+    """The first runs of a source as they would be imported.
+
+    Args:
+        format: The format, and why it is the one.
+        runs: They are redacted, as they would be published.
+        is_whole: Whether these are all runs of the source, so that the counts are those of the import.
+        accounts: Examples in them are redacted, too.
+        shown: The run to show, counted from 1; None where the source has none of that number.
+        mined: What mining makes of the runs with its defaults and without a judge; None where it refuses.
+        refusals: Why an import, or mining, would end with an error.
+    """
+
+    format: str
+    runs: list[Trajectory]
+    is_whole: bool
+    accounts: Accounts
+    summary: Summary
+    shown: int | None
+    mined: MiningResult | None
+    refusals: list[str]
+
+
+def look_at(
+    path: Path, settings: RecordImport, *, shown: int = 1, limit: int = RUNS_LOOKED_AT, strict: bool = False
+) -> Look:
+    """Reads the first runs of a source, as `import_records` would with the same settings.
+
+    Args:
+        shown: The run to show, counted from 1.
+        limit: How many runs are read; more when `shown` is beyond them.
+        strict: Whether the import would be strict.
+
+    Raises:
+        LratError: The path does not exist, its format is unknown, or the redactor's hook fails.
+    """
+    why = f"{settings.format}, as it was named" if settings.format else "read by a function of your own"
+    if settings.reader is None and settings.format is None:
+        recognised = recognise_format(path)
+        why = str(recognised) if recognised else "unknown: no record can be read"
+        settings = replace(settings, format=recognised.format if recognised else "lrat")
+    known, accounts, summary = settings.format_of(path), Accounts(), Summary()
+    runs: list[Trajectory] = []
+    is_whole = True
+    for record in records_of(path, accounts, known):
+        if len(runs) >= max(limit, shown):
+            is_whole = False
+            break
+        runs += settings.trajectories([record], known, accounts)
+    for run in runs:
+        summary.count(run)
+    refusals = []
+    try:
+        check_import(path, accounts, strict=strict)
+    except LratError as error:
+        refusals.append(str(error))
+    mined = None
+    try:
+        mined = _mined(runs)
+    except LratError as error:
+        refusals.append(str(error))
+    accounts, refusals = _redacted(accounts, settings), [_clean(text, settings) for text in refusals]
+    return Look(why, runs, is_whole, accounts, summary, shown if 1 <= shown <= len(runs) else None, mined, refusals)
+
+
+def _mined(runs: list[Trajectory]) -> MiningResult:
+    from lrat_hub.mining import mine_pairs
+
+    return mine_pairs(runs)
+
+
+def _redacted(accounts: Accounts, settings: RecordImport) -> Accounts:
+    """The accounts with their reasons and examples redacted: they are made of what the source holds."""
+    for ledger in accounts.ledgers():
+        ledger.examples = {
+            _clean(what, settings): _clean(example, settings) for what, example in ledger.examples.items()
+        }
+        for counts in (ledger.dropped, ledger.lost, ledger.notes):
+            entries = [(_clean(what, settings), count) for what, count in counts.items()]
+            counts.clear()
+            for what, count in entries:
+                counts[what] += count
+    return accounts
+
+
+def _clean(text: str, settings: RecordImport) -> str:
+    return settings.redactor.text(text, Ledger("texts")) if settings.redactor else text

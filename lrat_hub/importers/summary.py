@@ -1,0 +1,181 @@
+"""What an import came to as a whole: runs by outcome, and what is most of it and should make its owner look."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from lrat_hub.importers.accounts import Accounts
+from lrat_hub.schema import OUTCOMES, Trajectory
+
+MOST = 0.5
+"""From this share on, something is most of the input."""
+
+MANY_RUNS = 5
+"""So many runs with the same question are no accident."""
+
+UNKNOWN_TOOL = re.compile(r"unknown tool:? *")
+TOOLS_NAMED = 3
+TOOLS_COUNTED = 1_000
+"""Names of unknown tools that are counted apart: a log may hold any number of them."""
+
+
+@dataclass
+class Summary:
+    """Counts over trajectories. They are the same whatever the number of runs: nothing is kept of each.
+
+    Args:
+        runs, searches, browses: Trajectories, and actions of theirs, by outcome and in "all".
+        statuses: Trajectories by status.
+        actions: Steps by action.
+        queries, lists: Queries that were sent, and those of them with at least one candidate.
+        failed: Searches and browses that failed.
+        unknown_tools: Calls of tools of which nobody knows what they do, by the tool.
+        opening, without_action, without_question, without_answer: Trajectories with a browse that opened something,
+            with neither a search nor a browse, with no question, and with no answer.
+        questions: At most two of the questions, which is enough to know whether they differ.
+    """
+
+    runs: Counter[str] = field(default_factory=Counter)
+    searches: Counter[str] = field(default_factory=Counter)
+    browses: Counter[str] = field(default_factory=Counter)
+    statuses: Counter[str] = field(default_factory=Counter)
+    actions: Counter[str] = field(default_factory=Counter)
+    failed: Counter[str] = field(default_factory=Counter)
+    unknown_tools: Counter[str] = field(default_factory=Counter)
+    queries: int = 0
+    lists: int = 0
+    opening: int = 0
+    without_action: int = 0
+    without_question: int = 0
+    without_answer: int = 0
+    questions: set[str] = field(default_factory=set)
+
+    def count(self, run: Trajectory) -> None:
+        actions = Counter(step.action for step in run.steps)
+        self.actions.update(actions)
+        for name in (run.outcome, "all"):
+            self.runs[name] += 1
+            self.searches[name] += actions["search"]
+            self.browses[name] += actions["browse"]
+        self.statuses[run.status] += 1
+        for step in run.steps:
+            if step.error is not None and step.action in ("search", "browse"):
+                self.failed[step.action] += 1
+            if step.action == "invalid" and (unknown := UNKNOWN_TOOL.match(step.error or "")):
+                self._count_tool((step.error or "")[unknown.end() :], 1)
+            if step.action == "search":
+                self.queries += len(step.queries)
+                self.lists += len({hit.query_index for hit in step.results})
+        self.opening += any(step.action == "browse" and step.error is None for step in run.steps)
+        self.without_action += not (actions["search"] or actions["browse"])
+        self.without_question += not run.question
+        self.without_answer += run.final_answer is None
+        self._see({run.question} if run.question else set())
+
+    def add(self, other: Summary) -> None:
+        """Adds the counts of other trajectories, such as those of another process."""
+        for name, value in vars(other).items():
+            mine = getattr(self, name)
+            if name == "unknown_tools":
+                for tool, count in value.items():
+                    self._count_tool(tool, count)
+            elif isinstance(mine, Counter):
+                mine.update(value)
+            elif isinstance(mine, int):
+                setattr(self, name, mine + value)
+        self._see(other.questions)
+
+    def _count_tool(self, tool: str, count: int) -> None:
+        is_new = tool not in self.unknown_tools
+        self.unknown_tools["others" if is_new and len(self.unknown_tools) >= TOOLS_COUNTED else tool] += count
+
+    def _see(self, questions: set[str]) -> None:
+        self.questions = set(sorted(self.questions | questions)[:2])
+
+    @property
+    def num_runs(self) -> int:
+        return self.runs["all"]
+
+    def outcome_rows(self) -> list[dict[str, Any]]:
+        """Number of trajectories and their mean searches, browses and steps, by outcome: Table 1 of the paper.
+
+        There is a row for each outcome that occurs, and one for "all".
+        """
+        return [
+            {
+                "outcome": name,
+                "N": size,
+                "searches": self.searches[name] / size,
+                "browses": self.browses[name] / size,
+                "B/S": self.browses[name] / self.searches[name] if self.searches[name] else None,
+                "steps": (self.searches[name] + self.browses[name]) / size,
+            }
+            for name in (*OUTCOMES, "all")
+            if (size := self.runs[name])
+        ]
+
+
+def concerns(summary: Summary, accounts: Accounts) -> Iterator[str]:
+    """What is most of the input and can hardly be meant, a line each, with what can be done about it."""
+    runs = summary.num_runs
+    if not runs:
+        return
+    cure = "say what the tools do with `mapping`, or turn the records into chat records with `reader`"
+    unknown = "; ".join(
+        f"unknown tool {name}: {count} {'call' if count == 1 else 'calls'}"
+        for name, count in summary.unknown_tools.most_common(TOOLS_NAMED)
+    )
+    if unknown:
+        unknown += f"; say what {'it does' if len(summary.unknown_tools) == 1 else 'they do'} with `mapping`"
+    if _is_most(summary.without_action, runs):
+        yield f"{summary.without_action} of {runs} runs have no search and no browse: {unknown or cure}"
+    else:
+        if not summary.actions["search"]:
+            yield f"no run has a search, so no pair can be mined: {unknown or cure}"
+        if not summary.actions["browse"]:
+            yield f"no run has a browse, so no pair can be mined: {unknown or cure}"
+        elif not summary.opening:
+            yield f"no browse opened a document: all {summary.failed['browse']} failed"
+        elif _is_most(summary.failed["browse"], summary.actions["browse"]):
+            yield f"{summary.failed['browse']} of {summary.actions['browse']} browses failed"
+        if _is_most(summary.unknown_tools.total(), summary.actions.total() - summary.actions["answer"]):
+            yield f"most calls are of unknown tools: {unknown}"
+    if _is_most(summary.queries - summary.lists, summary.queries):
+        yield (
+            f"{summary.queries - summary.lists} of {summary.queries} queries have no list of results that was "
+            "understood; say how lists are written with `mapping`"
+        )
+    if _is_most(summary.without_question, runs):
+        yield (
+            f"{summary.without_question} of {runs} runs have no question; say where it stands with `mapping`, or join "
+            "the questions by their ids with `queries`"
+        )
+    elif runs >= MANY_RUNS and len(summary.questions) == 1:
+        (question,) = summary.questions
+        yield (
+            f"all {runs - summary.without_question} runs have the same question, {_short(question)!r}; if that is "
+            "none, say where it stands with `mapping`"
+        )
+    if _is_most(summary.without_answer, runs):
+        yield f"{summary.without_answer} of {runs} runs have no answer"
+    for ledger, what in (
+        (accounts.parts, "parts are not understood"),
+        (accounts.records, "records have no run"),
+        (accounts.files, "files are not read"),
+    ):
+        if _is_most(ledger.num_dropped, ledger.read):
+            reason, count = ledger.dropped.most_common(1)[0]
+            yield f"{ledger.num_dropped} of {ledger.read} {what}, {count} of them: {reason}"
+
+
+def _is_most(count: int, of: int) -> bool:
+    return count > 0 and count >= MOST * of
+
+
+def _short(text: str, length: int = 60) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= length else f"{text[: length - 3]}..."

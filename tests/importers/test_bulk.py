@@ -1,0 +1,102 @@
+"""Importing into files: the same bytes and counts for any number of processes, in bounded memory."""
+
+import json
+import os
+import signal
+
+import pyarrow.parquet as pq
+import pytest
+
+from lrat_hub import load_trajectories
+from lrat_hub.errors import LratError
+from lrat_hub.importers import SECRETS, Redactor, trace_text
+from lrat_hub.importers import bulk as bulk_module
+from lrat_hub.importers.bulk import RecordImport, import_records
+from lrat_hub.schema import Trajectory
+from tests.importers.fixtures import OPENAI
+
+NUM_RUNS = 40
+
+
+@pytest.fixture
+def runs(tmp_path):
+    """Conversations of which every seventh is damaged, one shows a token, and none has the question of another."""
+    path = tmp_path / "runs.jsonl"
+    lines = [json.dumps({**OPENAI, "question": f"Question {number}? hf_{'a1' * 17}"}) for number in range(NUM_RUNS)]
+    lines[3::7] = ["{", '{"messages": 3}', "[]", "0", "null"][: len(lines[3::7])] + ["{"] * (len(lines[3::7]) - 5)
+    path.write_text("\n".join(lines))
+    return path
+
+
+def imported(path, folder, processes, **settings):
+    folder.mkdir()
+    return import_records(path, folder, RecordImport(**settings), traces=5, processes=processes)
+
+
+@pytest.fixture
+def small_tasks(monkeypatch):
+    monkeypatch.setattr(bulk_module, "TASK_RECORDS", 3)
+
+
+def rows_of(result):
+    return [Trajectory.from_dict(row) for path in result.paths for row in pq.read_table(path).to_pylist()]
+
+
+def test_files_hold_what_is_read_one_by_one(runs, tmp_path, small_tasks):
+    result = imported(runs, tmp_path / "out", 1)
+    expected = list(load_trajectories(runs))
+    assert rows_of(result) == expected
+    assert result.summary.num_runs == len(expected) == result.accounts.records.kept
+    assert [path.read_text() for path in result.traces.values()] == [trace_text(run) for run in expected[:5]]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", [2, 3])
+def test_any_number_of_processes_gives_the_same_bytes_and_counts(runs, tmp_path, small_tasks, processes):
+    one, several = (
+        imported(runs, tmp_path / f"out-{number}", number, redactor=Redactor(SECRETS)) for number in (1, processes)
+    )
+    assert [path.read_bytes() for path in one.paths] == [path.read_bytes() for path in several.paths]
+    assert one.accounts == several.accounts
+    assert one.summary == several.summary
+    assert {name: path.read_bytes() for name, path in one.traces.items()} == {
+        name: path.read_bytes() for name, path in several.traces.items()
+    }
+
+
+def kill_reader(record):
+    """A reader that is killed as a system without memory does it."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.slow
+def test_a_process_that_is_killed_is_an_error_and_no_hang(runs, tmp_path, small_tasks):
+    with pytest.raises(LratError, match=r"one of them was killed"):
+        imported(runs, tmp_path / "out", 2, reader=kill_reader)
+
+
+def test_what_can_not_be_sent_to_another_process_is_said(runs, tmp_path, small_tasks):
+    with pytest.raises(LratError, match="Set `processes` to 1"):
+        imported(runs, tmp_path / "out", 2, reader=lambda record: record)
+
+
+def test_traces_end_where_they_get_too_long_together(runs, tmp_path, monkeypatch):
+    monkeypatch.setattr(bulk_module, "TRACES_BYTES", len(trace_text(next(load_trajectories(runs))).encode()) * 2)
+    assert len(imported(runs, tmp_path / "out", 1).traces) == 2
+
+
+def test_questions_and_gold_answers_are_joined_by_id_where_a_run_has_none(tmp_path):
+    without = {key: value for key, value in OPENAI.items() if key not in ("question", "answer")}
+    messages = [message for message in OPENAI["messages"] if message["role"] != "user"]
+    path = tmp_path / "runs.jsonl"
+    records = [
+        {**without, "query_id": "1", "messages": messages},
+        {**without, "query_id": "2", "messages": messages},
+        {**OPENAI, "query_id": 3},
+    ]
+    path.write_text("\n".join(map(json.dumps, records)))
+    result = imported(path, tmp_path / "out", 1, questions={"1": ("One?", "Uno"), "3": ("Three?", None)})
+    assert [run.question for run in rows_of(result)] == ["One?", "", OPENAI.get("question") or "Who wrote it?"]
+    assert rows_of(result)[0].gold_answer == "Uno"
+    assert result.accounts.records.notes[bulk_module.JOINED] == 1
+    assert result.accounts.records.notes[bulk_module.NOT_JOINED] == 1
