@@ -17,7 +17,10 @@ from lrat_hub.importers.accounts import Accounts
 from lrat_hub.importers.actions import NO_ACTION
 from lrat_hub.importers.browser import parse_browser, recognise_browser
 from lrat_hub.importers.chat import parse_chat, recognise_chat
+from lrat_hub.importers.converters.anthropic import convert_anthropic, group_anthropic, recognise_anthropic
 from lrat_hub.importers.converters.atif import convert_atif, recognise_atif
+from lrat_hub.importers.converters.claude_code import convert_claude_code, group_claude_code, recognise_claude_code
+from lrat_hub.importers.converters.codex import convert_codex, group_codex, recognise_codex
 from lrat_hub.importers.converters.gemini import convert_gemini, recognise_gemini
 from lrat_hub.importers.converters.gemini_sessions import (
     convert_gemini_session,
@@ -34,6 +37,7 @@ from lrat_hub.importers.converters.langchain_runs import (
     recognise_langchain,
 )
 from lrat_hub.importers.converters.llamaindex import convert_llamaindex, is_llamaindex_event, recognise_llamaindex
+from lrat_hub.importers.converters.openai import convert_responses, group_responses, recognise_responses
 from lrat_hub.importers.converters.requests import convert_requests, group_requests, recognise_requests
 from lrat_hub.importers.converters.research import (
     convert_dr_tulu,
@@ -126,6 +130,7 @@ FormatName = Literal[
     "lrat", "browsecomp-plus", "chat", "smolagents", "openresearcher", "traces",
     "atif", "vercel", "llamaindex", "haystack", "gemini", "gemini-session", "langchain", "requests",
     "tagged-text", "webthinker", "dr-tulu", "mirothinker", "skimsearch",
+    "openai-responses", "codex", "anthropic", "claude-code",
 ]  # fmt: skip
 FORMATS: dict[FormatName, Format] = {
     "lrat": Format(recognise_release, parse_release, special_case_of="browsecomp-plus"),
@@ -157,6 +162,14 @@ FORMATS: dict[FormatName, Format] = {
     "dr-tulu": Format(recognise_dr_tulu, convert=convert_dr_tulu),
     "mirothinker": Format(recognise_mirothinker, convert=convert_mirothinker),
     "skimsearch": Format(recognise_skimsearch, convert=convert_skimsearch),
+    "openai-responses": Format(
+        recognise_responses, convert=convert_responses, group=group_responses, special_case_of="requests"
+    ),
+    "codex": Format(recognise_codex, convert=convert_codex, group=group_codex, special_case_of="openai-responses"),
+    "anthropic": Format(
+        recognise_anthropic, convert=convert_anthropic, group=group_anthropic, special_case_of="requests"
+    ),
+    "claude-code": Format(recognise_claude_code, convert=convert_claude_code, group=group_claude_code),
 }  # fmt: skip
 
 
@@ -344,8 +357,10 @@ def recognise_format(path: Path) -> Recognised | None:
             if name not in reasons and (why := known.recognise(record.value)):
                 reasons[name] = f"{record.name} is {why}"
     for name in list(reasons):
-        if (general := FORMATS[name].special_case_of) is not None:
+        general = FORMATS[name].special_case_of
+        while general is not None:
             reasons.pop(general, None)
+            general = FORMATS[general].special_case_of
     if not looked_at:
         return None
     if not reasons:

@@ -1,0 +1,118 @@
+"""Logs of requests to an API: what was sent and what came back, as clients, proxies and batches write it down.
+
+An agent's loop sends its whole conversation each time, so that a run is in the log as often as it has turns. The last
+request has it all; those that it continues are left out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lrat_hub.importers.converters.conversation import canonical, parts_text
+from lrat_hub.importers.values import identifier_of, json_or_none, object_of
+from lrat_hub.ledger import Ledger
+
+CONTINUED = "requests that a later one continues"
+REQUESTS = ("request", "request_body", "requestBody", "proxy_server_request", "kwargs", "params", "body")
+RESPONSES = ("response", "response_body", "responseBody", "completion", "output", "result")
+IDS = ("query_id", "qid", "question_id", "custom_id", "task_id")
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """A request and its response. Either may be empty.
+
+    Args:
+        record: What stands around them.
+    """
+
+    request: Mapping[str, Any]
+    response: Mapping[str, Any]
+    record: Mapping[str, Any]
+
+    @property
+    def outcome(self) -> dict[str, Any]:
+        """What stands around them about the run as a whole, such as ids, gold answers and verdicts."""
+        used = {*REQUESTS, *RESPONSES, "status", "metadata", "id", "method", "url"}
+        values = {
+            key: value
+            for key, value in self.record.items()
+            if key not in used and key not in self.request and key not in self.response and _is_small(value)
+        }
+        for source in (self.record, object_of(self.response.get("metadata")), object_of(self.request.get("metadata"))):
+            if "query_id" not in values and (known := next((source[key] for key in IDS if source.get(key)), None)):
+                values["query_id"] = known
+        return values
+
+
+def exchange_of(value: Any) -> Exchange:
+    """The request and the response in a record, which itself is one of them where it has no such parts."""
+    record = object_of(value)
+    request = next((part for key in REQUESTS if (part := _object(record.get(key)))), {})
+    request = _object(request.get("body")) or request
+    response = next((part for key in RESPONSES if (part := _object(record.get(key)))), {})
+    response = _object(response.get("body")) or _object(response.get("message")) or response
+    return Exchange(request or record, response, record)
+
+
+def last_of_each(conversations: Sequence[Sequence[Any]], parts: Ledger) -> Iterator[int]:
+    """Indices of those conversations that no other one continues."""
+    continued: set[bytes] = set()
+    names = []
+    for messages in conversations:
+        digest = hashlib.sha256()
+        prefixes = []
+        for message in messages:
+            prefixes.append(digest.digest())
+            digest.update(canonical(_bare(message)).encode("utf-8", "surrogatepass") + b"\0")
+        names.append(digest.digest())
+        continued.update(prefixes[1:])
+    for index, name in enumerate(names):
+        if name in continued:
+            parts.note(CONTINUED)
+        else:
+            yield index
+
+
+def question_key(messages: Any) -> str | None:
+    """A key that the requests of one run share: what its messages begin with, up to the first text of the user."""
+    if isinstance(messages, str):
+        return messages
+    digest = hashlib.sha256()
+    for message in messages if isinstance(messages, list) else ():
+        content = object_of(message).get("content")
+        digest.update(parts_text(content).encode("utf-8", "surrogatepass") + b"\0")
+        if object_of(message).get("role") == "user":
+            return digest.hexdigest()
+    return None
+
+
+def _bare(message: Any) -> Any:
+    """A message without what clients move from one message to another between requests."""
+    if not isinstance(message, dict):
+        return message
+    content = message.get("content")
+    if isinstance(content, list):
+        parts = [
+            {key: value for key, value in part.items() if key != "cache_control"} if isinstance(part, dict) else part
+            for part in content
+        ]
+        text = parts[0].get("text") if len(parts) == 1 and isinstance(parts[0], dict) and len(parts[0]) == 2 else None
+        content = text if isinstance(text, str) else parts
+    return {**message, "content": content} if "content" in message else message
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    """An object, which some logs write as JSON."""
+    if isinstance(value, str) and value.lstrip().startswith("{"):
+        value = json_or_none(value)
+    return object_of(value)
+
+
+def _is_small(value: Any) -> bool:
+    if isinstance(value, list):
+        return len(value) <= 20 and all(isinstance(part, (str, int, float)) for part in value)
+    return value is not None and (identifier_of(value) is not None or isinstance(value, bool))
