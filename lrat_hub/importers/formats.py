@@ -36,6 +36,7 @@ from lrat_hub.importers.converters.langchain_runs import (
     is_langchain_event,
     recognise_langchain,
 )
+from lrat_hub.importers.converters.langsmith import convert_langsmith, group_langsmith, recognise_langsmith
 from lrat_hub.importers.converters.llamaindex import convert_llamaindex, is_llamaindex_event, recognise_llamaindex
 from lrat_hub.importers.converters.openai import convert_responses, group_responses, recognise_responses
 from lrat_hub.importers.converters.requests import convert_requests, group_requests, recognise_requests
@@ -49,6 +50,7 @@ from lrat_hub.importers.converters.research import (
 )
 from lrat_hub.importers.converters.rollouts import convert_rollout, recognise_rollout
 from lrat_hub.importers.converters.skimsearch import convert_skimsearch, recognise_skimsearch
+from lrat_hub.importers.converters.spans import convert_spans, group_spans, recognise_spans
 from lrat_hub.importers.converters.vercel import convert_vercel, is_vercel_step, recognise_vercel
 from lrat_hub.importers.mapping import Tools
 from lrat_hub.importers.messages import is_message
@@ -131,6 +133,7 @@ FormatName = Literal[
     "atif", "vercel", "llamaindex", "haystack", "gemini", "gemini-session", "langchain", "requests",
     "tagged-text", "webthinker", "dr-tulu", "mirothinker", "skimsearch",
     "openai-responses", "codex", "anthropic", "claude-code",
+    "otel", "langsmith",
 ]  # fmt: skip
 FORMATS: dict[FormatName, Format] = {
     "lrat": Format(recognise_release, parse_release, special_case_of="browsecomp-plus"),
@@ -170,6 +173,10 @@ FORMATS: dict[FormatName, Format] = {
         recognise_anthropic, convert=convert_anthropic, group=group_anthropic, special_case_of="requests"
     ),
     "claude-code": Format(recognise_claude_code, convert=convert_claude_code, group=group_claude_code),
+    "otel": Format(recognise_spans, convert=convert_spans, group=group_spans),
+    "langsmith": Format(
+        recognise_langsmith, convert=convert_langsmith, group=group_langsmith, special_case_of="langchain"
+    ),
 }  # fmt: skip
 
 

@@ -1,0 +1,249 @@
+"""Conversations out of model calls, each of which was given the history before it, or what was left of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from lrat_hub.importers.converters.dialects import Chat, assistant, tool_result
+from lrat_hub.importers.converters.observations import Observation, keys_of
+from lrat_hub.importers.mapping import short_name
+from lrat_hub.importers.values import identifier_of, listed, object_of, text_of
+
+Key = tuple[str, ...]
+TEXT_LENGTH = 500
+
+
+@dataclass
+class _Entry:
+    """A message and the number of the observation in which it was first seen."""
+
+    chat: Chat
+    order: int
+    key: Key
+
+
+@dataclass
+class PlacedCall:
+    """A call in a conversation, and its result where there is one.
+
+    Args:
+        keys: What its arguments are known by; see `keys_of`.
+        is_taken: Whether a tool's step has been found for it.
+    """
+
+    conversation: Conversation
+    entry: _Entry
+    id: str | None
+    name: str
+    keys: frozenset[str]
+    result: Chat | None
+    is_taken: bool = False
+
+    def carried_out(self, tool: Observation) -> None:
+        """Adds what a tool's step says of it. What the model was shown counts more than what the tool gave."""
+        self.is_taken = True
+        if self.result is None:
+            self.result = tool_result(tool.shown, self.id)
+            self.conversation.show(self.entry, self.result)
+        _extend(self.result, tool)
+
+
+@dataclass
+class Conversation:
+    """Messages without those of the system.
+
+    Args:
+        orders: Numbers of the model calls that it holds.
+    """
+
+    entries: list[_Entry] = field(default_factory=list)
+    orders: list[int] = field(default_factory=list)
+    model: str = ""
+    sampling: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def has_calls(self) -> bool:
+        return any(entry.chat.get("tool_calls") for entry in self.entries)
+
+    @property
+    def has_question(self) -> bool:
+        return any(entry.chat["role"] == "user" and entry.chat["content"] for entry in self.entries)
+
+    @property
+    def is_answered(self) -> bool:
+        last = self.entries[-1].chat if self.entries else {}
+        return last.get("role") == "assistant" and not last.get("tool_calls") and bool(last.get("content"))
+
+    def chats(self) -> list[Chat]:
+        return [entry.chat for entry in self.entries]
+
+    def calls(self) -> Iterator[PlacedCall]:
+        """Calls with their results: by id, or by order where one of the two has none."""
+        for index, entry in enumerate(self.entries):
+            results = []
+            for following in self.entries[index + 1 :]:
+                if following.chat["role"] != "tool":
+                    break
+                results.append(following.chat)
+            for call in listed(entry.chat.get("tool_calls")):
+                call_id = identifier_of(call.get("id"))
+                named = [result for result in results if call_id and result.get("tool_call_id") == call_id]
+                unnamed = [result for result in results if not (call_id and result.get("tool_call_id"))]
+                result = next(iter(named or unnamed), None)
+                results = [other for other in results if other is not result]
+                function = object_of(call.get("function"))
+                name = short_name(text_of(function.get("name")))
+                yield PlacedCall(self, entry, call_id, name, keys_of(function.get("arguments")), result)
+
+    def show(self, entry: _Entry, result: Chat) -> None:
+        """Puts the result of a call behind those of the calls before it."""
+        index = next(index for index, known in enumerate(self.entries) if known is entry)
+        index = self._after_results(index + 1)
+        self.entries.insert(index, _Entry(result, entry.order, _key(result)))
+
+    def insert(self, call: Mapping[str, Any], tool: Observation, order: int) -> None:
+        """Puts in a call that no model call holds, where it happened."""
+        index = max((index + 1 for index, entry in enumerate(self.entries) if entry.order < order), default=0)
+        if index == 0 and self.entries and self.entries[0].chat["role"] == "user":
+            index = 1
+        index = self._after_results(index)
+        result = tool_result(tool.shown, identifier_of(call.get("id")))
+        _extend(result, tool)
+        made = [assistant("", "", [call]), result]
+        self.entries[index:index] = [_Entry(chat, order, _key(chat)) for chat in made]
+
+    def _after_results(self, index: int) -> int:
+        while index < len(self.entries) and self.entries[index].chat["role"] == "tool":
+            index += 1
+        return index
+
+
+def merged(models: Sequence[Observation], orders: Mapping[int, int]) -> Conversation:
+    """What models said that do not call tools themselves, as one conversation: frameworks search for them."""
+    conversation = Conversation()
+    for number, item in enumerate(models):
+        order = orders[id(item)]
+        chats = [chat for chat in item.inputs if chat["role"] == "user"][:1] if number == 0 else []
+        conversation.entries += _entries([*chats, *item.outputs], order)
+        _adopt(conversation, item, order)
+    return conversation
+
+
+def joined(
+    conversations: list[Conversation], inputs: Sequence[Chat], outputs: Sequence[Chat], order: int, item: Observation
+) -> None:
+    """Adds a model call to the conversation whose history it was given, or begins one with it."""
+    history, given = _entries(inputs, order), _entries(outputs, order)
+    if given[: len(history)] and _keys(given)[: len(history)] == _keys(history):
+        history, given = given, []  # an agent's whole conversation, with what it began with
+    if not history and not given:
+        return
+    for conversation in reversed(conversations):
+        if _continue(conversation, history, given):
+            _adopt(conversation, item, order)
+            return
+    conversation = Conversation(history + given)
+    _adopt(conversation, item, order)
+    conversations.append(conversation)
+
+
+def _continue(conversation: Conversation, history: Sequence[_Entry], given: Sequence[_Entry]) -> bool:
+    """Adds what is new to a conversation; False where the history is that of another."""
+    known = conversation.entries
+    common = 0
+    while common < min(len(known), len(history)) and known[common].key == history[common].key:
+        common += 1
+    for mine, theirs in zip(known[:common], history[:common], strict=True):
+        _complete(mine.chat, theirs.chat)
+    if common == len(known):
+        known += [*history[common:], *given]
+        return True
+    if common == len(history):
+        return _branch(conversation, common, given)
+    # The history was cut or edited on the way, but its calls are those of this conversation.
+    mine, theirs = _call_ids(known), [_call_ids([entry]) for entry in history]
+    shared = [index for index, ids in enumerate(theirs) if ids & mine]
+    if not shared:
+        return False
+    seen = set(_keys(known))
+    known += [entry for entry in history[shared[-1] + 1 :] if entry.key not in seen]
+    # A result that is given to the model for the first time stands behind its call.
+    for entry in history[: shared[-1] + 1]:
+        if entry.chat["role"] == "tool" and entry.key not in seen:
+            known.append(entry)
+    known += given
+    return True
+
+
+def _branch(conversation: Conversation, common: int, given: Sequence[_Entry]) -> bool:
+    """Adds what a model said once more to a history that has gone on since."""
+    known = conversation.entries
+    rest = known[common:]
+    for mine, theirs in zip(rest, given, strict=False):
+        if mine.key == theirs.key:
+            _complete(mine.chat, theirs.chat)
+    calls = {entry.key for entry in given if entry.chat.get("tool_calls")}
+    if _keys(rest)[: len(given)] == _keys(given) or (calls and calls <= set(_keys(rest))):
+        return True  # the same call, recorded by two tools or at two levels
+    has_calls = bool(calls)
+    if not any(entry.chat.get("tool_calls") or entry.chat["role"] == "tool" for entry in rest):
+        known[common:] = given  # another try
+        return True
+    if common > 1 and has_calls:
+        known += given
+    return common > 1
+
+
+def _entries(chats: Sequence[Chat], order: int) -> list[_Entry]:
+    return [_Entry(chat, order, _key(chat)) for chat in chats if chat["role"] != "system"]
+
+
+def _keys(entries: Sequence[_Entry]) -> list[Key]:
+    return [entry.key for entry in entries]
+
+
+def _key(chat: Chat) -> Key:
+    """What a message is known by. Histories drop reasoning, and cut what tools showed."""
+    role, text = chat["role"], text_of(chat.get("content"))
+    if role == "tool":
+        return ("tool", identifier_of(chat.get("tool_call_id")) or text[:TEXT_LENGTH])
+    if calls := chat.get("tool_calls"):
+        return ("calls", *(part for call in calls for part in sorted(_call_key(call))))
+    return (role, " ".join(text.split()))
+
+
+def _call_key(call: Mapping[str, Any]) -> Iterator[str]:
+    function = object_of(call.get("function"))
+    yield short_name(text_of(function.get("name")))
+    yield max(keys_of(function.get("arguments")), key=len, default="")
+
+
+def _call_ids(entries: Sequence[_Entry]) -> set[Any]:
+    ids = {identifier_of(call.get("id")) for entry in entries for call in listed(entry.chat.get("tool_calls"))}
+    ids |= {identifier_of(entry.chat.get("tool_call_id")) for entry in entries if entry.chat["role"] == "tool"}
+    unnamed = {
+        entry.key for entry in entries
+        if any(not call.get("id") for call in listed(entry.chat.get("tool_calls")))
+    }  # fmt: skip
+    return (ids | unnamed) - {None}
+
+
+def _complete(mine: Chat, theirs: Chat) -> None:
+    for key in ("reasoning_content", "content"):
+        if theirs.get(key) and not mine.get(key):
+            mine[key] = theirs[key]
+
+
+def _extend(result: Chat, tool: Observation) -> None:
+    if tool.failed:
+        result["is_error"] = True
+    if tool.lists is not None:
+        result["results"] = tool.lists
+
+
+def _adopt(conversation: Conversation, item: Observation, order: int) -> None:
+    conversation.orders.append(order)
+    conversation.model = item.model or conversation.model
+    conversation.sampling |= item.sampling
