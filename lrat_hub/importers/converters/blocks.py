@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lrat_hub.importers.converters.conversation import ORPHANS, Conversation, parts_text, rows, tool_text
+from lrat_hub.importers.converters.conversation import ORPHANS, Conversation, kind_of, parts_text, rows, tool_text
 from lrat_hub.importers.values import identifier_of, join_texts, listed, object_of, text_of
 from lrat_hub.ledger import Ledger
 
@@ -34,7 +34,7 @@ def has_blocks(message: Any) -> bool:
     """Whether a message has blocks that only Anthropic's API has."""
     return any(
         isinstance(part, dict)
-        and isinstance(kind := part.get("type"), str)
+        and (kind := kind_of(part)) is not None
         and (kind in CALLS or kind.endswith(SERVER_RESULTS) or kind in ("tool_result", "redacted_thinking"))
         and bool(part.keys() & {"id", "tool_use_id", "data"})
         for part in listed(object_of(message).get("content"))
@@ -72,13 +72,13 @@ def add_user_blocks(conversation: Conversation, content: Any, parts: Ledger) -> 
     texts = []
     for part in listed(content):
         block = {"type": "text", "text": part} if isinstance(part, str) else object_of(part)
-        kind = block.get("type")
+        kind = kind_of(block)
         if kind in _TEXTS:
             texts.append(parts_text(block))
             parts.keep()
         elif kind == "tool_result":
             add_tool_result(conversation, block, parts)
-        elif isinstance(kind, str) and kind.endswith(SERVER_RESULTS):
+        elif kind is not None and kind.endswith(SERVER_RESULTS):
             _add_server_result(conversation, block, parts)
         else:
             _add_silent(kind, part, parts)
@@ -90,7 +90,7 @@ def add_assistant_blocks(conversation: Conversation, content: Any, parts: Ledger
     cited = False
     for part in listed(content):
         block = {"type": "text", "text": part} if isinstance(part, str) else object_of(part)
-        kind = block.get("type")
+        kind = kind_of(block)
         if kind in _TEXTS:
             # Where it cites, the API divides one text into blocks.
             cites = bool(block.get("citations"))
@@ -99,19 +99,19 @@ def add_assistant_blocks(conversation: Conversation, content: Any, parts: Ledger
             parts.keep()
             continue
         cited = False
-        if isinstance(kind, str) and kind in THOUGHTS:
+        if kind is not None and kind in THOUGHTS:
             text = text_of(block.get("thinking", block.get("reasoning", block.get("text"))))
             conversation.think(text, key)
             parts.keep()
             parts.note("reasoning without a text in the log", int(not text))
-        elif isinstance(kind, str) and kind in CALLS:
+        elif kind is not None and kind in CALLS:
             name = block.get("name")
             name = NAMES.get(name, name) if isinstance(name, str) else name
             conversation.call(name, block.get("input"), identifier_of(block.get("id")), key)
             parts.keep()
         elif kind == "tool_result":
             add_tool_result(conversation, block, parts)
-        elif isinstance(kind, str) and kind.endswith(SERVER_RESULTS):
+        elif kind is not None and kind.endswith(SERVER_RESULTS):
             _add_server_result(conversation, block, parts)
         else:
             _add_silent(kind, part, parts)
@@ -201,7 +201,7 @@ def _add_tool_calls(conversation: Conversation, message: Mapping[str, Any], key:
 
 
 def _add_silent(kind: Any, part: Any, parts: Ledger) -> None:
-    if isinstance(kind, str) and kind in SILENT:
+    if kind is not None and kind in SILENT:
         parts.keep()
     else:
         parts.drop(f"blocks of unknown type {_short(kind)}", example=text_of(part))

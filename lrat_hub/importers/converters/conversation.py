@@ -244,6 +244,12 @@ class Conversation:
         return not (after_text and turn.texts)
 
 
+def kind_of(value: Any) -> str | None:
+    """The type of an item, block or line, as a text; None where it names none."""
+    kind = object_of(value).get("type")
+    return kind if kind is None or isinstance(kind, str) else text_of(kind)
+
+
 def parts_text(content: Any) -> str:
     """The text of a content: a string, an object with a text, or parts of which some have texts."""
     if isinstance(content, str):

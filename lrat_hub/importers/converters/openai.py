@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lrat_hub.importers.converters.conversation import Conversation, parts_text
+from lrat_hub.importers.converters.conversation import Conversation, kind_of, parts_text
 from lrat_hub.importers.converters.exchanges import Exchange, exchange_of, last_of_each, question_key
 from lrat_hub.importers.converters.responses import add_item, is_item, is_message_item
 from lrat_hub.importers.grouping import by_key, parts_of
@@ -138,8 +138,8 @@ def _is_own_item(value: Any) -> bool:
     """Whether a value is an item that no other API has."""
     if is_item(value):
         return True
-    kinds = {object_of(part).get("type") for part in listed(object_of(value).get("content"))}
-    return is_message_item(value) and bool({"output_text"} & {kind for kind in kinds if isinstance(kind, str)})
+    parts = listed(object_of(value).get("content"))
+    return is_message_item(value) and any(kind_of(part) == "output_text" for part in parts)
 
 
 def _is_response(value: Any) -> bool:

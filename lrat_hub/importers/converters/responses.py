@@ -15,6 +15,7 @@ from lrat_hub.importers.converters.conversation import (
     UNKNOWN_LIST,
     Conversation,
     arguments_of,
+    kind_of,
     parts_text,
     rows,
     tool_text,
@@ -62,7 +63,8 @@ _FAILED = ("failed", "incomplete")
 
 def is_item(value: Any) -> bool:
     """Whether a value is an item of the Responses API that can be nothing else."""
-    if not isinstance(value, dict) or not isinstance(kind := value.get("type"), str):
+    kind = kind_of(value)
+    if not isinstance(value, dict) or kind is None:
         return False
     if kind == "reasoning":
         return "summary" in value or "encrypted_content" in value
@@ -86,7 +88,7 @@ def add_item(
         is_question: What of a text of the user is a question; "" for none of it.
     """
     values = object_of(item)
-    kind = values.get("type")
+    kind = kind_of(values)
     if kind in (None, "message") and is_message_item(values):
         _add_message(conversation, values, parts, is_question)
     elif kind == "reasoning":
@@ -105,7 +107,7 @@ def add_item(
         _add_call(conversation, values, parts)
     elif kind in OUTPUTS:
         add_output(conversation, values, parts)
-    elif isinstance(kind, str) and kind in OTHER_TOOLS:
+    elif kind in OTHER_TOOLS:
         name, arguments, failed = OTHER_TOOLS[kind], _other_arguments(values), values.get("status") in _FAILED
         if kind in CLIENT_TOOLS:
             conversation.call(name, arguments, identifier_of(values.get("call_id", values.get("id"))))
@@ -125,7 +127,7 @@ def _add_message(
 ) -> None:
     role, content = item.get("role"), item.get("content")
     for part in listed(content):
-        kind = object_of(part).get("type")
+        kind = kind_of(part)
         if isinstance(part, dict) and kind not in MESSAGE_PARTS:
             parts.drop(f"parts of messages of unknown type {_short(kind)}", example=text_of(part))
     text = parts_text(content)
@@ -179,7 +181,7 @@ def _executed(output: Any) -> Any:
 def add_web_search(conversation: Conversation, item: Mapping[str, Any], parts: Ledger) -> None:
     """A call of the hosted web search. Its results are in the log only where they were asked for."""
     action = object_of(item.get("action"))
-    kind = action.get("type", "search")
+    kind = kind_of(action) or "search"
     failed = item.get("status") == "failed"
     if kind == "search":
         queries = [query for query in listed(action.get("queries")) if isinstance(query, str) and query]
@@ -187,7 +189,7 @@ def add_web_search(conversation: Conversation, item: Mapping[str, Any], parts: L
         listed_pages = item.get("results") if isinstance(item.get("results"), list) else action.get("sources")
         results = None
         if isinstance(listed_pages, list):
-            pages = [row for row in listed_pages if object_of(row).get("type", "url") in ("url", "web_search_result")]
+            pages = [row for row in listed_pages if (kind_of(row) or "url") in ("url", "web_search_result")]
             parts.note("sources of searches that are no pages", len(listed_pages) - len(pages))
             results = [rows(pages, ("url", "link"), ("snippet", "text", "content"))]
         elif queries and not failed:
