@@ -1,39 +1,38 @@
 """Records out of files, folders and archives, one at a time: no source is held in memory.
 
 A `.jsonl` file has a record a line, a Parquet file one a row, and a `.json` file is one record, an array of records,
-or lines after all. What can't be read is left out and counted; what comes after it is read all the same.
+or values one after the other. Files may be compressed, in archives, and in archives of archives. What can't be read is
+left out and counted; what comes after it is read all the same.
 """
 
 from __future__ import annotations
 
-import gzip
 import io
-import itertools
-import json
+import os
 import re
-import tarfile
-import zlib
-from collections.abc import Callable, Iterable, Iterator
+import stat
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import IO, Any, cast
+from pathlib import Path
+from typing import Any
 
 from lrat_hub.errors import LratError
-from lrat_hub.importers.values import load_json, storable
+from lrat_hub.importers import containers
+from lrat_hub.importers.arrays import IsPart
+from lrat_hub.importers.bounds import CHUNK, HEAD, Budget, BudgetExceeded, LimitExceeded, Limits
+from lrat_hub.importers.folders import ONE_A_LINE, PARQUET, files_in, is_hidden, is_read, passed_over, split
+from lrat_hub.importers.layouts import Place, Value, values_of
+from lrat_hub.importers.tables import PARQUET_MAGIC, rows_of
+from lrat_hub.importers.texts import as_utf8, problem_of
 from lrat_hub.ledger import Ledger
 
-SUFFIXES = (".json", ".jsonl", ".ndjson", ".json.gz", ".jsonl.gz", ".parquet")
-ROWS_AT_A_TIME = 8
-CHUNK = 1 << 20
+__all__ = ["CHUNK", "IsPart", "Limits", "Record", "read_records"]
+
 CUT_OFF = "cut off or damaged"
+NAME_LENGTH = 1000
 
-IsPart = Callable[[Any], bool]
-"""Whether an element of a JSON array is part of a record, such as a message, so that the array is one record."""
-
-# What reading a compressed file or archive raises where it is damaged.
-DAMAGE = (EOFError, OSError, zlib.error)
-
-_BLANK = re.compile(r"[\s,]*")
+_UNSAFE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
+_DRIVE = re.compile("[A-Za-z]:")
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ class Record:
     """
 
     source: str
-    place: int | str | None
+    place: Place
     value: Any
 
     @property
@@ -56,208 +55,216 @@ class Record:
         return self.source if self.place is None else f"{self.source}/{self.place}"
 
 
-def read_records(path: Path, ledger: Ledger, is_part: IsPart) -> Iterator[Record]:
-    """The records of a file, a folder or a tar archive, in a stable order.
+def read_records(
+    path: Path, records: Ledger, is_part: IsPart, files: Ledger | None = None, limits: Limits | None = None
+) -> Iterator[Record]:
+    """The records of a file, a folder or an archive, in a stable order.
 
     Args:
-        ledger: Gets a drop for each record that can't be read; those that can be are for the caller to count.
+        records: Gets a drop for each record that can't be read; those that can be are for the caller to count.
+        files: Gets each file that is read as kept, and each that is passed over or can't be read as a drop.
+        limits: How much is read of what is too much.
 
     Raises:
-        LratError: The path does not exist, or has no file of a suffix that is read.
+        LratError: The path does not exist, or holds no file that can be read.
     """
     if not path.exists():
-        raise LratError(f"Import: expected a file, folder or tar.gz at {path}, found nothing. Check the path.")
-    found, before = False, ledger.read
-    for record in _archived(path, ledger, is_part) if _is_archive(path) else _stored(path, ledger, is_part):
-        found = True
+        raise LratError(f"Import: expected a file, folder or archive at {path}, found nothing. Check the path.")
+    files = Ledger("files") if files is None else files
+    reader = _Reader(records, files, is_part, limits or Limits())
+    any_record, before = False, records.read
+    for record in reader.read(path):
+        any_record = True
         yield record
-    if not found and ledger.read == before:
+    if not any_record and records.read == before:
+        counts = ", ".join(f"{count} {reason}" for reason, count in (files.dropped + files.notes).most_common(8))
         raise LratError(
-            f"Import: expected .json files (or .jsonl, .parquet) in {path}, found none. "
-            "Give such a file, or a folder or tar.gz of them."
+            f"Import: expected .json files (or .jsonl, .ndjson, .parquet; compressed or in archives) in {path}, found "
+            f"none that can be read: {counts or 'no files'}."
         )
 
 
-def _is_archive(path: Path) -> bool:
-    if path.is_dir() or _split(path.name)[1]:
-        return False
-    try:
-        return tarfile.is_tarfile(path)
-    except (EOFError, zlib.error):
-        return True  # compressed, and cut off before the first member
-    except OSError as error:
-        raise LratError(f"Import: expected a readable file at {path}; {error}.") from error
+class _Reader:
+    def __init__(self, records: Ledger, files: Ledger, is_part: IsPart, limits: Limits) -> None:
+        self._records = records
+        self._files = files
+        self._is_part = is_part
+        self._limits = limits
+        self._names = _Names()
 
+    def read(self, path: Path) -> Iterator[Record]:
+        # The LRAT release has outcomes in the names of folders; they are kept when such a folder is the source itself.
+        folder = (path if path.is_dir() else path.parent).resolve().name
+        outcome = f"{folder}/" if folder.endswith(("_true", "_false")) else ""
+        if path.is_dir():
+            for name, file in files_in(path, self._files):
+                yield from self._file(outcome, name, file, is_source=False)
+        elif stat.S_ISREG(path.stat().st_mode):
+            yield from self._file(outcome, path.name, path, is_source=True)
+        else:
+            raise LratError(
+                f"Import: expected a file, folder or archive at {path}, found a pipe or device. "
+                "Write its content to a file."
+            )
 
-def _archived(path: Path, ledger: Ledger, is_part: IsPart) -> Iterator[Record]:
-    try:
-        with tarfile.open(path) as archive:
-            for member in archive:
-                name, suffix = _split(member.name)
-                if suffix and member.isfile() and (stream := archive.extractfile(member)):
-                    yield from _records(name, suffix, stream, ledger, is_part)
-            # tarfile takes a damaged header for the end, which is a block of zeros.
-            archive.fileobj.seek(archive.offset)
-            if archive.fileobj.read(tarfile.BLOCKSIZE) != tarfile.NUL * tarfile.BLOCKSIZE:
-                raise tarfile.ReadError(CUT_OFF)
-    except (tarfile.TarError, *DAMAGE):
-        # What came before the damage has been read; the rest is one loss that can't be counted in records.
-        ledger.drop(f"archive is {CUT_OFF}")
-
-
-def _stored(path: Path, ledger: Ledger, is_part: IsPart) -> Iterator[Record]:
-    # The LRAT release has outcomes in the names of folders; they are kept when such a folder is the source itself.
-    folder = (path if path.is_dir() else path.parent).resolve().name
-    outcome = f"{folder}/" if folder.endswith(("_true", "_false")) else ""
-    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-        name, suffix = _split(file.relative_to(path).as_posix() if path.is_dir() else file.name)
-        if file == path and not suffix:
-            name, suffix = file.name, ".json"  # a file that is named is read whatever it is called
-        if not suffix or not file.is_file():
-            continue
+    def _file(self, folder: str, name: str, path: Path, *, is_source: bool) -> Iterator[Record]:
+        before = self._files.read
         try:
-            with file.open("rb") as stream:
-                yield from _records(outcome + name, suffix, stream, ledger, is_part)
-        except DAMAGE:
-            ledger.drop(f"file is {CUT_OFF}")
-
-
-def _split(name: str) -> tuple[str, str]:
-    """A file's name and its suffix, which is "" for files that are not read."""
-    suffix = max((end for end in SUFFIXES if name.endswith(end)), key=len, default="")
-    return PurePosixPath(name[: -len(suffix)] if suffix else name).as_posix(), suffix
-
-
-def _records(name: str, suffix: str, stream: IO[bytes], ledger: Ledger, is_part: IsPart) -> Iterator[Record]:
-    if suffix == ".parquet":
-        values = _rows(stream, ledger)
-    else:
-        # Files, members of archives and decompressors all are buffered readers, which let one look ahead.
-        content = cast("io.BufferedReader", gzip.GzipFile(fileobj=stream) if suffix.endswith(".gz") else stream)
-        is_lines = suffix.startswith((".jsonl", ".ndjson"))
-        values = _lines(content, ledger) if is_lines else _document(content, ledger, is_part)
-    empty, before = True, ledger.read
-    for place, value in values:
-        empty = False
-        yield Record(name, place, value)
-    if empty and ledger.read == before:
-        ledger.drop("empty file")
-
-
-def _lines(stream: Iterable[bytes], ledger: Ledger) -> Iterator[tuple[int, Any]]:
-    for place, line in enumerate(stream, start=1):
-        if line.strip():
-            yield from ((place, value) for value in _decoded(line, ledger))
-
-
-def _document(stream: io.BufferedReader, ledger: Ledger, is_part: IsPart) -> Iterator[tuple[int | None, Any]]:
-    """The records of a file called .json: it may also hold an array of them, or one a line."""
-    if stream.peek(CHUNK).lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"[":
-        text = io.TextIOWrapper(stream, encoding="utf-8-sig")
+            raw = path.open("rb", buffering=0)
+        except OSError as error:
+            self._files.drop(f"can't be opened: {error.strerror}", example=name)
+            return
         try:
-            yield from _array(text, ledger, is_part)
-        finally:
-            text.detach()  # whoever opened the stream closes it
-        return
-    head = stream.readline()
-    more = stream.readline()
-    if more.strip() and _is_json(head):
-        yield from _lines(itertools.chain([head, more], stream), ledger)
-    elif content := (head + more + stream.read()).strip():
-        yield from ((None, value) for value in _decoded(content, ledger))
+            with raw, io.BufferedReader(raw, CHUNK // 4) as stream:
+                budget = Budget(self._limits, os.fstat(raw.fileno()).st_size, raw.tell)
+                yield from self._content(_Place(folder, name, is_source=is_source), stream, budget)
+        except (OSError, LimitExceeded, MemoryError) as error:
+            self._lose(error, folder + name, before)
+
+    def _lose(self, error: Exception, name: str, before: int) -> None:
+        """Counts a file that failed: as one, or as a loss of records that have no number when some of it was read.
+
+        Args:
+            before: The number of files in the account when it was begun.
+        """
+        match error:
+            case LimitExceeded():
+                reason = str(error)
+            case MemoryError():
+                reason = "needs more memory than there is"
+            case _:
+                reason = f"file is {CUT_OFF}"
+        (self._records if self._files.read > before else self._files).drop(reason, example=f"{name}: {error}")
+
+    def _content(self, place: _Place, stream: io.BufferedReader[Any], budget: Budget) -> Iterator[Record]:
+        """The records of a file, unpacked as often as it is packed."""
+        in_place, depth = not place.depth, 0
+        while compression := containers.compression_of(head := stream.peek(HEAD)):
+            depth += 1
+            if depth > self._limits.depth:
+                raise LimitExceeded(f"compressed more than {self._limits.depth} times")
+            stream, in_place = containers.decompressed(stream, compression, budget), False
+        archive = containers.archive_of(head, place.suffix)
+        if archive is not None and place.depth == self._limits.depth:
+            raise LimitExceeded(f"archive in more than {self._limits.depth} archives")
+        if archive == "tar":
+            yield from self._members(place, containers.tar_members(stream, budget), budget)
+        elif archive == "zip":
+            with containers.seekable(stream, in_place, self._limits.spooled) as file:
+                yield from self._members(place, containers.zip_members(file, budget, in_place=in_place), budget)
+        elif head.startswith(PARQUET_MAGIC):
+            with containers.seekable(stream, in_place, self._limits.spooled) as file:
+                yield from self._records_of(place, rows_of(file, place.path, self._records, budget))
+        elif problem := problem_of(head) or (f"file is {CUT_OFF}" if head and place.suffix == PARQUET else ""):
+            self._files.drop(problem, example=place.path)
+        else:
+            values = values_of(
+                as_utf8(stream, head), place.path, self._records, self._is_part,
+                limit=self._limits.record, one_a_line=place.suffix in ONE_A_LINE,
+            )  # fmt: skip
+            yield from self._records_of(place, values)
+
+    def _members(self, archive: _Place, members: Iterator[containers.Member], budget: Budget) -> Iterator[Record]:
+        before, failure = self._files.read, None
+        try:
+            for member in members:
+                if failure is not None:
+                    self._lose(*failure)
+                place, failure = archive.member(member.name), None
+                if any(is_hidden(part) for part in place.name.split("/")):
+                    self._files.note("hidden file", example=place.path)
+                elif member.problem or not is_read(place.name):
+                    self._files.drop(member.problem or passed_over(place.name), example=place.path)
+                else:
+                    before_member = self._files.read
+                    try:
+                        with member.open() as stream:
+                            yield from self._content(place, stream, budget)
+                    except (BudgetExceeded, MemoryError):
+                        raise
+                    except (OSError, LimitExceeded) as error:
+                        failure = (error, place.path, before_member)
+        except OSError as error:
+            # What came before the damage has been read; the rest is one loss that can't be counted in records. A
+            # member that failed just before is part of it.
+            ledger = self._records if self._files.read > before else self._files
+            ledger.drop(f"archive is {CUT_OFF}", example=f"{archive.path}: {error}")
+            return
+        if failure is not None:
+            self._lose(*failure)
+        if self._files.read == before:
+            self._files.drop("empty archive", example=archive.path)
+
+    def _records_of(self, place: _Place, values: Iterator[Value]) -> Iterator[Record]:
+        source, before, count = self._names.of(place), self._records.read, 0
+        try:
+            for key, value in values:
+                count += 1
+                yield Record(source, key, value)
+        except (OSError, LimitExceeded, MemoryError):
+            if count or self._records.read > before:
+                self._files.keep()
+            raise
+        if count or self._records.read > before:
+            self._files.keep()
+        else:
+            self._files.drop("empty file", example=place.path)
 
 
-def _is_json(line: bytes) -> bool:
-    try:
-        json.loads(line)
-    except (ValueError, RecursionError):
-        return False
-    return True
+@dataclass(frozen=True)
+class _Place:
+    """Where a file is.
 
-
-def _decoded(content: bytes, ledger: Ledger) -> Iterator[Any]:
-    """The JSON value, or nothing and a drop."""
-    try:
-        yield load_json(content.decode("utf-8-sig"))
-    except UnicodeDecodeError:
-        ledger.drop("not UTF-8")
-    except (ValueError, RecursionError):
-        ledger.drop("not JSON")
-
-
-def _array(stream: IO[str], ledger: Ledger, is_part: IsPart) -> Iterator[tuple[int | None, Any]]:
-    """The elements of an array, or the array itself when its elements are parts of one record."""
-    elements = enumerate(_elements(stream), start=1)
-    try:
-        head = next(elements, None)
-        if head is not None and is_part(head[1]):
-            yield None, [head[1], *(value for _, value in elements)]
-        elif head is not None:
-            yield head
-            yield from elements
-    except UnicodeDecodeError:
-        ledger.drop("not UTF-8")
-    except (ValueError, RecursionError):
-        ledger.drop("not JSON")
-
-
-def _elements(stream: IO[str]) -> Iterator[Any]:
-    """Decodes the elements of a JSON array while it is read. Raises ValueError where it stops being one.
-
-    ijson is about 2.5 times as fast, but ends at NaN, at integers beyond 64 bits and at 1e999, which logs of Python
-    hold, puts a question mark for a lone surrogate, and takes memory with the square of a value's depth.
+    Args:
+        folder: What comes before its name in the names of records: "" or a path with a slash at its end.
+        name: Its path in the folder or archive.
+        is_source: Whether it is the source itself: its members are then not named after it.
+        depth: How many archives it is in.
     """
-    decoder = json.JSONDecoder()
-    buffer, start = stream.read(CHUNK).lstrip().removeprefix("["), 0
-    value, end = None, 0
-    while True:
-        start = _blank(buffer, start).end()
-        try:
-            if buffer.startswith("]", start):
-                return
-            value, end = decoder.raw_decode(buffer, start)
-            following = _blank(buffer, end)
-            # A number may go on behind the end of what has been read; a comma or bracket shows that it does not.
-            complete = following.end() < len(buffer) or "," in following.group()
-        except ValueError as error:
-            if not _may_go_on(error, buffer):
-                raise
-            complete = False
-        if complete:
-            yield storable(value)
-            start = end
-            continue
-        # As much again as is there already, so that a long element is not decoded over and over.
-        more = stream.read(max(CHUNK, len(buffer) - start))
-        if not more:
-            raise ValueError(CUT_OFF)
-        buffer, start = buffer[start:] + more, 0
+
+    folder: str
+    name: str
+    is_source: bool = False
+    depth: int = 0
+
+    @property
+    def path(self) -> str:
+        return self.folder + self.name
+
+    @property
+    def suffix(self) -> str:
+        return split(self.name)[1]
+
+    def member(self, name: str) -> _Place:
+        """Where a file of this archive is. Its path may be anything, and is only a name here."""
+        parts = _UNSAFE.sub("\ufffd", name).replace("\\", "/").split("/")
+        path = "/".join(part for part in parts if part not in ("", ".", "..") and not _DRIVE.fullmatch(part))
+        folder = self.folder if self.is_source else f"{self.folder}{split(self.name)[0]}/"
+        return _Place(folder, path[-NAME_LENGTH:] or "file", depth=self.depth + 1)
 
 
-def _blank(text: str, start: int) -> re.Match[str]:
-    """The blanks and commas from there on, which may be none."""
-    match = _BLANK.match(text, start)
-    assert match is not None  # the pattern also matches nothing
-    return match
+class _Names:
+    """Names of files for records: their paths without suffixes, or with them where two would be the same."""
+
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+        self._numbered: set[str] = set()
+
+    def of(self, place: _Place) -> str:
+        """The name of the next file."""
+        stem = _UNSAFE.sub("\ufffd", place.folder + split(place.name)[0])
+        path = _UNSAFE.sub("\ufffd", place.path)
+        name, number = stem, 1
+        while name in self._taken or name in self._numbered or not self._taken.isdisjoint(_parents(name)):
+            name, number = (path if number == 1 else f"{path} ({number})"), number + 1
+        self._taken.add(name)
+        self._numbered.update(_parents(name))
+        return name
 
 
-def _may_go_on(error: ValueError, buffer: str) -> bool:
-    """Whether an element looks broken only because the rest of it has not been read."""
-    at_the_end = 16  # the longest literal or escape
-    return isinstance(error, json.JSONDecodeError) and (
-        error.msg.startswith("Unterminated string") or error.pos >= len(buffer) - at_the_end
-    )
-
-
-def _rows(stream: IO[bytes], ledger: Ledger) -> Iterator[tuple[int, Any]]:
-    import pyarrow
-    import pyarrow.parquet
-
-    place = 0
-    try:
-        for batch in pyarrow.parquet.ParquetFile(stream).iter_batches(batch_size=ROWS_AT_A_TIME):
-            for row in batch.to_pylist():
-                place += 1
-                yield place, row
-    except (pyarrow.ArrowException, OSError):
-        ledger.drop(f"Parquet file is {CUT_OFF}")
+def _parents(name: str) -> Iterator[str]:
+    """Names of files of which a record could have this name: "runs" for "runs/12"."""
+    head, _, tail = name.rpartition("/")
+    while head and tail.isdecimal():
+        yield head
+        head, _, tail = head.rpartition("/")
