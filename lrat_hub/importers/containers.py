@@ -292,7 +292,7 @@ def _slice(stream: IO[bytes], member: zipfile.ZipInfo) -> Callable[[int], bytes]
 
 @contextlib.contextmanager
 def seekable(stream: io.BufferedReader, in_place: bool, limit: int) -> Iterator[IO[bytes]]:
-    """A file that can be read out of order: a stream itself, or a copy of it in memory or in a nameless temporary file.
+    """A file that can be read out of order: a stream itself, or a copy in memory or in a nameless temporary file.
 
     Args:
         in_place: Whether the stream is a file, and no content of a container.

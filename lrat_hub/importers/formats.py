@@ -346,7 +346,7 @@ class Recognised:
 
 def records_of(path: Path, accounts: Accounts, known: Format) -> Iterator[Record]:
     """The records of a source in one format: lines of a session are put together, objects of runs are unfolded."""
-    records = _unfolded(read_records(path, accounts.records, _is_part), [known])
+    records = _unfolded(read_records(path, accounts.records, _is_part, accounts.files), [known])
     return known.group(records) if known.group is not None else records
 
 

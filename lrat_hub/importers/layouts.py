@@ -182,7 +182,7 @@ class _Text:
                 self._drop(TOO_DEEP, line.number)
                 return
             except ValueError as error:
-                if text.startswith(_OPENING, start) and not text[0].isspace() and _may_go_on(error, text):
+                if text.startswith(_OPENING, start) and text[0] not in " \t" and _may_go_on(error, text):
                     yield from self._spread(_Line(line.number, text[start:]), count)
                 elif text[start:].strip() not in _CLOSING:  # the end of an array that was broken
                     self._drop(why_not_json(text[start:]), line.number)

@@ -39,6 +39,7 @@ _PYTHON = re.compile(r"\s*(\[\s*)*\{?\s*'")
 NOT_UTF8 = "not UTF-8"
 LATIN = "Latin-1 or Windows-1252 in place of UTF-8"
 NOT_JSON = "not JSON"
+ZEROS = "zero bytes in place of JSON"
 PYTHON = "Python literals in place of JSON (single quotes): write them with json.dumps"
 
 
@@ -52,7 +53,8 @@ def problem_of(head: bytes) -> str:
     if _WIDE.match(head):
         width = "UTF-32" if b"\0\0\0" in head else "UTF-16"
         return f"{width} without a byte order mark: save it as UTF-8"
-    if b"\0" in head:
+    # Zeros after the beginning are what a crash leaves of the last record.
+    if b"\0" in head and not head.lstrip().startswith((b"{", b"[")):
         return "binary data in place of text"
     if _MARKUP.match(head):
         return "HTML or XML page in place of JSON, as servers send with an error"
@@ -95,4 +97,6 @@ def why_not_utf8(line: bytes) -> str:
 
 def why_not_json(text: str) -> str:
     """The reason in the account for a text that is not JSON."""
-    return PYTHON if _PYTHON.match(text) else NOT_JSON
+    if _PYTHON.match(text):
+        return PYTHON
+    return ZEROS if text.startswith("\0") else NOT_JSON
