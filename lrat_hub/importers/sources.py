@@ -129,12 +129,12 @@ class _Reader:
         """
         match error:
             case LimitExceeded():
-                reason = str(error)
+                reason, example = str(error), name
             case MemoryError():
-                reason = "needs more memory than there is"
+                reason, example = "needs more memory than there is", name
             case _:
-                reason = f"file is {CUT_OFF}"
-        (self._records if self._files.read > before else self._files).drop(reason, example=f"{name}: {error}")
+                reason, example = f"file is {CUT_OFF}", f"{name}: {error}"
+        (self._records if self._files.read > before else self._files).drop(reason, example=example)
 
     def _content(self, place: _Place, stream: io.BufferedReader[Any], budget: Budget) -> Iterator[Record]:
         """The records of a file, unpacked as often as it is packed."""
