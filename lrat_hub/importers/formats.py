@@ -55,14 +55,14 @@ from lrat_hub.importers.converters.vercel import convert_vercel, is_vercel_step,
 from lrat_hub.importers.mapping import Tools
 from lrat_hub.importers.messages import is_message
 from lrat_hub.importers.runs import (
-    is_memory_step,
+    parse_agentir,
     parse_browsecomp,
-    parse_memory,
     parse_release,
+    recognise_agentir,
     recognise_browsecomp,
-    recognise_memory,
     recognise_release,
 )
+from lrat_hub.importers.smolagents import is_memory_step, parse_memory, recognise_memory
 from lrat_hub.importers.sources import Record, read_records
 from lrat_hub.importers.traces import is_trace_line, parse_trace, recognise_trace, sessions
 from lrat_hub.importers.values import UnreadableRecord, identifier_of
@@ -131,13 +131,14 @@ class Format:
 FormatName = Literal[
     "lrat", "browsecomp-plus", "chat", "smolagents", "openresearcher", "traces",
     "atif", "vercel", "llamaindex", "haystack", "gemini", "gemini-session", "langchain", "requests",
-    "tagged-text", "webthinker", "dr-tulu", "mirothinker", "skimsearch",
+    "agentir", "tagged-text", "webthinker", "dr-tulu", "mirothinker", "skimsearch",
     "openai-responses", "codex", "anthropic", "claude-code",
     "otel", "langsmith",
 ]  # fmt: skip
 FORMATS: dict[FormatName, Format] = {
     "lrat": Format(recognise_release, parse_release, special_case_of="browsecomp-plus"),
     "browsecomp-plus": Format(recognise_browsecomp, parse_browsecomp),
+    "agentir": Format(recognise_agentir, parse_agentir, special_case_of="browsecomp-plus"),
     "chat": Format(recognise_chat, parse_chat),
     "smolagents": Format(recognise_memory, parse_memory),
     "openresearcher": Format(recognise_browser, parse_browser, special_case_of="chat"),

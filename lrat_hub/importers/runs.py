@@ -1,72 +1,79 @@
-"""Runs that list their steps: files of BrowseComp-Plus and of the LRAT release, and the memory of smolagents.
+"""Runs that list their steps: files of BrowseComp-Plus, of the LRAT release, and of AgentIR.
 
-**BrowseComp-Plus and the LRAT release** write a JSON object with a `result` list. Its items are reasoning, tool calls
-and a last text, each with `type`, `tool_name`, `arguments` and `output`. All clients of the release (Tongyi and
-WebExplorer, OpenAI, gpt-oss) write them; they differ in tools and arguments.
+All write a JSON object with a `result` list, whose items are reasoning, tool calls and texts, each with `type`,
+`tool_name`, `arguments` and `output`. They differ in what stands in them:
 
-**smolagents** gives the steps of `agent.memory.get_full_steps()` or of a `RunResult`. A step's observations are one
-text for all its calls. A single search takes it; of several searches in one step nothing says what each found, so
-their results stay empty and the ledger counts them. Agents that write code have their calls read from it, as far as
-they are written with literal arguments.
+- **BrowseComp-Plus** (texttron/BrowseComp-Plus@97c637c: search_agent/*_client.py): reasoning is a text, a list of
+  texts, or the parts of a summary; the Anthropic and Gemini clients write each text of the model as `output_text`.
+- **LRAT release**: Tongyi and WebExplorer, OpenAI and gpt-oss; settings in `metadata`.
+- **AgentIR** (texttron/AgentIR@24d9078: evaluation/search_agent/tools/types.py): settings under `agent` and
+  `searcher`; the ids of what a call showed stand in `docids`, since its text has none.
 """
 
 from __future__ import annotations
 
-import ast
 import re
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
 from lrat_hub.importers.accounts import Accounts
-from lrat_hub.importers.actions import Recorder
+from lrat_hub.importers.chat import parse_conversation
+from lrat_hub.importers.converters.listings import rows_in
+from lrat_hub.importers.converters.tagged import tagged_messages
 from lrat_hub.importers.mapping import Tools
-from lrat_hub.importers.messages import Call, split_answer
+from lrat_hub.importers.outcomes import status_in
 from lrat_hub.importers.values import (
     UnreadableRecord,
+    docid_of,
     identifier_of,
+    join_texts,
+    json_or_none,
     listed,
-    metadata_of,
     model_name,
+    number_of,
     object_of,
-    sampling_of,
-    storable,
     text_of,
 )
 from lrat_hub.schema import Status, Trajectory
 
 RELEASE_FORMAT = "LRAT release"
 BROWSECOMP_FORMAT = "BrowseComp-Plus run"
-
-# Statuses of the release; "format error: ..." and what is not listed end without an answer of the agent's own.
-LIMITED_STATUSES = ("generate an answer as token limit reached", "exceed available llm calls")
+AGENTIR_FORMAT = "AgentIR run"
 
 LRAT_KEYS = ("searcher_type", "snippet_max_tokens", "presence_penalty")
-RUN_COLUMNS = {"metadata", "query_id", "query", "answer", "result", "raw_messages"}
+RUN_COLUMNS = {"metadata", "query_id", "query", "answer", "result", "raw_messages", "agent", "searcher"}
+SAMPLING = ("temperature", "top_p", "presence_penalty", "seed")
+KINDS = ("reasoning", "tool_call", "output_text")
+UNLISTED = "calls that runs count and do not list"
 
-SMOLAGENTS_FORMAT = "smolagents memory"
-CODE_TOOL = "python_interpreter"
-
-_CODE = re.compile(r"(<code>.*?(</code>|$)|```(py|python)?\n.*?(```|$))", re.DOTALL)
-_LOGS = re.compile(r"^Execution logs:\n|\n?Last output from code snippet:\n.*", re.DOTALL)
-
-
-# BrowseComp-Plus and the LRAT release
+# Statuses that end without an answer of the agent's own, whatever words they share with others.
+_WITHOUT_ANSWER = re.compile(
+    r"format error|answer not found|no answer|tool_calls?$|tool_use$|pause_turn$", re.IGNORECASE
+)
+# Entries of a list without ids: `3. [Title]`, perhaps with an address, and a snippet below.
+_NUMBERED = re.compile(r"^(?P<rank>\d{1,3})\. \[(?P<title>[^\n]*)\](?:\([^\n]*\))?[ \t]*$", re.MULTILINE)
 
 
 def recognise_release(value: Any) -> str | None:
     """Why a value is a run of the LRAT release, or None."""
     if not _is_run(value):
         return None
-    found = [key for key in LRAT_KEYS if key in object_of(value.get("metadata"))]
-    found += ["tool_call_counts_all"] if "tool_call_counts_all" in value else []
-    return f"a `result` list, and {found[0]} of the release" if found else None
+    known = [key for key in LRAT_KEYS if key in object_of(value.get("metadata"))]
+    known += ["tool_call_counts_all"] if "tool_call_counts_all" in value else []
+    return f"a `result` list, and {known[0]} of the release" if known else None
 
 
 def recognise_browsecomp(value: Any) -> str | None:
     """Why a value is a run of BrowseComp-Plus, or None."""
     return "a `result` list without the keys of the LRAT release" if _is_run(value) else None
+
+
+def recognise_agentir(value: Any) -> str | None:
+    """Why a value is a run of AgentIR, or None."""
+    if not _is_run(value) or not isinstance(value.get("agent"), dict) or not isinstance(value.get("searcher"), dict):
+        return None
+    return "a `result` list, and settings under `agent` and `searcher`"
 
 
 def _is_run(value: Any) -> bool:
@@ -88,25 +95,18 @@ def parse_release(
     """
     if not _is_run(value):
         raise UnreadableRecord("not a trajectory: no `result` list")
-    recorder = Recorder(tools or Tools(), accounts)
-    for item in value["result"]:
-        _record_item(recorder, object_of(item))
-    meta = object_of(value.get("metadata"))
-    extra = {key: value for key, value in value.items() if key not in RUN_COLUMNS}
-    yield Trajectory(
-        trajectory_id=name,
-        query_id=identifier_of(value.get("query_id")) or name,
-        question=text_of(value.get("query")),
-        steps=recorder.finish(),
-        gold_answer=text_of(value["answer"]) if value.get("answer") is not None else None,
-        final_answer=recorder.final_answer,
-        status=_run_status(value.get("status"), recorder.final_answer),
-        correct={"true": True, "false": False}.get(PurePosixPath(name).parent.name.rpartition("_")[2]),
-        agent=model_name(meta.get("model")),
-        retriever=text_of(meta.get("searcher_type")),
-        sampling=sampling_of(meta),
-        metadata=metadata_of(format_name, {"source_metadata": meta, **extra}),
-    )
+    messages = [message for number, item in enumerate(value["result"]) for message in _messages(item, number)]
+    counted = [count for count in object_of(value.get("tool_call_counts")).values() if isinstance(count, int)]
+    if not any(object_of(item).get("type") == "tool_call" for item in value["result"]):
+        accounts.calls.note(UNLISTED, sum(count for count in counted if 0 < count < 1_000_000), example=name)
+    columns: dict[str, Any] = {}
+    if (folder := PurePosixPath(name).parent.name.rpartition("_")[2]) in ("true", "false"):
+        columns["correct"] = folder == "true"
+    if (status := value.get("status")) is not None:
+        columns["status"] = _status(text_of(status))
+    # A run without an item has no message, and is a run all the same.
+    record = {**_settings(value), "messages": messages or [{"role": "assistant", "content": ""}]}
+    yield from parse_conversation(name, record, accounts, tools or Tools(), format_name, **columns)
 
 
 def parse_browsecomp(name: str, value: Any, accounts: Accounts, tools: Tools | None = None) -> Iterator[Trajectory]:
@@ -114,167 +114,108 @@ def parse_browsecomp(name: str, value: Any, accounts: Accounts, tools: Tools | N
     return parse_release(name, value, accounts, tools, format_name=BROWSECOMP_FORMAT)
 
 
-def _record_item(recorder: Recorder, item: Mapping[str, Any]) -> None:
-    output = text_of(item.get("output"))
-    match item.get("type"):
-        case "reasoning":
-            recorder.reason(output)
-        case "tool_call":
-            recorder.call(item.get("tool_name"), item.get("arguments"), output)
-        case "output_text":
-            thought, answer = split_answer(output)
-            recorder.reason(thought)
-            recorder.answer(answer)
-        case kind:
-            recorder.invalid(f"unknown kind of item: {kind!r}")
+def parse_agentir(name: str, value: Any, accounts: Accounts, tools: Tools | None = None) -> Iterator[Trajectory]:
+    """One run of AgentIR as a trajectory; see `parse_release`."""
+    return parse_release(name, value, accounts, tools, format_name=AGENTIR_FORMAT)
 
 
-def _run_status(status: Any, answer: str | None) -> Status:
-    if status == "completed" or (status is None and answer):
-        return "completed"
-    return "limited" if status in LIMITED_STATUSES else "failed"
-
-
-# smolagents
-
-
-def steps_of(value: Any) -> Sequence[Any] | None:
-    """The steps in a record, or None when it has none."""
-    steps = value if isinstance(value, list) else object_of(value).get("steps")
-    return steps if isinstance(steps, list) and any(map(is_memory_step, steps)) else None
-
-
-def is_memory_step(value: Any) -> bool:
-    """Whether a value is a step of an agent's memory."""
-    return isinstance(value, dict) and (
-        ("step_number" in value and ("model_output" in value or "tool_calls" in value))
-        or ("task" in value and "task_images" in value)
-        or set(value) == {"system_prompt"}
-    )
-
-
-def recognise_memory(value: Any) -> str | None:
-    """Why a value is an agent's memory, or None."""
-    steps = steps_of(value)
-    if steps is None or not any(isinstance(step, dict) and {"step_number", "task"} & set(step) for step in steps):
-        return None
-    return "steps with `task` and `step_number`"
-
-
-def parse_memory(name: str, value: Any, accounts: Accounts, tools: Tools | None = None) -> Iterator[Trajectory]:
-    """An agent's memory as a trajectory.
-
-    Args:
-        name: Becomes the trajectory's id.
-        value: A list of steps, or an object with `steps`.
-        accounts: What was read, kept and lost is counted here.
-
-    Raises:
-        UnreadableRecord: There are no steps in it.
-    """
-    raw = steps_of(value)
-    if raw is None:
-        raise UnreadableRecord("not a trajectory: no steps")
-    record = object_of(value)
-    recorder = Recorder(tools or Tools(), accounts)
-    for step in raw:
-        if isinstance(step, dict):
-            _record_step(step, recorder)
-        else:
-            recorder.invalid("step is not an object")
-    tasks = [text_of(step["task"]) for step in raw if isinstance(step, dict) and step.get("task")]
-    gold = record.get("gold_answer", record.get("answer"))
-    yield Trajectory(
-        trajectory_id=name,
-        query_id=identifier_of(record.get("query_id", record.get("id"))) or name,
-        question=tasks[0] if tasks else text_of(record.get("question")),
-        steps=recorder.finish(),
-        gold_answer=None if gold is None else text_of(gold),
-        final_answer=recorder.final_answer,
-        status=_memory_status(raw, recorder.final_answer),
-        agent=model_name(record.get("agent") or record.get("model")),
-        sampling=sampling_of(record),
-        metadata=metadata_of(
-            SMOLAGENTS_FORMAT, {key: record[key] for key in ("state", "token_usage", "timing") if key in record}
-        ),
-    )
-
-
-def _record_step(step: Mapping[str, Any], recorder: Recorder) -> None:
-    if "plan" in step:
-        recorder.reason(text_of(step["plan"]))
-    elif "output" in step and "step_number" not in step:
-        _answer(recorder, step["output"])
-    elif "step_number" in step:
-        _record_action(step, recorder)
-
-
-def _record_action(step: Mapping[str, Any], recorder: Recorder) -> None:
-    output = step.get("model_output")
-    parts = [object_of(part).get("text", part) for part in output] if isinstance(output, list) else [output]
-    recorder.reason(_CODE.sub("", "\n".join(map(text_of, parts))).strip().removeprefix("Thought:").strip())
-    calls = [call for raw in listed(step.get("tool_calls")) for call in _calls(raw, recorder.tools)]
-    observation = _LOGS.sub("", text_of(step.get("observations")))
-    failure = text_of(object_of(step.get("error")).get("message"))
-    recorder.calls(calls, observation, failure=failure)
-    if not calls and failure:
-        recorder.invalid(f"no call: {failure}", observation)
-    if step.get("is_final_answer") is True or object_of(step.get("error")).get("type") == "AgentMaxStepsError":
-        _answer(recorder, step.get("action_output"), joined=bool(calls))
-
-
-def _answer(recorder: Recorder, output: Any, *, joined: bool = False) -> None:
-    """The answer, unless a call of `final_answer` has given it already."""
-    if output is not None and recorder.final_answer is None:
-        recorder.answer(text_of(output), joined=joined)
-
-
-def _calls(raw: Any, tools: Tools) -> Iterator[Call]:
-    function = object_of(object_of(raw).get("function"))
-    name, arguments = function.get("name"), function.get("arguments")
-    tool = tools.find(name)
-    if name == CODE_TOOL and isinstance(arguments, str):
-        yield from _calls_in(arguments, tools)
-    elif tool is not None and isinstance(arguments, str) and not arguments.lstrip().startswith("{"):
-        # Tools with one argument may be called with it alone.
-        yield Call(name, {tool.keys[0]: arguments})
-    else:
-        yield Call(name, arguments)
-
-
-def _calls_in(code: str, tools: Tools) -> Iterator[Call]:
-    """Calls of known tools in a piece of Python, in the order they are written in."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SyntaxWarning)  # about the agent's code, which nobody here can mend
-            nodes = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Call)]
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        yield Call(CODE_TOOL, None, error="code can't be parsed")
-        return
-    known = [
-        (node, node.func.id, tool)
-        for node in nodes
-        if isinstance(node.func, ast.Name) and (tool := tools.find(node.func.id)) is not None
+def _settings(value: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run says beside its steps, in the words of a chat record."""
+    meta, agent, searcher = (object_of(value.get(key)) for key in ("metadata", "agent", "searcher"))
+    sampling = agent or meta
+    retriever = [
+        text_of(searcher.get("searcher_type") or meta.get("searcher_type")),
+        model_name(searcher.get("model_name")),
     ]
-    for node, name, tool in sorted(known, key=lambda item: (item[0].lineno, item[0].col_offset)):
-        # The first argument is the one that counts, whatever the tool calls it.
-        keys = [tool.keys[0]] * min(1, len(node.args)) + [keyword.arg for keyword in node.keywords]
-        values = [*node.args[:1], *(keyword.value for keyword in node.keywords)]
-        try:
-            arguments = {
-                key: storable(ast.literal_eval(value)) for key, value in zip(keys, values, strict=True) if key
-            }
-        except (ValueError, TypeError, RecursionError, MemoryError):
-            if tool.action != "answer":
-                yield Call(name, None, error=f"code calls {name} without literal arguments")
-        else:
-            yield Call(name, arguments)
-    if not known:
-        yield Call(CODE_TOOL, None, error="code without a call of a known tool")
+    extra = {key: value[key] for key in value if key not in RUN_COLUMNS and key != "status"}
+    extra |= {"source_agent": agent, "source_searcher": searcher} if agent or searcher else {"source_metadata": meta}
+    settings: dict[str, Any] = {
+        "question": text_of(value.get("query")),
+        "gold_answer": value.get("answer"),
+        "agent": model_name(agent.get("model") or meta.get("model")),
+        "retriever": " / ".join(filter(None, retriever)),
+        "metadata": extra,
+        **{key: sampling[key] for key in SAMPLING if key in sampling},
+    }
+    if (query_id := identifier_of(value.get("query_id"))) is not None:
+        settings["query_id"] = query_id
+    return settings
 
 
-def _memory_status(steps: Sequence[Any], answer: str | None) -> Status:
-    errors = [object_of(object_of(step).get("error")).get("type") for step in steps]
-    if "AgentMaxStepsError" in errors:
-        return "limited"
-    return "completed" if answer is not None else "failed"
+def _status(status: str) -> Status:
+    """A status in one of the three words; one that is not known is no completed run."""
+    return "failed" if _WITHOUT_ANSWER.match(status.strip()) else status_in(status) or "failed"
+
+
+def _messages(item: Any, number: int) -> Iterator[dict[str, Any]]:
+    """An item as messages."""
+    kind = item.get("type") if isinstance(item, dict) else None
+    if kind == "reasoning":
+        yield {"role": "assistant", "content": "", "reasoning_content": flat_text(item.get("output"))}
+    elif kind == "tool_call":
+        yield from _call(item, f"item-{number}")
+    elif kind == "output_text":
+        text = flat_text(item.get("output"))
+        yield from tagged_messages(text) or [{"role": "assistant", "content": text}]
+    else:
+        # An action may be lost here, so what stands around it must not look like neighbours.
+        yield {"role": "assistant", "content": "", "tool_calls": [{"unreadable": f"unknown kind of item: {kind!r}"}]}
+
+
+def _call(item: Mapping[str, Any], call_id: str) -> Iterator[dict[str, Any]]:
+    """A call and what it showed. A result whose call the client could not find has no name."""
+    name, arguments, output = item.get("tool_name"), item.get("arguments"), item.get("output")
+    function = {"name": name, "arguments": {} if arguments is None and name is not None else arguments}
+    yield {"role": "assistant", "content": "", "tool_calls": [{"id": call_id, "function": function}]}
+    shown = flat_text(output)
+    # What was never answered was not seen.
+    failed = item.get("success") is False or bool(item.get("error")) or output is None
+    message = {
+        "role": "tool",
+        "tool_call_id": call_id,
+        "content": shown or text_of(item.get("error")),
+        "is_error": failed,
+    }
+    if isinstance(item.get("docids"), list):
+        docids = [docid for value in item["docids"] if (docid := docid_of(value)) is not None]
+        rows = _rows(docids, shown)
+        yield message | {"docids": docids, "results": [rows]}
+    else:
+        yield message | ({"results": [rows]} if (rows := rows_in(shown)) else {})
+
+
+def _rows(docids: list[str], shown: str) -> list[dict[str, Any]]:
+    """The documents that a search listed, with the titles and snippets that its text has at their places."""
+    value = json_or_none(shown) if shown.lstrip().startswith("[") else None
+    by_id = {docid: row for row in map(object_of, listed(value)) if (docid := docid_of(row.get("docid"))) is not None}
+    matches = list(_NUMBERED.finditer(shown))
+    # A snippet can have such a line itself, so only those count that go on counting.
+    entries: list[re.Match[str]] = []
+    for match in matches:
+        if int(match["rank"]) == len(entries) + 1:
+            entries.append(match)
+    ends = [entry.start() for entry in entries[1:]] + [len(shown)]
+    texts = [(entry["title"], shown[entry.end() : end].strip()) for entry, end in zip(entries, ends, strict=False)]
+    texts = texts if len(texts) == len(docids) else [("", "")] * len(docids)
+    return [
+        {
+            "docid": docid,
+            "title": text_of(object_of(by_id.get(docid)).get("title")) or title,
+            "snippet": text_of(object_of(by_id.get(docid)).get("snippet")) or snippet,
+            "score": number_of(object_of(by_id.get(docid)).get("score")),
+        }
+        for docid, (title, snippet) in zip(docids, texts, strict=True)
+    ]
+
+
+def flat_text(value: Any) -> str:
+    """The text of an output: itself, or that of its parts, a line each."""
+    if isinstance(value, list) and all(isinstance(part, str) or "text" in object_of(part) for part in value):
+        return join_texts(*(part if isinstance(part, str) else text_of(part["text"]) for part in value))
+    if (
+        isinstance(value, dict)
+        and isinstance(value.get("text"), str)
+        and value.keys() <= {"type", "text", "annotations"}
+    ):
+        return value["text"]
+    return text_of(value)

@@ -5,7 +5,7 @@
   RUCAIBox/R1-Searcher@631167c: evaluation/eval_search_loacl.py.
 - verl's `rollout_data_dir` and `validation_data_dir`: verl/trainer/ppo/ray_trainer.py, `_dump_generations`: JSON lines
   with `input`, `output`, `gts`, `score` and `step`.
-- ReAct as one text, and LangChain's `intermediate_steps`.
+- ReAct as one text.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from lrat_hub.importers.converters.conversations import (
     template_messages,
     without_role_lines,
 )
-from lrat_hub.importers.converters.react import action_call, is_react, react_run
-from lrat_hub.importers.converters.tagged import has_calls, result_message
+from lrat_hub.importers.converters.react import is_react, react_run
+from lrat_hub.importers.converters.tagged import has_calls
 from lrat_hub.importers.values import UnreadableRecord, object_of, text_of
 from lrat_hub.ledger import Ledger
 
@@ -45,8 +45,6 @@ def recognise_rollout(value: Any) -> str | None:
         return "a text with calls in tags" if _has_actions(value) else None
     if not isinstance(value, dict):
         return None
-    if isinstance(value.get("intermediate_steps"), list) and value["intermediate_steps"]:
-        return "an object with `intermediate_steps`"
     if _is_other(value):
         return None
     for key in TEXTS:
@@ -64,9 +62,6 @@ def convert_rollout(value: Any, parts: Ledger) -> Iterator[dict[str, Any]]:
         UnreadableRecord: It has no text and no messages.
     """
     record = object_of(value)
-    if isinstance(record.get("intermediate_steps"), list):
-        yield _of_steps(record, parts)
-        return
     texts = [value] if isinstance(value, str) else []
     key = next((key for key in TEXTS if any(_texts(record.get(key)))), None)
     if key is not None:
@@ -93,32 +88,9 @@ def _of_text(record: Mapping[str, Any], text: str, parts: Ledger) -> dict[str, A
     return run_of(record, messages, question=question)
 
 
-def _of_steps(record: Mapping[str, Any], parts: Ledger) -> dict[str, Any]:
-    """LangChain's `AgentExecutor`: pairs of an action and what it showed."""
-    messages: list[dict[str, Any]] = []
-    for step in record["intermediate_steps"]:
-        action, shown = step if isinstance(step, list) and len(step) == 2 else (step, None)
-        action = object_of(object_of(action).get("kwargs", action))
-        if not isinstance(action.get("tool"), str):
-            parts.drop("step without a tool", example=text_of(step)[:200])
-            continue
-        parts.keep()
-        made, _ = action_call(action["tool"], action.get("tool_input", ""))
-        log = text_of(action.get("log")).partition("Action:")[0].replace("Thought:", "").strip()
-        message: dict[str, Any] = {"role": "assistant", "content": "", "reasoning_content": log}
-        if made is not None:
-            message["tool_calls"] = [made]
-        messages.append(message)
-        messages.append(result_message(text_of(shown)))
-    if (answer := text_of(record.get("output"))) != "":
-        messages.append({"role": "assistant", "content": answer})
-    question = _question_of(record) or text_of(record.get("input"))
-    return run_of({key: record[key] for key in record if key not in ("input", "output")}, messages, question=question)
-
-
 def run_of(record: Mapping[str, Any], messages: list[Any], *, question: str) -> dict[str, Any]:
     """A chat record of messages and of what a record says beside them."""
-    texts = (*TEXTS, *PROMPTS, "chat_prompt", "intermediate_steps")
+    texts = (*TEXTS, *PROMPTS, "chat_prompt")
     run = {key: record[key] for key in record if key not in texts}
     return {**run, **({"question": question} if question else {}), "messages": messages}
 
