@@ -30,6 +30,7 @@ from lrat_hub.importers.converters.gemini_sessions import (
     recognise_gemini_session,
 )
 from lrat_hub.importers.converters.haystack import convert_haystack, is_haystack_message, recognise_haystack
+from lrat_hub.importers.converters.inspect_logs import convert_inspect, group_inspect, recognise_inspect
 from lrat_hub.importers.converters.langchain_runs import (
     convert_langchain,
     group_langchain,
@@ -133,7 +134,7 @@ FormatName = Literal[
     "atif", "vercel", "llamaindex", "haystack", "gemini", "gemini-session", "langchain", "requests",
     "agentir", "tagged-text", "webthinker", "dr-tulu", "mirothinker", "skimsearch",
     "openai-responses", "codex", "anthropic", "claude-code",
-    "otel", "langsmith",
+    "otel", "langsmith", "inspect",
 ]  # fmt: skip
 FORMATS: dict[FormatName, Format] = {
     "lrat": Format(recognise_release, parse_release, special_case_of="browsecomp-plus"),
@@ -178,6 +179,7 @@ FORMATS: dict[FormatName, Format] = {
     "langsmith": Format(
         recognise_langsmith, convert=convert_langsmith, group=group_langsmith, special_case_of="langchain"
     ),
+    "inspect": Format(recognise_inspect, convert=convert_inspect, group=group_inspect, special_case_of="chat"),
 }  # fmt: skip
 
 
@@ -283,18 +285,16 @@ def trajectories_of(
             if not trajectory.question:
                 accounts.records.note(NO_QUESTION)
             yield trajectory
-            accounts.add(inner)
-            inner = Accounts()
     except RecursionError:
         reason = "nested too deeply"
     except UnreadableRecord as error:
         reason = str(error)
     else:
         reason = "" if count else "no run in it"
-        if count:
-            accounts.add(inner)
-            inner = Accounts()
-    accounts.parts.add(inner.parts)
+    if count:
+        accounts.add(inner)
+    else:
+        accounts.parts.add(inner.parts)
     if count:
         accounts.records.keep()
         accounts.records.note(FURTHER_RUNS, count - 1)
