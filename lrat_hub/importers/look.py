@@ -76,20 +76,35 @@ def look_at(
     try:
         check_import(path, accounts, strict=strict)
     except LratError as error:
-        refusals.append(str(error))
-    mined = None
+        refusals.append(f"the import would be refused: {error}")
+    mined, refusal = _mined(runs)
+    refusals += [f"mining would be refused: {refusal}"] if refusal else []
+    refusals = [_clean(text, settings) for text in refusals]
+    return Look(
+        format=why,
+        runs=runs,
+        is_whole=is_whole,
+        accounts=_redacted(accounts, settings),
+        summary=summary,
+        shown=shown if 1 <= shown <= len(runs) else None,
+        mined=mined,
+        refusals=refusals,
+    )
+
+
+def _mined(runs: list[Trajectory]) -> tuple[MiningResult | None, str]:
+    """What mining makes of the runs with its defaults, and why it would refuse them, if it would."""
+    from lrat_hub.mining import Weighting, mine_pairs
+
     try:
-        mined = _mined(runs)
+        return mine_pairs(runs), ""
     except LratError as error:
-        refusals.append(str(error))
-    accounts, refusals = _redacted(accounts, settings), [_clean(text, settings) for text in refusals]
-    return Look(why, runs, is_whole, accounts, summary, shown if 1 <= shown <= len(runs) else None, mined, refusals)
-
-
-def _mined(runs: list[Trajectory]) -> MiningResult:
-    from lrat_hub.mining import mine_pairs
-
-    return mine_pairs(runs)
+        refusal = str(error)
+    try:
+        # Weights that can't be fitted are no reason not to count.
+        return mine_pairs(runs, weighting=Weighting("uniform")), refusal
+    except LratError:
+        return None, refusal
 
 
 def _redacted(accounts: Accounts, settings: RecordImport) -> Accounts:

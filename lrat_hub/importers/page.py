@@ -30,7 +30,7 @@ def page_of(look: Look, width: int) -> str:
         "NOT UNDERSTOOD", *(list(_loss_lines(look)) or ["  nothing"]), "",
         "MINING, with its defaults and without a judge", *_mining_lines(look), "",
     ]  # fmt: skip
-    warnings = [*concerns(look.summary, look.accounts), *(f"refused: {text}" for text in look.refusals)]
+    warnings = [*concerns(look.summary, look.accounts), *look.refusals]
     lines += ["WARNINGS" if warnings else "No warnings."]
     for warning in warnings:
         lines += _wrapped(f"! {plain(warning)}", width, indent="  ", following="    ", most=8)
