@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from lrat_hub.importers.accounts import Accounts
-from lrat_hub.importers.mapping import BLOCKS, LINKS, ResultFormat, Tool, Tools
+from lrat_hub.importers.mapping import BLOCKS, LINKS, ResultFormat, Tool, Tools, short_name
 from lrat_hub.importers.messages import Call
+from lrat_hub.importers.other_tools import other_action
 from lrat_hub.importers.values import (
     docid_of,
     identifier_of,
@@ -80,6 +81,8 @@ class Recorder:
             return self.invalid("arguments are not an object", observation, joined=joined)
         tool = self.tools.find(name)
         if tool is None:
+            if isinstance(name, str) and (what := other_action(short_name(name))) is not None:
+                return self.aside(what, observation, joined=joined)
             return self.invalid(f"unknown tool: {name!r}", observation, joined=joined)
         error = error_of(observation, failed=failed)
         if tool.action == "search":

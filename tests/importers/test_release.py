@@ -110,7 +110,7 @@ def test_results_of_openai_clients_are_json_arrays():
         (call("search", "[1]", ""), "arguments are not an object"),
         (call("search", "{}", "No results"), "search without a query"),
         (call("get_document", {"docid": None}, ""), "browse without a docid"),
-        (call("python", {}, ""), "unknown tool"),
+        (call("paint", {}, ""), "unknown tool"),
         ({"type": "surprise"}, "unknown kind of item"),
         (None, "unknown kind of item"),
     ],

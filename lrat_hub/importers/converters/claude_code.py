@@ -17,7 +17,7 @@ from lrat_hub.importers.converters.blocks import (
     add_tool_result,
     add_user_blocks,
 )
-from lrat_hub.importers.converters.conversation import UNKNOWN_LIST, Conversation, parts_text, rows, tool_text
+from lrat_hub.importers.converters.conversation import UNKNOWN_LIST, Conversation, kind_of, parts_text, rows, tool_text
 from lrat_hub.importers.grouping import by_key, parts_of
 from lrat_hub.importers.sources import Record
 from lrat_hub.importers.values import UnreadableRecord, identifier_of, integer_of, listed, object_of, text_of
@@ -29,10 +29,10 @@ SILENT = {
     "tag", "last-prompt", "content-replacement", "agent_metadata", "agent-name", "agent-color", "agent-setting",
     "mode", "permission-mode", "pr-link", "worktree-state", "speculation-accept", "task-summary", "stream_event",
     "rate_limit_event", "conversation_reset", "control_request", "control_response", "control_cancel_request",
-    "tool_progress", "auth_status", "keep_alive", "tool_use_summary", "prompt_suggestion", "system",
-    "marble-origami-commit", "marble-origami-snapshot",
+    "tool_progress", "auth_status", "keep_alive", "tool_use_summary", "prompt_suggestion", "system", "cost-state",
+    "tools-used", "api-request", "api-request-blob", "api-request-shape", "atis-latch",
 }  # fmt: skip
-"""Types of lines that are no words and no actions of a run."""
+"""Types of lines that are no words and no actions of a run. Each version of Claude Code has some more."""
 
 _RESULTS = {
     "success": "completed", "error_max_turns": "limited", "error_max_budget_usd": "limited",
@@ -147,7 +147,12 @@ class _Thread:
         elif isinstance(kind, str) and kind in SILENT:
             if kind == "system" and values.get("subtype") == "init":
                 self.conversation.agent(values.get("model"))
+            elif kind_of(values.get("attachment")) == "max_turns_reached":
+                self.conversation.end(status="limited")
             parts.keep()
+        elif kind is not None and "message" not in values and _session_of(values) is not None:
+            parts.keep()
+            parts.note(f"lines without a message of type {text_of(kind)[:60]!r}")
         else:
             parts.drop(f"lines of unknown type {text_of(kind)[:60]!r}", example=text_of(line))
 

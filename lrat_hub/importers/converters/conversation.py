@@ -12,7 +12,7 @@ import re
 from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeGuard
 
 from lrat_hub.importers.values import join_texts, json_or_none, listed, object_of, text_of
 
@@ -263,33 +263,48 @@ def tool_text(output: Any) -> tuple[str, bool]:
     """What a tool showed, as text, and whether it is marked as a failure.
 
     Understood are texts, lists of parts, and MCP's results, also as JSON. A tool that returns a list sends a part for
-    each element through MCP: those become the JSON list that they were.
+    each element through MCP, or the list under `result`: both become the JSON list that it was.
     """
-    value = json_or_none(output) if isinstance(output, str) and output.lstrip()[:1] in ("[", "{") else output
+    value = output
+    if isinstance(output, str):
+        value = json_or_none(output) if output.lstrip()[:1] in ("[", "{") else None
+        if not (_is_envelope(value) or _is_wrapped(value) or _is_parts(value)):
+            return output, False
     failed = False
-    if isinstance(value, dict) and isinstance(value.get("content"), (list, str)) and _is_envelope(value):
+    if _is_envelope(value):
         failed = value.get("isError") is True or value.get("is_error") is True or value.get("success") is False
         value = value["content"]
-    elif isinstance(output, str):
-        if not (isinstance(value, list) and value and all(map(_is_part, value))):
-            return output, False
-    elif isinstance(value, dict) and isinstance(value.get("text"), str) and "type" in value:
-        return value["text"], False
-    if not isinstance(value, list):
-        return (value if isinstance(value, str) else "" if value is None else text_of(value)), failed
-    if not all(_is_part(part) or isinstance(part, str) for part in value):
-        return text_of(value), failed
+    if _is_wrapped(value):
+        return text_of(value["result"]), failed
+    if isinstance(value, str):
+        return (value, failed) if value is output else (tool_text(value)[0], failed)
+    if isinstance(value, dict) and "type" in value and isinstance(value.get("text"), str):
+        return value["text"], failed
+    if not _is_parts(value):
+        return "" if value is None else text_of(value), failed
     texts = [text for part in value if (text := parts_text(part) or _resource(part))]
     if len(texts) > 1 and all(isinstance(json_or_none(text), dict) for text in texts):
         return f"[{', '.join(texts)}]", failed
-    return join_texts(*texts), failed
+    return (tool_text(texts[0])[0] if len(texts) == 1 else join_texts(*texts)), failed
 
 
-def _is_envelope(value: Mapping[str, Any]) -> bool:
+def _is_parts(value: Any) -> TypeGuard[list[Any]]:
+    """Whether a value is a list of parts of a content."""
+    return isinstance(value, list) and bool(value) and all(isinstance(part, str) or _is_part(part) for part in value)
+
+
+def _is_wrapped(value: Any) -> TypeGuard[dict[str, Any]]:
+    """Whether a value is what a tool of MCP returned, in the object that its structured content must be."""
+    return isinstance(value, dict) and value.keys() == {"result"} and isinstance(value["result"], (str, list))
+
+
+def _is_envelope(value: Any) -> TypeGuard[dict[str, Any]]:
     """Whether an object is around a tool's result, as MCP and older versions of Codex have it."""
     known = {"content", "isError", "is_error", "success", "structuredContent", "structured_content", "_meta", "meta"}
+    if not isinstance(value, dict) or "content" not in value or not value.keys() <= known:
+        return False
     content = value["content"]
-    return value.keys() <= known and (isinstance(content, str) or all(map(_is_part, content)))
+    return isinstance(content, str) or (isinstance(content, list) and all(map(_is_part, content)))
 
 
 def _is_part(value: Any) -> bool:

@@ -1,0 +1,50 @@
+"""Tools of well-known agents that neither search nor open documents: their calls are read, and are no action of ours.
+
+Tools that read or search files (`Read`, `Grep`) are not among them: where the files are the corpus, they are how the
+agent searches, which a mapping says.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+LOOKS = frozenset({"find_in_page", "find", "page_down", "page_up", "find_on_page_ctrl_f", "find_next"})
+"""Looks at a page that is open."""
+
+OTHER_TOOLS = frozenset(
+    {
+        # OpenAI's hosted tools, and Codex
+        "code_interpreter", "computer", "image_generation", "local_shell", "shell", "apply_patch", "tool_search",
+        "program", "exec_command", "write_stdin", "update_plan", "view_image", "spawn_agent", "send_input",
+        "close_agent", "wait", "request_user_input",
+        # Anthropic's server tools, and Claude Code
+        "code_execution", "bash_code_execution", "text_editor_code_execution", "tool_search_tool_regex",
+        "tool_search_tool_bm25", "advisor", "Bash", "BashOutput", "KillShell", "KillBash", "Task", "Agent",
+        "TaskCreate", "TaskGet", "TaskList", "TaskOutput", "TaskStop", "TaskUpdate", "SendMessage", "TodoWrite",
+        "TodoRead", "Write", "Edit", "MultiEdit", "NotebookEdit", "ExitPlanMode", "EnterPlanMode", "AskUserQuestion",
+        "Skill", "SlashCommand", "ToolSearch", "StructuredOutput", "Workflow", "Monitor", "ScheduleWakeup",
+        "EnterWorktree", "ExitWorktree", "ListAgents",
+        # Interpreters, plans and thoughts of research agents
+        "PythonInterpreter", "python_interpreter", "python", "execute_code", "run_python_code", "calculator", "think",
+        "think_tool", "sequentialthinking", "write_todos", "ResearchComplete", "ConductResearch",
+    }
+)  # fmt: skip
+"""Names of tools that do something else."""
+
+_HANDOFF = re.compile(r"transfer_to_\w+$")
+
+
+def other_action(name: Any) -> str | None:
+    """What a call of a tool does, where it is known that it neither searches nor opens a document; else None.
+
+    Args:
+        name: The tool's name, without namespaces.
+    """
+    if not isinstance(name, str):
+        return None
+    if name in LOOKS:
+        return "looks at a page that is open"
+    if name in OTHER_TOOLS:
+        return f"calls of {name}"
+    return "handoffs to another agent" if _HANDOFF.match(name) else None
