@@ -14,7 +14,7 @@ ledger counts it as read.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -28,6 +28,14 @@ from lrat_hub.schema import Candidate, Step, Trajectory
 FORMAT = "search, open and find"
 
 LOOK = "a look at a page that is open"
+MERGED = "queries whose results stand in one list"
+MOST_RESULTS = 10
+"""How many results gpt-oss's browser lists for a query unless it is told otherwise."""
+
+_FAILURE = re.compile(
+    r"\s*(?:An unexpected error occurred while executing function|Error: Invalid arguments for function"
+    r"|Error executing|Unknown browser tool:|Tool \S{1,100} not available|Error fetching URL|No content returned for)"
+)
 _HEADER = re.compile(r"^\s*\[(?P<cursor>\d{1,9})\] (?P<header>.*)$", re.MULTILINE)
 _LINK = re.compile(r"【(?P<number>\d{1,9})†(?P<title>.*?)(?:†(?P<site>[^】]*))?】(?P<snippet>[^【]*)")
 _LINE_NUMBER = re.compile(r"^L\d+:", re.MULTILINE)
@@ -74,6 +82,7 @@ class _Browser:
     def call(self, name: Any, arguments: Any, observation: str, *, joined: bool = False, failed: bool = False) -> None:
         """A call of any tool; those that are none of a browser go to the recorder as they are."""
         action, values = short_name(name) if isinstance(name, str) else "", _arguments(arguments)
+        failed = failed or _FAILURE.match(observation) is not None
         if values is None or action not in ("search", "open", "find"):
             self._recorder.call(name, arguments, observation, joined=joined, failed=failed)
         elif action == "search":
@@ -93,16 +102,33 @@ class _Browser:
         asked = queries_of(self._recorder.tools.find(name) or SEARCH, values)
         links = list(_LINK.finditer(observation))
         if asked and links and not failed:
-            results = tuple(
-                Candidate(0, rank, _docid(link), link["title"].strip(), _snippet(link["snippet"]))
-                for rank, link in enumerate(links, start=1)
-            )
-            self._recorder.search(asked[:1], results, observation, joined=joined)
+            self._recorder.search(asked, self._candidates(asked, links, values), observation, joined=joined)
             self._show(observation, _Page(links=_links(observation)))
             return
         self._recorder.call(name, values, observation, joined=joined, failed=failed)
         results = self._recorder.steps[-1].results
         self._show(observation, _Page(links=_numbers(observation, results)))
+
+    def _candidates(
+        self, asked: Sequence[str], links: Sequence[re.Match[str]], values: Mapping[str, Any]
+    ) -> tuple[Candidate, ...]:
+        """What a page of results lists.
+
+        Lists of several queries stand there one behind the other, with nothing between them. Where there are as many
+        results as the queries could get at most, each of them has its full share; else nothing says where they end.
+        """
+        share = len(links)
+        if len(asked) > 1:
+            share = integer_of(values.get("topn")) or MOST_RESULTS
+            if share * len(asked) != len(links):
+                self._recorder.ledger.lose(MERGED, len(asked), example="; ".join(asked))
+                return ()
+        return tuple(
+            Candidate(
+                index // share, index % share + 1, _docid(link), link["title"].strip(), _snippet(link["snippet"])
+            )
+            for index, link in enumerate(links)
+        )
 
     def _open(self, values: Mapping[str, Any], observation: str, joined: bool, failed: bool) -> None:
         target, page = values.get("id"), self._pages.get(self._cursor(values), _Page())

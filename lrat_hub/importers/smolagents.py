@@ -12,6 +12,7 @@ from __future__ import annotations
 import ast
 import re
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -19,9 +20,9 @@ from lrat_hub.importers.accounts import Accounts
 from lrat_hub.importers.actions import Recorder
 from lrat_hub.importers.mapping import Tools
 from lrat_hub.importers.messages import Call
+from lrat_hub.importers.outcomes import gold_answer_of, query_id_of, question_of, verdict_of
 from lrat_hub.importers.values import (
     UnreadableRecord,
-    identifier_of,
     listed,
     metadata_of,
     model_name,
@@ -76,38 +77,64 @@ def parse_memory(name: str, value: Any, accounts: Accounts, tools: Tools | None 
     raw = steps_of(value)
     if raw is None:
         raise UnreadableRecord("not a trajectory: no steps")
-    record = object_of(value)
-    recorder = Recorder(tools or Tools(), accounts)
+    for number, steps in enumerate(_by_task(raw), start=1):
+        # What the object says beside its steps holds for the first run.
+        record = object_of(value) if number == 1 else {}
+        yield _trajectory(
+            name if number == 1 else f"{name}-{number}", record, steps, Recorder(tools or Tools(), accounts)
+        )
+
+
+def _by_task(raw: Sequence[Any]) -> list[list[Any]]:
+    """The steps of each task: an agent that is run again without a reset adds to its memory."""
+    runs: list[list[Any]] = [[]]
+    for step in raw:
+        if object_of(step).get("task") and any(object_of(other).get("task") for other in runs[-1]):
+            runs.append([])
+        runs[-1].append(step)
+    return runs
+
+
+def _trajectory(name: str, record: Mapping[str, Any], raw: Sequence[Any], recorder: Recorder) -> Trajectory:
     for step in raw:
         if isinstance(step, dict):
             _record_step(step, recorder)
         else:
+            recorder.accounts.parts.drop("step is not an object", example=text_of(step))
             recorder.invalid("step is not an object")
-    tasks = [text_of(step["task"]) for step in raw if isinstance(step, dict) and step.get("task")]
-    gold = record.get("gold_answer", record.get("answer"))
-    yield Trajectory(
+    if record.get("state") in ("success", "max_steps_error"):
+        _answer(recorder, record.get("output"))
+    task = next((text_of(step["task"]) for step in raw if isinstance(step, dict) and step.get("task")), "")
+    correct, unclear = verdict_of(record)
+    recorder.accounts.records.lose("verdicts that are not understood", int(bool(unclear)))
+    kept = ("state", "token_usage", "timing", *unclear)
+    return Trajectory(
         trajectory_id=name,
-        query_id=identifier_of(record.get("query_id", record.get("id"))) or name,
-        question=tasks[0] if tasks else text_of(record.get("question")),
+        query_id=query_id_of(record) or name,
+        question=task or question_of(record, ""),
         steps=recorder.finish(),
-        gold_answer=None if gold is None else text_of(gold),
+        gold_answer=gold_answer_of(record)[0],
         final_answer=recorder.final_answer,
-        status=_memory_status(raw, recorder.final_answer),
+        status=_memory_status(raw, record, recorder.final_answer),
+        correct=correct,
         agent=model_name(record.get("agent") or record.get("model")),
         sampling=sampling_of(record),
-        metadata=metadata_of(
-            SMOLAGENTS_FORMAT, {key: record[key] for key in ("state", "token_usage", "timing") if key in record}
-        ),
+        metadata=metadata_of(SMOLAGENTS_FORMAT, {key: record[key] for key in kept if key in record}),
     )
 
 
 def _record_step(step: Mapping[str, Any], recorder: Recorder) -> None:
+    parts = recorder.accounts.parts
     if "plan" in step:
         recorder.reason(text_of(step["plan"]))
     elif "output" in step and "step_number" not in step:
         _answer(recorder, step["output"])
     elif "step_number" in step:
         _record_action(step, recorder)
+    elif not step.keys() & {"task", "system_prompt"}:
+        parts.drop("step of a kind that is not known", example=text_of(dict(step)))
+        return
+    parts.keep()
 
 
 def _record_action(step: Mapping[str, Any], recorder: Recorder) -> None:
@@ -115,6 +142,8 @@ def _record_action(step: Mapping[str, Any], recorder: Recorder) -> None:
     parts = [object_of(part).get("text", part) for part in output] if isinstance(output, list) else [output]
     recorder.reason(_CODE.sub("", "\n".join(map(text_of, parts))).strip().removeprefix("Thought:").strip())
     calls = [call for raw in listed(step.get("tool_calls")) for call in _calls(raw, recorder.tools)]
+    if not calls and isinstance(step.get("code_action"), str):
+        calls = list(_calls_in(step["code_action"], recorder.tools))
     observation = _LOGS.sub("", text_of(step.get("observations")))
     failure = text_of(object_of(step.get("error")).get("message"))
     recorder.calls(calls, observation, failure=failure)
@@ -148,7 +177,8 @@ def _calls_in(code: str, tools: Tools) -> Iterator[Call]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SyntaxWarning)  # about the agent's code, which nobody here can mend
-            nodes = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Call)]
+            tree = ast.parse(code)
+        nodes = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         yield Call(CODE_TOOL, None, error="code can't be parsed")
         return
@@ -157,13 +187,16 @@ def _calls_in(code: str, tools: Tools) -> Iterator[Call]:
         for node in nodes
         if isinstance(node.func, ast.Name) and (tool := tools.find(node.func.id)) is not None
     ]
+    constants = _constants(tree)
     for node, name, tool in sorted(known, key=lambda item: (item[0].lineno, item[0].col_offset)):
         # The first argument is the one that counts, whatever the tool calls it.
         keys = [tool.keys[0]] * min(1, len(node.args)) + [keyword.arg for keyword in node.keywords]
         values = [*node.args[:1], *(keyword.value for keyword in node.keywords)]
         try:
             arguments = {
-                key: storable(ast.literal_eval(value)) for key, value in zip(keys, values, strict=True) if key
+                key: storable(ast.literal_eval(_resolved(value, constants)))
+                for key, value in zip(keys, values, strict=True)
+                if key
             }
         except (ValueError, TypeError, RecursionError, MemoryError):
             if tool.action != "answer":
@@ -174,8 +207,25 @@ def _calls_in(code: str, tools: Tools) -> Iterator[Call]:
         yield Call(CODE_TOOL, None, error="code without a call of a known tool")
 
 
-def _memory_status(steps: Sequence[Any], answer: str | None) -> Status:
+def _constants(tree: ast.Module) -> dict[str, ast.expr]:
+    """Names that a snippet gives one value, which is a literal, and never another."""
+    stores = Counter(
+        node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+    )
+    return {
+        statement.targets[0].id: statement.value
+        for statement in tree.body
+        if isinstance(statement, ast.Assign) and len(statement.targets) == 1
+        and isinstance(statement.targets[0], ast.Name) and stores[statement.targets[0].id] == 1
+    }  # fmt: skip
+
+
+def _resolved(value: ast.expr, constants: Mapping[str, ast.expr]) -> ast.expr:
+    return constants.get(value.id, value) if isinstance(value, ast.Name) else value
+
+
+def _memory_status(steps: Sequence[Any], record: Mapping[str, Any], answer: str | None) -> Status:
     errors = [object_of(object_of(step).get("error")).get("type") for step in steps]
-    if "AgentMaxStepsError" in errors:
+    if "AgentMaxStepsError" in errors or record.get("state") == "max_steps_error":
         return "limited"
     return "completed" if answer is not None else "failed"
