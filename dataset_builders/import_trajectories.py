@@ -120,6 +120,8 @@ def main(argv: list[str] | None = None) -> HubRef | None:
 
     from lrat_hub.importers import check_import, recognise_format
     from lrat_hub.importers.bulk import TRACES_BYTES, import_records
+    from lrat_hub.importers.page import printable
+    from lrat_hub.importers.questions import JOINED, NOT_JOINED
     from lrat_hub.importers.summary import concerns
 
     stage = Stage("import", args)
@@ -131,9 +133,13 @@ def main(argv: list[str] | None = None) -> HubRef | None:
         imported = import_records(path, Path(folder), settings, traces=args.traces, processes=args.processes)
         accounts, summary = imported.accounts, imported.summary
         for ledger in accounts.ledgers():
-            say(str(ledger))
+            if ledger.read or ledger.notes:
+                say("\n".join(map(printable, str(ledger).splitlines())))
+        if settings.questions is not None:
+            joined, missing = (accounts.records.notes[note] for note in (JOINED, NOT_JOINED))
+            say(f"queries: {joined} of {joined + missing} runs without a question got one by their query id")
         for concern in concerns(summary, accounts):
-            say(f"warning: {with_flags(concern)}")
+            say(f"warning: {printable(with_flags(concern))}")
         check_import(path, accounts, strict=args.strict)
         if summary.num_runs > len(imported.traces):
             say(

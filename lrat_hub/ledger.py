@@ -8,6 +8,11 @@ from dataclasses import dataclass, field
 EXAMPLE_LENGTH = 300
 """Characters of an example that are kept."""
 
+REASONS = 1_000
+"""Reasons that are counted apart. They may name what the input made up, which can be any number of things."""
+
+OTHERS = "for other reasons"
+
 
 @dataclass
 class Ledger:
@@ -51,10 +56,13 @@ class Ledger:
         """Adds the counts of another account of the same kind of items, such as that of another process."""
         self.read += other.read
         self.kept += other.kept
-        self.dropped.update(other.dropped)
-        self.notes.update(other.notes)
-        self.lost.update(other.lost)
-        self.examples = other.examples | self.examples
+        for mine, theirs in (
+            (self.dropped, other.dropped),
+            (self.notes, other.notes),
+            (self.lost, other.lost),
+        ):
+            for what, count in theirs.items():
+                self._count(mine, what, count, other.examples.get(what, ""))
 
     @property
     def num_dropped(self) -> int:
@@ -66,6 +74,8 @@ class Ledger:
         return self.num_dropped + self.lost.total()
 
     def _count(self, counts: Counter[str], what: str, count: int, example: str) -> None:
+        if what not in counts and len(counts) >= REASONS:
+            what = OTHERS
         counts[what] += count
         if example and what not in self.examples:
             self.examples[what] = example[:EXAMPLE_LENGTH]

@@ -7,7 +7,7 @@ any number of processes, and what memory holds is a few tasks and one row group.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,10 +23,12 @@ from lrat_hub.importers.formats import (
     trajectories_of,
 )
 from lrat_hub.importers.mapping import Tools
+from lrat_hub.importers.questions import Questions
 from lrat_hub.importers.redaction import Redactor
 from lrat_hub.importers.sources import Record
 from lrat_hub.importers.summary import Summary
 from lrat_hub.importers.traces import TraceWriter, trace_text
+from lrat_hub.ledger import Ledger
 from lrat_hub.schema import Trajectory, trajectory_features
 from lrat_hub.storage import ParquetWriter, num_characters, trajectory_batch
 
@@ -56,12 +58,16 @@ class RecordImport:
     format: FormatName | None = None
     mapping: Tools | None = None
     reader: Reader | None = None
-    questions: Mapping[str, tuple[str, str | None]] | None = None
+    questions: Questions | None = None
     redactor: Redactor | None = None
 
     def format_of(self, path: Path) -> Format:
         """The format that a path is read in."""
         return format_of(path, self.format, self.reader)
+
+    def clean(self, text: str) -> str:
+        """A text that is made of what the source holds, redacted, such as a reason in an account."""
+        return self.redactor.text(text, Ledger("texts")) if self.redactor else text
 
     def trajectories(self, records: Iterable[Record], known: Format, accounts: Accounts) -> Iterator[Trajectory]:
         """The trajectories in records of one format.
@@ -70,28 +76,8 @@ class RecordImport:
             LratError: The redactor's hook fails.
         """
         for record in records:
-            for trajectory in trajectories_of(record, known, accounts, self.mapping):
-                if self.questions is not None:
-                    trajectory = _joined(trajectory, self.questions, accounts)
+            for trajectory in trajectories_of(record, known, accounts, self.mapping, self.questions):
                 yield self.redactor.redact(trajectory, accounts.texts) if self.redactor else trajectory
-
-
-JOINED = "runs whose question was joined by its id"
-NOT_JOINED = "runs without a question, and none with their id to join"
-
-
-def _joined(run: Trajectory, questions: Mapping[str, tuple[str, str | None]], accounts: Accounts) -> Trajectory:
-    """The run with the question and the gold answer that belong to its id, where it has none."""
-    if run.query_id not in questions:
-        accounts.records.note(NOT_JOINED, int(not run.question), example=run.query_id)
-        return run
-    question, gold_answer = questions[run.query_id]
-    accounts.records.note(JOINED, int(not run.question))
-    return replace(
-        run,
-        question=run.question or question,
-        gold_answer=gold_answer if run.gold_answer is None else run.gold_answer,
-    )
 
 
 @dataclass
@@ -200,7 +186,19 @@ def import_records(
                 writer.write(trajectory_id, trace)
             if on_made:
                 on_made(part.rows.num_rows)
-    return Imported(table.paths, accounts, summary, writer.paths)
+    return Imported(table.paths, cleaned(accounts, settings), summary, writer.paths)
+
+
+def cleaned(accounts: Accounts, settings: RecordImport) -> Accounts:
+    """The accounts with reasons and examples redacted: they name tools, types and keys that the source made up."""
+    for ledger in accounts.ledgers():
+        ledger.examples = {settings.clean(what): settings.clean(text) for what, text in ledger.examples.items()}
+        for counts in (ledger.dropped, ledger.lost, ledger.notes):
+            entries = [(settings.clean(what), count) for what, count in counts.items()]
+            counts.clear()
+            for what, count in entries:
+                counts[what] += count
+    return accounts
 
 
 def _batches(records: Iterator[Record]) -> Iterator[list[Record]]:

@@ -55,6 +55,7 @@ from lrat_hub.importers.converters.spans import convert_spans, group_spans, reco
 from lrat_hub.importers.converters.vercel import convert_vercel, is_vercel_step, recognise_vercel
 from lrat_hub.importers.mapping import Tools
 from lrat_hub.importers.messages import is_message
+from lrat_hub.importers.questions import Questions, with_question
 from lrat_hub.importers.runs import (
     parse_agentir,
     parse_browsecomp,
@@ -202,6 +203,7 @@ def load_trajectories(
     format: FormatName | None = None,
     mapping: Tools | None = None,
     reader: Reader | None = None,
+    questions: Questions | None = None,
 ) -> Iterator[Trajectory]:
     """Trajectories from a Hub reference, a loaded dataset, or a path that `lrat import` reads.
 
@@ -209,7 +211,7 @@ def load_trajectories(
         source: A `HubRef` or its text ("datasets/ns/name@rev#config:split"), a `datasets.Dataset` with the columns
             of `lrat_hub.schema.trajectory_features`, or a path that exists: see `read_trajectories`.
         strict: Whether to raise, after the last trajectory of a path, when any part of it was lost.
-        format, mapping, reader: See `read_trajectories`.
+        format, mapping, reader, questions: See `read_trajectories`.
 
     Raises:
         LratError: The source does not exist, is of another kind, holds nothing that can be read, has no run in which a
@@ -217,7 +219,9 @@ def load_trajectories(
     """
     if isinstance(source, (str, Path)) and Path(source).exists():
         accounts = Accounts()
-        yield from read_trajectories(Path(source), accounts, format=format, mapping=mapping, reader=reader)
+        yield from read_trajectories(
+            Path(source), accounts, format=format, mapping=mapping, reader=reader, questions=questions
+        )
         check_import(Path(source), accounts, strict=strict)
         return
     if hasattr(source, "features"):
@@ -237,6 +241,7 @@ def read_trajectories(
     format: FormatName | None = None,
     mapping: Tools | None = None,
     reader: Reader | None = None,
+    questions: Questions | None = None,
 ) -> Iterator[Trajectory]:
     """Reads trajectories from a file, a folder or an archive, one at a time.
 
@@ -245,13 +250,14 @@ def read_trajectories(
         format: One of `FORMATS`; None to recognise it.
         mapping: What the tools of the logs do, and where what stands in their records; see `load_mapping`.
         reader: Makes chat records of the source's records, which then need no format.
+        questions: Query id to question and gold answer, for runs that have none.
 
     Raises:
         LratError: The path does not exist, has no file that is read, or its format is unknown.
     """
     known = format_of(path, format, reader)
     for record in records_of(path, accounts, known):
-        yield from trajectories_of(record, known, accounts, mapping)
+        yield from trajectories_of(record, known, accounts, mapping, questions)
 
 
 def format_of(path: Path, format: FormatName | None, reader: Reader | None) -> Format:
@@ -273,7 +279,11 @@ def _is_read(value: Any) -> str | None:
 
 
 def trajectories_of(
-    record: Record, known: Format, accounts: Accounts, mapping: Tools | None = None
+    record: Record,
+    known: Format,
+    accounts: Accounts,
+    mapping: Tools | None = None,
+    questions: Questions | None = None,
 ) -> Iterator[Trajectory]:
     """The trajectories of a record, or a drop in the account of records."""
     # Steps and calls of a record that turns out to be no run are not counted: they are lost with the record.
@@ -282,6 +292,8 @@ def trajectories_of(
     try:
         for trajectory in known.trajectories(record, inner, mapping):
             count += 1
+            if questions is not None:
+                trajectory = with_question(trajectory, questions, accounts)
             if not trajectory.question:
                 accounts.records.note(NO_QUESTION)
             yield trajectory
@@ -305,6 +317,7 @@ def trajectories_of(
 
 FURTHER_RUNS = "runs beyond the first of their record"
 NO_QUESTION = "runs without a question"
+READER_FAILED = "records that the reader failed on"
 
 
 def check_import(path: Path, accounts: Accounts, *, strict: bool) -> None:
@@ -317,6 +330,8 @@ def check_import(path: Path, accounts: Accounts, *, strict: bool) -> None:
     records = accounts.records
     if not records.kept:
         reasons = ", ".join(f"{count} {reason}" for reason, count in records.dropped.items())
+        if example := accounts.parts.examples.get(READER_FAILED):
+            reasons += f" ({example})"
         raise LratError(f"Import: expected trajectories in {path}, found none that can be read: {reasons}.")
     num_runs = records.kept + records.notes[FURTHER_RUNS]
     if records.lost[NO_ACTION] >= num_runs:
@@ -442,7 +457,7 @@ def _converter(reader: Reader) -> Converter:
                 [] if made is None else [cast("dict[str, Any]", made)] if isinstance(made, dict) else list(made)
             )
         except Exception as error:  # it is the user's code, which may raise anything, and costs the record
-            parts.drop("records that the reader failed on", example=described(error))
+            parts.drop(READER_FAILED, example=described(error))
             raise UnreadableRecord(f"the reader failed: {type(error).__name__}") from error
         yield from chats
 

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 
 from lrat_hub.errors import LratError
 from lrat_hub.importers.accounts import Accounts
-from lrat_hub.importers.bulk import RecordImport
+from lrat_hub.importers.bulk import RecordImport, cleaned
 from lrat_hub.importers.formats import check_import, recognise_format, records_of
 from lrat_hub.importers.summary import Summary
-from lrat_hub.ledger import Ledger
 from lrat_hub.schema import Trajectory
 
 if TYPE_CHECKING:
@@ -79,12 +78,12 @@ def look_at(
         refusals.append(f"the import would be refused: {error}")
     mined, refusal = _mined(runs)
     refusals += [f"mining would be refused: {refusal}"] if refusal else []
-    refusals = [_clean(text, settings) for text in refusals]
+    refusals = [settings.clean(text) for text in refusals]
     return Look(
         format=why,
         runs=runs,
         is_whole=is_whole,
-        accounts=_redacted(accounts, settings),
+        accounts=cleaned(accounts, settings),
         summary=summary,
         shown=shown if 1 <= shown <= len(runs) else None,
         mined=mined,
@@ -105,21 +104,3 @@ def _mined(runs: list[Trajectory]) -> tuple[MiningResult | None, str]:
         return mine_pairs(runs, weighting=Weighting("uniform")), refusal
     except LratError:
         return None, refusal
-
-
-def _redacted(accounts: Accounts, settings: RecordImport) -> Accounts:
-    """The accounts with their reasons and examples redacted: they are made of what the source holds."""
-    for ledger in accounts.ledgers():
-        ledger.examples = {
-            _clean(what, settings): _clean(example, settings) for what, example in ledger.examples.items()
-        }
-        for counts in (ledger.dropped, ledger.lost, ledger.notes):
-            entries = [(_clean(what, settings), count) for what, count in counts.items()]
-            counts.clear()
-            for what, count in entries:
-                counts[what] += count
-    return accounts
-
-
-def _clean(text: str, settings: RecordImport) -> str:
-    return settings.redactor.text(text, Ledger("texts")) if settings.redactor else text

@@ -39,9 +39,16 @@ def page_of(look: Look, width: int) -> str:
 
 def plain(text: str) -> str:
     """A text in one line that does nothing to a terminal: what is no visible character is escaped."""
+    return printable(" ".join(text.split()))
+
+
+def printable(text: str) -> str:
+    """A text of which everything that is no visible character is escaped."""
+    if text.isascii() and text.isprintable():
+        return text
     return "".join(
         character if unicodedata.category(character)[0] not in "CZ" or character == " " else _escaped(character)
-        for character in " ".join(text.split())
+        for character in text
     )
 
 

@@ -12,6 +12,7 @@ from lrat_hub.errors import LratError
 from lrat_hub.importers import SECRETS, Redactor, trace_text
 from lrat_hub.importers import bulk as bulk_module
 from lrat_hub.importers.bulk import RecordImport, import_records
+from lrat_hub.importers.questions import JOINED, NOT_JOINED
 from lrat_hub.schema import Trajectory
 from tests.importers.fixtures import OPENAI
 
@@ -98,5 +99,5 @@ def test_questions_and_gold_answers_are_joined_by_id_where_a_run_has_none(tmp_pa
     result = imported(path, tmp_path / "out", 1, questions={"1": ("One?", "Uno"), "3": ("Three?", None)})
     assert [run.question for run in rows_of(result)] == ["One?", "", OPENAI.get("question") or "Who wrote it?"]
     assert rows_of(result)[0].gold_answer == "Uno"
-    assert result.accounts.records.notes[bulk_module.JOINED] == 1
-    assert result.accounts.records.notes[bulk_module.NOT_JOINED] == 1
+    assert result.accounts.records.notes[JOINED] == 1
+    assert result.accounts.records.notes[NOT_JOINED] == 1

@@ -66,3 +66,68 @@ def test_a_source_that_is_mixed_needs_its_format_named(hub, runs):
         cli.run(["import", str(runs), "--to", "lrat/mixed"])
     pin = cli.run(["import", str(runs), "--to", "lrat/mixed", "--format", "smolagents"])
     assert [run.final_answer for run in load_trajectories(pin)] == ["Ada"]
+
+
+def read_session(record):
+    """A reader, as a user writes one."""
+    if "events" not in record:
+        raise KeyError("events")
+    return {"question": record["ask"], "messages": record["events"]}
+
+
+READER = f"{__name__}:read_session"
+
+
+@pytest.mark.slow
+def test_a_format_of_ones_own_is_read_by_a_function(hub, tmp_path, capsys):
+    path = tmp_path / "sessions.jsonl"
+    path.write_text(f"{json.dumps({'ask': 'Who?', 'events': OPENAI['messages']})}\n{json.dumps({'ask': 'What?'})}")
+    words = ["import", str(path), "--reader", READER, "--to", "lrat/read-by-reader"]
+    pin = cli.run(words)
+    printed = capsys.readouterr().out
+    assert "dropped, the reader failed: KeyError: 1" in printed
+    assert f"reader: {READER} (plug-in, unpinned, sha256:" in printed
+    assert [run.question for run in load_trajectories(pin)] == ["Who?"]
+    path.write_text(json.dumps({"ask": "What?"}))
+    with pytest.raises(LratError, match=r"found none that can be read: 1 the reader failed: KeyError \(KeyError: 'ev"):
+        cli.run(words)
+
+
+@pytest.mark.slow
+def test_questions_are_joined_from_a_file_by_query_id(hub, tmp_path, capsys):
+    messages = [message for message in OPENAI["messages"] if message["role"] != "user"]
+    path, queries = tmp_path / "runs.jsonl", tmp_path / "queries.tsv"
+    path.write_text("\n".join(json.dumps({"query_id": number, "messages": messages}) for number in (1, 2)))
+    queries.write_text("1\tWho wrote it?\tAda\n3\tWho else?\tBob\n")
+    pin = cli.run(["import", str(path), "--queries", str(queries), "--to", "lrat/joined"])
+    assert "queries: 1 of 2 runs without a question got one by their query id" in capsys.readouterr().out
+    joined, other = load_trajectories(pin)
+    assert (joined.question, joined.gold_answer) == ("Who wrote it?", "Ada")
+    assert other.question == ""
+
+
+def unknown_tools():
+    """A conversation whose calls are of a tool that nobody knows."""
+    function = {"name": "open_page\x1b[2J", "arguments": "{}"}
+    return {
+        "messages": [
+            {"role": "user", "content": "Who?"},
+            {"role": "assistant", "content": "", "tool_calls": [{"id": "1", "function": function}]},
+            {"role": "tool", "tool_call_id": "1", "content": "text"},
+            {"role": "assistant", "content": "Ada"},
+        ]
+    }
+
+
+def test_an_import_without_a_search_or_browse_is_refused_and_says_the_way_in(hub, tmp_path, capsys):
+    from huggingface_hub import HfApi
+
+    path = tmp_path / "runs.jsonl"
+    path.write_text("\n".join(json.dumps(unknown_tools()) for _ in range(3)))
+    with pytest.raises(LratError, match="found 3 runs without any"):
+        cli.run(["import", str(path), "--to", "lrat/nothing-understood"])
+    printed = capsys.readouterr().out
+    assert "warning: 3 of 3 runs have no search and no browse: unknown tool 'open_page" in printed
+    assert "3 calls; say what it does with --mapping" in printed
+    assert "\x1b" not in printed
+    assert not HfApi().repo_exists("lrat/nothing-understood", repo_type="dataset")
