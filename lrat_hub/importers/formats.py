@@ -19,8 +19,11 @@ from lrat_hub.importers.browser import parse_browser, recognise_browser
 from lrat_hub.importers.chat import parse_chat, recognise_chat
 from lrat_hub.importers.converters.anthropic import convert_anthropic, group_anthropic, recognise_anthropic
 from lrat_hub.importers.converters.atif import convert_atif, recognise_atif
+from lrat_hub.importers.converters.autogen import convert_autogen, is_autogen_message, recognise_autogen
+from lrat_hub.importers.converters.bedrock import convert_bedrock, recognise_bedrock
 from lrat_hub.importers.converters.claude_code import convert_claude_code, group_claude_code, recognise_claude_code
 from lrat_hub.importers.converters.codex import convert_codex, group_codex, recognise_codex
+from lrat_hub.importers.converters.dspy import convert_dspy, recognise_dspy
 from lrat_hub.importers.converters.gemini import convert_gemini, recognise_gemini
 from lrat_hub.importers.converters.gemini_sessions import (
     convert_gemini_session,
@@ -40,6 +43,12 @@ from lrat_hub.importers.converters.langchain_runs import (
 from lrat_hub.importers.converters.langsmith import convert_langsmith, group_langsmith, recognise_langsmith
 from lrat_hub.importers.converters.llamaindex import convert_llamaindex, is_llamaindex_event, recognise_llamaindex
 from lrat_hub.importers.converters.openai import convert_responses, group_responses, recognise_responses
+from lrat_hub.importers.converters.openhands import convert_openhands, is_openhands_event, recognise_openhands
+from lrat_hub.importers.converters.pydantic_ai import (
+    convert_pydantic_ai,
+    is_pydantic_ai_message,
+    recognise_pydantic_ai,
+)
 from lrat_hub.importers.converters.requests import convert_requests, group_requests, recognise_requests
 from lrat_hub.importers.converters.research import (
     convert_dr_tulu,
@@ -134,6 +143,7 @@ FormatName = Literal[
     "lrat", "browsecomp-plus", "chat", "smolagents", "openresearcher", "traces",
     "atif", "vercel", "llamaindex", "haystack", "gemini", "gemini-session", "langchain", "requests",
     "agentir", "tagged-text", "webthinker", "dr-tulu", "mirothinker", "skimsearch",
+    "autogen", "pydantic-ai", "bedrock", "dspy", "openhands",
     "openai-responses", "codex", "anthropic", "claude-code",
     "otel", "langsmith", "inspect",
 ]  # fmt: skip
@@ -162,6 +172,13 @@ FORMATS: dict[FormatName, Format] = {
         recognise_langchain, convert=convert_langchain, group=group_langchain, is_part=is_langchain_event,
         special_case_of="chat",
     ),
+    "autogen": Format(recognise_autogen, convert=convert_autogen, is_part=is_autogen_message),
+    "pydantic-ai": Format(recognise_pydantic_ai, convert=convert_pydantic_ai, is_part=is_pydantic_ai_message),
+    "bedrock": Format(recognise_bedrock, convert=convert_bedrock, special_case_of="chat"),
+    "openhands": Format(
+        recognise_openhands, convert=convert_openhands, is_part=is_openhands_event, special_case_of="chat"
+    ),
+    "dspy": Format(recognise_dspy, convert=convert_dspy),
     "requests": Format(recognise_requests, convert=convert_requests, group=group_requests, special_case_of="chat"),
     "tagged-text": Format(recognise_rollout, convert=convert_rollout),
     "webthinker": Format(recognise_webthinker, convert=convert_webthinker),

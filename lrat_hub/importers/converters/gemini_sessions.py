@@ -83,8 +83,8 @@ def convert_gemini_session(value: Any, parts: Ledger) -> Iterator[dict[str, Any]
     if isinstance(chunks := object_of(record.get("chunkedPrompt")).get("chunks"), list):
         yield _prompt(record, chunks, parts)
     elif isinstance(events := record.get("events"), list) and any(map(is_adk_event, events)):
-        beside = {key: part for key, part in record.items() if key not in ("events", "state", "id")}
-        yield _adk(events, parts, {"metadata": {"session": text_of(record.get("id"))[:200], **beside}})
+        session = camel(record)
+        yield _adk(events, parts, {"metadata": {key: session[key] for key in ("id", "appName") if key in session}})
     elif any(map(is_adk_event, lines)):
         yield _adk(lines, parts, {})
     elif any(_is_cli_header(object_of(line)) or is_cli_message(line) for line in lines):

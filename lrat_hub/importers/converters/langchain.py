@@ -54,7 +54,9 @@ def state_in(value: Any) -> tuple[list[Any], dict[str, Any]] | None:
     if (located := conversation_in(value, is_langchain_message, STATES)) is not None:
         return located
     outer = constructed(value)
-    for key in ("values", "channel_values", "output", "outputs", "state", "checkpoint"):
+    if "run_type" in outer:
+        return None  # a run of LangSmith, which holds much more
+    for key in ("values", "channel_values", "output", "state", "checkpoint"):
         inner = object_of(constructed(outer.get(key)))
         inner = object_of(inner.get("channel_values")) or inner
         if (located := conversation_in(inner, is_langchain_message, STATES)) is not None:

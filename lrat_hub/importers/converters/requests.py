@@ -110,7 +110,8 @@ def _answer(record: Mapping[str, Any]) -> dict[str, Any] | None:
             message = object_of(choices[0]).get("message")
             if is_message(message):
                 return dict(object_of(message))
-        if body is not record and body.get("role") == "assistant" and ("content" in body or "tool_calls" in body):
+        # Anthropic's: a response is a message.
+        if body is not record and body.get("role") == "assistant" and _messages(record) is not None:
             return dict(body)
     return None
 
@@ -128,8 +129,6 @@ def _bodies(record: Mapping[str, Any], keys: tuple[str, ...]) -> Iterator[Mappin
 def _object(value: Any) -> Mapping[str, Any]:
     if isinstance(value, str) and value.lstrip()[:1] == "{":
         return object_of(json_or_none(value))
-    if isinstance(value, list) and len(value) == 1:
-        value = value[0]
     return object_of(value)
 
 
