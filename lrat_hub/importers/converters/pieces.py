@@ -9,6 +9,7 @@ from lrat_hub.importers.values import (
     UnreadableRecord,
     identifier_of,
     join_texts,
+    json_or_none,
     listed,
     number_of,
     object_of,
@@ -150,6 +151,8 @@ def flat(content: Any, parts: Ledger | None = None) -> str:
 
 def shown_by(output: Any) -> tuple[str, bool]:
     """What a tool's output says, and whether it says that it failed: a text, JSON, or a result of an MCP server."""
+    if isinstance(output, str) and output.startswith("{") and '"content"' in output and '"isError"' in output:
+        output = json_or_none(output) or output
     if isinstance(output, dict) and isinstance(content := output.get("content"), list):
         failed = output.get("isError", output.get("is_error")) is True
         if content and all(isinstance(part, dict) and isinstance(part.get("type"), str) for part in content):
