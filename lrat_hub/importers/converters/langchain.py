@@ -30,11 +30,11 @@ _TYPES = {
     "human": "user", "HumanMessageChunk": "user", "system": "system", "ai": "assistant", "AIMessageChunk": "assistant",
     "tool": "tool", "ToolMessageChunk": "tool", "function": "tool",
 }  # fmt: skip
-_ASIDE = {
+_ASIDE = (
     "image", "image_url", "audio", "video", "file", "input_image", "tool_use", "tool_call", "tool_call_chunk",
     "function_call", "input_json_delta", "redacted_thinking", "code_interpreter_call", "text-plain",
     "invalid_tool_call",
-}  # fmt: skip
+)  # fmt: skip
 
 
 def is_langchain_message(value: Any) -> bool:

@@ -20,7 +20,7 @@ from lrat_hub.ledger import Ledger
 MESSAGE_LISTS = ("messages", "conversations", "conversation", "history", "chat_history", "trajectory", "events")
 
 # Parts of contents that show the agent something that is no text and no action.
-_MEDIA = {"image", "image_url", "input_image", "audio", "video", "file", "media", "document", "image-data"}
+_MEDIA = ("image", "image_url", "input_image", "audio", "video", "file", "media", "document", "image-data")
 
 
 class Turns:

@@ -59,7 +59,8 @@ def _part(part: Mapping[str, Any], turns: Turns, parts: Ledger) -> None:
     if kind == "system-prompt":
         turns.says("system", text_of(content))
     elif kind == "user-prompt":
-        turns.says("user", flat([piece for piece in listed(content) if isinstance(piece, str) or "text" in piece]))
+        texts = [piece for piece in listed(content) if isinstance(piece, str) or "text" in object_of(piece)]
+        turns.says("user", flat(texts))
     elif kind == "text":
         turns.text(text_of(content))
     elif kind == "thinking":
