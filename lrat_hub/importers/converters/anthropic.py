@@ -91,7 +91,7 @@ def convert_anthropic(value: Any, parts: Ledger) -> Iterator[dict[str, Any]]:
         [*_messages(exchange), *([answer] if (answer := _answer(exchange)) else [])] for exchange in exchanges
     ]
     empty = True
-    for index in last_of_each([_messages(exchange) for exchange in exchanges], parts):
+    for index in last_of_each(conversations, parts):
         for record in _records(exchanges[index], conversations[index], parts):
             empty = False
             yield record

@@ -11,13 +11,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lrat_hub.importers.converters.conversation import canonical, parts_text
+from lrat_hub.importers.converters.conversation import canonical, kind_of, parts_text
 from lrat_hub.importers.values import identifier_of, json_or_none, object_of
 from lrat_hub.ledger import Ledger
 
 CONTINUED = "requests that a later one continues"
 REQUESTS = ("request", "request_body", "requestBody", "proxy_server_request", "kwargs", "params", "body")
 RESPONSES = ("response", "response_body", "responseBody", "completion", "output", "result")
+_THOUGHTS = ("reasoning", "thinking", "redacted_thinking")
 IDS = ("query_id", "qid", "question_id", "custom_id", "task_id")
 
 
@@ -36,7 +37,7 @@ class Exchange:
     @property
     def outcome(self) -> dict[str, Any]:
         """What stands around them about the run as a whole, such as ids, gold answers and verdicts."""
-        used = {*REQUESTS, *RESPONSES, "status", "metadata", "id", "method", "url"}
+        used = {*REQUESTS, *RESPONSES, "status", "metadata", "id", "method", "url", "custom_id", "object", "type"}
         values = {
             key: value
             for key, value in self.record.items()
@@ -59,15 +60,20 @@ def exchange_of(value: Any) -> Exchange:
 
 
 def last_of_each(conversations: Sequence[Sequence[Any]], parts: Ledger) -> Iterator[int]:
-    """Indices of those conversations that no other one continues."""
+    """Indices of those conversations that no other one continues.
+
+    Args:
+        conversations: Messages or items, with those that came back.
+        parts: The account of messages and items, which gets a note for each conversation that is left out.
+    """
     continued: set[bytes] = set()
     names = []
     for messages in conversations:
         digest = hashlib.sha256()
         prefixes = []
-        for message in messages:
+        for essence in filter(None, map(_essence, messages)):
             prefixes.append(digest.digest())
-            digest.update(canonical(_bare(message)).encode("utf-8", "surrogatepass") + b"\0")
+            digest.update(canonical(essence).encode("utf-8", "surrogatepass") + b"\0")
         names.append(digest.digest())
         continued.update(prefixes[1:])
     for index, name in enumerate(names):
@@ -90,19 +96,30 @@ def question_key(messages: Any) -> str | None:
     return None
 
 
-def _bare(message: Any) -> Any:
-    """A message without what clients move from one message to another between requests."""
-    if not isinstance(message, dict):
-        return message
-    content = message.get("content")
-    if isinstance(content, list):
-        parts = [
-            {key: value for key, value in part.items() if key != "cache_control"} if isinstance(part, dict) else part
-            for part in content
-        ]
-        text = parts[0].get("text") if len(parts) == 1 and isinstance(parts[0], dict) and len(parts[0]) == 2 else None
-        content = text if isinstance(text, str) else parts
-    return {**message, "content": content} if "content" in message else message
+def _essence(message: Any) -> list[Any] | None:
+    """What a message or item is known by when it is sent again: clients leave thoughts out, and add and drop keys."""
+    values = object_of(message)
+    kind = kind_of(values)
+    if kind in _THOUGHTS:
+        return None
+    if "content" in values or "role" in values:
+        content = values.get("content")
+        parts = content if isinstance(content, list) else [content]
+        calls = values.get("tool_calls")
+        known = [_part_essence(part) for part in parts if kind_of(part) not in _THOUGHTS and part]
+        return [values.get("role"), known, [_part_essence(call) for call in calls] if isinstance(calls, list) else []]
+    return [_part_essence(message)]
+
+
+def _part_essence(part: Any) -> Any:
+    if isinstance(part, str):
+        return part
+    values = object_of(part)
+    if isinstance(text := values.get("text"), str):
+        return text
+    keys = ("call_id", "tool_use_id", "name", "arguments", "input", "output", "function", "action", "queries")
+    named = [values[key] for key in keys if values.get(key) is not None]
+    return [kind_of(values), named or values.get("id")]
 
 
 def _object(value: Any) -> Mapping[str, Any]:

@@ -16,7 +16,15 @@ from lrat_hub.importers.converters.exchanges import Exchange, exchange_of, last_
 from lrat_hub.importers.converters.responses import add_item, is_item, is_message_item
 from lrat_hub.importers.grouping import by_key, parts_of
 from lrat_hub.importers.sources import Record
-from lrat_hub.importers.values import UnreadableRecord, identifier_of, json_or_none, listed, object_of, text_of
+from lrat_hub.importers.values import (
+    UnreadableRecord,
+    identifier_of,
+    integer_of,
+    json_or_none,
+    listed,
+    object_of,
+    text_of,
+)
 from lrat_hub.ledger import Ledger
 
 LISTS = ("messages", "items", "input", "input_items", "input_list", "output", "history", "conversation", "data")
@@ -52,9 +60,9 @@ def recognise_responses(value: Any) -> str | None:
         return "a list of items of the Responses API" if any(map(_is_own_item, value[:50])) else None
     if not isinstance(value, dict):
         return None
-    kind = value.get("type")
-    if isinstance(kind, str) and kind.startswith("response.") and value.keys() & {"response", "item", "item_id"}:
-        return f"an event of the Responses API, {kind}"
+    kind = kind_of(value)
+    if (event := _event(value)) is not None:
+        return f"an event of the Responses API, {kind_of(event)}"
     if _row_item(value) is not None:
         return "a row of a session of the Agents SDK"
     if _is_own_item(value) or _is_own_item(value.get("raw_item")):
@@ -80,10 +88,9 @@ def group_responses(records: Iterator[Record]) -> Iterator[Record]:
             return None
         if (row := _row_item(value)) is not None:
             return f"session {identifier_of(value.get('session_id'))}"
-        response = object_of(value.get("response"))
-        if isinstance(value.get("type"), str) and value["type"].startswith("response."):
-            if "response" in value:
-                stream[0] = root_of(_Piece([], response)) or LOOSE
+        if (event := _event(value)) is not None:
+            if "response" in event:
+                stream[0] = root_of(_Piece([], object_of(event["response"]))) or LOOSE
             return stream[0]
         if row is None and (is_item(value) or is_message_item(value) or isinstance(value.get("raw_item"), dict)):
             return f"{LOOSE} {identifier_of(value.get('session_id') or value.get('conversation_id'))}"
@@ -154,14 +161,25 @@ def _is_whole(value: Any) -> bool:
     """Whether an element is a conversation or a response, not a part of one that others in the list go on with."""
     if isinstance(value, list):
         return True
-    kind = value.get("type")
     return not (
         is_item(value)
         or is_message_item(value)
         or "raw_item" in value
         or _row_item(value) is not None
-        or (isinstance(kind, str) and (kind.startswith("response.") or value.keys() <= {"type", "id", "content"}))
+        or _event(value) is not None
+        or value.keys() <= {"type", "id", "content"}
     )
+
+
+def _event(value: Any) -> Mapping[str, Any] | None:
+    """An event of a stream, also as the data of a server-sent event, or None."""
+    values = object_of(value)
+    if "event" in values and "data" in values:
+        data = values["data"]
+        values = object_of(json_or_none(data) if isinstance(data, str) else data)
+    kind = kind_of(values) or ""
+    is_event = kind.startswith("response.") and bool(values.keys() & {"response", "item", "item_id"})
+    return values if is_event else None
 
 
 def _row_item(value: Mapping[str, Any]) -> Any:
@@ -225,18 +243,19 @@ def _loose_pieces(elements: list[Any], parts: Ledger) -> Iterator[_Piece]:
     items: list[Any] = []
     done: dict[int, Any] = {}
     for element in elements:
-        values = object_of(element)
-        kind = values.get("type")
-        if not (isinstance(kind, str) and kind.startswith("response.")):
+        event = _event(element)
+        if event is None:
+            values = object_of(element)
             raw = values.get("raw_item")
             items.append(_row_item(values) or (raw if isinstance(raw, dict) else element))
             continue
         parts.keep()
+        kind = kind_of(event)
         if kind == "response.output_item.done":
-            index = values.get("output_index")
-            done[index if isinstance(index, int) and not isinstance(index, bool) else len(done)] = values.get("item")
+            index = integer_of(event.get("output_index"))
+            done[len(done) if index is None else index] = event.get("item")
         elif kind in _ENDS:
-            response = object_of(values.get("response"))
+            response = object_of(event.get("response"))
             output = response.get("output") or [done[index] for index in sorted(done)]
             yield _Piece(listed(output), response)
             done = {}
