@@ -111,8 +111,8 @@ def main(argv: list[str] | None = None) -> HubRef:
     stage = Stage("mine", args, judge_options)
     names = getattr(args, given[0]) if args.trajectories else [getattr(args, given[0])]
     sources = [
-        stage.input(given[0] if len(names) == 1 else f"{given[0]}_{place}", name)
-        for place, name in enumerate(names, start=1)
+        stage.input(given[0] if len(names) == 1 else f"{given[0]}_{number}", name)
+        for number, name in enumerate(names, start=1)
     ]
     corpus = load_table(stage.input("corpus", args.corpus), "corpus", config="corpus") if args.corpus else None
     documents = Documents(corpus) if corpus is not None else None

@@ -42,8 +42,8 @@ def main(argv: list[str] | None = None) -> HubRef:
 
     stage = Stage("eval report", args)
     evaluations = Evaluations()
-    for place, text in enumerate(args.evaluations, start=1):
-        evaluations.add(stage.input(f"evaluation_{place}", text))
+    for number, text in enumerate(args.evaluations, start=1):
+        evaluations.add(stage.input(f"evaluation_{number}", text))
     evaluations.rename({retriever: name for name, retriever in assignments("names", args.names).items()})
     evaluations.baselines |= assignments("baselines", args.baselines)
 

@@ -130,7 +130,7 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
     inputs = {name: stage.input(name, getattr(args, name)) for name in ("corpus", "queries", "qrels")}
     corpus = inputs["corpus"]
     sources = [
-        stage.input(f"model_{place}", text, repo_type="model") for place, text in enumerate(args.models, start=1)
+        stage.input(f"model_{number}", text, repo_type="model") for number, text in enumerate(args.models, start=1)
     ]
     models = {system_name(source): source for source in sources}
     if unknown := [name for name in args.results_into if name not in {getattr(s, "repo_id", None) for s in sources}]:

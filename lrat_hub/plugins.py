@@ -46,7 +46,7 @@ def load_object(text: str) -> Any:
     # In a notebook the file may have been written a moment ago.
     importlib.invalidate_caches()
     try:
-        found = importlib.import_module(module_name)
+        loaded = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
             raise LratError(f"Plug-in {text}: its module needs {error.name}, which is not installed.") from error
@@ -58,13 +58,13 @@ def load_object(text: str) -> Any:
         # The module is somebody else's code, which may raise anything, or try to end the process.
         raise LratError(f"Plug-in {text}: its module can't be imported; {described(error)}") from error
     for name in path.split("."):
-        if not hasattr(found, name):
+        if not hasattr(loaded, name):
             public = (
-                [other for other in vars(found) if not other.startswith("_")] if hasattr(found, "__dict__") else []
+                [other for other in vars(loaded) if not other.startswith("_")] if hasattr(loaded, "__dict__") else []
             )
             raise LratError(f"Plug-in {text}: expected {name} there, found {', '.join(public) or 'nothing'}.")
-        found = getattr(found, name)
-    return found
+        loaded = getattr(loaded, name)
+    return loaded
 
 
 def load_plugin(text: str, kind: str, members: Sequence[str], *arguments: Any, **options: Any) -> Any:
@@ -80,25 +80,25 @@ def load_plugin(text: str, kind: str, members: Sequence[str], *arguments: Any, *
         LratError: The object can't be loaded, raised when it was called (its own error is the cause), or neither is
             nor makes what is wanted.
     """
-    found = load_object(text)
-    if isinstance(found, type) or _missing(found, members):
-        if not callable(found):
-            lacking = ", ".join(_missing(found, members))
+    plugin = load_object(text)
+    if isinstance(plugin, type) or _missing(plugin, members):
+        if not callable(plugin):
+            lacking = ", ".join(_missing(plugin, members))
             raise LratError(
                 f"Plug-in {text}: expected a {kind}, or a class or function that makes one; "
-                f"found {type(found).__name__} without {lacking}."
+                f"found {type(plugin).__name__} without {lacking}."
             )
         try:
-            found = found(*arguments, **options)
+            plugin = plugin(*arguments, **options)
         except LratError:
             raise
         except (Exception, SystemExit) as error:
             raise LratError(f"Plug-in {text}: it can't be made a {kind}; {described(error)}") from error
-    if lacking := _missing(found, members):
+    if lacking := _missing(plugin, members):
         raise LratError(
-            f"Plug-in {text}: expected a {kind}, found {type(found).__name__} without {', '.join(lacking)}."
+            f"Plug-in {text}: expected a {kind}, found {type(plugin).__name__} without {', '.join(lacking)}."
         )
-    return found
+    return plugin
 
 
 def plugin_identity(text: str) -> str:
@@ -140,10 +140,10 @@ def attribute_of(plugin: object, name: str, kind: type[Any] | tuple[type[Any], .
     return " ".join(value.split()) if isinstance(value, str) else value
 
 
-def _missing(found: object, members: Sequence[str]) -> list[str]:
+def _missing(plugin: object, members: Sequence[str]) -> list[str]:
     def has(name: str) -> bool:
         try:
-            return hasattr(found, name)
+            return hasattr(plugin, name)
         except Exception:
             # A property of somebody else's may raise anything.
             return False

@@ -194,7 +194,7 @@ def result_lists(results: Iterable[Candidate]) -> dict[int, list[Candidate]]:
     lists: dict[int, list[Candidate]] = {}
     for candidate in results:
         lists.setdefault(candidate.query_index, []).append(candidate)
-    return {index: sorted(found, key=lambda candidate: candidate.rank) for index, found in lists.items()}
+    return {index: sorted(hits, key=lambda candidate: candidate.rank) for index, hits in lists.items()}
 
 
 def _queries(steps: Iterable[Step]) -> tuple[str, ...]:

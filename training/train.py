@@ -112,8 +112,8 @@ def main(argv: list[str] | None = None) -> HubRef | None:
 
     def resolve_inputs() -> dict[str, Source]:
         names = [name for name in ("pairs", "corpus", "queries", "qrels") if getattr(args, name)]
-        found = {name: stage.input(name, getattr(args, name)) for name in names}
-        return found | {"model": stage.input("model", args.model, repo_type="model")}
+        references = {name: stage.input(name, getattr(args, name)) for name in names}
+        return references | {"model": stage.input("model", args.model, repo_type="model")}
 
     sources = from_first(resolve_inputs)
     work_dir = Path(run.work_dir).expanduser() if run.work_dir else None

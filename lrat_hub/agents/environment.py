@@ -148,8 +148,8 @@ class SearchEnvironment:
         hidden = seen if self._hide_seen else frozenset()
         results = tuple(
             self._candidate(index, hit, is_seen=hit.docid in hidden)
-            for index, (query, found) in enumerate(zip(queries, hits, strict=True))
-            for hit in self._in_order(query, _up_to_new(found, self._k, hidden))
+            for index, (query, ranking) in enumerate(zip(queries, hits, strict=True))
+            for hit in self._in_order(query, _up_to_new(ranking, self._k, hidden))
         )
         return Observation(_render_results(queries, results, hidden), results=results)
 
@@ -215,7 +215,7 @@ class SearchEnvironment:
 
 def _up_to_new(hits: Sequence[Hit], k: int, seen: Set[str]) -> list[Hit]:
     """The head of a list that has `k` documents which are not seen, or all of a shorter one."""
-    new = [place for place, hit in enumerate(hits) if hit.docid not in seen]
+    new = [index for index, hit in enumerate(hits) if hit.docid not in seen]
     return list(hits[: new[k - 1] + 1] if len(new) >= k else hits)
 
 

@@ -138,7 +138,7 @@ def read_browse(value: Any) -> tuple[Call, ...]:
 
 def with_reasoning(calls: Sequence[Call], reasoning: str) -> list[Call]:
     """The calls of one message: the first with its reasoning, the others with None."""
-    return [replace(call, reasoning=reasoning if place == 0 else None) for place, call in enumerate(calls)]
+    return [replace(call, reasoning=reasoning if index == 0 else None) for index, call in enumerate(calls)]
 
 
 def tool_name(name: Any) -> str | None:

@@ -144,15 +144,15 @@ def _verify(args: argparse.Namespace) -> None:
     """Check every repository and object of a Hub, which may be served meanwhile."""
     from lrat_hub.localhub.maintenance import verify
 
-    found = verify(args.root, hashes=not args.quick)
-    for problem in found.problems:
+    report = verify(args.root, hashes=not args.quick)
+    for problem in report.problems:
         print(problem)
     print(
-        f"{found.repositories} repositories with {found.git_objects} git objects; {found.large_files} large files "
-        f"of {found.large_bytes:,} bytes, {found.unreferenced} of them in no commit"
+        f"{report.repositories} repositories with {report.git_objects} git objects; {report.large_files} large files "
+        f"of {report.large_bytes:,} bytes, {report.unreferenced} of them in no commit"
     )
-    if found.problems:
+    if report.problems:
         raise LratError(
-            f"{args.root}: expected a sound Hub, found {len(found.problems)} problems, listed above; "
+            f"{args.root}: expected a sound Hub, found {len(report.problems)} problems, listed above; "
             "restore what they name from a copy, or publish it again"
         )

@@ -66,19 +66,19 @@ def main(argv: list[str]) -> None:
         from lrat_hub.hub.cards import markdown_table
 
         made = run_loop(args.base)
-        found = read_findings(made)
-        report = write_report(root, args.base, made, found)
+        findings = read_findings(made)
+        report = write_report(root, args.base, made, findings)
         port = int(hub.endpoint.rpartition(":")[2])
         serve = f"lrat hub serve --root {shlex.quote(str(root / 'hub'))} --port {port}"
         env, consumer = write_env(root, made, exports, serve), write_consumer(root)
 
-    queries = len(found.retrieval.clusters)
+    queries = len(findings.retrieval.clusters)
     say(f"\n{queries} queries about held-out articles, {args.base} before and after training on mined pairs:\n")
-    say(markdown_table(result_rows(found)))
+    say(markdown_table(result_rows(findings)))
     say("\nRetrievers inside the agent, in percent of the held-out questions, with the gain over the base:\n")
-    say(markdown_table(agent_rows(found.evaluations.cells, found.evaluations.comparisons())))
+    say(markdown_table(agent_rows(findings.evaluations.cells, findings.evaluations.comparisons())))
     say("\nWhat this does not show:")
-    for line in caveats(found):
+    for line in caveats(findings):
         say(f"- {line}")
     say("\nPublished, by pin:")
     for name, ref in made.refs().items():

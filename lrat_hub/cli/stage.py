@@ -150,13 +150,13 @@ def assignments(option: str, texts: list[str]) -> dict[str, str]:
     Raises:
         LratError: One of them has no "=", or a name comes twice.
     """
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     for text in texts:
         name, equals, value = text.partition("=")
-        if not equals or not name.strip() or not value.strip() or name.strip() in found:
+        if not equals or not name.strip() or not value.strip() or name.strip() in values:
             raise LratError(f"--{option}: expected NAME=VALUE, each name once, found {text!r}.")
-        found[name.strip()] = value.strip()
-    return found
+        values[name.strip()] = value.strip()
+    return values
 
 
 @lru_cache

@@ -158,9 +158,9 @@ def chunk_spans(text: str, tokens: Sequence[Span], size: int) -> list[Span]:
 
 def _word_start(text: str, tokens: Sequence[Span], first: int, last: int) -> int:
     """The last token before `last`, or it itself, that begins a word; `last` when the word is too long to be kept."""
-    for place in range(last, max(first, last - _LONGEST_WORD), -1):
-        start = tokens[place][0]
+    for index in range(last, max(first, last - _LONGEST_WORD), -1):
+        start = tokens[index][0]
         # Some tokenizers count the blank before a word to its first token.
         if any(character.isspace() for character in text[start - 1 : start + 1]):
-            return place
+            return index
     return last

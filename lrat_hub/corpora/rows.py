@@ -85,13 +85,15 @@ class ColumnMap:
         Raises:
             LratError: It lacks one that is needed.
         """
-        found = {ours: next((name for name in names if name in available), None) for ours, names in self.names.items()}
-        if missing := [ours for ours, theirs in found.items() if theirs is None and ours not in OPTIONAL]:
+        columns = {
+            ours: next((name for name in names if name in available), None) for ours, names in self.names.items()
+        }
+        if missing := [ours for ours, theirs in columns.items() if theirs is None and ours not in OPTIONAL]:
             raise LratError(
                 f"{where}: expected a column for {missing[0]} ({', '.join(self.names[missing[0]])}), found "
                 f"{', '.join(available)}. Say which it is with {missing[0]}=COLUMN in the option for columns."
             )
-        return {ours: theirs for ours, theirs in found.items() if theirs is not None}
+        return {ours: theirs for ours, theirs in columns.items() if theirs is not None}
 
     def pick(self, row: Mapping[str, Any]) -> SourceRow:
         """Our columns of a row whose keys are its own; None for what it lacks."""
@@ -188,9 +190,9 @@ def _table_rows(
 
 def _decoded(batch: pa.Table, drop: Callable[[str], None]) -> Iterator[SourceRow]:
     """Rows one at a time, without those that are not UTF-8: Parquet lets writers put any bytes into strings."""
-    for place in range(len(batch)):
+    for index in range(len(batch)):
         try:
-            yield batch.slice(place, 1).to_pylist()[0]
+            yield batch.slice(index, 1).to_pylist()[0]
         except UnicodeDecodeError:
             drop("bad UTF-8")
 

@@ -48,7 +48,7 @@ class _Reading:
 
     document: Document
     sentence: str
-    found: dict[str, Word]
+    matches: dict[str, Word]
     share: float
 
 
@@ -96,14 +96,14 @@ class ClueReader:
         present: dict[str, Word] = {}
         for written in split_words(text):
             present.setdefault(written.lower, written)
-        found = {}
+        matches = {}
         for word in clue:
             # The word itself goes before its synonyms, and those in the order of the text.
             meant = [present[other] for other in self._thesaurus.related(word.lower()) if other in present]
             if meant:
-                found[word] = min(meant, key=lambda other: (other.lower != word.lower(), other.start))
+                matches[word] = min(meant, key=lambda other: (other.lower != word.lower(), other.start))
         total = sum(self.weight(word.lower()) for word in clue)
-        return found, sum(self.weight(word.lower()) for word in found) / total if total else 0.0
+        return matches, sum(self.weight(word.lower()) for word in matches) / total if total else 0.0
 
     def read(self, clue: Sequence[str], document: Document) -> _Reading:
         """Reads all of a document for the sentence that has most of a clue."""
@@ -220,13 +220,13 @@ class _ReaderEpisode:
 
 def _argue(number: int, clue: Sequence[str], reading: _Reading) -> list[str]:
     """Says in plain words whether a document helped, with one sentence for each confirmed word of the clue."""
-    missing = ", ".join(repr(word) for word in clue if word not in reading.found)
+    missing = ", ".join(repr(word) for word in clue if word not in reading.matches)
     opened = f"I have read {reading.document.title!r}, DocID {reading.document.docid}."
     if reading.share < PARTLY:
         return [opened, f"It does not help with passage {number}: I find nothing for {missing}."]
     verdict = "supports" if reading.share >= SUPPORTS else "partly supports"
     thoughts = [opened, f"It {verdict} passage {number}, since it says: “{reading.sentence}”"]
-    for word, standing in reading.found.items():
+    for word, standing in reading.matches.items():
         if standing.lower == word.lower():
             thoughts.append(f"The clue's word {word!r} stands in this sentence just as it is.")
         else:
@@ -243,8 +243,8 @@ def _read_answer(reading: _Reading, blanked: Sequence[str]) -> str | None:
     Clues keep the order of their sentence, so the words on both sides of the blank enclose the answer.
     """
     blank = blanked.index(BLANK)
-    left = [reading.found[word].end for word in blanked[:blank] if word in reading.found]
-    right = [reading.found[word].start for word in blanked[blank + 1 :] if word in reading.found]
+    left = [reading.matches[word].end for word in blanked[:blank] if word in reading.matches]
+    right = [reading.matches[word].start for word in blanked[blank + 1 :] if word in reading.matches]
     start, end = max(left, default=0), min(right, default=len(reading.sentence))
     known = {word.lower for word in split_words(reading.document.title)} | {word.lower() for word in blanked}
     names = []
@@ -256,12 +256,12 @@ def _read_answer(reading: _Reading, blanked: Sequence[str]) -> str | None:
             words.pop(0)
         if words:
             name = match.group()[words[0].start : words[-1].end]
-            place = match.start() + words[0].start
+            offset = match.start() + words[0].start
             # How far the name is outside of the place of the blank.
-            distance = max(start - place, place + len(name) - end, 0)
+            distance = max(start - offset, offset + len(name) - end, 0)
             # Among names in the same place a long one is likelier to be linked, and a sentence's first word hardly
             # a name: any word would be capitalised there.
-            names.append((distance, place == 0 and len(words) == 1, -len(name), place, name))
+            names.append((distance, offset == 0 and len(words) == 1, -len(name), offset, name))
     return min(names)[-1] if names else None
 
 

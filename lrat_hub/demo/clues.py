@@ -131,7 +131,7 @@ def _sample(article: Article, seed: int) -> Article:
     if len(article.passages) <= MAX_PASSAGES:
         return article
     places = random.Random(f"{seed}:sample:{article.page_id}").sample(range(len(article.passages)), MAX_PASSAGES)
-    return Article(article.page_id, article.title, tuple(article.passages[place] for place in sorted(places)))
+    return Article(article.page_id, article.title, tuple(article.passages[index] for index in sorted(places)))
 
 
 def _ask(article: Article, split: str, thesaurus: Thesaurus, rng: random.Random) -> Iterator[ClueQuestion]:
@@ -186,9 +186,9 @@ def _blanked_clue(
             continue
         words = _reworded(split_words(text), title_words | answer_words, thesaurus, rng)
         if words is not None:
-            place = text.index(anchor)
-            before = [word for start, word in words if start < place]
-            after = [word for start, word in words if start > place]
+            offset = text.index(anchor)
+            before = [word for start, word in words if start < offset]
+            after = [word for start, word in words if start > offset]
             return " ".join([*before, BLANK, *after]), anchor
     return None
 

@@ -99,26 +99,26 @@ def _counts(ref: HubRef) -> dict[str, Any]:
     return lineage.counts
 
 
-def result_rows(found: Findings) -> list[dict[str, Any]]:
+def result_rows(findings: Findings) -> list[dict[str, Any]]:
     """The table that a run ends with: a row a metric."""
     return [
         {
             "metric": metric,
-            "base": found.mean("base", metric),
-            "trained": found.mean("trained", metric),
-            "difference": f"{found.retrieval.differences['trained'][metric]:+.3f}",
-            "BM25": found.mean("BM25", metric),
+            "base": findings.mean("base", metric),
+            "trained": findings.mean("trained", metric),
+            "difference": f"{findings.retrieval.differences['trained'][metric]:+.3f}",
+            "BM25": findings.mean("BM25", metric),
         }
         for metric in METRICS
     ]
 
 
-def judge_rows(found: Findings) -> list[dict[str, Any]]:
+def judge_rows(findings: Findings) -> list[dict[str, Any]]:
     """How good the judge is, against the questions' evidence, which it has not seen."""
     rows = []
     for name, chosen in (
-        ("positive is evidence", [pair for pair in found.pairs if pair["is_gold"]]),
-        ("positive is not", [pair for pair in found.pairs if not pair["is_gold"]]),
+        ("positive is evidence", [pair for pair in findings.pairs if pair["is_gold"]]),
+        ("positive is not", [pair for pair in findings.pairs if not pair["is_gold"]]),
     ):
         kept = [pair for pair in chosen if pair["verdict"] == "relevant"]
         rows.append(
@@ -133,12 +133,12 @@ def judge_rows(found: Findings) -> list[dict[str, Any]]:
     return rows
 
 
-def caveats(found: Findings) -> list[str]:
+def caveats(findings: Findings) -> list[str]:
     """What a run does not show, with its own figures where it has them."""
-    trained, bm25 = (found.mean(system, "recall@10") for system in ("trained", "BM25"))
-    place = "ahead of" if bm25 > trained else "behind"
+    trained, bm25 = (findings.mean(system, "recall@10") for system in ("trained", "BM25"))
+    position = "ahead of" if bm25 > trained else "behind"
     return [
-        f"BM25 is {place} the trained model on these clues (recall@10 {bm25:.3f} against {trained:.3f}): they are "
+        f"BM25 is {position} the trained model on these clues (recall@10 {bm25:.3f} against {trained:.3f}): they are "
         "keywords. The run shows that the loop works, not that dense retrieval beats lexical retrieval.",
         "The agent is a rule-based stand-in. It reads with the same synonym list that the clues were written with, so "
         "it is a good reader of them by construction; a language model's logs are noisier.",
@@ -151,38 +151,38 @@ def caveats(found: Findings) -> list[str]:
     ]
 
 
-def write_report(root: Path, base: str, made: Artifacts, found: Findings) -> Path:
+def write_report(root: Path, base: str, made: Artifacts, findings: Findings) -> Path:
     """Writes `report.md` and its pictures and gives its path."""
-    page = report_page(found.evaluations)
+    page = report_page(findings.evaluations)
     page.write_figures(root)
-    _draw_weights(found, root / "weights.png")
-    trained_on = sum(pair["weight"] is not None for pair in found.pairs)
+    _draw_weights(findings, root / "weights.png")
+    trained_on = sum(pair["weight"] is not None for pair in findings.pairs)
     artifacts = [{"artifact": name, "pin": f"`{ref}`"} for name, ref in made.refs().items()]
     text = f"""# Quickstart report: {base}
 
 An offline agent answered two-hop questions about Wikipedia articles with BM25 as its search engine. What it opened and
 left, and what it reasoned right after, became {trained_on} training pairs; they trained the base model, which was then
-compared with itself on {len(found.retrieval.clusters)} queries about articles that no training pair touches.
+compared with itself on {len(findings.retrieval.clusters)} queries about articles that no training pair touches.
 
 ## Result
 
-{markdown_table(result_rows(found))}
+{markdown_table(result_rows(findings))}
 
-Differences are trained - base, with paired 95 % intervals from {len(set(found.retrieval.clusters.values()))} resampled
-questions.
+Differences are trained - base, with paired 95 % intervals from {len(set(findings.retrieval.clusters.values()))}
+resampled questions.
 
 {page.text}
 ## What it does not show
 
-{chr(10).join(f"- {line}" for line in caveats(found))}
+{chr(10).join(f"- {line}" for line in caveats(findings))}
 
 ## Trajectories
 
-{markdown_table(found.outcomes)}
+{markdown_table(findings.outcomes)}
 
 ## Mined pairs
 
-{markdown_table(judge_rows(found))}
+{markdown_table(judge_rows(findings))}
 
 ![Weight by length of reasoning, and how long reasonings are](weights.png)
 
@@ -236,14 +236,14 @@ def write_consumer(root: Path) -> Path:
     return path
 
 
-def _draw_weights(found: Findings, path: Path) -> None:
+def _draw_weights(findings: Findings, path: Path) -> None:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 3.8), layout="constrained")
     curve, histogram = figure.subplots(1, 2)
     groups = (("evidence", True, "#1f6feb"), ("not evidence", False, "#d1495b"))
     for label, is_gold, color in groups:
-        chosen = [pair for pair in found.pairs if pair["is_gold"] is is_gold]
+        chosen = [pair for pair in findings.pairs if pair["is_gold"] is is_gold]
         trained = [pair for pair in chosen if pair["weight"] is not None]
         curve.scatter(
             [pair["reasoning_length"] for pair in trained],
@@ -252,10 +252,10 @@ def _draw_weights(found: Findings, path: Path) -> None:
         )  # fmt: skip
         histogram.hist(
             [pair["reasoning_length"] for pair in chosen],
-            bins=np.linspace(0, max(pair["reasoning_length"] for pair in found.pairs), 40),
+            bins=np.linspace(0, max(pair["reasoning_length"] for pair in findings.pairs), 40),
             alpha=0.6, color=color, label=f"positive is {label} (n = {len(chosen)})",
         )  # fmt: skip
-    half_life = found.counts["weights"]["all"]["half_life"]
+    half_life = findings.counts["weights"]["all"]["half_life"]
     curve.axvline(half_life, color="#57606a", linewidth=0.8, linestyle="--", label=f"half-life {half_life:g}")
     curve.set(xlabel="reasoning right after the browse, tokens", ylabel="weight (Eq. 3)", title="Pairs trained on")
     histogram.set(xlabel="reasoning right after the browse, tokens", ylabel="pairs", title="All naive pairs")

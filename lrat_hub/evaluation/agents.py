@@ -89,7 +89,7 @@ class QuestionScores:
 
     def share_by(self, step: int) -> float | None:
         """The share of the evidence that was listed by a step; a run that has ended keeps what it found."""
-        return sum(found <= step for found in self.evidence_steps) / self.evidence if self.evidence else None
+        return sum(number <= step for number in self.evidence_steps) / self.evidence if self.evidence else None
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -154,8 +154,8 @@ class AgentScores:
         """
         if metric == "success" and self._nobody_judged:
             return {}
-        found = ((question.query_id, getattr(question, metric)) for question in self.questions)
-        return {query_id: float(value) for query_id, value in found if value is not None}
+        values = ((question.query_id, getattr(question, metric)) for question in self.questions)
+        return {query_id: float(value) for query_id, value in values if value is not None}
 
     def mean(self, metric: str) -> float | None:
         values = self.values(metric).values()
@@ -271,10 +271,10 @@ def plain_id(identifier: str) -> str:
 
 def stated_confidence(answer: str | None) -> float | None:
     """The confidence an answer states, as in "Confidence: 85%", from 0 to 1; the last one if there are several."""
-    found = _CONFIDENCE.findall(answer or "")
-    if not found:
+    confidences = _CONFIDENCE.findall(answer or "")
+    if not confidences:
         return None
-    number, percent = found[-1]
+    number, percent = confidences[-1]
     # "Confidence: 0.85" is a share; "Confidence: 1" can only be meant as 1 %, since a scale to 100 is asked for.
     value = float(number) if "." in number and not percent and float(number) <= 1 else float(number) / 100
     return value if value <= 1 else None

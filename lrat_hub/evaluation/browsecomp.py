@@ -157,15 +157,15 @@ def leaderboard_files(comparisons: Mapping[str, TaskComparison]) -> dict[str, st
 def parse_judgement(text: str) -> dict[str, str]:
     """The fields of a reply in the official judge's format, by name; markdown around their names is passed over."""
     text = after_thinking(text) or ""
-    found = list(_FIELD.finditer(text))
-    ends = [*(match.start() for match in found), len(text)][1:]
-    return {match[1].lower(): text[match.end() : end].strip() for match, end in zip(found, ends, strict=True)}
+    fields = list(_FIELD.finditer(text))
+    ends = [*(match.start() for match in fields), len(text)][1:]
+    return {match[1].lower(): text[match.end() : end].strip() for match, end in zip(fields, ends, strict=True)}
 
 
 def judged_correct(text: str) -> bool | None:
     """The verdict of a reply in the official judge's format; None where it says neither yes nor no."""
-    said = re.match(r"\W*(yes|no)\b", parse_judgement(text).get("correct", ""), re.IGNORECASE)
-    return None if said is None else said[1].lower() == "yes"
+    verdict = re.match(r"\W*(yes|no)\b", parse_judgement(text).get("correct", ""), re.IGNORECASE)
+    return None if verdict is None else verdict[1].lower() == "yes"
 
 
 def parse_judge_prompt(text: str) -> dict[str, str]:
@@ -174,13 +174,13 @@ def parse_judge_prompt(text: str) -> dict[str, str]:
     Raises:
         LratError: It is another prompt.
     """
-    found = _PROMPT.search(text)
-    if found is None:
+    match = _PROMPT.search(text)
+    if match is None:
         raise LratError(
             "Judge's prompt: expected one of BrowseComp-Plus, with [question], [response] and [correct_answer], found "
             f"{' '.join(text.split())[:60]!r}."
         )
-    return found.groupdict()
+    return match.groupdict()
 
 
 def read_verdicts(folder: Path) -> Iterator[VerdictRow]:

@@ -32,7 +32,7 @@ TITLES = {
 
 def colors_of(names: Sequence[str]) -> dict[str, str]:
     """A colour for each retriever, the same one in all figures of a report."""
-    return {name: COLORS[place % len(COLORS)] for place, name in enumerate(dict.fromkeys(names))}
+    return {name: COLORS[index % len(COLORS)] for index, name in enumerate(dict.fromkeys(names))}
 
 
 def agent_bars(cells: Sequence[AgentSystem], colors: Mapping[str, str]) -> bytes:
@@ -53,13 +53,13 @@ def agent_bars(cells: Sequence[AgentSystem], colors: Mapping[str, str]) -> bytes
     for axes, metric in zip(panels, metrics, strict=False):
         scale = 100 if metric in PERCENT else 1
         top = 0.0
-        for place, retriever in enumerate(retrievers):
+        for index, retriever in enumerate(retrievers):
             for group, agent in enumerate(agents):
                 cell = by_name.get((agent, retriever))
                 interval = cell.intervals.get(metric) if cell else None
                 if interval is None:
                     continue
-                at = group + (place - (len(retrievers) - 1) / 2) * width
+                at = group + (index - (len(retrievers) - 1) / 2) * width
                 axes.bar(
                     at, scale * interval.mean, 0.9 * width, color=colors[retriever],
                     yerr=_errors([interval], scale), capsize=2, error_kw={"elinewidth": 0.8, "capthick": 0.8},
@@ -120,16 +120,16 @@ def curves_over_k(cells: Sequence[AgentSystem], colors: Mapping[str, str]) -> by
     for row, agent in zip(panels, agents, strict=True):
         for axes, metric in zip(row, metrics, strict=True):
             scale = 100 if metric in PERCENT else 1
-            for place, retriever in enumerate(retrievers):
+            for index, retriever in enumerate(retrievers):
                 chosen = sorted(
                     (cell for cell in cells if (cell.agent, cell.retriever) == (agent, retriever)),
                     key=lambda cell: cell.k or 0,
                 )
-                found = [(cell.k, interval) for cell in chosen if (interval := cell.intervals.get(metric))]
-                if found:
-                    ks, intervals = zip(*found, strict=True)
+                points = [(cell.k, interval) for cell in chosen if (interval := cell.intervals.get(metric))]
+                if points:
+                    ks, intervals = zip(*points, strict=True)
                     # Side by side, or intervals would hide each other.
-                    shift = 0.012 * (ticks[-1] - ticks[0]) * (place - (len(retrievers) - 1) / 2)
+                    shift = 0.012 * (ticks[-1] - ticks[0]) * (index - (len(retrievers) - 1) / 2)
                     axes.errorbar(
                         [k + shift for k in ks], [scale * interval.mean for interval in intervals],
                         yerr=_errors(intervals, scale), fmt="o-", markersize=4, capsize=2, elinewidth=0.8,
@@ -150,9 +150,9 @@ def retrieval_bars(evaluation: RetrievalResults, colors: Mapping[str, str]) -> b
     figure = _figure(wide + narrow, 4.4)
     panels = figure.subplots(1, 2, width_ratios=(wide, narrow)) if others else [figure.subplots()]
     width = 0.84 / len(evaluation.scores)
-    for place, (system, found) in enumerate(evaluation.intervals.items()):
-        intervals = list(found.values())
-        at = np.arange(len(metrics)) + (place - (len(evaluation.scores) - 1) / 2) * width
+    for index, (system, by_metric) in enumerate(evaluation.intervals.items()):
+        intervals = list(by_metric.values())
+        at = np.arange(len(metrics)) + (index - (len(evaluation.scores) - 1) / 2) * width
         panels[0].bar(
             at, [interval.mean for interval in intervals], 0.92 * width, color=colors[system],
             yerr=_errors(intervals, 1), capsize=2, error_kw={"elinewidth": 0.8, "capthick": 0.8},
@@ -162,11 +162,11 @@ def retrieval_bars(evaluation: RetrievalResults, colors: Mapping[str, str]) -> b
     panels[0].set_xticks(range(len(metrics)), metrics)
     panels[0].set_ylim(0, 1.05)
     panels[0].set_ylabel(f"mean over {len(evaluation.clusters)} queries", fontsize=9)
-    for place, system in enumerate(others):
+    for index, system in enumerate(others):
         differences = list(evaluation.differences[system].values())
         panels[1].errorbar(
             [difference.mean for difference in differences],
-            np.arange(len(metrics)) + (place - (len(others) - 1) / 2) * 0.16,
+            np.arange(len(metrics)) + (index - (len(others) - 1) / 2) * 0.16,
             xerr=_errors(differences, 1), fmt="o", markersize=4, capsize=2, color=colors[system],
         )  # fmt: skip
     if others:

@@ -174,11 +174,11 @@ class Evaluations:
         self.cells = [replace(cell, retriever=names.get(cell.retriever, cell.retriever)) for cell in self.cells]
         require_distinct(self.cells)
         self.baselines = {names.get(a, a): names.get(b, b) for a, b in self.baselines.items()}
-        for place, one in enumerate(self.retrieval):
+        for index, one in enumerate(self.retrieval):
             scores = {names.get(system, system): metrics for system, metrics in one.scores.items()}
             if len(scores) < len(one.scores):
                 raise LratError("Names: expected one of its own for each system, found one name for two.")
-            self.retrieval[place] = replace(one, scores=scores, baseline=names.get(one.baseline, one.baseline))
+            self.retrieval[index] = replace(one, scores=scores, baseline=names.get(one.baseline, one.baseline))
 
     def comparisons(self) -> list[RetrieverComparison]:
         """Each retriever inside an agent against its baseline."""

@@ -115,11 +115,11 @@ class Replay:
         for search in self.searches:
             docids = self._first(run, search, k)
             novelty[search.search_id] = sum(docid not in search.seen for docid in docids) / max(1, len(docids))
-        found = {trajectory_id: curve[-1] for trajectory_id, curve in self.curves(run, k=k).items()}
+        shares = {trajectory_id: curve[-1] for trajectory_id, curve in self.curves(run, k=k).items()}
         return {
             f"novelty@{k}": novelty,
-            f"evidence_any@{k}": {trajectory_id: float(share > 0) for trajectory_id, share in found.items()},
-            f"evidence_share@{k}": found,
+            f"evidence_any@{k}": {trajectory_id: float(share > 0) for trajectory_id, share in shares.items()},
+            f"evidence_share@{k}": shares,
         }
 
     def curves(self, run: Run, *, k: int = LIST_LENGTH) -> dict[str, list[float]]:

@@ -74,7 +74,7 @@ class TaskComparison:
         return cls(
             task,
             {
-                system: {metric: found for metric, found in values.items() if found}
+                system: {metric: scores for metric, scores in values.items() if scores}
                 for system, values in measured.items()
             },
         )
@@ -152,8 +152,8 @@ class TaskComparison:
             {"task": self.task.name, "system": system, "metric": metric, "measured_on": name,
              "question_id": self.task.clusters[name], "value": value}
             for system, values in self.values.items()
-            for metric, found in values.items()
-            for name, value in found.items()
+            for metric, by_name in values.items()
+            for name, value in by_name.items()
         ]  # fmt: skip
 
 
@@ -289,7 +289,7 @@ class RetrievalEvaluation:
         if self.replay is None:
             return []
         runs = {AS_LOGGED: self.replay.logged()}
-        runs |= {name: found[SEARCHES] for name, found in systems.items() if SEARCHES in found}
+        runs |= {name: scores[SEARCHES] for name, scores in systems.items() if SEARCHES in scores}
         return [
             {"system": name, "search": number, "evidence_share": share}
             for name, run in runs.items()

@@ -221,14 +221,18 @@ def identity_of(trajectories: Sequence[Trajectory]) -> tuple[str, str, int | Non
     Raises:
         LratError: There are no runs, or they are of several agents, retrievers or values of k.
     """
-    found = {(run.agent, _versioned(run.retriever, run.retriever_revision), recorded_k(run)) for run in trajectories}
-    if len(found) != 1:
-        several = "; ".join(f"{agent} with {retriever}, k = {k}" for agent, retriever, k in sorted(found, key=str)[:3])
+    settings = {
+        (run.agent, _versioned(run.retriever, run.retriever_revision), recorded_k(run)) for run in trajectories
+    }
+    if len(settings) != 1:
+        several = "; ".join(
+            f"{agent} with {retriever}, k = {k}" for agent, retriever, k in sorted(settings, key=str)[:3]
+        )
         raise LratError(
             f"Trajectories: expected runs of one agent with one retriever, found {several or 'no runs'}. "
             "Give each agent and retriever as a config of its own."
         )
-    return next(iter(found))
+    return next(iter(settings))
 
 
 def model_of(trajectories: Sequence[Trajectory]) -> HubRef | None:

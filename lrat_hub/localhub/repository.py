@@ -339,7 +339,7 @@ def _signature(author: str) -> pygit2.Signature:
     return pygit2.Signature(author, f"{author}@localhost")
 
 
-def _moved(branch: str, expected: str, found: str) -> HubError:
+def _moved(branch: str, expected: str, current: str) -> HubError:
     return HubError(
-        412, f"A commit has happened since: expected {branch} at {expected}, found {found}. Refresh and retry"
+        412, f"A commit has happened since: expected {branch} at {expected}, found {current}. Refresh and retry"
     )

@@ -163,11 +163,11 @@ def read_row(row: Any, name: str) -> Iterator[tuple[Pair, list[Document]]]:
     if not positives:
         raise _UnreadableRow("no positive")
     satisfied = row.get("satisfied")
-    for place, positive in enumerate(positives):
+    for index, positive in enumerate(positives):
         left = {document.docid: document for document in negatives if document.docid != positive.docid}
         yield (
             Pair(
-                pair_id=hashlib.sha256(f"{name}\0{place}".encode()).hexdigest()[:16],
+                pair_id=hashlib.sha256(f"{name}\0{index}".encode()).hexdigest()[:16],
                 trajectory_id="",
                 query_id=str(row.get("query_id") or ""),
                 search_turn=-1,

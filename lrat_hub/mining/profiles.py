@@ -67,14 +67,14 @@ def naive_pairs(trajectory: Trajectory, settings: ResolvedSettings, browses: Led
         if action.opened is None:
             browses.drop("failed")
             continue
-        found = _attribute(settings.profile, action)
-        if isinstance(found, str):
-            browses.drop(found)
+        listing = _attribute(settings.profile, action)
+        if isinstance(listing, str):
+            browses.drop(listing)
             continue
         if action.opened in settings.held_out:
             browses.drop("held-out document")
             continue
-        search, query_index = found
+        search, query_index = listing
         if query_index >= len(search.step.queries):
             browses.drop("its search does not say which query listed it")
             continue

@@ -260,7 +260,7 @@ def is_repetitive(pair: Pair) -> bool:
     words = _words(pair.reasoning)
     if len(words) < ENOUGH_WORDS:
         return False
-    grams = [tuple(words[place : place + GRAM]) for place in range(len(words) - GRAM + 1)]
+    grams = [tuple(words[start : start + GRAM]) for start in range(len(words) - GRAM + 1)]
     return len(set(grams)) < DISTINCT_GRAMS * len(grams)
 
 

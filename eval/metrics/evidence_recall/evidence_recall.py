@@ -49,8 +49,8 @@ class EvidenceRecall(evaluate.Metric):
 
     def _compute(self, predictions, references):
         shares = [
-            len(set(found) & set(evidence)) / len(set(evidence))
-            for found, evidence in zip(predictions, references, strict=True)
+            len(set(listed) & set(evidence)) / len(set(evidence))
+            for listed, evidence in zip(predictions, references, strict=True)
             if evidence
         ]
         if not shares:
