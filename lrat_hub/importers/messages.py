@@ -62,6 +62,8 @@ WITHOUT_ACTION = frozenset(
 )
 """Types of parts that say nothing of what an agent did."""
 
+_KNOWN = TEXTS | REASONING | CALLS | RESULTS | WITHOUT_ACTION
+
 _TOOL_CALL = re.compile(r"<tool_call>(.*?)(?:</tool_call>|$)", re.DOTALL)
 _TOOL_RESPONSE = re.compile(r"<tool_response>(.*?)(?:</tool_response>|$)", re.DOTALL)
 _ANSWER = re.compile(r"<answer>(.*?)(?:</answer>|$)", re.DOTALL)
@@ -195,10 +197,7 @@ def _kind(kind: Any) -> str:
 def _count_parts(parts: Sequence[Mapping[str, Any]], account: Ledger) -> None:
     for part in parts:
         kind = part.get("type")
-        known = kind is None or (
-            isinstance(kind, str) and kind in TEXTS | REASONING | CALLS | RESULTS | WITHOUT_ACTION
-        )
-        if known:
+        if kind is None or (isinstance(kind, str) and kind in _KNOWN):
             account.keep()
         else:
             account.drop(f"part of a message of unknown type: {_kind(kind)}", example=text_of(dict(part)))

@@ -80,7 +80,9 @@ def identifier_of(value: Any) -> str | None:
 def docid_of(value: Any) -> str | None:
     """A document's id without the prefix that listings put before it."""
     identifier = identifier_of(value)
-    return re.sub(r"^DocID:\s*", "", identifier) or None if identifier else None
+    if identifier is not None and identifier.startswith("DocID:"):
+        return identifier.removeprefix("DocID:").lstrip() or None
+    return identifier
 
 
 def number_of(value: Any) -> float | None:
