@@ -11,7 +11,7 @@ import json
 import re
 from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeGuard
 
 from lrat_hub.importers.values import join_texts, json_or_none, listed, object_of, text_of
@@ -41,17 +41,30 @@ class _Call:
 
 @dataclass
 class _Turn:
-    """What the agent wrote and called before it saw anything new. `key` is the message that it was sent in."""
+    """What the agent wrote and called before it saw anything new.
+
+    Args:
+        key: The message that it was sent in, where the log says so.
+        tentative: Whether it begins while calls of the turn before it wait. It is part of that turn if results come.
+    """
 
     key: Any
     thoughts: list[str] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
     calls: list[_Call] = field(default_factory=list)
     closed: bool = False
+    tentative: bool = False
 
-    def waits(self) -> bool:
-        """Whether a call has a result that comes later in the log."""
-        return not any(call.result for call in self.calls)
+    @property
+    def is_answered(self) -> bool:
+        """Whether a call of it has a result."""
+        return any(call.result for call in self.calls)
+
+    def extend(self, other: _Turn) -> None:
+        """Adds what turned out to be of the same turn."""
+        self.thoughts += other.thoughts
+        self.texts += ["\n", *other.texts] if self.texts and other.texts else other.texts
+        self.calls += other.calls
 
     def messages(self) -> Iterator[dict[str, Any]]:
         """The turn as a message of the agent and those of the tools."""
@@ -85,6 +98,16 @@ class _Run:
     turns: list[_Turn] = field(default_factory=list)
     columns: dict[str, Any] = field(default_factory=dict)
     finished: bool = False
+
+    def whole_turns(self) -> list[_Turn]:
+        """The turns, now that it is known which calls have results."""
+        turns: list[_Turn] = []
+        for turn in self.turns:
+            if turns and turn.tentative and turns[-1].is_answered:
+                turns[-1].extend(turn)
+            else:
+                turns.append(replace(turn, thoughts=[*turn.thoughts], texts=[*turn.texts], calls=[*turn.calls]))
+        return turns
 
 
 class Conversation:
@@ -211,7 +234,7 @@ class Conversation:
                     columns["query_id"] = f"{query_id}-{number}"
             messages = [{"role": "system", "content": text} for text in self._system] if number == 1 else []
             messages += [{"role": "user", "content": text} for text in run.questions]
-            messages += [message for turn in run.turns for message in turn.messages()]
+            messages += [message for turn in run.whole_turns() for message in turn.messages()]
             if not run.turns:
                 messages.append({"role": "assistant", "content": columns["final_answer"]})
             yield {"messages": messages, **columns, **({"metadata": metadata} if metadata else {})}
@@ -229,7 +252,8 @@ class Conversation:
         run = self._runs[-1]
         turn = run.turns[-1] if run.turns else None
         if turn is None or turn.closed or not self._goes_on(turn, key, after_text):
-            turn = _Turn(key)
+            waits = turn is not None and key is None and bool(turn.calls) and not turn.is_answered
+            turn = _Turn(key, tentative=waits)
             run.turns.append(turn)
         if self._agent is not None:
             run.columns.setdefault("agent", self._agent)
@@ -239,8 +263,8 @@ class Conversation:
         if key is not None and turn.key is not None:
             return key == turn.key
         if turn.calls:
-            # Several calls in a row were made at once when none has been answered yet.
-            return turn.waits()
+            # Calls in a row were made at once when none has been answered yet.
+            return not after_text and not turn.is_answered
         return not (after_text and turn.texts)
 
 
