@@ -41,7 +41,12 @@ from lrat_hub.importers.converters.langchain_runs import (
     recognise_langchain,
 )
 from lrat_hub.importers.converters.langsmith import convert_langsmith, group_langsmith, recognise_langsmith
-from lrat_hub.importers.converters.llamaindex import convert_llamaindex, is_llamaindex_event, recognise_llamaindex
+from lrat_hub.importers.converters.llamaindex import (
+    convert_llamaindex,
+    group_llamaindex,
+    is_llamaindex_event,
+    recognise_llamaindex,
+)
 from lrat_hub.importers.converters.openai import convert_responses, group_responses, recognise_responses
 from lrat_hub.importers.converters.openhands import convert_openhands, is_openhands_event, recognise_openhands
 from lrat_hub.importers.converters.pydantic_ai import (
@@ -158,7 +163,8 @@ FORMATS: dict[FormatName, Format] = {
     "atif": Format(recognise_atif, convert=convert_atif),
     "vercel": Format(recognise_vercel, convert=convert_vercel, is_part=is_vercel_step, special_case_of="chat"),
     "llamaindex": Format(
-        recognise_llamaindex, convert=convert_llamaindex, is_part=is_llamaindex_event, special_case_of="chat"
+        recognise_llamaindex, convert=convert_llamaindex, group=group_llamaindex, is_part=is_llamaindex_event,
+        special_case_of="chat",
     ),
     "haystack": Format(
         recognise_haystack, convert=convert_haystack, is_part=is_haystack_message, special_case_of="chat"

@@ -18,6 +18,7 @@ from lrat_hub.importers.converters.pieces import (
     flat,
     kind_of,
 )
+from lrat_hub.importers.grouping import by_key, parts_of
 from lrat_hub.importers.values import UnreadableRecord, identifier_of, listed, object_of, text_of
 from lrat_hub.ledger import Ledger
 
@@ -36,6 +37,8 @@ def recognise_llamaindex(value: Any) -> str | None:
         return "a list of messages with `blocks` and `additional_kwargs` (LlamaIndex)"
     if conversation_in(value, is_llamaindex_event) is not None:
         return "a list of events of an agent workflow (LlamaIndex)"
+    if is_llamaindex_event(value):
+        return "an event of an agent workflow (LlamaIndex)"
     if _store_in(value):
         return "a chat store (LlamaIndex)"
     return None
@@ -54,11 +57,20 @@ def is_llamaindex_message(value: Any) -> bool:
 
 
 def is_llamaindex_event(value: Any) -> bool:
-    """Whether a value is an event of an agent workflow that shows what the agent did."""
+    """Whether a value is an event of an agent workflow: an agent's input or output, a tool's call or result."""
     event = _event(value)
-    if isinstance(event.get("tool_output"), dict) and "tool_kwargs" in event:
+    if "tool_kwargs" in event and "tool_id" in event:
         return True
-    return "current_agent_name" in event and isinstance(event.get("response"), dict)
+    return "current_agent_name" in event and ("response" in event or isinstance(event.get("input"), list))
+
+
+def _group_of(value: Any) -> str | None:
+    """Events belong to the workflow whose file they stand in."""
+    return "events" if is_llamaindex_event(value) else None
+
+
+group_llamaindex = by_key(_group_of)
+"""Puts the events of a workflow together."""
 
 
 def convert_llamaindex(value: Any, parts: Ledger) -> Iterator[dict[str, Any]]:
@@ -67,6 +79,7 @@ def convert_llamaindex(value: Any, parts: Ledger) -> Iterator[dict[str, Any]]:
     Raises:
         UnreadableRecord: There are no messages of LlamaIndex in it.
     """
+    parts_of(value)  # raises for a workflow of too many events
     if located := conversation_in(value, is_llamaindex_message):
         messages, beside = located
         yield _conversation(messages, parts, beside)
@@ -148,7 +161,7 @@ def _event(value: Any) -> Mapping[str, Any]:
 def _workflow(events: list[Any], parts: Ledger, beside: Mapping[str, Any]) -> dict[str, Any]:
     """The events of a run: the agent's outputs and the results of its tools; the others repeat these."""
     turns = Turns()
-    asked = False
+    asked: set[str] = set()
     for raw in events:
         event = _event(raw)
         parts.keep()
@@ -156,18 +169,17 @@ def _workflow(events: list[Any], parts: Ledger, beside: Mapping[str, Any]) -> di
             _message(event, turns, parts)
         elif isinstance(event.get("tool_output"), dict):
             _tool_result(event, turns)
-        elif isinstance(event.get("response"), dict):
+        elif isinstance(event.get("response"), dict) and "delta" not in event:
             _message(event["response"], turns, parts)
             for name, arguments, call_id in calls_in(event.get("tool_calls")):
                 if not turns.has_call(call_id):
                     turns.call(name, arguments, call_id)
-        elif isinstance(event.get("input"), list) and not asked:
-            asked = True  # the agent's input grows by what has happened already
-            for message in event["input"]:
-                _message(object_of(message), turns, parts)
-        elif isinstance(user := event.get("user_msg"), (str, dict)) and not asked:
-            asked = True
-            turns.says("user", user if isinstance(user, str) else _text(user, parts))
+        elif isinstance(event.get("input"), list):
+            # The agent's input grows by what has happened already.
+            for message in map(object_of, event["input"]):
+                if message.get("role") in ("system", "user") and (text := _text(message, parts)) not in asked:
+                    asked.add(text)
+                    turns.says(text_of(message["role"]), text)
     return chat_record(turns, beside)
 
 
