@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from pathlib import PurePosixPath
@@ -86,13 +87,15 @@ def docid_of(value: Any) -> str | None:
 
 
 def number_of(value: Any) -> float | None:
-    """A number, or None for what is none or too large for one."""
+    """A finite number, or None."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     try:
-        return float(value)
+        number = float(value)
     except OverflowError:
         return None
+    # JSON has neither NaN nor infinity, and what is read here is published as JSON, too.
+    return number if math.isfinite(number) else None
 
 
 def integer_of(value: Any, within: range = INT64) -> int | None:
@@ -127,4 +130,17 @@ def sampling_of(settings: Mapping[str, Any]) -> Sampling:
 
 def metadata_of(format_name: str, values: Mapping[str, Any]) -> str:
     """What a source says beyond the columns, as the JSON text of a trajectory's `metadata`."""
-    return json.dumps({"format": format_name, **values}, ensure_ascii=False, sort_keys=True, default=str)
+    metadata = {"format": format_name, **values}
+    try:
+        return json.dumps(metadata, ensure_ascii=False, sort_keys=True, default=str, allow_nan=False)
+    except ValueError:
+        return json.dumps(_finite(metadata), ensure_ascii=False, sort_keys=True, default=str)
+
+
+def _finite(value: Any) -> Any:
+    """The value with texts in place of the numbers that JSON does not have."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, list):
+        return [_finite(part) for part in value]
+    return {key: _finite(part) for key, part in value.items()} if isinstance(value, dict) else value
