@@ -26,7 +26,8 @@ JUNK = (
     None, True, False, -1, 0, 2**70, 1.5, 1e308, float("nan"), float("inf"), "", " ", "\ud800", "\0", "</think>",
     "<think>", "<tool_call>", "[", "{}", "[]", '[{"docid": {}}]', r'{"query": "\ud800"}', "=======", "x" * 5000,
     "A search for 'q' found 3 results:", "Error: 403", [], [None], [[]], {}, {"": None}, [[["x"]]], {"role": ["user"]},
-    {"type": "session", "harness": 1}, {"type": {"type": []}}, {"content": {"content": []}}, ["a", "b"], [{"docid": 1}, {"docid": 1}],
+    {"type": "session", "harness": 1}, {"type": {"type": []}}, {"content": {"content": []}}, ["a", "b"],
+    [{"docid": 1}, {"docid": 1}],
     {"messages": [None]},
 )  # fmt: skip
 
