@@ -19,7 +19,7 @@ from typing import Any
 
 from lrat_hub.importers.accounts import Accounts
 from lrat_hub.importers.chat import parse_conversation
-from lrat_hub.importers.converters.listings import rows_in
+from lrat_hub.importers.converters.listings import lists_in
 from lrat_hub.importers.converters.tagged import tagged_messages
 from lrat_hub.importers.mapping import Tools
 from lrat_hub.importers.outcomes import status_in
@@ -139,7 +139,7 @@ def _settings(value: Mapping[str, Any]) -> dict[str, Any]:
     }
     if (query_id := identifier_of(value.get("query_id"))) is not None:
         settings["query_id"] = query_id
-    return settings
+    return {key: setting for key, setting in settings.items() if setting is not None}
 
 
 def _status(status: str) -> Status:
@@ -165,8 +165,9 @@ def _messages(item: Any, number: int) -> Iterator[dict[str, Any]]:
 def _call(item: Mapping[str, Any], call_id: str) -> Iterator[dict[str, Any]]:
     """A call and what it showed. A result whose call the client could not find has no name."""
     name, arguments, output = item.get("tool_name"), item.get("arguments"), item.get("output")
-    function = {"name": name, "arguments": {} if arguments is None and name is not None else arguments}
-    yield {"role": "assistant", "content": "", "tool_calls": [{"id": call_id, "function": function}]}
+    if name is not None:
+        function = {"name": name, "arguments": {} if arguments is None else arguments}
+        yield {"role": "assistant", "content": "", "tool_calls": [{"id": call_id, "function": function}]}
     shown = flat_text(output)
     # What was never answered was not seen.
     failed = item.get("success") is False or bool(item.get("error")) or output is None
@@ -181,7 +182,7 @@ def _call(item: Mapping[str, Any], call_id: str) -> Iterator[dict[str, Any]]:
         rows = _rows(docids, shown)
         yield message | {"docids": docids, "results": [rows]}
     else:
-        yield message | ({"results": [rows]} if (rows := rows_in(shown)) else {})
+        yield message | ({"results": lists} if (lists := lists_in(shown)) else {})
 
 
 def _rows(docids: list[str], shown: str) -> list[dict[str, Any]]:

@@ -35,6 +35,7 @@ from lrat_hub.schema import Status, Trajectory
 
 SMOLAGENTS_FORMAT = "smolagents memory"
 CODE_TOOL = "python_interpreter"
+MAX_STEPS = "AgentMaxStepsError"
 
 _CODE = re.compile(r"(<code>.*?(</code>|$)|```(py|python)?\n.*?(```|$))", re.DOTALL)
 _LOGS = re.compile(r"^Execution logs:\n|\n?Last output from code snippet:\n.*", re.DOTALL)
@@ -145,11 +146,12 @@ def _record_action(step: Mapping[str, Any], recorder: Recorder) -> None:
     if not calls and isinstance(step.get("code_action"), str):
         calls = list(_calls_in(step["code_action"], recorder.tools))
     observation = _LOGS.sub("", text_of(step.get("observations")))
-    failure = text_of(object_of(step.get("error")).get("message"))
+    error = object_of(step.get("error"))
+    failure, is_last = text_of(error.get("message")), error.get("type") == MAX_STEPS
     recorder.calls(calls, observation, failure=failure)
-    if not calls and failure:
+    if not calls and failure and not is_last:
         recorder.invalid(f"no call: {failure}", observation)
-    if step.get("is_final_answer") is True or object_of(step.get("error")).get("type") == "AgentMaxStepsError":
+    if step.get("is_final_answer") is True or is_last:
         _answer(recorder, step.get("action_output"), joined=bool(calls))
 
 
@@ -226,6 +228,6 @@ def _resolved(value: ast.expr, constants: Mapping[str, ast.expr]) -> ast.expr:
 
 def _memory_status(steps: Sequence[Any], record: Mapping[str, Any], answer: str | None) -> Status:
     errors = [object_of(object_of(step).get("error")).get("type") for step in steps]
-    if "AgentMaxStepsError" in errors or record.get("state") == "max_steps_error":
+    if MAX_STEPS in errors or record.get("state") == "max_steps_error":
         return "limited"
     return "completed" if answer is not None else "failed"

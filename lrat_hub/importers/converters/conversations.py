@@ -63,11 +63,13 @@ def native_messages(messages: Sequence[Any], parts: Ledger) -> list[Any]:
     """
     native: list[Any] = []
     waiting: list[Call] = []
+    in_react = False
     for message in messages:
         role, text = role_of(message), plain_text(message)
         if role in _ASSISTANT and text and not message.get("tool_calls") and not message.get("function_call"):
             count_unknown(text, parts)
-            run = react_run(text)
+            run = react_run(text, goes_on=in_react)
+            in_react = in_react or run is not None
             written = run.messages if run is not None else tagged_messages(text)
             waiting = _waiting(written) if written else []
             native.extend(_with_reasoning(message, written) if written else [message])

@@ -3,6 +3,7 @@
 - Search-R1, ZeroSearch: `Doc 1(Title: "...") text`, a line each; such lists have no ids, so the title is the id.
 - WebThinker: `***Web Page 1:***` and a JSON object.
 - DR-Tulu: `<snippet id=...>` with the lines `Title:`, `URL:` and `Snippet:`.
+- ReSearch: passages that begin with their title in quotes.
 - SkimSearchAgent: a line with rank and id.
 """
 
@@ -13,33 +14,45 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from lrat_hub.importers.values import storable
+from lrat_hub.importers.values import json_or_none, storable
 
 _DOC = re.compile(
     r"^[ \t]*Doc[ \t]?(?P<rank>\d{1,4})[ \t]?:?[ \t]?\(Title:[ \t]*"
     r"(?:\"(?P<quoted>[^\n]{0,500}?)\"|(?P<bare>[^\n]{0,500}?))\)(?=\s|$)",
     re.MULTILINE,
 )
-_PAGE = re.compile(r"^\*{2,3}Web Page \d{1,4}:?\*{2,3}:?[ \t]*\n?", re.MULTILINE)
+_PAGE = re.compile(r"^\*{2,3}Web Page (?P<rank>\d{1,4}):?\*{2,3}:?[ \t]*\n?", re.MULTILINE)
 _SNIPPET = re.compile(r"<(?P<tag>snippet|webpage|document)\s+id=[\"']?(?P<id>[^>\s\"']{1,200})[\"']?\s*>")
 _FIELD = re.compile(r"^(?P<key>Title|URL|Snippet|Search Snippet|Summary|Full Text):[ \t]*", re.MULTILINE)
+_TITLED = re.compile(r"(?:\A\s*|(?<=\n\n))\"(?P<title>[^\"\n]{1,300})\"[ \t]*\n(?=\S)")
 _RANKED = re.compile(r"^ {0,4}(?P<rank>\d{1,3})  ?(?P<docid>\S{1,300})(?:[ \t]+(?P<rest>[^\n]*))?$", re.MULTILINE)
 _QUOTED = re.compile(r"'(?P<title>[^']{1,300})'|\"(?P<double>[^\"]{1,300})\"")
 
 Row = dict[str, Any]
 
 
-def rows_in(text: str) -> list[Row]:
-    """The entries of the first way of listing that a text has; none where there is no list that is known."""
-    for listing in (_docs, _pages, _snippets):
-        if rows := list(listing(text)):
-            return rows
+def lists_in(text: str) -> list[list[Row]]:
+    """The lists that a text has in the first way of listing that is known; none where there is none.
+
+    A text that answers several queries begins to count anew for each, as verl's search tool and DR-Tulu's do.
+    """
+    inside = json_or_none(text) if text.lstrip().startswith("{") else None
+    if isinstance(inside, dict) and isinstance(inside.get("result"), str):
+        text = inside["result"]
+    for listing in (_docs, _pages, _snippets, _quoted):
+        lists: list[list[Row]] = []
+        for number, row in listing(text):
+            if not lists or number == 1:
+                lists.append([])
+            lists[-1].append(row)
+        if lists:
+            return lists
     return []
 
 
 def pages_opened(text: str) -> list[str]:
     """The addresses of the pages that a text shows in `<webpage id=...>`."""
-    return [row["docid"] for row in _snippets(text, "webpage")]
+    return [row["docid"] for _, row in _snippets(text, "webpage")]
 
 
 def ranked_rows(text: str) -> list[Row]:
@@ -66,34 +79,42 @@ def _pieces(text: str, matches: Sequence[re.Match[str]]) -> Iterator[tuple[re.Ma
         yield match, text[match.end() : end]
 
 
-def _docs(text: str) -> Iterator[Row]:
+def _docs(text: str) -> Iterator[tuple[int, Row]]:
     if "(Title:" not in text:
         return
     for match, body in _pieces(text, list(_DOC.finditer(text))):
         title = (match["quoted"] if match["quoted"] is not None else match["bare"]).strip()
         if title:
-            yield {"docid": title, "title": title, "snippet": body.strip()}
+            yield (
+                int(match["rank"]),
+                {"docid": title, "title": title, "snippet": body.strip().removesuffix("---").strip()},
+            )
 
 
-def _pages(text: str) -> Iterator[Row]:
+def _quoted(text: str) -> Iterator[tuple[int, Row]]:
+    """Passages that begin with their title in quotes, as corpora of Wikipedia keep them."""
+    if not text.lstrip().startswith('"'):
+        return
+    for match, body in _pieces(text, list(_TITLED.finditer(text))):
+        yield 0, {"docid": match["title"], "title": match["title"], "snippet": body.strip()}
+
+
+def _pages(text: str) -> Iterator[tuple[int, Row]]:
     if "Web Page" not in text:
         return
     decoder = json.JSONDecoder()
-    for _, body in _pieces(text, list(_PAGE.finditer(text))):
+    for match, body in _pieces(text, list(_PAGE.finditer(text))):
         try:
             value, _ = decoder.raw_decode(body.lstrip())
         except (ValueError, RecursionError):
             continue
         if isinstance(value, dict) and isinstance(value.get("url"), str) and value["url"].strip():
             value = storable(value)
-            yield {
-                "docid": value["url"].strip(),
-                "title": value.get("title") if isinstance(value.get("title"), str) else "",
-                "snippet": value.get("snippet") if isinstance(value.get("snippet"), str) else "",
-            }
+            texts = {key: value[key] for key in ("title", "snippet") if isinstance(value.get(key), str)}
+            yield int(match["rank"]), {"docid": value["url"].strip(), **texts}
 
 
-def _snippets(text: str, tag: str | None = None) -> Iterator[Row]:
+def _snippets(text: str, tag: str | None = None) -> Iterator[tuple[int, Row]]:
     for match, body in _pieces(text, list(_SNIPPET.finditer(text))):
         if tag is not None and match["tag"] != tag:
             continue
@@ -105,4 +126,6 @@ def _snippets(text: str, tag: str | None = None) -> Iterator[Row]:
         docid = fields.get("URL") or (fields.get("Title") if tag is None else None)
         if docid:
             snippet = fields.get("Snippet") or fields.get("Search Snippet") or fields.get("Summary") or ""
-            yield {"docid": docid, "title": fields.get("Title", ""), "snippet": snippet}
+            place = match["id"].rpartition("-")[2]
+            number = int(place) + 1 if place.isdecimal() and len(place) < 6 else 0
+            yield number, {"docid": docid, "title": fields.get("Title", ""), "snippet": snippet}

@@ -41,9 +41,13 @@ def is_react(text: Any) -> bool:
     return "action" in labels and bool(labels & {"thought", "action input", "observation"})
 
 
-def react_run(text: str) -> ReactRun | None:
-    """The last run in a text, since prompts begin with examples; None for a text without an action."""
-    if not is_react(text):
+def react_run(text: str, *, goes_on: bool = False) -> ReactRun | None:
+    """The last run in a text, since prompts begin with examples; None for a text without an action.
+
+    Args:
+        goes_on: Whether the text is part of a conversation in ReAct, so that it may be a thought or an answer alone.
+    """
+    if not is_react(text) and not (goes_on and _LABEL.search(text)):
         return None
     parts = list(_parts(text))
     starts = [index for index, (label, _) in enumerate(parts) if label == "question"]

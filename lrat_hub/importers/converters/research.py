@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from lrat_hub.importers.converters.conversations import native_messages, plain_text
-from lrat_hub.importers.converters.listings import Row, rows_in
+from lrat_hub.importers.converters.listings import Row, lists_in
 from lrat_hub.importers.converters.tag_calls import call
 from lrat_hub.importers.converters.tagged import count_unknown, result_message, tagged_messages
 from lrat_hub.importers.outcomes import gold_answer_of
@@ -30,6 +30,7 @@ from lrat_hub.ledger import Ledger
 Messages = list[dict[str, Any]]
 
 _BOXED = re.compile(r"\\boxed\s*\{")
+_WORDS = re.compile(r"\\text\{(?P<text>[^{}]*)\}")
 
 
 def boxed_answer(text: str) -> str | None:
@@ -39,7 +40,8 @@ def boxed_answer(text: str) -> str | None:
         for index in range(match.end(), min(len(text), match.end() + 10_000)):
             depth += {"{": 1, "}": -1}.get(text[index], 0)
             if depth == 0:
-                return text[match.end() : index].strip() or None
+                answer = text[match.end() : index].strip()
+                return (words["text"] if (words := _WORDS.fullmatch(answer)) else answer) or None
     return None
 
 
@@ -107,8 +109,8 @@ def _explored(messages: Messages, explorers: Sequence[Any], parts: Ledger) -> Me
             if within is not None:
                 waiting.remove(within)
                 parts.keep()
-                if rows := rows_in(_text(within.get("Input"))):
-                    message["results"] = [rows]
+                if lists := lists_in(_text(within.get("Input"))):
+                    message["results"] = lists
                 explored.extend(tagged_messages(_text(within.get("Output"))) or [])
             query = None
     parts.drop("web explorer of no search", len(waiting), example=text_of(waiting[:1]))
@@ -237,8 +239,8 @@ def convert_mirothinker(value: Any, parts: Ledger) -> Iterator[dict[str, Any]]:
         raise UnreadableRecord("not a task log of MiroThinker: no messages")
     task = identifier_of(record.get("task_id"))
     settings = object_of(record.get("env_info"))
-    common = {"agent": settings.get("llm_model_name"), "temperature": settings.get("llm_temperature"),
-              "top_p": settings.get("llm_top_p")}  # fmt: skip
+    names = {"agent": "llm_model_name", "temperature": "llm_temperature", "top_p": "llm_top_p"}
+    common = {key: settings[name] for key, name in names.items() if settings.get(name) is not None}
     if main:
         asked = record.get("input")
         question = _text(asked) or _text(object_of(asked).get("task_description"))

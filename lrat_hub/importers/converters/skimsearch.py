@@ -44,6 +44,8 @@ def convert_skimsearch(value: Any, parts: Ledger) -> Iterator[dict[str, Any]]:
         UnreadableRecord: It has no trajectory: the row of an instance that was skipped.
     """
     record = object_of(value)
+    if _is_skipped(value):
+        raise UnreadableRecord(f"an instance that the run skipped: {text_of(record['skipped'])[:40]}")
     if not isinstance(record.get("trajectory"), list):
         raise UnreadableRecord("not a row of SkimSearchAgent: no `trajectory`")
     known = {
@@ -129,6 +131,8 @@ def _thoughts(step: Mapping[str, Any]) -> str:
     if written is None:
         return text.strip()
     first = written[0]
+    if step["action"] in _STOPS:
+        return first.get("reasoning_content", "")
     return "\n".join(filter(None, (first.get("reasoning_content", ""), _words(first.get("content")))))
 
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from lrat_hub.importers.converters.listings import pages_opened, rows_in
+from lrat_hub.importers.converters.listings import lists_in, pages_opened
 from lrat_hub.importers.converters.tag_calls import (
     Call,
     attribute_call,
@@ -57,13 +57,18 @@ def _search(_: str, body: str) -> Sequence[Call]:
     return [call("search", {"query": body.strip()})]
 
 
+def _keywords(_: str, body: str) -> Sequence[Call]:
+    """R1-Searcher's query, as its script hands it on: without quotes, and with blanks for tabs."""
+    return [call("search", {"query": re.sub(r"[\"']|\.\.\.", "", body).replace("\t", " ").strip()})]
+
+
 def _visit(_: str, body: str) -> Sequence[Call]:
     return [call("visit", {"url": body.strip()})]
 
 
 TAGS = (
     Tag("call", "<search>", ("</search>",), _search),
-    Tag("call", "<|begin_of_query|>", ("<|end_of_query|>",), _search),
+    Tag("call", "<|begin_of_query|>", ("<|end_of_query|>",), _keywords),
     Tag("call", "<|begin_search_query|>", ("<|end_search_query|>",), _search),
     Tag("call", "<|begin_click_link|>", ("<|end_click_link|>",), _visit),
     Tag("call", "<tool_call>", ("</tool_call>",), lambda _, body: list(calls_in(body))),
@@ -320,6 +325,6 @@ def result_message(text: str) -> dict[str, Any]:
         message["is_error"] = True
     if pages := pages_opened(text):
         message["docids"] = pages
-    elif rows := rows_in(text):
-        message["results"] = [rows]
+    elif lists := lists_in(text):
+        message["results"] = lists
     return message
