@@ -205,10 +205,17 @@ def _count_parts(parts: Sequence[Mapping[str, Any]], account: Ledger) -> None:
 
 def _parsed(role: Role, raw: Mapping[str, Any], account: Ledger) -> Message:
     content = raw.get("content", raw.get("value"))
-    parts = [part if isinstance(part, dict) else {"type": "text", "text": part} for part in listed(content)]
-    _count_parts(parts, account)
+    if isinstance(content, str):
+        # Nearly all messages: what follows comes to the same.
+        account.keep()
+        parts, text = [], content
+        if role != "assistant":
+            return Message(role, text)
+    else:
+        parts = [part if isinstance(part, dict) else {"type": "text", "text": part} for part in listed(content)]
+        _count_parts(parts, account)
+        text = join_texts(*(text_of(part.get("text", part.get("content"))) for part in parts if _is_text(part)))
     kinds = [part.get("type") for part in parts]
-    text = join_texts(*(text_of(part.get("text", part.get("content"))) for part in parts if _is_text(part)))
     if role != "assistant":
         results = [
             Result(_flat(part.get("content")), _id(part.get("tool_use_id")), part.get("is_error") is True)
@@ -314,6 +321,9 @@ def _id(value: Any) -> str | None:
 
 def _protocol(message: Message) -> Iterator[Message]:
     """Splits the texts of a protocol in tags at the tool responses that may stand in them."""
+    if "<" not in message.text:
+        yield replace(message, text=message.text.strip()) if message.text else message
+        return
     pieces = _TOOL_RESPONSE.split(message.text)
     for place, piece in enumerate(pieces):
         if place % 2:

@@ -144,9 +144,10 @@ def concerns(summary: Summary, accounts: Accounts) -> Iterator[str]:
             yield f"{summary.failed['browse']} of {summary.actions['browse']} browses failed"
         if _is_most(summary.unknown_tools.total(), summary.actions.total() - summary.actions["answer"]):
             yield f"most calls are of unknown tools: {unknown}"
-    if _is_most(summary.queries - summary.lists, summary.queries):
+    without_list = summary.queries - summary.lists
+    if _is_most(without_list, summary.queries) and not _is_most(accounts.lists.num_dropped, accounts.lists.read):
         yield (
-            f"{summary.queries - summary.lists} of {summary.queries} queries have no list of results that was "
+            f"{without_list} of {summary.queries} queries have no list of results that was "
             "understood; say how lists are written with `mapping`"
         )
     if _is_most(summary.without_question, runs):
@@ -164,6 +165,12 @@ def concerns(summary: Summary, accounts: Accounts) -> Iterator[str]:
         yield f"{summary.without_answer} of {runs} runs have no answer"
     for ledger, what in (
         (accounts.parts, "parts are not understood"),
+        (accounts.calls, "calls became no step"),
+        (
+            accounts.lists,
+            "result lists can't be read, or can't be told from others; say how lists are written with `mapping`",
+        ),
+        (accounts.browses, "documents that were to be opened became no browse"),
         (accounts.records, "records have no run"),
         (accounts.files, "files are not read"),
     ):
