@@ -40,6 +40,7 @@ from lrat_hub.importers.converters.langchain_runs import (
     is_langchain_event,
     recognise_langchain,
 )
+from lrat_hub.importers.converters.langfuse import convert_langfuse, group_langfuse, recognise_langfuse
 from lrat_hub.importers.converters.langsmith import convert_langsmith, group_langsmith, recognise_langsmith
 from lrat_hub.importers.converters.llamaindex import (
     convert_llamaindex,
@@ -150,7 +151,7 @@ FormatName = Literal[
     "agentir", "tagged-text", "webthinker", "dr-tulu", "mirothinker", "skimsearch",
     "autogen", "pydantic-ai", "bedrock", "dspy", "openhands",
     "openai-responses", "codex", "anthropic", "claude-code",
-    "otel", "langsmith", "inspect",
+    "otel", "langfuse", "langsmith", "inspect",
 ]  # fmt: skip
 FORMATS: dict[FormatName, Format] = {
     "lrat": Format(recognise_release, parse_release, special_case_of="browsecomp-plus"),
@@ -200,21 +201,25 @@ FORMATS: dict[FormatName, Format] = {
     ),
     "claude-code": Format(recognise_claude_code, convert=convert_claude_code, group=group_claude_code),
     "otel": Format(recognise_spans, convert=convert_spans, group=group_spans),
+    "langfuse": Format(recognise_langfuse, convert=convert_langfuse, group=group_langfuse),
     "langsmith": Format(
         recognise_langsmith, convert=convert_langsmith, group=group_langsmith, special_case_of="langchain"
     ),
-    "inspect": Format(recognise_inspect, convert=convert_inspect, group=group_inspect, special_case_of="chat"),
+    "inspect": Format(recognise_inspect, convert=convert_inspect, group=group_inspect, special_case_of="requests"),
 }  # fmt: skip
 
 
 def parse_chat_records(
     name: str, records: Iterable[Any], accounts: Accounts, tools: Tools | None
 ) -> Iterator[Trajectory]:
-    """Trajectories of chat records that come from one record; from the second on, the name has their number."""
-    empty = True
-    for number, chat in enumerate(records, start=1):
+    """Trajectories of chat records that come from one record; from the second on, the name has a number."""
+    empty, count = True, 0
+    for chat in records:
         empty = False
-        yield from parse_chat(name if number == 1 else f"{name}-{number}", chat, accounts, tools)
+        # A conversation of several questions numbers its runs itself, so that the number is that of the next run.
+        for trajectory in parse_chat(name if count == 0 else f"{name}-{count + 1}", chat, accounts, tools):
+            count += 1
+            yield trajectory
     if empty:
         raise UnreadableRecord("no run in it")
 

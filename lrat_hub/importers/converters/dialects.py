@@ -7,6 +7,8 @@ Read are lists of messages, the wrappers that clients and frameworks put around 
 
 from __future__ import annotations
 
+import ast
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -18,6 +20,7 @@ from lrat_hub.importers.values import (
     json_or_none,
     listed,
     object_of,
+    storable,
     text_of,
 )
 from lrat_hub.ledger import Ledger
@@ -28,7 +31,18 @@ Chat = dict[str, Any]
 MAX_DEPTH = 6
 """Wrappers within wrappers that are looked into."""
 
-_WRAPPERS = ("messages", "generations", "choices", "message", "output", "outputs", "input", "response", "kwargs")
+MAX_LITERAL = 1 << 20
+
+_WRAPPERS = (
+    "messages", "generations", "choices", "candidates", "contents", "message", "output", "outputs", "input",
+    "response", "kwargs", "new_message", "content",
+)  # fmt: skip
+_PROMPTS = ("prompt", "contents", "input", "query", "question", "text", "output")
+_PRINTED = ("{'", '{"', "[{", "['", '["')
+_DASHED = ("tool-call", "tool-result")
+_CALLS = ("tool_call", "tool-call", "function_call")
+_RESULTS = ("tool_call_response", "tool-call-response", "tool_result", "tool-result")
+_SHOWN = ("response", "result", "output", "content")
 _TEXTS = ("text", "content", "reasoning", "thinking", "value")
 _MEDIA = {"blob", "uri", "file", "image-url", "audio-url", "video-url", "document-url", "binary", "media"}
 
@@ -47,11 +61,30 @@ class Unknown:
 
 
 def parsed(value: Any) -> Any:
-    """A value that may be the JSON text of an object or a list."""
-    if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
+    """A value out of JSON text, of JSON text in JSON text, or of what Python prints of an object or a list."""
+    if not isinstance(value, str):
+        return value
+    start = value.lstrip()[:2]
+    if start[:1] in ("{", "["):
         inner = json_or_none(value)
+        if inner is None and start in _PRINTED:
+            inner = _printed(value)
         return inner if isinstance(inner, (dict, list)) else value
+    if start[:1] == '"' and value.rstrip()[-1:] == '"' and isinstance(inner := json_or_none(value), str):
+        return parsed(inner)
     return value
+
+
+def _printed(text: str) -> Any:
+    """The value that a text is the Python literal of, or None."""
+    if len(text) > MAX_LITERAL:
+        return None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of escapes that Python does not know
+            return storable(ast.literal_eval(text.strip()))
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return None
 
 
 def messages_in(value: Any, unknown: Unknown, *, role: str = "user", depth: int = 0) -> list[Chat]:
@@ -69,21 +102,74 @@ def messages_in(value: Any, unknown: Unknown, *, role: str = "user", depth: int 
         return _in_list(value, unknown, role, depth)
     if not isinstance(value, dict):
         return []
-    if isinstance(value.get("parts"), list) and "role" in value:
-        return list(_of_parts(value, unknown))
+    if isinstance(value.get("parts"), list) and ("role" in value or depth):
+        return list(_of_parts({"role": role, **value}, unknown))
+    if (item := _item(value)) is not None:
+        return item
+    content = value.get("content")
+    if isinstance(content, list) and any(object_of(part).get("type") in _DASHED for part in content):
+        return list(_of_parts({"role": role, **value, "parts": content}, unknown))
     if is_message(value):
-        return _read(value, unknown)
+        # LangChain's handler for Langfuse lists the tools that a model may call behind its messages.
+        is_definition = object_of(content).get("type") == "function"
+        return [] if is_definition else _with_calls_in_text(_read(value, unknown))
     for key in _WRAPPERS:
         if isinstance(inner := parsed(value.get(key)), (list, dict)) and (
             messages := messages_in(inner, unknown, role=role, depth=depth + 1)
         ):
             system = value.get("system") if key == "messages" else None
             return [*_system(system), *messages]
-    if isinstance(value.get("content"), (str, list)) and value["content"]:
+    if isinstance(content, (str, list)) and content:
         return _read({"role": role, **{key: part for key, part in value.items() if key != "role"}}, unknown)
     if role == "assistant" and isinstance(calls := value.get("tool_calls", value.get("toolCalls")), list) and calls:
         return _read({"role": role, "content": value.get("text", ""), "tool_calls": calls}, unknown)
-    return []
+    text = next((value[key] for key in _PROMPTS if isinstance(value.get(key), str) and value[key].strip()), None)
+    return [{"role": role, "content": text}] if text is not None else []
+
+
+def _with_calls_in_text(chats: list[Chat]) -> list[Chat]:
+    """Messages with the calls that some clients write as JSON into the text."""
+    for index, chat in enumerate(chats):
+        calls = parsed(chat["content"]) if chat["role"] != "user" and "tool_calls" not in chat else None
+        functions = [object_of(object_of(call).get("function")) for call in listed(calls)]
+        if functions and all(
+            isinstance(function.get("name"), str) and "arguments" in function for function in functions
+        ):
+            chats[index] = assistant("", chat.get("reasoning_content", ""), listed(calls))
+    return chats
+
+
+def _item(value: Mapping[str, Any]) -> list[Chat] | None:
+    """An item of OpenAI's Responses API, or a call as Vercel's SDK writes it; None where it is neither."""
+    kind = value.get("type")
+    call_id = identifier_of(value.get("call_id", value.get("id")))
+    if kind in ("function_call", "mcp_call", "custom_tool_call") and "name" in value:
+        call = tool_call(value.get("name"), value.get("arguments", value.get("input")), call_id)
+        shown = value.get("output")
+        results = [] if shown is None else [tool_result(shown_text(shown), call_id, failed=bool(value.get("error")))]
+        return [assistant("", "", [call]), *results]
+    if kind in ("function_call_output", "custom_tool_call_output"):
+        return [tool_result(shown_text(value.get("output")), call_id)]
+    if kind == "reasoning" and "role" not in value:
+        texts = [object_of(part).get("text") for key in ("content", "summary") for part in listed(value.get(key))]
+        return [assistant("", join_texts(*(text for text in texts if isinstance(text, str))))]
+    if kind == "web_search_call":
+        action = object_of(value.get("action"))
+        return [
+            assistant("", "", [tool_call("web_search", {"query": action.get("query", action.get("url"))}, call_id)])
+        ]
+    if kind == "file_search_call":
+        hits = [row for row in listed(value.get("results")) if isinstance(row, dict)]
+        rows = [
+            {"docid": row.get("file_id"), "title": row.get("filename"), **row, "snippet": row.get("text")}
+            for row in hits
+        ]
+        call = tool_call("search", {"queries": value.get("queries")}, call_id)
+        return [assistant("", "", [call]), tool_result(text_of(hits), call_id) | ({"results": [rows]} if rows else {})]
+    if isinstance(value.get("toolName"), str) and "toolCallId" in value and "type" not in value:
+        arguments = parsed(value.get("input", value.get("args")))
+        return [assistant("", "", [tool_call(value["toolName"], arguments, identifier_of(value["toolCallId"]))])]
+    return None
 
 
 def question_in(value: Any) -> str:
@@ -112,7 +198,25 @@ def _in_list(values: Sequence[Any], unknown: Unknown, role: str, depth: int) -> 
             messages += [{"role": ROLES[value[0]], "content": value[1]}]
         elif isinstance(value, (dict, list)):
             messages += messages_in(value, unknown, role=role, depth=depth + 1)
-    return messages
+    return _together(messages) if any(_is_item(value) for value in values) else messages
+
+
+def _is_item(value: Any) -> bool:
+    return isinstance(value, dict) and ("toolCallId" in value or value.get("type") in ("function_call", "reasoning"))
+
+
+def _together(messages: Sequence[Chat]) -> list[Chat]:
+    """Items of one message of the agent as one: its reasoning, its text, and its calls."""
+    joined: list[Chat] = []
+    for chat in messages:
+        last = joined[-1] if joined else {}
+        if chat["role"] == "assistant" and last.get("role") == "assistant":
+            reasoning = join_texts(last.get("reasoning_content", ""), chat.get("reasoning_content", ""))
+            calls = [*last.get("tool_calls", []), *chat.get("tool_calls", [])]
+            joined[-1] = assistant(join_texts(text_of(last["content"]), text_of(chat["content"])), reasoning, calls)
+        else:
+            joined.append(chat)
+    return joined
 
 
 def _is_pair(value: Any) -> bool:
@@ -183,23 +287,33 @@ def _of_parts(raw: Mapping[str, Any], unknown: Unknown) -> Iterator[Chat]:
     reasoning: list[str] = []
     calls: list[dict[str, Any]] = []
     for part in raw["parts"]:
-        kind = part.get("type") if isinstance(part, dict) else None
-        content = text_of(next((part[key] for key in _TEXTS if part.get(key) is not None), "")) if kind else ""
         if isinstance(part, str):
             texts.append(part)
-        elif kind in ("reasoning", "thinking"):
+            continue
+        if not isinstance(part, dict):
+            unknown.drop("part that is not an object", text_of(part))
+            continue
+        kind = part.get("type", _gemini_kind(part))
+        content = next((part[key] for key in _TEXTS if part.get(key) is not None), "")
+        content = text_of(content.get("text") if isinstance(content, dict) and "text" in content else content)
+        if isinstance(kind, str) and ("reasoning" in kind.lower() or "thinking" in kind):
             reasoning.append(content)
         elif kind in ("text", "refusal", "compaction"):
             texts.append(content)
-        elif kind in ("tool_call", "tool-call", "function_call"):
-            arguments = next((part[key] for key in ("arguments", "args", "input") if part.get(key) is not None), None)
-            calls.append(tool_call(part.get("name"), arguments, identifier_of(part.get("id"))))
-        elif kind in ("tool_call_response", "tool-call-response", "tool_result"):
-            shown = next((part[key] for key in ("response", "result", "content") if part.get(key) is not None), "")
-            failed = part.get("is_error") is True or part.get("isError") is True
-            yield tool_result(shown_text(shown), identifier_of(part.get("id")), failed=failed)
-        elif kind not in _MEDIA | WITHOUT_ACTION:
-            unknown.drop(f"part of unknown type {kind!r}", text_of(part))
+        elif kind in _CALLS:
+            body = object_of(part.get("function_call", part.get("functionCall"))) or part
+            arguments = next((body[key] for key in ("arguments", "args", "input") if body.get(key) is not None), None)
+            call_id = identifier_of(body.get("id", body.get("toolCallId")))
+            calls.append(tool_call(body.get("name", body.get("toolName")), parsed(arguments), call_id))
+        elif kind in _RESULTS:
+            body = object_of(part.get("function_response", part.get("functionResponse"))) or part
+            shown = next((body[key] for key in _SHOWN if body.get(key) is not None), "")
+            if isinstance(shown, dict) and set(shown) <= {"type", "value"} and "value" in shown:
+                shown = shown["value"]
+            failed = any(body.get(key) is True for key in ("is_error", "isError"))
+            yield tool_result(shown_text(shown), identifier_of(body.get("id", body.get("toolCallId"))), failed=failed)
+        elif not isinstance(kind, str) or kind not in _MEDIA | WITHOUT_ACTION:
+            unknown.drop(f"part of unknown type {kind!r:.40}", text_of(part))
     text = join_texts(*texts)
     if role == "assistant":
         yield assistant(text, join_texts(*reasoning), calls)
@@ -207,6 +321,16 @@ def _of_parts(raw: Mapping[str, Any], unknown: Unknown) -> Iterator[Chat]:
         yield tool_result(text, identifier_of(raw.get("tool_call_id", raw.get("id"))))
     elif text:
         yield {"role": role, "content": text}
+
+
+def _gemini_kind(part: Mapping[str, Any]) -> str | None:
+    """What a part of Gemini's API is: its parts have no type."""
+    if isinstance(part.get("text"), str):
+        return "thinking" if part.get("thought") is True else "text"
+    kinds = {"function_call": "tool_call", "functionCall": "tool_call"}
+    kinds |= {"function_response": "tool_result", "functionResponse": "tool_result"}
+    kinds |= dict.fromkeys(("inline_data", "inlineData", "file_data", "fileData"), "media")
+    return next((kind for key, kind in kinds.items() if key in part), None)
 
 
 def shown_text(value: Any) -> str:
@@ -217,6 +341,8 @@ def shown_text(value: Any) -> str:
         is_message = "tool" in (inner.get("type"), object_of(body).get("type")) or "tool_call_id" in object_of(body)
         if isinstance(body, dict) and is_message:
             return shown_text(body.get("content"))
+        if inner.get("type") == "function_result" and "result" in inner:
+            return shown_text(inner["result"])
         if len(inner) == 1 and (only := next(iter(inner))) in ("output", "result", "content"):
             return shown_text(inner[only])
     blocks = listed(inner)

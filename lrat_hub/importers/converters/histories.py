@@ -41,6 +41,10 @@ class PlacedCall:
     result: Chat | None
     is_taken: bool = False
 
+    @property
+    def order(self) -> int:
+        return self.entry.order
+
     def carried_out(self, tool: Observation) -> None:
         """Adds what a tool's step says of it. What the model was shown counts more than what the tool gave."""
         self.is_taken = True
@@ -56,10 +60,12 @@ class Conversation:
 
     Args:
         orders: Numbers of the model calls that it holds.
+        parents: What those happened in.
     """
 
     entries: list[_Entry] = field(default_factory=list)
     orders: list[int] = field(default_factory=list)
+    parents: set[str | None] = field(default_factory=set)
     model: str = ""
     sampling: dict[str, Any] = field(default_factory=dict)
 
@@ -140,16 +146,36 @@ def joined(
         history, given = given, []  # an agent's whole conversation, with what it began with
     if not history and not given:
         return
-    for conversation in reversed(conversations):
-        if _continue(conversation, history, given):
-            _adopt(conversation, item, order)
-            return
+    for go_on in (_continue, _go_on_without_history):
+        for conversation in reversed(conversations):
+            if go_on(conversation, history, given, item.parent):
+                _adopt(conversation, item, order)
+                return
     conversation = Conversation(history + given)
     _adopt(conversation, item, order)
     conversations.append(conversation)
 
 
-def _continue(conversation: Conversation, history: Sequence[_Entry], given: Sequence[_Entry]) -> bool:
+def _go_on_without_history(
+    conversation: Conversation, history: Sequence[_Entry], given: Sequence[_Entry], parent: str | None
+) -> bool:
+    """Adds a model call whose history was not recorded, where it goes on from a call of the same agent or question."""
+    known = conversation.entries
+    if any(entry.chat["role"] != "user" for entry in history) or not known:
+        return False
+    is_open = known[-1].chat["role"] == "tool" or bool(known[-1].chat.get("tool_calls"))
+    if not is_open and not any(entry.chat.get("tool_calls") for entry in given):
+        return False
+    users = {entry.key for entry in known if entry.chat["role"] == "user"}
+    if history and not users & set(_keys(history)) and not (is_open and parent in conversation.parents):
+        return False
+    known += given
+    return True
+
+
+def _continue(
+    conversation: Conversation, history: Sequence[_Entry], given: Sequence[_Entry], parent: str | None
+) -> bool:
     """Adds what is new to a conversation; False where the history is that of another."""
     known = conversation.entries
     common = 0
@@ -167,6 +193,15 @@ def _continue(conversation: Conversation, history: Sequence[_Entry], given: Sequ
     shared = [index for index, ids in enumerate(theirs) if ids & mine]
     if not shared:
         return False
+    if _calls(known) <= _calls(history):
+        # Nothing was cut: the history has all of it in the order in which the model saw it.
+        orders = {entry.key: entry for entry in reversed(known)}
+        for entry in history:
+            if (before := orders.get(entry.key)) is not None:
+                entry.order = before.order
+                _complete(entry.chat, before.chat)
+        known[:] = [*history, *given]
+        return True
     seen = set(_keys(known))
     known += [entry for entry in history[shared[-1] + 1 :] if entry.key not in seen]
     # A result that is given to the model for the first time stands behind its call.
@@ -220,6 +255,14 @@ def _call_key(call: Mapping[str, Any]) -> Iterator[str]:
     yield max(keys_of(function.get("arguments")), key=len, default="")
 
 
+def _calls(entries: Sequence[_Entry]) -> set[Key]:
+    return {
+        (*_call_key(call), identifier_of(call.get("id")) or "")
+        for entry in entries
+        for call in listed(entry.chat.get("tool_calls"))
+    }
+
+
 def _call_ids(entries: Sequence[_Entry]) -> set[Any]:
     ids = {identifier_of(call.get("id")) for entry in entries for call in listed(entry.chat.get("tool_calls"))}
     ids |= {identifier_of(entry.chat.get("tool_call_id")) for entry in entries if entry.chat["role"] == "tool"}
@@ -245,5 +288,6 @@ def _extend(result: Chat, tool: Observation) -> None:
 
 def _adopt(conversation: Conversation, item: Observation, order: int) -> None:
     conversation.orders.append(order)
+    conversation.parents.add(item.parent)
     conversation.model = item.model or conversation.model
     conversation.sampling |= item.sampling

@@ -53,7 +53,8 @@ def group_inspect(records: Iterator[Record]) -> Iterator[Record]:
     for record in records:
         folder, _, name = record.source.rpartition("/")
         is_side_file = name in _SIDE_FILES or "_journal" in folder.split("/")
-        has_runs = isinstance(record.value, dict) and ("samples" in record.value or "messages" in record.value)
+        value = object_of(record.value)
+        has_runs = "messages" in value or ("eval" in value and "samples" in value)
         if has_runs or not is_side_file:
             yield record
 
@@ -201,7 +202,7 @@ def _texts(content: Any, parts: Ledger) -> Iterator[str]:
             yield part
         elif kind == "text":
             yield text_of(part.get("text"))
-        elif kind not in _SILENT:
+        elif text_of(kind) not in _SILENT:
             parts.drop(f"part of unknown type {kind!r:.40}", example=text_of(part)[:200])
 
 

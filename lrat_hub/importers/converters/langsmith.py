@@ -20,7 +20,7 @@ from lrat_hub.importers.converters.observations import (
 )
 from lrat_hub.importers.converters.transcripts import runs_of
 from lrat_hub.importers.grouping import by_key, parts_of
-from lrat_hub.importers.values import UnreadableRecord, identifier_of, listed, number_of, object_of
+from lrat_hub.importers.values import UnreadableRecord, identifier_of, listed, number_of, object_of, text_of
 from lrat_hub.ledger import Ledger
 
 MAX_RUNS = 100_000
@@ -33,7 +33,7 @@ _VERDICTS = ("correctness", "correct", "accuracy", "exact_match", "is_correct")
 
 def recognise_langsmith(value: Any) -> str | None:
     """Why a record is a run of LangSmith, or None."""
-    if not isinstance(value, dict) or value.get("run_type") not in _RUN_TYPES:
+    if not isinstance(value, dict) or text_of(value.get("run_type")) not in _RUN_TYPES:
         return None
     if "inputs" not in value and "outputs" not in value:
         return None
@@ -72,7 +72,7 @@ def convert_langsmith(value: Any, parts: Ledger) -> Iterator[dict[str, Any]]:
     unknown = Unknown(parts)
     observations: list[Observation] = []
     for run in runs:
-        if (kind := run.get("run_type")) in _RUN_TYPES or kind is None:
+        if (kind := run.get("run_type")) is None or text_of(kind) in _RUN_TYPES:
             parts.keep()
         else:
             parts.drop(f"run of unknown type {kind!r:.40}", example=str(run.get("name", ""))[:100])

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from lrat_hub.importers.converters.dialects import tool_call
+from lrat_hub.importers.converters.dialects import Chat, parsed, tool_call
 from lrat_hub.importers.converters.histories import Conversation, PlacedCall, joined, merged
 from lrat_hub.importers.converters.observations import Observation, Tree, keys_of
 from lrat_hub.importers.mapping import short_name
@@ -21,6 +21,9 @@ from lrat_hub.ledger import Ledger
 
 SEARCH = "search"
 """The name that a retriever's calls go by: the log has none for them."""
+
+FINAL_RESULT = "final_result"
+"""The tool by which agents of pydantic-ai give an answer that is an object."""
 
 APART = "result lists of a call that can't be told apart"
 SHOWN = 60
@@ -54,7 +57,7 @@ def _conversations(
     items: Sequence[Observation], tree: Tree, scope: Observation | None, orders: Mapping[int, int]
 ) -> list[Conversation]:
     """The conversations of a scope with what its tools did; those without a call only where none has one."""
-    models = [item for item in items if item.kind == "model" and (item.inputs or item.outputs)]
+    models = _recorded_once([item for item in items if item.kind == "model"], tree)
     outlines = [
         item
         for item in items
@@ -75,18 +78,44 @@ def _conversations(
     return with_calls or conversations
 
 
+def _recorded_once(models: Sequence[Observation], tree: Tree) -> list[Observation]:
+    """Model calls without those that a client and the framework around it both recorded, one inside of the other."""
+    inside: dict[int, list[Observation]] = {}
+    for item in models:
+        outer = next((above for above in tree.ancestors(item) if above.kind == "model"), None)
+        if outer is not None:
+            inside.setdefault(id(outer), []).append(item)
+    dropped: set[int] = set()
+    for outer in reversed(models):
+        inner = inside.get(id(outer), [])
+        if len(inner) == 1:
+            outer.inputs = max(outer.inputs, inner[0].inputs, key=_told)
+            outer.outputs = max(outer.outputs, inner[0].outputs, key=_told)
+            outer.model = inner[0].model or outer.model
+            dropped.add(id(inner[0]))
+        elif any(item.outputs for item in inner):
+            dropped.add(id(outer))
+    return [item for item in models if id(item) not in dropped and (item.inputs or item.outputs)]
+
+
+def _told(chats: Sequence[Chat]) -> tuple[int, int]:
+    """How much messages say: those with calls and results more than texts."""
+    return sum("tool_calls" in chat or chat["role"] == "tool" for chat in chats), len(chats)
+
+
 def _carry_out(conversations: Sequence[Conversation], tools: Sequence[Observation], orders: Mapping[int, int]) -> None:
     """Gives each tool's step to the call that it carried out, or puts it in as a call."""
     calls = [call for conversation in conversations for call in conversation.calls()]
     left = list(tools)
-    for keys_of_tool, keys_of_call in _MATCHES:
+    for is_sure, keys_of_tool, keys_of_call in _MATCHES:
         waiting: dict[Any, deque[PlacedCall]] = {}
         for call in calls:
             for key in () if call.is_taken else keys_of_call(call):
                 waiting.setdefault(key, deque()).append(call)
         unmatched: list[Observation] = []
         for tool in left:
-            call = next((call for key in keys_of_tool(tool) for call in _free(waiting.get(key))), None)
+            order = None if is_sure else orders[id(tool)]
+            call = next((call for key in keys_of_tool(tool) for call in _free(waiting.get(key), order)), None)
             if call is None:
                 unmatched.append(tool)
             else:
@@ -94,28 +123,34 @@ def _carry_out(conversations: Sequence[Conversation], tools: Sequence[Observatio
         left = unmatched
     for tool in left:
         order = orders[id(tool)]
-        before = [held for held in conversations if any(known < order for known in held.orders)]
-        holder = max(before, key=lambda held: max(known for known in held.orders if known < order), default=None)
+        # The conversation whose last model call before it is the latest.
+        latest = [max((known for known in held.orders if known < order), default=-1) for held in conversations]
+        holder = conversations[latest.index(max(latest))]
         name = SEARCH if tool.kind == "retriever" else tool.name
-        (holder or conversations[0]).insert(tool_call(name, _named(tool), f"step-{order}"), tool, order)
+        holder.insert(tool_call(name, _named(tool), f"step-{order}"), tool, order)
 
 
-def _free(calls: deque[PlacedCall] | None) -> Iterator[PlacedCall]:
+def _free(calls: deque[PlacedCall] | None, before: int | None) -> Iterator[PlacedCall]:
+    """The calls that no step has been found for yet, of those that were made before an observation."""
     while calls:
+        if before is not None and calls[0].order >= before and not calls[0].is_taken:
+            return
         call = calls.popleft()
         if not call.is_taken:
             yield call
 
 
-# What a tool's step and a call are matched by, the surest first. Where both have an id, it decides.
-_MATCHES: tuple[tuple[Callable[[Observation], Iterable[Any]], Callable[[PlacedCall], Iterable[Any]]], ...] = (
-    (lambda tool: [tool.call_id] if tool.call_id else [], lambda call: [call.id] if call.id else []),
+# What a tool's step and a call are matched by, the surest first, and whether that needs no look at the times.
+_MATCHES: tuple[tuple[bool, Callable[[Observation], Iterable[Any]], Callable[[PlacedCall], Iterable[Any]]], ...] = (
+    (True, lambda tool: [tool.call_id] if tool.call_id else [], lambda call: [call.id] if call.id else []),
     (
+        True,
         lambda tool: [(short_name(tool.name), key) for key in keys_of(tool.arguments)],
         lambda call: [(call.name, key) for key in call.keys],
     ),
-    (lambda tool: keys_of(tool.arguments), lambda call: call.keys),
-    (lambda tool: [] if keys_of(tool.arguments) else [short_name(tool.name)], lambda call: [call.name]),
+    (True, lambda tool: keys_of(tool.arguments), lambda call: call.keys),
+    (True, lambda tool: [] if keys_of(tool.arguments) else [short_name(tool.name)], lambda call: [call.name]),
+    (False, lambda tool: [] if tool.call_id else [short_name(tool.name)], lambda call: [call.name]),
 )
 
 
@@ -149,8 +184,16 @@ def _is_shown(row: Mapping[str, Any], text: str) -> bool:
 
 
 def _record(conversation: Conversation, roots: Sequence[Observation], *, is_main: bool) -> dict[str, Any]:
-    record: dict[str, Any] = {"messages": conversation.chats()}
-    question = next((root.question for root in roots if root.question), "")
+    chats = conversation.chats()
+    for call in (call for chat in chats for call in chat.get("tool_calls", ())):
+        function = object_of(call.get("function"))
+        if function.get("name") == FINAL_RESULT:
+            # The text of an object is what it says where it has one value.
+            values = list(object_of(parsed(function.get("arguments"))).values())
+            answer = values[0] if len(values) == 1 else function.get("arguments")
+            call["function"] = tool_call("final_answer", {"answer": text_of(answer)})["function"]
+    record: dict[str, Any] = {"messages": chats}
+    question = next((asked for root in roots if (asked := _question(root))), "")
     if question and (is_main or not conversation.has_question):
         record["question"] = question
     answer = next((root.answer for root in roots if root.answer), "")
@@ -161,3 +204,9 @@ def _record(conversation: Conversation, roots: Sequence[Observation], *, is_main
     if conversation.model:
         record["agent"] = conversation.model
     return record | conversation.sampling
+
+
+def _question(root: Observation) -> str:
+    """What a run was asked: the text that went into it, or the only message of the user."""
+    asked = [chat["content"] for chat in root.inputs if chat["role"] == "user"]
+    return root.question or (text_of(asked[0]) if len(asked) == 1 and root.kind != "model" else "")
