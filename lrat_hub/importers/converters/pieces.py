@@ -157,8 +157,10 @@ def shown_by(output: Any) -> tuple[str, bool]:
         failed = output.get("isError", output.get("is_error")) is True
         if content and all(isinstance(part, dict) and isinstance(part.get("type"), str) for part in content):
             return flat(content), failed
-    if isinstance(output, list) and output and all(_is_text_part(part) for part in output):
-        return flat(output), False
+    if isinstance(output, list) and any(map(_is_text_part, output)):
+        parts = [object_of(part) for part in output]
+        if all(_is_text_part(part) or part.get("type") in _MEDIA for part in parts):
+            return flat(output), False
     return text_of(output), False
 
 

@@ -12,9 +12,10 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from lrat_hub.importers.converters.pieces import calls_in
 from lrat_hub.importers.grouping import by_key, parts_of
 from lrat_hub.importers.messages import is_message
-from lrat_hub.importers.values import UnreadableRecord, json_or_none, listed, object_of
+from lrat_hub.importers.values import UnreadableRecord, json_or_none, object_of
 from lrat_hub.ledger import Ledger
 
 _REQUESTS = ("request", "request_body", "requestBody", "input", "kwargs", "proxy_server_request", "params", "payload")
@@ -150,11 +151,13 @@ def _essence(message: Any) -> Any:
     fields = object_of(message)
     if not fields:
         return message
-    calls = [
-        [object_of(call).get("id"), object_of(object_of(call).get("function")).get("name")]
-        for call in listed(fields.get("tool_calls"))
-    ]
+    calls = [[call_id, name, _parsed(arguments)] for name, arguments, call_id in calls_in(fields.get("tool_calls"))]
     return [fields.get("role"), fields.get("content") or "", calls, fields.get("tool_call_id")]
+
+
+def _parsed(arguments: Any) -> Any:
+    """Arguments as a value: clients write their JSON anew."""
+    return arguments if not isinstance(arguments, str) else json_or_none(arguments) or arguments
 
 
 def _canonical(value: Any) -> str:
