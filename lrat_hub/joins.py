@@ -1,0 +1,158 @@
+"""Joins of two tables by id: how many met, which strayed, and what keeps the others apart.
+
+Wherever two tables meet by their ids (queries and judgements, run files and queries, trajectories and questions, pairs
+and a corpus), `match_ids` counts. A join in which nothing matched is an error, never a table of zeros.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lrat_hub.errors import LratError
+
+EXAMPLES = 3
+
+
+@dataclass(frozen=True)
+class Join:
+    """What came of matching two sets of ids.
+
+    Args:
+        wanted, given: What the ids are of, in the plural: "judged queries", "queries of the run file".
+        num_wanted, num_given, num_matched: Counts of distinct ids.
+        wanted_strays, given_strays: The first ids of each side that the other lacks.
+        hint: By what the strays differ, where that is one of the usual things; "" otherwise.
+    """
+
+    wanted: str
+    given: str
+    num_wanted: int
+    num_given: int
+    num_matched: int
+    wanted_strays: tuple[str, ...] = ()
+    given_strays: tuple[str, ...] = ()
+    hint: str = ""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every id that was wanted was given."""
+        return self.num_matched == self.num_wanted
+
+    def to_dict(self) -> dict[str, Any]:
+        """For lineage and cards."""
+        return {
+            "wanted": self.wanted,
+            "given": self.given,
+            "matched": self.num_matched,
+            "of": self.num_wanted,
+            "given_count": self.num_given,
+            "wanted_strays": list(self.wanted_strays),
+            "given_strays": list(self.given_strays),
+        } | ({"hint": self.hint} if self.hint else {})
+
+    def __str__(self) -> str:
+        text = f"matched {self.num_matched} of {self.num_wanted} {self.wanted} with {self.given}"
+        strays = [
+            f"{name} without a match: {count} (such as {', '.join(map(repr, examples))})"
+            for name, count, examples in (
+                (self.wanted, self.num_wanted - self.num_matched, self.wanted_strays),
+                (self.given, self.num_given - self.num_matched, self.given_strays),
+            )
+            if count
+        ]
+        return "; ".join([text, *strays, *([self.hint] if self.hint else [])])
+
+
+def match_ids(
+    wanted: Iterable[str], given: Iterable[str], *, wanted_name: str, given_name: str, what: str, require: bool = True
+) -> Join:
+    """Matches the ids that are wanted with those that are given.
+
+    Args:
+        wanted_name, given_name: What the ids are of, in the plural, for the message.
+        what: What is joined, the start of an error: "Run file bm25.trec".
+        require: Whether to raise when nothing matched.
+
+    Raises:
+        LratError: Both sides have ids, and not one of them matched; or one side has none at all.
+    """
+    mine, theirs = dict.fromkeys(wanted), dict.fromkeys(given)
+    matched = mine.keys() & theirs.keys()
+    mine_left = [key for key in mine if key not in matched]
+    theirs_left = [key for key in theirs if key not in matched]
+    join = Join(
+        wanted_name,
+        given_name,
+        len(mine),
+        len(theirs),
+        len(matched),
+        tuple(mine_left[:EXAMPLES]),
+        tuple(theirs_left[:EXAMPLES]),
+        near_miss(mine_left, theirs_left),
+    )
+    if require and not matched:
+        left, right = (", ".join(map(repr, strays)) or "none" for strays in (join.wanted_strays, join.given_strays))
+        sides = f"found {wanted_name} such as {left} and {given_name} such as {right}"
+        cure = f"{join.hint[0].upper()}{join.hint[1:]}." if join.hint else "They seem to be of different data."
+        raise LratError(
+            f"{what}: expected ids that match, and 0 of {len(mine)} {wanted_name} are among the {len(theirs)} "
+            f"{given_name}; {sides}. {cure}"
+        )
+    return join
+
+
+def require_once(ids: Iterable[str], *, what: str, name: str) -> None:
+    """Refuses ids that occur twice: the one rule for repeats, wherever an id names a row.
+
+    Raises:
+        LratError: One of them does.
+    """
+    if repeated := [key for key, count in Counter(ids).items() if count > 1]:
+        raise LratError(
+            f"{what}: expected every {name} once, found {len(repeated)} repeated: "
+            f"{', '.join(map(repr, repeated[:EXAMPLES]))}{' ...' if len(repeated) > EXAMPLES else ''}."
+        )
+
+
+def near_miss(wanted: Iterable[str], given: Iterable[str]) -> str:
+    """By what ids differ that would match otherwise; "" where no usual difference brings half of them together."""
+    mine, theirs = set(wanted), set(given)
+    if not mine or not theirs:
+        return ""
+    for difference, plain in DIFFERENCES.items():
+        common = {plain(key) for key in mine} & {plain(key) for key in theirs}
+        if 2 * len(common) >= min(len(mine), len(theirs)):
+            return f"{len(common)} of them would match but for {difference}"
+    return ""
+
+
+def _without_prefix(key: str) -> str:
+    """The part of an id that begins with its last run of digits or, without any, what follows the last separator."""
+    return re.sub(r"^.*?(\d[\w.-]*)$", r"\1", key) if re.search(r"\d", key) else re.split(r"[:/_#-]", key)[-1]
+
+
+def _number(key: str) -> str:
+    return re.sub(r"^(-?\d+)\.0+$", r"\1", key)
+
+
+def _plainest(key: str) -> str:
+    plain = _without_prefix(re.sub(r"[\s\ufeff\"']", "", key)).casefold()
+    return _number(plain).lstrip("0") or "0"
+
+
+DIFFERENCES: Mapping[str, Callable[[str], str]] = {
+    "a byte order mark": lambda key: key.replace("\ufeff", ""),
+    "blanks around them": lambda key: key.strip(" \t\r\n\xa0\ufeff"),
+    "quotes around them": lambda key: key.strip(" \"'"),
+    "upper and lower case": str.casefold,
+    "'.0' at the end, which whole numbers get in tables with gaps": _number,
+    "leading zeros": lambda key: key.lstrip("0") or "0",
+    "blanks that are written in other ways (+, %20, _)": lambda key: re.sub(r"%20|\+|_|\s+", " ", key),
+    "a prefix": _without_prefix,
+    "a prefix, case, blanks, quotes and zeros together": _plainest,
+}
+"""What keeps ids apart that mean the same, the simplest first, and how they look without it."""
