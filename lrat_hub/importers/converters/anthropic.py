@@ -12,7 +12,8 @@ from typing import Any
 
 from lrat_hub.importers.browser import recognise_browser
 from lrat_hub.importers.converters.blocks import add_message, has_blocks
-from lrat_hub.importers.converters.conversation import Conversation, parts_text
+from lrat_hub.importers.converters.contents import parts_text
+from lrat_hub.importers.converters.conversation import Conversation
 from lrat_hub.importers.converters.exchanges import Exchange, exchange_of, last_of_each, question_key
 from lrat_hub.importers.grouping import by_key, parts_of
 from lrat_hub.importers.sources import Record

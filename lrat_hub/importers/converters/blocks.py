@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lrat_hub.importers.converters.conversation import ORPHANS, Conversation, kind_of, parts_text, rows, tool_text
+from lrat_hub.importers.converters.contents import kind_of, parts_text, rows, tool_text
+from lrat_hub.importers.converters.conversation import ORPHANS, Conversation
 from lrat_hub.importers.values import identifier_of, join_texts, listed, object_of, text_of
 from lrat_hub.ledger import Ledger
 

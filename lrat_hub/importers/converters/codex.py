@@ -11,7 +11,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from lrat_hub.importers.converters.conversation import Conversation, parts_text, tool_text
+from lrat_hub.importers.converters.contents import kind_of, parts_text, tool_text
+from lrat_hub.importers.converters.conversation import Conversation
 from lrat_hub.importers.converters.responses import add_item, add_web_search, error_text, is_item, is_message_item
 from lrat_hub.importers.grouping import by_key, parts_of
 from lrat_hub.importers.sources import Record
@@ -62,7 +63,10 @@ def recognise_codex(value: Any) -> str | None:
 
 
 def group_codex(records: Iterator[Record]) -> Iterator[Record]:
-    """Puts the lines of a session together, which is a file, or goes from one beginning to the next."""
+    """Puts the lines of a session together, which is a file, or goes from one beginning to the next.
+
+    Counts of tokens and states of the world are left out: they are most of a long session.
+    """
     count = [0]
 
     def key(value: Any) -> str | None:
@@ -72,7 +76,7 @@ def group_codex(records: Iterator[Record]) -> Iterator[Record]:
             count[0] += 1
         return f"session {count[0]}"
 
-    return by_key(key)(records)
+    return by_key(key)(record for record in records if not _is_silent(record.value))
 
 
 def convert_codex(value: Any, parts: Ledger) -> Iterator[dict[str, Any]]:
@@ -242,6 +246,12 @@ class _Session:
 def question_of(text: str) -> str:
     """What of a message in the user's place is theirs: "" for what Codex writes there."""
     return "" if _NOT_THE_USER.match(text) else _FROM_AN_EDITOR.sub("", text)
+
+
+def _is_silent(value: Any) -> bool:
+    values = object_of(value)
+    event = kind_of(values.get("payload")) if values.get("type") == "event_msg" else None
+    return kind_of(values) in ("world_state", "compacted") or event == "token_count"
 
 
 def _is_model_item(line: Any) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lrat_hub.importers.converters.conversation import canonical, kind_of, parts_text
+from lrat_hub.importers.converters.contents import canonical, kind_of, parts_text
 from lrat_hub.importers.values import identifier_of, json_or_none, object_of
 from lrat_hub.ledger import Ledger
 

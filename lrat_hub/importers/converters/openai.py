@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lrat_hub.importers.converters.conversation import Conversation, kind_of, parts_text
+from lrat_hub.importers.converters.contents import kind_of, parts_text
+from lrat_hub.importers.converters.conversation import Conversation
 from lrat_hub.importers.converters.exchanges import Exchange, exchange_of, last_of_each, question_key
 from lrat_hub.importers.converters.responses import add_item, is_item, is_message_item
 from lrat_hub.importers.grouping import by_key, parts_of

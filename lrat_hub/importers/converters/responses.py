@@ -10,16 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from lrat_hub.importers.converters.conversation import (
-    ORPHANS,
-    UNKNOWN_LIST,
-    Conversation,
-    arguments_of,
-    kind_of,
-    parts_text,
-    rows,
-    tool_text,
-)
+from lrat_hub.importers.converters.contents import arguments_of, kind_of, parts_text, rows, tool_text
+from lrat_hub.importers.converters.conversation import ORPHANS, UNKNOWN_LIST, Conversation
 from lrat_hub.importers.values import identifier_of, join_texts, listed, object_of, text_of
 from lrat_hub.ledger import Ledger
 

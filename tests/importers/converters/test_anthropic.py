@@ -286,6 +286,14 @@ def test_a_session_file_is_recognised_and_read(tmp_path) -> None:
     assert accounts.records.dropped == {}
 
 
+def test_a_search_that_the_api_refused_is_a_failure() -> None:
+    shown = 'Web search results for query: "bell"\n\nAPI Error: 400 {"type": "error"}'
+    lines = session(said("Q?"), wrote("m", use(1, "WebSearch", query="bell")), said([result(1, shown)]))
+    made, parts = chats("claude-code", *lines)
+    assert outline(made[0])[2] == {"failed": True, "text": shown}
+    assert not parts.lost
+
+
 def test_a_list_that_only_the_text_has_is_read_from_it_and_one_that_neither_has_is_a_loss() -> None:
     def searched(shown: str) -> tuple[dict[str, Any], Any]:
         made, parts = chats(
