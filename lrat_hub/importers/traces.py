@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
@@ -48,7 +49,7 @@ FOLDER = "traces"
 NAME_LENGTH = 80
 INT32 = range(-(2**31), 2**31)
 
-_ENCODER = json.JSONEncoder(ensure_ascii=False)
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 _TOOLS = {"search": "search", "browse": "get_document", "invalid": "invalid"}
 
 
@@ -141,7 +142,7 @@ def _lines(trajectory: Trajectory) -> Iterator[dict[str, Any]]:
         "harness": HARNESS,
         "id": trajectory.trajectory_id,
         "name": trajectory.question or trajectory.trajectory_id,
-        KEY: columns | {"sampling": vars(trajectory.sampling)},
+        KEY: columns | {"sampling": _finite(vars(trajectory.sampling))},
     }
     yield _message("user", trajectory.question)
     for group in _by_message(trajectory.steps):
@@ -184,7 +185,7 @@ def _extra(step: Step) -> dict[str, Any]:
     if step.queries:
         extra["queries"] = step.queries
     if step.results:
-        extra["results"] = [vars(hit) for hit in step.results]
+        extra["results"] = [_finite(vars(hit)) for hit in step.results]
     if step.docid is not None:
         extra["docid"] = step.docid
     if step.action == "answer" and step.observation:
@@ -194,6 +195,15 @@ def _extra(step: Step) -> dict[str, Any]:
     if step.reasoning is None:
         extra["joined"] = True
     return extra
+
+
+def _finite(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Values with None for numbers that JSON does not have."""
+    if all(not isinstance(value, float) or math.isfinite(value) for value in values.values()):
+        return values
+    return {
+        key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in values.items()
+    }
 
 
 # In

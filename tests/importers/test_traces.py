@@ -2,7 +2,9 @@
 
 import dataclasses
 import json
+import math
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,7 +16,7 @@ from tests.builders import answer, browse, search, trajectory
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 OPTIONAL = st.none() | TEXT
-NUMBER = st.none() | st.floats(allow_nan=False)
+NUMBER = st.none() | st.floats(allow_nan=False, allow_infinity=False)
 CANDIDATE = st.builds(Candidate, st.integers(0, 1), st.integers(1, 99), TEXT, TEXT, TEXT, NUMBER)
 STEP = st.one_of(
     st.builds(
@@ -93,3 +95,12 @@ def test_mining_does_not_tell_an_import_of_an_export_from_the_original(tmp_path)
     path = tmp_path / "one.jsonl"
     path.write_text(trace_text(run))
     assert mine_pairs(load_trajectories(path)).pairs == mine_pairs([run]).pairs
+
+
+def test_numbers_that_json_lacks_leave_a_trace_valid():
+    hits = tuple(Candidate(0, rank, "7", score=score) for rank, score in enumerate((math.nan, math.inf, 1.5), start=1))
+    step = Step(0, "", "search", ("one",), hits)
+    run = Trajectory("1", "1", "Who?", (step,), sampling=Sampling(temperature=math.inf, top_p=0.9))
+    lines = [json.loads(line, parse_constant=pytest.fail) for line in trace_text(run).splitlines()]
+    assert [hit["score"] for hit in lines[-1]["lrat"]["results"]] == [None, None, 1.5]
+    assert lines[0]["lrat"]["sampling"]["temperature"] is None
