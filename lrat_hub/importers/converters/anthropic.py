@@ -85,7 +85,8 @@ def convert_anthropic(value: Any, parts: Ledger) -> Iterator[dict[str, Any]]:
     if elements and all("role" in object_of(element) and "content" in object_of(element) for element in elements):
         is_paused = all(map(_is_answer, elements))
         messages = elements[:-1] if is_paused else elements
-        exchanges = [Exchange({"messages": messages}, elements[-1] if is_paused else {}, {})]
+        last = elements[-1] if is_paused else {}
+        exchanges = [Exchange({"messages": messages}, last, last)]
     else:
         exchanges = [exchange_of(element) for element in elements]
     conversations = [
@@ -108,10 +109,6 @@ def _records(exchange: Exchange, messages: list[Any], parts: Ledger) -> Iterator
     answer = _answer(exchange)
     settings = {key: exchange.request[key] for key in ("temperature", "top_p", "seed") if key in exchange.request}
     outcome = {key: value for key, value in exchange.outcome.items() if key not in MESSAGES}
-    is_bare = exchange.request is exchange.record
-    if is_bare:
-        known = {*MESSAGES, "system", "tools", "max_tokens", "stream", "thinking", "content", "role", "type"}
-        outcome |= {key: part for key, part in exchange.record.items() if key not in known and _is_outcome(key, part)}
     conversation = Conversation({**settings, **outcome}, whole=isinstance(outcome.get("question"), str))
     conversation.agent(answer.get("model") or exchange.request.get("model") or exchange.record.get("model"))
     conversation.system(parts_text(exchange.request.get("system")))
@@ -120,10 +117,6 @@ def _records(exchange: Exchange, messages: list[Any], parts: Ledger) -> Iterator
     reason = answer.get("stop_reason")
     conversation.end(status=_STOPS.get(reason) if isinstance(reason, str) else None)
     yield from conversation.records()
-
-
-def _is_outcome(key: str, value: Any) -> bool:
-    return key != "id" and isinstance(value, (str, int, float, bool))
 
 
 def _is_answer(value: Any) -> bool:

@@ -32,8 +32,8 @@ _TEXTS = {None, "text", "input_text", "output_text", "refusal"}
 
 
 def has_blocks(message: Any) -> bool:
-    """Whether a message has blocks that only Anthropic's API has."""
-    return any(
+    """Whether a message has blocks that only Anthropic's API has. LangChain's, which can hold them, have no role."""
+    return object_of(message).get("role") in ("user", "assistant") and any(
         isinstance(part, dict)
         and (kind := kind_of(part)) is not None
         and (kind in CALLS or kind.endswith(SERVER_RESULTS) or kind in ("tool_result", "redacted_thinking"))

@@ -20,6 +20,22 @@ REQUESTS = ("request", "request_body", "requestBody", "proxy_server_request", "k
 RESPONSES = ("response", "response_body", "responseBody", "completion", "output", "result")
 _THOUGHTS = ("reasoning", "thinking", "redacted_thinking")
 IDS = ("query_id", "qid", "question_id", "custom_id", "task_id")
+FIELDS = frozenset(
+    {
+        *REQUESTS, *RESPONSES, "custom_id", "method", "url", "path", "status", "status_code", "headers", "request_id",
+        # of a response
+        "id", "object", "type", "role", "content", "created", "created_at", "completed_at", "model", "error", "usage",
+        "incomplete_details", "output_text", "background", "billing", "stop_reason", "stop_sequence", "stop_details",
+        "container", "context_management", "first_id", "last_id", "has_more", "tool_usage",
+        # of a request
+        "input", "messages", "items", "instructions", "system", "tools", "tool_choice", "parallel_tool_calls",
+        "metadata", "max_tokens", "max_output_tokens", "max_tool_calls", "previous_response_id", "conversation",
+        "prompt_cache_key", "prompt_cache_retention", "reasoning", "safety_identifier", "service_tier", "store",
+        "stream", "include", "text", "temperature", "top_p", "top_k", "top_logprobs", "truncation", "user",
+        "presence_penalty", "frequency_penalty", "seed", "thinking", "betas", "mcp_servers", "stop_sequences",
+    }
+)  # fmt: skip
+"""Fields of the APIs' requests and responses, and of logs of them: none of these says how a run went."""
 
 
 @dataclass(frozen=True)
@@ -36,13 +52,10 @@ class Exchange:
 
     @property
     def outcome(self) -> dict[str, Any]:
-        """What stands around them about the run as a whole, such as ids, gold answers and verdicts."""
-        used = {*REQUESTS, *RESPONSES, "status", "metadata", "id", "method", "url", "custom_id", "object", "type"}
-        values = {
-            key: value
-            for key, value in self.record.items()
-            if key not in used and key not in self.request and key not in self.response and _is_small(value)
-        }
+        """What the record says about the run as a whole, such as ids, gold answers and verdicts."""
+        values = {key: value for key, value in self.record.items() if key not in FIELDS and _is_small(value)}
+        if not self.response and isinstance(self.record.get("status"), str) and "object" not in self.record:
+            values["status"] = self.record["status"]
         for source in (self.record, object_of(self.response.get("metadata")), object_of(self.request.get("metadata"))):
             if "query_id" not in values and (known := next((source[key] for key in IDS if source.get(key)), None)):
                 values["query_id"] = known

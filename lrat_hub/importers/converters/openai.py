@@ -13,7 +13,7 @@ from typing import Any
 
 from lrat_hub.importers.converters.contents import kind_of, parts_text
 from lrat_hub.importers.converters.conversation import Conversation
-from lrat_hub.importers.converters.exchanges import Exchange, exchange_of, last_of_each, question_key
+from lrat_hub.importers.converters.exchanges import exchange_of, last_of_each, question_key
 from lrat_hub.importers.converters.responses import add_item, is_item, is_message_item
 from lrat_hub.importers.grouping import by_key, parts_of
 from lrat_hub.importers.sources import Record
@@ -29,7 +29,7 @@ from lrat_hub.importers.values import (
 from lrat_hub.ledger import Ledger
 
 LISTS = ("messages", "items", "input", "input_items", "input_list", "output", "history", "conversation", "data")
-STATES = ("session_items", "generated_items", "generatedItems", "sessionItems")
+STATES = ("session_items", "generated_items", "generatedItems", "sessionItems", "new_items")
 LOOSE = "items"
 
 _ENDS = ("response.completed", "response.incomplete", "response.failed", "response.done")
@@ -196,7 +196,7 @@ def _state_items(value: Any) -> list[Any] | None:
     made = next((values[key] for key in STATES if isinstance(values.get(key), list) and values[key]), None)
     if made is None or not any("raw_item" in object_of(item) for item in made):
         return None
-    asked = values.get("original_input")
+    asked = values.get("original_input", values.get("originalInput", values.get("input")))
     return [*_asked(asked), *(object_of(item).get("raw_item") for item in made)]
 
 
@@ -219,19 +219,11 @@ def _piece(value: Any) -> _Piece:
         items = next((part for part in lists if any(map(_is_own_item, part))), [])
         if exchange.request.get("object") == "list" and items and _is_newest_first(items):
             items = items[::-1]
-        return _Piece(items, request=exchange.request, outcome=_around(exchange, LISTS))
+        return _Piece(items, request=exchange.request, outcome=exchange.outcome)
     request = {} if request is response and "input" not in request else request
     asked = request.get("input", request.get("messages"))
     items = [*_asked(asked), *listed(response.get("output"))]
-    return _Piece(items, response, request, _around(exchange, ()) if exchange.record is not response else {})
-
-
-def _around(exchange: Exchange, lists: Iterable[str]) -> dict[str, Any]:
-    if exchange.request is not exchange.record:
-        return exchange.outcome
-    # The record is the request itself: what is no list of items is about the run.
-    bare = Exchange(dict.fromkeys((*lists, "model")), exchange.response, exchange.record)
-    return {key: value for key, value in bare.outcome.items() if key not in ("object", "type", "previous_response_id")}
+    return _Piece(items, response, request, exchange.outcome)
 
 
 def _is_newest_first(items: list[Any]) -> bool:
