@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any, TypeGuard
 
 from lrat_hub.importers.values import join_texts, json_or_none, listed, object_of, text_of
 
 _TEXT_KEYS = ("text", "refusal", "output_text", "input_text")
+
+
+# Codex puts how long a tool took above what it showed.
+_HEADER = re.compile(r"\A(?:Script completed\n)?Wall time:? [\d.]+ seconds\nOutput:\n?")
 
 
 def kind_of(value: Any) -> str | None:
@@ -32,6 +37,8 @@ def tool_text(output: Any) -> tuple[str, bool]:
     Understood are texts, lists of parts, and MCP's results, also as JSON. A tool that returns a list sends a part for
     each element through MCP, or the list under `result`: both become the JSON list that it was.
     """
+    if isinstance(output, str):
+        output = _HEADER.sub("", output)
     value = output
     if isinstance(output, str):
         value = json_or_none(output) if output.lstrip()[:1] in ("[", "{") else None
@@ -49,7 +56,7 @@ def tool_text(output: Any) -> tuple[str, bool]:
         return value["text"], failed
     if not _is_parts(value):
         return "" if value is None else text_of(value), failed
-    texts = [text for part in value if (text := parts_text(part) or _resource(part))]
+    texts = [text for part in value if (text := _HEADER.sub("", parts_text(part) or _resource(part)))]
     if len(texts) > 1 and all(isinstance(json_or_none(text), dict) for text in texts):
         return f"[{', '.join(texts)}]", failed
     return (tool_text(texts[0])[0] if len(texts) == 1 else join_texts(*texts)), failed

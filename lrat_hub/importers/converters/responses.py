@@ -7,6 +7,7 @@ codex-rs/protocol/src/models.rs.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -51,6 +52,12 @@ ITEMS = {
 }  # fmt: skip
 
 _FAILED = ("failed", "incomplete")
+
+# What the Agents SDK and Codex tell the agent when a tool fails; nothing else marks such a call.
+_FAILURE = re.compile(
+    r"An error occurred while running the tool\b|err: |tool call error: |unsupported call: "
+    r"|failed to parse function arguments\b"
+)
 
 
 def is_item(value: Any) -> bool:
@@ -157,7 +164,7 @@ def add_output(conversation: Conversation, item: Mapping[str, Any], parts: Ledge
     """Adds what a tool showed, as an item of its own."""
     output = item.get("output", item.get("result"))
     text, failed = tool_text(_executed(output))
-    failed = failed or item.get("status") in _FAILED or item.get("error") is not None
+    failed = failed or item.get("status") in _FAILED or item.get("error") is not None or bool(_FAILURE.match(text))
     if conversation.result(identifier_of(item.get("call_id")), text or error_text(item.get("error")), failed=failed):
         parts.keep()
     else:

@@ -361,10 +361,35 @@ def test_turns_that_were_stopped_say_so() -> None:
     assert made[0]["status"] == "failed"
 
 
-def test_the_parts_that_a_tool_sent_through_mcp_are_the_list_that_they_were() -> None:
-    shown = json.dumps([{"type": "text", "text": row} for row in ('{"docid": "7"}', '{"docid": "8"}')])
+HITS = ('{"docid": "7"}', '{"docid": "8"}')
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        json.dumps([{"type": "text", "text": row} for row in HITS]),
+        [{"type": "input_text", "text": row} for row in ("Wall time: 0.5000 seconds\nOutput:", *HITS)],
+        f'Wall time: 0.5000 seconds\nOutput:\n{{"result": [{", ".join(HITS)}]}}',
+        json.dumps({"content": [{"type": "text", "text": f"[{', '.join(HITS)}]"}], "isError": False}),
+    ],
+)
+def test_a_list_that_a_tool_sent_through_mcp_is_the_list_that_it_was(shown: Any) -> None:
     made, _ = chats("codex", *SESSION[:9], model_item(output(1, shown)), model_item(answer()))
-    assert outline(made[0])[2] == {"text": '[{"docid": "7"}, {"docid": "8"}]'}
+    assert json.loads(outline(made[0])[2]["text"]) == [{"docid": "7"}, {"docid": "8"}]
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        "An error occurred while running the tool. Please try again. Error: no index",
+        "tool call error: tool call failed for `wiki/search`",
+        {"content": "no index", "success": False},
+        json.dumps({"content": [{"type": "text", "text": "no index"}], "isError": True}),
+    ],
+)
+def test_a_tool_that_failed_is_a_failure(shown: Any) -> None:
+    made, _ = chats("openai-responses", [asked(), *SEARCHED, output(1, shown), answer()])
+    assert made[0]["messages"][2]["is_error"]
 
 
 def test_damaged_sessions_cost_their_own_part() -> None:
