@@ -17,7 +17,8 @@ from lrat_hub.importers.formats import (
     read_trajectories,
     recognise_format,
 )
-from lrat_hub.importers.mapping import Tools, load_mapping
+from lrat_hub.importers.mapping import Tools
+from lrat_hub.importers.mapping_files import load_mapping
 from lrat_hub.importers.redaction import EMAIL, SECRETS, Redactor, load_hook
 from lrat_hub.importers.traces import trace_files, trace_text
 

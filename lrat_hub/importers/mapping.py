@@ -1,46 +1,34 @@
-"""Which tools search, browse and answer, and which of their arguments say what: defaults, and a mapping file.
+"""Which tools search, browse and answer, which of their arguments say what, and where records keep the rest.
 
-A mapping file is YAML with a section an action, each of which may be left out::
-
-    search:
-      tools: [find_papers]          # names of tools
-      query: topic                  # argument with the query or queries; or a list, in order of preference
-      results:                      # how the result list is written; known ways are tried when this is left out
-        list: data.items            # observations that are JSON: path of keys to the list, and keys of a row
-        docid: paper.id
-        title: paper.name
-        snippet: abstract
-        # pattern: '^(?P<docid>\\d+): (?P<title>.*)$'     or, for text: a regex with named groups, found line by line
-    browse:
-      tools: [read_paper]
-      docid: paper_id
-    answer:
-      tools: [submit]
-      text: verdict
-
-Tools that the file does not name keep their defaults.
+These are the defaults, and what a mapping file can change; `lrat_hub.importers.mapping_files` reads such a file and
+describes it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
 
-from lrat_hub.errors import LratError
+from lrat_hub.importers.values import text_of
 
 ToolAction = Literal["search", "browse", "answer"]
 
 ARGUMENTS: Mapping[str, str] = {"search": "query", "browse": "docid", "answer": "text"}
 """For each action, the key of its section that names the argument."""
 
+FieldName = Literal["messages", "question", "gold_answer", "final_answer", "correct", "status", "query_id"]
+"""What a mapping file can say about a record, apart from its tools."""
+
+TagName = Literal["search", "results", "browse", "page", "answer", "reasoning"]
+"""What a tag of a text can hold."""
+
 
 @dataclass(frozen=True)
 class ResultFormat:
-    """How a result list is written.
+    """How the result lists of a search are written.
 
     Args:
         pattern: Finds each entry of a list that is text, with the groups `docid`, and `title` and `snippet` if it
@@ -48,6 +36,9 @@ class ResultFormat:
         rows: Paths of keys ("data.items") to the list in an observation that is JSON, the first that leads to one
             counts; "" when the observation is the list.
         docid, title, snippet, score: Paths of keys in one of its rows, in order of preference.
+        section: Divides an observation that holds the lists of several queries: with a group `query` it finds the
+            line that begins the list of the query it names, without one it finds what stands between two lists.
+        shared: Whether the queries of a call have one list together, which then counts as that of the first.
     """
 
     pattern: re.Pattern[str] | None = None
@@ -56,6 +47,8 @@ class ResultFormat:
     title: tuple[str, ...] = ("title", "name")
     snippet: tuple[str, ...] = ("snippet", "text", "content", "contents", "description", "body", "summary")
     score: tuple[str, ...] = ("score",)
+    section: re.Pattern[str] | None = None
+    shared: bool = False
 
 
 BLOCKS = re.compile(r"^DocID:[ \t]*(?P<docid>\S+)[ \t]*\n(?:\[(?P<title>.*)\][ \t]*\n)?", re.MULTILINE)
@@ -72,115 +65,173 @@ class Tool:
     Args:
         keys: Arguments that hold the queries, the document or the answer, in order of preference.
         result_format: How a search's results are written; None to look for every way that is known.
+        section: Divides an observation that holds several documents: with a group `docid` it finds the line that
+            begins the document it names, without one it finds what stands between two documents.
     """
 
     action: ToolAction
     keys: tuple[str, ...]
     result_format: ResultFormat | None = None
+    section: re.Pattern[str] | None = None
 
     def argument(self, arguments: Mapping[str, Any]) -> Any:
         """The argument that counts, or None."""
         return next((arguments[key] for key in self.keys if arguments.get(key) not in (None, "", [])), None)
 
 
-SEARCH = Tool("search", ("user_query", "query", "queries", "q", "search_query", "input"))
-BROWSE = Tool("browse", ("docid", "docids", "doc_id", "document_id", "id", "url", "urls"))
-ANSWER = Tool("answer", ("answer", "final_answer", "text", "output"))
+SEARCH = Tool(
+    "search",
+    ("user_query", "query", "queries", "q", "search_query", "search_queries", "query_list", "search_term",
+     "searchTerm", "keywords", "keyword", "input", "objective", "question", "text"),
+)  # fmt: skip
+BROWSE = Tool(
+    "browse",
+    ("docid", "docids", "doc_id", "doc_ids", "document_id", "document_ids", "id", "ids", "url", "urls", "link",
+     "links", "url_list", "href", "uri", "webpage_url", "page_url", "input"),
+)  # fmt: skip
+ANSWER = Tool("answer", ("answer", "final_answer", "text", "output", "response", "result"))
+
+# Only names that mean one thing wherever they were seen; all others are for a mapping file to explain.
+_SEARCHES = (
+    "search", "local_knowledge_base_retrieval", "web_search", "wikipedia_search", "websearch", "search_web",
+    "google_search", "google_web_search", "googlesearch", "google_scholar", "scholar_search",
+    "google_scholar_search", "semantic_scholar_search", "duckduckgo_search", "ddg_search", "ddgs_search",
+    "duckduckgo", "duckduckgo_results_json", "bing_search", "brave_search", "brave_web_search", "tavily_search",
+    "tavily_web_search", "tavily_search_results_json", "serper_search", "serpapi_search", "exa_search",
+    "web_search_exa", "jina_search", "searxng_search", "searxng_web_search", "search_wikipedia", "search_documents",
+    "search_docs", "search_corpus", "document_search", "retrieve", "retrieve_documents", "search_tool",
+    "web_search_tool", "arxiv_search", "search_arxiv", "pubmed_search", "search_engine", "websearchtool",
+    "duckduckgosearchtool", "googlesearchtool", "web_search_preview", "websearch_tool",
+)  # fmt: skip
+_BROWSES = (
+    "get_document", "visit", "visit_webpage", "browse", "open", "fetch", "web_fetch", "webfetch", "fetch_url",
+    "fetch_webpage", "fetch_web_page", "fetch_page", "fetch_content", "fetch_document", "url_fetch", "get_page",
+    "get_webpage", "get_url", "open_url", "open_webpage", "read_page", "read_url", "read_webpage", "read_web_page",
+    "read_document", "visit_url", "visit_page", "visit_website", "browse_webpage", "browse_page", "browse_url",
+    "browse_website", "scrape", "scrape_url", "scrape_webpage", "scrape_page", "scrape_website",
+    "scrape_and_extract_info", "firecrawl_scrape", "tavily_extract", "jina_reader", "jina_scrape", "crawl_webpage",
+    "crawl_page", "crawl_url", "load_webpage", "load_web_page", "retrieve_document", "get_contents",
+    "visitwebpagetool", "web_visit", "webvisit", "web_fetch_tool", "crawling_exa",
+)  # fmt: skip
+_ANSWERS = ("final_answer", "answer", "submit_answer", "finalanswer", "finalanswertool")
 
 NAMES: Mapping[str, Tool] = MappingProxyType(
-    {
-        **dict.fromkeys(("search", "local_knowledge_base_retrieval", "web_search", "wikipedia_search"), SEARCH),
-        **dict.fromkeys(("get_document", "visit", "visit_webpage", "browse", "open", "fetch"), BROWSE),
-        **dict.fromkeys(("final_answer", "answer", "submit_answer"), ANSWER),
-    }
+    {**dict.fromkeys(_SEARCHES, SEARCH), **dict.fromkeys(_BROWSES, BROWSE), **dict.fromkeys(_ANSWERS, ANSWER)}
 )
 
 
 @dataclass(frozen=True)
-class Tools:
-    """Tools by name."""
+class Field:
+    """Where a record keeps something and how it is to be read.
+
+    Args:
+        paths: Paths of keys, the first that leads to a value counts.
+        pattern: Takes a part out of a text, by its group that is called as the field.
+        meanings: What values mean, by their text in lower case; without any, the usual words are understood.
+    """
+
+    name: FieldName
+    paths: tuple[str, ...] = ()
+    pattern: re.Pattern[str] | None = None
+    meanings: Mapping[str, Any] = field(default_factory=dict)
+
+    def find(self, record: Any) -> Any:
+        """The value in a record, or None."""
+        return first_at(record, self.paths)
+
+    def extract(self, text: str) -> str | None:
+        """The part of a text that the pattern names, the whole text without a pattern, or None."""
+        if self.pattern is None:
+            return text or None
+        match = self.pattern.search(text)
+        return (match[self.name] or "").strip() or None if match else None
+
+    def meaning(self, value: Any) -> Any:
+        """What a value means, or None where the file does not say."""
+        return self.meanings.get(text_of(value).strip().casefold())
+
+
+@dataclass(frozen=True)
+class CallKeys:
+    """Where tool calls are, and what their keys are called.
+
+    Args:
+        calls: Paths of keys in a message, to a call or a list of calls.
+        name, arguments, id: Paths of keys in a call.
+        result: Paths of keys in a call to what the tool showed, where the call itself holds it.
+    """
+
+    calls: tuple[str, ...] = ()
+    name: tuple[str, ...] = ()
+    arguments: tuple[str, ...] = ()
+    id: tuple[str, ...] = ()
+    result: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class LogMapping:
+    """How the records of a log are to be understood.
+
+    Args:
+        by_name: Tools by name.
+        failures: Patterns; an observation in which one is found is that of a failed call.
+        fields: Where records keep what is not a call, for the fields that a mapping file names.
+        calls: Where messages keep their calls, where that is unusual.
+        tags: What stands before and after the parts of texts in tags, by what they hold.
+    """
 
     by_name: Mapping[str, Tool] = field(default_factory=lambda: NAMES)
+    failures: tuple[re.Pattern[str], ...] = ()
+    fields: Mapping[FieldName, Field] = field(default_factory=dict)
+    calls: CallKeys | None = None
+    tags: Mapping[TagName, tuple[str, str]] = field(default_factory=dict)
 
     def find(self, name: Any) -> Tool | None:
-        """A tool by its name, before which clients put namespaces: `browser.search`, `mcp__wiki__search`."""
+        """A tool by its name, before which clients put namespaces: `browser.search`, `mcp__wiki__search`.
+
+        Case and hyphens don't matter: `WebSearch` is `websearch` and `brave-web-search` is `brave_web_search`.
+        """
         if not isinstance(name, str):
             return None
-        return self.by_name.get(name) or self.by_name.get(short_name(name))
+        short = short_name(name)
+        for known in (name, short, _plain(name), _plain(short)):
+            if known in self.by_name:
+                return self.by_name[known]
+        return None
+
+    @property
+    def reshapes(self) -> bool:
+        """Whether records have to go through `lrat_hub.importers.mapped_records.chat_record` before they are read."""
+        return bool(self.fields or self.calls or self.tags)
+
+    @property
+    def says_where_messages_are(self) -> bool:
+        """Whether every record is a conversation by what the file says, whatever it looks like."""
+        return "messages" in self.fields or self.calls is not None or bool(self.tags)
+
+
+Tools = LogMapping
 
 
 def short_name(name: str) -> str:
     """A tool's name without namespaces."""
-    return re.split(r"\.|__|/", name)[-1]
+    return re.split(r"\.|__|/|:", name)[-1]
 
 
-def load_mapping(path: Path) -> Tools:
-    """The default tools, changed as a mapping file says.
-
-    Raises:
-        LratError: The file can't be read, or has unknown keys or values of another type.
-    """
-    import yaml
-
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise LratError(f"Mapping {path}: expected a YAML file; {' '.join(str(error).split())}") from error
-    _check_keys(path, "the file", content, ARGUMENTS)
-    tools = dict(NAMES)
-    for default in (SEARCH, BROWSE, ANSWER):
-        if default.action in content:
-            tools.update(_section(path, default, content[default.action]))
-    return Tools(MappingProxyType(tools))
+def _plain(name: str) -> str:
+    return name.strip().lower().replace("-", "_")
 
 
-def _section(path: Path, default: Tool, section: Any) -> dict[str, Tool]:
-    action, argument = default.action, ARGUMENTS[default.action]
-    allowed = ("tools", argument, "results") if action == "search" else ("tools", argument)
-    _check_keys(path, action, section, allowed)
-    tool = default
-    if argument in section:
-        tool = replace(tool, keys=_names(path, f"{action}.{argument}", section[argument]))
-    if "results" in section:
-        tool = replace(tool, result_format=_result_format(path, section["results"]))
-    names = _names(path, f"{action}.tools", section.get("tools", [name for name in NAMES if NAMES[name] is default]))
-    return dict.fromkeys(names, tool)
+def value_at(value: Any, path: str) -> Any:
+    """What a path of keys leads to in objects within objects, or None; a number is a place in a list."""
+    for key in path.split(".") if path else ():
+        if isinstance(value, list) and key.isdecimal() and len(key) < 10:
+            value = value[int(key)] if int(key) < len(value) else None
+        else:
+            value = value.get(key) if isinstance(value, dict) else None
+    return value
 
 
-def _result_format(path: Path, section: Any) -> ResultFormat:
-    keys = {"list": "rows"} | {
-        item.name: item.name for item in fields(ResultFormat) if item.name not in ("rows", "pattern")
-    }
-    if isinstance(section, dict) and "pattern" in section:
-        _check_keys(path, "search.results with a pattern", section, ("pattern",))
-        return ResultFormat(_pattern(path, section["pattern"]))
-    _check_keys(path, "search.results", section, (*keys, "pattern"))
-    paths: dict[str, Any] = {keys[key]: _names(path, f"search.results.{key}", value) for key, value in section.items()}
-    return ResultFormat(**paths)
-
-
-def _pattern(path: Path, pattern: Any) -> re.Pattern[str]:
-    try:
-        compiled = re.compile(pattern, re.MULTILINE)
-    except (re.error, TypeError) as error:
-        raise LratError(f"Mapping {path}: search.results.pattern: expected a regular expression; {error}.") from error
-    if "docid" not in compiled.groupindex or set(compiled.groupindex) - {"docid", "title", "snippet"}:
-        raise LratError(
-            f"Mapping {path}: search.results.pattern: expected a group docid, and title and snippet at will; "
-            f"found {', '.join(compiled.groupindex) or 'no named group'}."
-        )
-    return compiled
-
-
-def _names(path: Path, where: str, value: Any) -> tuple[str, ...]:
-    names = value if isinstance(value, list) else [value]
-    if not names or not all(isinstance(name, str) for name in names):
-        raise LratError(f"Mapping {path}: {where}: expected a name or a list of names, found {value!r}.")
-    return tuple(names)
-
-
-def _check_keys(path: Path, where: str, section: Any, allowed: Iterable[str]) -> None:
-    if not isinstance(section, dict):
-        raise LratError(f"Mapping {path}: {where}: expected keys and values, found {section!r}.")
-    if unknown := sorted(map(str, set(section) - set(allowed))):
-        raise LratError(f"Mapping {path}: {where}: expected {', '.join(allowed)}; found {', '.join(unknown)}.")
+def first_at(value: Any, paths: tuple[str, ...]) -> Any:
+    """What the first path leads to that leads to something, or None."""
+    return next((inner for path in paths if (inner := value_at(value, path)) is not None), None)

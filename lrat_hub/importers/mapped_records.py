@@ -1,0 +1,173 @@
+"""Records as a mapping file describes them, turned into chat records.
+
+A chat record is what all conversations are read from: `messages`, and beside them `question`, `gold_answer`,
+`final_answer`, `correct`, `status` and `query_id`. What the mapping does not name stays as it is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from lrat_hub.importers.mapping import CallKeys, FieldName, LogMapping, TagName, first_at
+from lrat_hub.importers.values import UnreadableRecord, identifier_of, listed, text_of
+
+_ACTIONS: Mapping[str, tuple[str, str]] = {"search": ("search", "query"), "browse": ("visit", "url")}
+"""For tags that hold an action, the tool that stands for it and its argument."""
+
+
+def chat_record(record: Any, mapping: LogMapping) -> Any:
+    """A record as the mapping says; itself where the mapping says nothing about records.
+
+    A verdict or status whose meaning the mapping does not say stays as it was written.
+
+    Raises:
+        UnreadableRecord: The mapping says where the messages are, and there are none.
+    """
+    if not mapping.reshapes:
+        return record
+    messages = _messages(record, mapping)
+    changed: dict[str, Any] = dict(record) if isinstance(record, dict) else {}
+    for name, known in mapping.fields.items():
+        if name == "messages":
+            changed.pop(known.paths[0].partition(".")[0], None)
+        elif (value := _value(record, name, mapping, messages)) is not None:
+            changed[name] = value
+    if messages is None:
+        return changed if isinstance(record, dict) else record
+    if mapping.calls is not None:
+        messages = [inner for message in messages for inner in _with_calls(message, mapping.calls)]
+    if mapping.tags:
+        messages = [inner for message in messages for inner in _untagged(message, mapping)]
+    return {**changed, "messages": messages}
+
+
+def _messages(record: Any, mapping: LogMapping) -> list[Any] | None:
+    if "messages" in mapping.fields:
+        messages = mapping.fields["messages"].find(record)
+        if isinstance(messages, str):
+            return [{"role": "assistant", "content": messages}]
+        if not isinstance(messages, list):
+            raise UnreadableRecord("not a trajectory: no messages where the mapping file says they are")
+        return messages
+    if isinstance(record, list):
+        return record
+    keys = ("messages", "conversations", "conversation")
+    messages = next((inner for key in keys if isinstance(inner := first_at(record, (key,)), list)), None)
+    return messages
+
+
+def _value(record: Any, name: FieldName, mapping: LogMapping, messages: Sequence[Any] | None) -> Any:
+    known = mapping.fields[name]
+    value = known.find(record)
+    if known.paths and value is None:
+        return None
+    if known.meanings:
+        meaning = known.meaning(value)
+        return value if meaning is None else meaning
+    if known.pattern is not None:
+        if not known.paths:
+            roles = ("user", "human") if name == "question" else ("assistant", "ai", "gpt", "model")
+            value = _text_of_role(messages or (), roles, last=name != "question")
+        return known.extract(text_of(value))
+    return value
+
+
+def _text_of_role(messages: Sequence[Any], roles: Sequence[str], *, last: bool) -> str:
+    texts = (_content(message) for message in (reversed(messages) if last else messages) if _role(message) in roles)
+    return next((text for text in texts if text), "")
+
+
+def _role(message: Any) -> str:
+    if not isinstance(message, dict):
+        return ""
+    return text_of(message.get("role") or message.get("from") or message.get("type"))
+
+
+def _content(message: Mapping[str, Any]) -> str:
+    content = message.get("content", message.get("value"))
+    if isinstance(content, list):
+        return "\n".join(text_of(part.get("text")) if isinstance(part, dict) else text_of(part) for part in content)
+    return text_of(content)
+
+
+def _with_calls(message: Any, keys: CallKeys) -> Iterator[Any]:
+    """A message with its calls where they usually are, and the results that its calls hold as messages."""
+    if not isinstance(message, dict):
+        yield message
+        return
+    raw = first_at(message, keys.calls) if keys.calls else message.get("tool_calls")
+    calls, results = [], []
+    # A message that is a call itself has no list; it has the name of a tool.
+    if not keys.calls and raw is None and first_at(message, keys.name) is not None:
+        raw = [message]
+    for number, call in enumerate(listed(raw)):
+        name, call_id = first_at(call, keys.name), identifier_of(first_at(call, keys.id))
+        result = first_at(call, keys.result)
+        if result is not None and call_id is None:
+            call_id = f"call {number}"
+        arguments = first_at(call, keys.arguments)
+        calls.append({"id": call_id, "function": {"name": name, "arguments": {} if arguments is None else arguments}})
+        if result is not None:
+            results.append({"role": "tool", "tool_call_id": call_id, "content": text_of(result)})
+    if not calls:
+        yield message
+        return
+    yield {**message, "role": "assistant", "content": _content(message), "tool_calls": calls}
+    yield from results
+
+
+def _untagged(message: Any, mapping: LogMapping) -> Iterator[Any]:
+    """The messages that a text in tags stands for."""
+    role = _role(message)
+    if not isinstance(message, dict) or role not in ("assistant", "ai", "gpt", "model", "user", "human", "tool"):
+        yield message
+        return
+    text = _content(message)
+    agents = role in ("assistant", "ai", "gpt", "model")
+    # A prompt may explain the tags; what a user's message shows is taken where it is nothing else.
+    names = tuple(mapping.tags) if agents else ("results", "page")
+    pieces = list(_pieces(text, {name: mapping.tags[name] for name in names if name in mapping.tags}))
+    shown = [inner for name, inner in pieces if name is not None]
+    if not shown or (not agents and any(inner.strip() for name, inner in pieces if name is None)):
+        yield message
+        return
+    thoughts = [text_of(message.get("reasoning_content"))]
+    for name, inner in pieces:
+        if name in _ACTIONS:
+            tool, argument = _ACTIONS[name]
+            call = {"id": None, "function": {"name": tool, "arguments": {argument: inner.strip()}}}
+            yield _assistant(thoughts, tool_calls=[call])
+            thoughts = []
+        elif name in ("results", "page"):
+            yield {"role": "tool", "content": inner.strip()}
+        elif name == "answer":
+            yield {**_assistant(thoughts), "content": f"<answer>{inner.strip()}</answer>"}
+            thoughts = []
+        else:
+            thoughts.append(inner.strip())
+    if any(thoughts):
+        yield {"role": "assistant", "content": "\n".join(filter(None, thoughts))}
+
+
+def _assistant(thoughts: Sequence[str], **keys: Any) -> dict[str, Any]:
+    return {"role": "assistant", "reasoning_content": "\n".join(filter(None, thoughts)), "content": "", **keys}
+
+
+def _pieces(text: str, tags: Mapping[TagName, tuple[str, str]]) -> Iterator[tuple[TagName | None, str]]:
+    """The parts of a text with the tag around each; None for what stands between tags. An open end is an end."""
+    if not tags:
+        yield None, text
+        return
+    begins = {before: name for name, (before, _) in tags.items()}
+    opening, at = re.compile("|".join(map(re.escape, begins))), 0
+    while match := opening.search(text, at):
+        name = begins[match[0]]
+        end = text.find(tags[name][1], match.end())
+        if text[at : match.start()].strip():
+            yield None, text[at : match.start()]
+        yield name, text[match.end() : end if end >= 0 else len(text)]
+        at = end + len(tags[name][1]) if end >= 0 else len(text)
+    if text[at:].strip():
+        yield None, text[at:]
