@@ -6,6 +6,8 @@ Mining, rollouts, replay, analysis and the evaluation of agents all read traject
   which some were left out.
 - A **browse belongs to** the nearest earlier search that listed its document, and there to the query that ranked the
   document best (the first of equals). A document that no earlier search listed belongs to none.
+- An **address** that no earlier search listed is that of a listed page where the two differ only in how they are
+  written (`lrat_hub.addresses`): the browse opens the document that was listed.
 - A **failed browse**, one with an error or without a document, opens nothing and belongs to no search. The reasoning
   after it is about the failure: it counts for no browse, but it is what the agent had in mind at its next action.
 - The **reasoning right after** a browse is that of the next message. Actions of one message share the reasoning before
@@ -18,10 +20,11 @@ Mining, rollouts, replay, analysis and the evaluation of agents all read traject
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from lrat_hub.addresses import page_of
 from lrat_hub.queries import QueryState
 from lrat_hub.schema import Candidate, Step
 
@@ -56,7 +59,7 @@ class SearchAction:
     @property
     def documents_read(self) -> tuple[str, ...]:
         """Documents that were opened before, each once, in the order in which they were first opened."""
-        return tuple(dict.fromkeys(docid for step in self.earlier if (docid := opened_by(step)) is not None))
+        return tuple(dict.fromkeys(docid for _, docid in _opened(self.earlier) if docid is not None))
 
     @property
     def lists(self) -> dict[int, list[Candidate]]:
@@ -135,7 +138,7 @@ class Walk:
         first_listed: dict[str, int] = {}
         first_opened: dict[str, int] = {}
         latest: SearchAction | None = None
-        for index, step in enumerate(steps):
+        for index, (step, opened) in enumerate(_opened(steps)):
             number = len(actions) + 1
             if step.action == "search":
                 latest = SearchAction(step, number, steps[:index])
@@ -146,7 +149,6 @@ class Walk:
                     if known is None or known.search is not latest or hit.rank < known.rank:
                         listings[hit.docid] = Listing(latest, hit.query_index, hit.rank)
             elif step.action == "browse":
-                opened = opened_by(step)
                 actions.append(
                     BrowseAction(
                         step=step,
@@ -185,8 +187,26 @@ def state_after(steps: Sequence[Step], question: str, reasoning: str | None) -> 
 
 
 def opened_by(step: Step) -> str | None:
-    """The document that a step opens; None for other actions and for a browse that failed."""
+    """The document that a step opens, as the step names it; None for other actions and for a browse that failed."""
     return step.docid if step.action == "browse" and step.error is None else None
+
+
+def _opened(steps: Iterable[Step]) -> Iterator[tuple[Step, str | None]]:
+    """Each step with the document that it opens, under the id that an earlier search gave it."""
+    listed: dict[str, None] = {}
+    pages: dict[str, str] = {}
+    num_paged = 0
+    for step in steps:
+        opened = opened_by(step)
+        if opened is not None and opened not in listed and (page := page_of(opened)) is not None:
+            # Most runs open what they listed, so that the pages of lists are seldom needed.
+            for docid in list(listed)[num_paged:]:
+                if (listed_page := page_of(docid)) is not None:
+                    pages[listed_page] = docid
+            num_paged = len(listed)
+            opened = pages.get(page, opened)
+        yield step, opened
+        listed.update(dict.fromkeys(hit.docid for hit in step.results))
 
 
 def result_lists(results: Iterable[Candidate]) -> dict[int, list[Candidate]]:

@@ -2,40 +2,32 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+from lrat_hub.addresses import page_of, same_page
 from lrat_hub.importers.accounts import Accounts
-from lrat_hub.importers.mapping import BLOCKS, LINKS, ResultFormat, Tool, Tools, short_name
-from lrat_hub.importers.messages import Call
+from lrat_hub.importers.failures import error_of
+from lrat_hub.importers.mapping import LogMapping, Tool, first_at, short_name
+from lrat_hub.importers.messages import Call, Result
+from lrat_hub.importers.opened import read_documents
 from lrat_hub.importers.other_tools import other_action
-from lrat_hub.importers.values import (
-    docid_of,
-    identifier_of,
-    join_texts,
-    json_or_none,
-    listed,
-    load_json,
-    number_of,
-    object_of,
-    text_of,
-)
+from lrat_hub.importers.results import SearchResults, read_results
+from lrat_hub.importers.rows import value_of
+from lrat_hub.importers.values import docid_of, identifier_of, join_texts, json_or_none, listed, text_of
 from lrat_hub.schema import Candidate, Step
 
-UNATTRIBUTED = "queries whose results can't be told apart"
-SHARED = "searches whose results can't be told from those of others in the message"
+SHARED = "lists of several searches in one text"
 NO_ACTION = "runs without a search or a browse"
-UNREAD = "candidates announced that could not be read"
-UNRECOGNISED = "searches whose results are in no form that is known"
-# A query can hold quotes itself, so it ends only where the announcement goes on.
-_SECTION = re.compile(r"^A search for '(?P<query>.*?)' found (?P<found>\d{1,9}) results:", re.MULTILINE | re.DOTALL)
-_DOCUMENT = re.compile(r"^Document (?P<docid>\S+?):", re.MULTILINE)
-_FAILURE = re.compile(
-    r"\s*(No results found for|Search error for query|\[Document not found\]|\[Error retrieving"
-    r"|\[Search\] Invalid request format|Error: Tool|Error fetching URL)"
-)
+UNREAD = "entries of lists that can't be read"
+NOT_RUN = "queries that the tool did not run"
+NOT_SHOWN = "documents that the text does not show"
+NOT_DIVIDED = "documents of one call whose texts can't be told apart"
+OTHER_ADDRESS = "browses of a listed page under an address that is written otherwise"
+CUT_OFF = "arguments that are cut off behind the one that counts"
+MAX_NAMES = 100
+"""Unknown tools that are counted by their names."""
 
 
 class Recorder:
@@ -48,7 +40,7 @@ class Recorder:
         accounts: What was read, kept and lost is counted here.
     """
 
-    def __init__(self, tools: Tools, accounts: Accounts) -> None:
+    def __init__(self, tools: LogMapping, accounts: Accounts) -> None:
         self.tools = tools
         self.accounts = accounts
         self.ledger = accounts.steps
@@ -60,38 +52,31 @@ class Recorder:
         """Reasoning that leads to the next action."""
         self._reasoning.append(text)
 
-    def call(
-        self, name: Any, arguments: Any, observation: str, *,
-        joined: bool = False, failed: bool = False, shared: bool = False,
-    ) -> None:  # fmt: skip
+    def call(self, name: Any, arguments: Any, result: Result, *, joined: bool = False, shared: bool = False) -> None:
         """A tool call and what it showed.
 
         Args:
-            arguments: An object, or its JSON.
+            arguments: An object, its JSON, or the one argument that a tool has.
             joined: Whether it came in the same message as the action before it.
-            failed: Whether the log marks the call as failed.
-            shared: Whether the observation is that of other searches too, so that what it lists may be theirs.
+            shared: Whether the text is that of other searches too, so that what it lists may be theirs.
         """
-        if isinstance(arguments, str):
-            try:
-                arguments = load_json(arguments)
-            except (ValueError, RecursionError):
-                return self.invalid("arguments are not JSON", observation, joined=joined)
-        if not isinstance(arguments, dict):
-            return self.invalid("arguments are not an object", observation, joined=joined)
         tool = self.tools.find(name)
+        if tool is None and isinstance(name, str) and (what := other_action(short_name(name))) is not None:
+            return self.aside(what, result.text, joined=joined)
+        values, problem, is_cut = arguments_of(arguments, tool)
+        if values is None:
+            return self.broken_call(problem, result.text, joined=joined, example=text_of(arguments))
         if tool is None:
-            if isinstance(name, str) and (what := other_action(short_name(name))) is not None:
-                return self.aside(what, observation, joined=joined)
-            return self.invalid(f"unknown tool: {name!r}", observation, joined=joined)
-        error = error_of(observation, failed=failed)
+            return self._unknown(name, values, result.text, joined=joined)
+        self.accounts.calls.lose(CUT_OFF, int(is_cut), example=text_of(arguments))
         if tool.action == "search":
-            return self._search(tool, arguments, observation, joined=joined, error=error, shared=shared)
+            return self._search(tool, values, result, joined=joined, shared=shared)
         if tool.action == "browse":
-            return self._browse(tool, arguments, observation, joined=joined, error=error)
-        answer = tool.argument(arguments)
+            return self._browse(tool, values, result, joined=joined)
+        answer = tool.argument(values)
         if answer is None:
-            return self.invalid("answer without a text", observation, joined=joined)
+            return self.broken_call("answer without a text", result.text, joined=joined)
+        self.accounts.calls.keep()
         return self.answer(text_of(answer), joined=joined)
 
     def calls(self, calls: Sequence[Call], observation: str, *, failure: str = "") -> None:
@@ -108,54 +93,110 @@ class Recorder:
         for place, call in enumerate(calls):
             shown = (observation if place == holder else "") or failure
             if call.error is not None:
-                self.invalid(call.error, shown, joined=place > 0)
+                self.broken_call(call.error, shown, joined=place > 0, example=text_of(call.arguments))
             else:
-                self.call(
-                    call.name, call.arguments, shown,
-                    joined=place > 0, failed=bool(failure), shared=len(searches) > 1,
-                )  # fmt: skip
+                result = Result(shown, failed=bool(failure))
+                self.call(call.name, call.arguments, result, joined=place > 0, shared=len(searches) > 1)
 
-    def _search(
-        self, tool: Tool, arguments: Mapping[str, Any], observation: str, *,
-        joined: bool, error: str | None, shared: bool,
-    ) -> None:  # fmt: skip
+    def broken_call(self, error: str, observation: str = "", *, joined: bool = False, example: str = "") -> None:
+        """A call that can't be read: an `invalid` step."""
+        self.accounts.calls.drop(error.partition(":")[0], example=example)
+        self.invalid(error, observation, joined=joined)
+
+    def _unknown(self, name: Any, arguments: Mapping[str, Any], observation: str, *, joined: bool) -> None:
+        dropped = self.accounts.calls.dropped
+        reason = f"unknown tool {name!r:.80}, say what it does in a mapping file"
+        if reason not in dropped and len(dropped) >= MAX_NAMES:
+            reason = "further unknown tools"
+        self.accounts.calls.drop(reason, example=text_of(arguments))
+        self.invalid(f"unknown tool: {name!r}", observation, joined=joined)
+
+    def _search(self, tool: Tool, arguments: Mapping[str, Any], result: Result, *, joined: bool, shared: bool) -> None:
         asked = queries_of(tool, arguments)
+        error = error_of(result.text, failed=result.failed, patterns=self.tools.failures)
+        lists = self.accounts.lists
         if shared:
-            self.ledger.note(SHARED)
-            results = SearchResults(tuple(asked), ())
+            lists.drop(SHARED, max(1, len(asked)), example=result.text)
+            results = SearchResults(tuple(asked))
         else:
-            results = read_results(observation, asked, tool.result_format)
-        if not results.queries:
-            return self.invalid("search without a query", observation, joined=joined)
-        self.ledger.note(UNATTRIBUTED, results.unattributed)
-        self.ledger.lose(UNREAD, results.unread)
-        self.ledger.lose(UNRECOGNISED, int(results.unrecognised and error is None))
-        return self.search(results.queries, results.candidates, observation, joined=joined, error=error)
-
-    def _browse(
-        self, tool: Tool, arguments: Mapping[str, Any], observation: str, *, joined: bool, error: str | None
-    ) -> None:
-        docids = [docid for value in listed(tool.argument(arguments)) if (docid := docid_of(value))]
-        if len(docids) > 1:
-            # Several documents in one call: those that were shown are browses of one message.
-            shown = documents_shown(observation)
-            docids = [docid for docid in docids if docid in shown] or docids[:1]
-        if not docids:
-            return self.invalid("browse without a docid", observation, joined=joined)
-        for place, docid in enumerate(docids):
-            self.browse(docid, observation if place == 0 else "", joined=joined or place > 0, error=error)
+            results = read_results(
+                result.text, asked, tool.result_format, results=result.results, docids=result.docids or None
+            )
+            lists.note(NOT_RUN, results.not_run)
+            lists.lose(UNREAD, results.unread, example=result.text)
+        if not any(results.queries):
+            return self.broken_call("search without a query", result.text, joined=joined, example=text_of(arguments))
+        if error is None or results.candidates:
+            for reason, count in results.dropped:
+                lists.drop(reason, count, example=result.text)
+        else:
+            lists.note("searches that failed")
+        if results.candidates and not result.failed:
+            error = None
+        self.search(
+            results.queries, results.candidates, result.text, joined=joined, error=error, num_lists=results.num_lists
+        )
         return None
+
+    def _browse(self, tool: Tool, arguments: Mapping[str, Any], result: Result, *, joined: bool) -> None:
+        asked = documents_of(tool, arguments)
+        if result.docids:
+            # The log names what was opened by the ids that its lists have.
+            self.accounts.browses.drop(NOT_SHOWN, max(0, len(asked) - len(result.docids)), example=result.text)
+            asked = list(dict.fromkeys(result.docids))
+        if not asked:
+            self.accounts.browses.drop("browse without a docid", example=text_of(arguments))
+            return self.broken_call("browse without a docid", result.text, joined=joined, example=text_of(arguments))
+        self.accounts.calls.keep()
+        if len(asked) == 1:
+            return self._open(asked[0], result.text, result.failed, joined=joined)
+        opened = read_documents(result.text, asked, tool.section)
+        self.accounts.browses.drop(NOT_SHOWN, len(opened.missing), example=result.text)
+        if not opened.is_divided:
+            self.accounts.browses.lose(NOT_DIVIDED, len(asked) - 1, example=result.text)
+        for docid in (docid for docid in asked if docid not in opened.missing):
+            # A failure of the whole call is that of each document.
+            text = opened.texts.get(docid, "") if opened.is_divided or not result.text else result.text
+            failed = result.failed or docid in opened.failed
+            shown = opened.failed.get(docid) or opened.texts.get(docid, "")
+            error = error_of(shown if opened.is_divided else text, failed=failed, patterns=self.tools.failures)
+            self.browse(docid, shown, joined=joined, error=error, is_call=False)
+            joined = True
+        return None
+
+    def _open(self, docid: str, text: str, failed: bool, *, joined: bool) -> None:
+        error = error_of(text, failed=failed, patterns=self.tools.failures)
+        self.browse(docid, text, joined=joined, error=error, is_call=False)
 
     def search(
         self, queries: Sequence[str], results: Sequence[Candidate], observation: str, *,
-        joined: bool = False, error: str | None = None,
+        joined: bool = False, error: str | None = None, num_lists: int = 1,
     ) -> None:  # fmt: skip
-        """A search whose results have been read."""
+        """A search whose results have been read.
+
+        Args:
+            num_lists: How many of its queries have a list, which may be empty.
+        """
+        self.accounts.calls.keep()
+        self.accounts.lists.keep(num_lists)
         step = Step(0, self._taken(joined), "search", tuple(queries), tuple(results), None, observation, error)
         self._add(step)
 
-    def browse(self, docid: str, observation: str, *, joined: bool = False, error: str | None = None) -> None:
-        """A document that was opened."""
+    def browse(
+        self, docid: str, observation: str, *, joined: bool = False, error: str | None = None, is_call: bool = True
+    ) -> None:
+        """A document that was opened.
+
+        Args:
+            is_call: Whether it is the only document of its call.
+        """
+        self.accounts.calls.keep(int(is_call))
+        self.accounts.browses.keep()
+        self.accounts.browses.note("browses that failed", int(error is not None), example=error or "")
+        if error is None and page_of(docid) is not None:
+            listed_ids = {hit.docid for step in self.steps for hit in step.results}
+            if docid not in listed_ids and same_page(docid, listed_ids) is not None:
+                self.accounts.browses.note(OTHER_ADDRESS, example=docid)
         self._add(Step(0, self._taken(joined), "browse", docid=docid, observation=observation, error=error))
 
     def answer(self, text: str, *, joined: bool = False) -> None:
@@ -169,6 +210,7 @@ class Recorder:
 
     def aside(self, what: str, observation: str, *, joined: bool = False) -> None:
         """An action that was read and is none of ours: an `invalid` step, which keeps turns and reasoning in place."""
+        self.accounts.calls.keep()
         self.ledger.note(f"kept as invalid steps, {what}")
         self._add(Step(0, self._taken(joined), "invalid", observation=observation, error=what), is_loss=False)
 
@@ -202,178 +244,74 @@ class Recorder:
         self.steps.append(replace(step, turn=len(self.steps)))
 
 
+def arguments_of(arguments: Any, tool: Tool | None) -> tuple[dict[str, Any] | None, str, bool]:
+    """The arguments of a call; why there are none; and whether they are cut off behind the last one that is there.
+
+    They come as an object, as its JSON (which may be encoded twice or cut off) or the repr of a Python object, and for
+    tools with one argument as that alone.
+    """
+    for _ in range(2):
+        if not isinstance(arguments, str):
+            break
+        text = arguments.strip()
+        value = json_or_none(text)
+        if value is not None and not (isinstance(value, (int, float)) and tool is not None):
+            arguments = value
+            if isinstance(value, str) and not value.lstrip().startswith(("{", "[")):
+                break
+            continue
+        if (value := value_of(text)) is not None:
+            arguments = value
+        elif text.startswith("{"):
+            cut = _completed(text)
+            return (
+                (cut, "arguments are not JSON", True) if cut is not None else (None, "arguments are not JSON", False)
+            )
+        break
+    if isinstance(arguments, dict):
+        return arguments, "", False
+    if arguments is None:
+        return {}, "", False
+    is_one = isinstance(arguments, str) or (
+        isinstance(arguments, list) and arguments and all(isinstance(part, str) for part in arguments)
+    )
+    if tool is not None and is_one:
+        return {tool.keys[0]: arguments}, "", False
+    problem = "arguments are not JSON" if isinstance(arguments, str) else "arguments are not an object"
+    return None, problem, False
+
+
+def _completed(text: str) -> dict[str, Any] | None:
+    """The arguments of an object that is cut off, as far as they are complete."""
+    if text.endswith("}"):
+        return None
+    for part in (text, text[: max(text.rfind(","), 0)]):
+        for end in ("}", "]}"):
+            if isinstance(value := json_or_none(part + end), dict) and value:
+                return value
+    return None
+
+
 def queries_of(tool: Tool, arguments: Mapping[str, Any]) -> list[str]:
     """The queries that a call asks for."""
-    return [text_of(query) for query in listed(tool.argument(arguments)) if identifier_of(query)]
+    value = tool.argument(arguments)
+    several = arguments.get("queries")
+    if isinstance(several, list) and several and "queries" in tool.keys and not isinstance(value, list):
+        # Some tools take one query and say again which ones they made of it.
+        value = several if value in several or value is None else [value, *several]
+    if isinstance(value, str) and value.lstrip().startswith(("[", "{")) and isinstance(inner := value_of(value), list):
+        value = inner if all(isinstance(part, str) for part in inner) else value
+    return [text_of(query) for part in listed(value) if identifier_of(query := _inner(part, ("query", "q")))]
 
 
-@dataclass(frozen=True)
-class SearchResults:
-    """A search's observation.
-
-    Args:
-        queries: The queries that were run, as far as the observation shows.
-        candidates: What they found.
-        unattributed: Queries that were asked and whose results, if any, can't be told from those of the others.
-        unread: Candidates that the observation announces and does not show in a form that can be read.
-        unrecognised: Whether the observation says something, but has no list in a form that is known.
-    """
-
-    queries: tuple[str, ...]
-    candidates: tuple[Candidate, ...]
-    unattributed: int = 0
-    unread: int = 0
-    unrecognised: bool = False
+def documents_of(tool: Tool, arguments: Mapping[str, Any]) -> list[str]:
+    """The documents that a call is to open, each once."""
+    value = tool.argument(arguments)
+    if isinstance(value, str) and value.lstrip().startswith("[") and isinstance(inner := value_of(value), list):
+        value = inner
+    keys = ("docid", "id", "url", "link")
+    return list(dict.fromkeys(docid for part in listed(value) if (docid := docid_of(_inner(part, keys))) is not None))
 
 
-def read_results(observation: str, asked: Sequence[str], result_format: ResultFormat | None) -> SearchResults:
-    """The result lists of a search that was asked for some queries.
-
-    A call can ask for more queries than the tool ran, as in the LRAT release. So a query counts as run when the
-    observation names it, or has a list for it; of those that share one list only the first does.
-
-    Args:
-        result_format: How the list is written, or None to look for every way that is known.
-    """
-    observation = observation.replace("\r\n", "\n")
-    if result_format is None and (sections := list(_SECTION.finditer(observation))):
-        ends = [match.start() for match in sections[1:]] + [len(observation)]
-        candidates = tuple(
-            candidate
-            for index, (match, end) in enumerate(zip(sections, ends, strict=True))
-            for candidate in _entries(observation[match.end() : end], BLOCKS, index)
-        )
-        announced = sum(int(match["found"]) for match in sections)
-        queries = tuple(match["query"] for match in sections)
-        return SearchResults(queries, candidates, unread=max(0, announced - len(candidates)))
-    found = _lists(observation, asked, result_format)
-    lists = (found or [])[: max(1, len(asked))]
-    queries = tuple(asked[: max(1, len(lists))])
-    candidates = tuple(candidate for entries in lists for candidate in entries.candidates)
-    return SearchResults(
-        queries,
-        candidates,
-        unattributed=len(asked) - len(queries),
-        unread=sum(entries.announced for entries in lists) - len(candidates),
-        unrecognised=found is None and observation.strip() != "",
-    )
-
-
-def documents_shown(observation: str) -> set[str]:
-    """Ids of the documents that a browse of several shows."""
-    return {match["docid"].removeprefix("DocID:") for match in _DOCUMENT.finditer(observation)}
-
-
-def failure_of(observation: str) -> str | None:
-    """Why an action failed, where the observation says so."""
-    if _FAILURE.match(observation):
-        return _first_line(observation)
-    value = _json_of(observation)
-    if isinstance(value, dict) and set(value) <= {"error", "message", "status", "code"} and value.get("error"):
-        return _first_line(text_of(value["error"]))
-    return None
-
-
-def error_of(observation: str, *, failed: bool) -> str | None:
-    """The error of an action: what the tool showed where the log marks the call as failed, or `failure_of`."""
-    return (_first_line(observation) or "the tool failed") if failed else failure_of(observation)
-
-
-def _first_line(text: str) -> str:
-    return text.strip().partition("\n")[0]
-
-
-def value_at(value: Any, path: str) -> Any:
-    """What a path of keys leads to in objects within objects, or None."""
-    for key in path.split(".") if path else ():
-        value = value.get(key) if isinstance(value, dict) else None
-    return value
-
-
-@dataclass(frozen=True)
-class _ResultList:
-    """One result list.
-
-    Args:
-        announced: How many entries it has, with those that could not be read.
-    """
-
-    candidates: tuple[Candidate, ...]
-    announced: int
-
-
-def _lists(observation: str, asked: Sequence[str], result_format: ResultFormat | None) -> list[_ResultList] | None:
-    """A list for each query, as far as they are kept apart; None where nothing looks like one."""
-    if result_format is not None and result_format.pattern is not None:
-        return [_text_list(observation, result_format.pattern)]
-    if (value := _json_of(observation)) is not None:
-        lists = _json_lists(value, asked, result_format)
-        if lists is None:
-            return None
-        return [_candidates_of_rows(rows, result_format or ResultFormat(), index) for index, rows in enumerate(lists)]
-    if result_format is None:
-        for known in (BLOCKS, LINKS):
-            if (entries := _text_list(observation, known)).candidates:
-                return [entries]
-    return None
-
-
-def _json_of(observation: str) -> Any:
-    if not observation.lstrip().startswith(("[", "{")):
-        return None
-    return json_or_none(observation)
-
-
-def _json_lists(value: Any, asked: Sequence[str], result_format: ResultFormat | None) -> list[list[Any]] | None:
-    """The rows for each query: lists in a list, in objects of a list, under the queries, or one list for all."""
-    known = result_format or ResultFormat()
-    rows = _list_in(value, known)
-    if rows is None:
-        by_query = [part for query in asked if isinstance(part := object_of(value).get(query), list)]
-        return by_query if by_query and len(by_query) == len(asked) else None
-    if rows and all(isinstance(part, list) for part in rows):
-        return rows
-    groups = [_list_in(part, known) for part in rows if isinstance(part, dict) and _first(part, known.docid) is None]
-    if len(groups) == len(rows) and any(groups):
-        return [group or [] for group in groups]
-    return [rows]
-
-
-def _list_in(value: Any, result_format: ResultFormat) -> list[Any] | None:
-    found = (value_at(value, path) for path in result_format.rows)
-    return next((candidate for candidate in found if isinstance(candidate, list)), None)
-
-
-def _candidates_of_rows(rows: Sequence[Any], result_format: ResultFormat, query_index: int) -> _ResultList:
-    """Rows as candidates. One without an id is none, but keeps its place in the ranking."""
-    candidates = [
-        Candidate(
-            query_index,
-            rank,
-            docid,
-            text_of(_first(row, result_format.title)),
-            text_of(_first(row, result_format.snippet)),
-            number_of(_first(row, result_format.score)),
-        )
-        for rank, row in enumerate(rows, start=1)
-        if isinstance(row, dict) and (docid := docid_of(_first(row, result_format.docid))) is not None
-    ]
-    return _ResultList(tuple(candidates), len(rows))
-
-
-def _first(row: Mapping[str, Any], paths: Sequence[str]) -> Any:
-    return next((found for path in paths if (found := value_at(row, path)) is not None), None)
-
-
-def _text_list(text: str, pattern: re.Pattern[str]) -> _ResultList:
-    candidates = tuple(_entries(text, pattern, 0))
-    return _ResultList(candidates, len(candidates))
-
-
-def _entries(text: str, pattern: re.Pattern[str], query_index: int) -> Iterator[Candidate]:
-    matches = [(match, docid) for match in pattern.finditer(text) if (docid := docid_of(match["docid"]))]
-    ends = [match.start() for match, _ in matches[1:]] + [len(text)]
-    for rank, ((match, docid), end) in enumerate(zip(matches, ends, strict=False), start=1):
-        groups = match.groupdict()
-        snippet = groups["snippet"] or "" if "snippet" in groups else text[match.end() : end]
-        yield Candidate(query_index, rank, docid, groups.get("title") or "", snippet.strip())
+def _inner(value: Any, keys: tuple[str, ...]) -> Any:
+    return first_at(value, keys) if isinstance(value, dict) else value

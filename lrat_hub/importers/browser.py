@@ -19,16 +19,18 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lrat_hub.importers.accounts import Accounts
-from lrat_hub.importers.actions import Recorder, error_of, queries_of
+from lrat_hub.importers.actions import Recorder, queries_of
 from lrat_hub.importers.chat import call_names, conversation_of, parse_conversation
+from lrat_hub.importers.failures import error_of
 from lrat_hub.importers.mapping import SEARCH, Tools, short_name
+from lrat_hub.importers.messages import Result
+from lrat_hub.importers.results import TOLD_APART
 from lrat_hub.importers.values import docid_of, integer_of, json_or_none, object_of
 from lrat_hub.schema import Candidate, Step, Trajectory
 
 FORMAT = "search, open and find"
 
 LOOK = "a look at a page that is open"
-MERGED = "queries whose results stand in one list"
 MOST_RESULTS = 10
 """How many results gpt-oss's browser lists for a query unless it is told otherwise."""
 
@@ -79,17 +81,18 @@ class _Browser:
         self._current: int | None = None
         self._addresses: dict[str, str] = {}
 
-    def call(self, name: Any, arguments: Any, observation: str, *, joined: bool = False, failed: bool = False) -> None:
+    def call(self, name: Any, arguments: Any, result: Result, *, joined: bool = False) -> None:
         """A call of any tool; those that are none of a browser go to the recorder as they are."""
         action, values = short_name(name) if isinstance(name, str) else "", _arguments(arguments)
-        failed = failed or _FAILURE.match(observation) is not None
+        result = replace(result, failed=result.failed or _FAILURE.match(result.text) is not None)
         if values is None or action not in ("search", "open", "find"):
-            self._recorder.call(name, arguments, observation, joined=joined, failed=failed)
+            self._recorder.call(name, arguments, result, joined=joined)
         elif action == "search":
-            self._search(name, values, observation, joined, failed)
+            self._search(name, values, result, joined)
         elif action == "open":
-            self._open(values, observation, joined, failed)
+            self._open(values, result, joined)
         else:
+            observation = result.text
             self._show(observation, self._pages.get(self._cursor(values), _Page()))
             self._recorder.aside(LOOK, observation, joined=joined)
 
@@ -98,21 +101,26 @@ class _Browser:
         results = tuple(replace(hit, docid=self._addresses.get(hit.docid, hit.docid)) for hit in step.results)
         return replace(step, results=results, docid=self._addresses.get(step.docid or "", step.docid))
 
-    def _search(self, name: str, values: Mapping[str, Any], observation: str, joined: bool, failed: bool) -> None:
+    def _search(self, name: str, values: Mapping[str, Any], result: Result, joined: bool) -> None:
+        observation = result.text
         asked = queries_of(self._recorder.tools.find(name) or SEARCH, values)
         links = list(_LINK.finditer(observation))
-        if asked and links and not failed:
-            self._recorder.search(asked, self._candidates(asked, links, values), observation, joined=joined)
+        if asked and links and not result.failed:
+            hits = self._candidates(asked, links, values)
+            if hits is None:
+                self._recorder.accounts.lists.drop(TOLD_APART, len(asked), example=observation)
+            num_lists = 0 if hits is None else len(asked)
+            self._recorder.search(asked, hits or (), observation, joined=joined, num_lists=num_lists)
             self._show(observation, _Page(links=_links(observation)))
             return
-        self._recorder.call(name, values, observation, joined=joined, failed=failed)
+        self._recorder.call(name, values, result, joined=joined)
         results = self._recorder.steps[-1].results
         self._show(observation, _Page(links=_numbers(observation, results)))
 
     def _candidates(
         self, asked: Sequence[str], links: Sequence[re.Match[str]], values: Mapping[str, Any]
-    ) -> tuple[Candidate, ...]:
-        """What a page of results lists.
+    ) -> tuple[Candidate, ...] | None:
+        """What a page of results lists; None where nothing says which query listed what.
 
         Lists of several queries stand there one behind the other, with nothing between them. Where there are as many
         results as the queries could get at most, each of them has its full share; else nothing says where they end.
@@ -121,8 +129,7 @@ class _Browser:
         if len(asked) > 1:
             share = integer_of(values.get("topn")) or MOST_RESULTS
             if share * len(asked) != len(links):
-                self._recorder.ledger.lose(MERGED, len(asked), example="; ".join(asked))
-                return ()
+                return None
         return tuple(
             Candidate(
                 index // share, index % share + 1, _docid(link), link["title"].strip(), _snippet(link["snippet"])
@@ -130,7 +137,8 @@ class _Browser:
             for index, link in enumerate(links)
         )
 
-    def _open(self, values: Mapping[str, Any], observation: str, joined: bool, failed: bool) -> None:
+    def _open(self, values: Mapping[str, Any], result: Result, joined: bool) -> None:
+        observation = result.text
         target, page = values.get("id"), self._pages.get(self._cursor(values), _Page())
         number = integer_of(target)
         if target in (None, "", -1):
@@ -142,11 +150,11 @@ class _Browser:
             docid = docid_of(target)
             # A number that no list gave out can still be the id of a document that one listed.
             if number is not None and docid not in self._listed():
-                self._recorder.invalid(f"open of a link that no page shows: {number}", observation, joined=joined)
+                self._recorder.broken_call(f"open of a link that no page shows: {number}", observation, joined=joined)
                 return
-        error = error_of(observation, failed=failed)
+        error = error_of(observation, failed=result.failed, patterns=self._recorder.tools.failures)
         if docid is None:
-            self._recorder.invalid("browse without a docid", observation, joined=joined)
+            self._recorder.broken_call("browse without a docid", observation, joined=joined)
             return
         if error is None:
             if number is not None and (address := _address(observation)):

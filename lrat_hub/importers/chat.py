@@ -26,6 +26,7 @@ from typing import Any, Protocol
 from lrat_hub.importers.accounts import Accounts
 from lrat_hub.importers.actions import Recorder
 from lrat_hub.importers.converters.conversations import native_messages
+from lrat_hub.importers.mapped_records import chat_record
 from lrat_hub.importers.mapping import Tools
 from lrat_hub.importers.messages import Call, Message, Result, is_message, read_messages
 from lrat_hub.importers.outcomes import (
@@ -81,9 +82,7 @@ _NUDGE = re.compile(
 class CallReader(Protocol):
     """What tool calls are given to: `Recorder`, or something that understands calls by what came before them."""
 
-    def call(
-        self, name: Any, arguments: Any, observation: str, *, joined: bool = False, failed: bool = False
-    ) -> None: ...
+    def call(self, name: Any, arguments: Any, result: Result, *, joined: bool = False) -> None: ...
 
 
 @dataclass
@@ -165,7 +164,8 @@ def parse_chat(name: str, value: Any, accounts: Accounts, tools: Tools | None = 
     Raises:
         UnreadableRecord: There are no messages in it.
     """
-    yield from parse_conversation(name, value, accounts, tools or Tools(), FORMAT)
+    mapping = tools or Tools()
+    yield from parse_conversation(name, chat_record(value, mapping), accounts, mapping, FORMAT)
 
 
 def parse_conversation(
@@ -341,7 +341,7 @@ def _record_calls(turn: _Turn, recorder: Recorder, reader: CallReader) -> None:
             continue
         shown = result or Result("")
         if call.error is not None:
-            recorder.invalid(call.error, shown.text, joined=num_recorded > 0)
+            recorder.broken_call(call.error, shown.text, joined=num_recorded > 0)
         else:
-            reader.call(call.name, call.arguments, shown.text, joined=num_recorded > 0, failed=shown.failed)
+            reader.call(call.name, call.arguments, shown, joined=num_recorded > 0)
         num_recorded += 1

@@ -283,6 +283,8 @@ def read_trajectories(
     Raises:
         LratError: The path does not exist, has no file that is read, or its format is unknown.
     """
+    if format is None and reader is None and mapping is not None and mapping.says_where_messages_are:
+        format = "chat"  # whatever the records look like
     known = format_of(path, format, reader)
     for record in records_of(path, accounts, known):
         yield from trajectories_of(record, known, accounts, mapping, questions)

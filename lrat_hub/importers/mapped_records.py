@@ -135,7 +135,7 @@ def _untagged(message: Any, mapping: LogMapping) -> Iterator[Any]:
         return
     thoughts = [text_of(message.get("reasoning_content"))]
     for name, inner in pieces:
-        if name in _ACTIONS:
+        if name is not None and name in _ACTIONS:
             tool, argument = _ACTIONS[name]
             call = {"id": None, "function": {"name": tool, "arguments": {argument: inner.strip()}}}
             yield _assistant(thoughts, tool_calls=[call])
@@ -160,7 +160,7 @@ def _pieces(text: str, tags: Mapping[TagName, tuple[str, str]]) -> Iterator[tupl
     if not tags:
         yield None, text
         return
-    begins = {before: name for name, (before, _) in tags.items()}
+    begins: dict[str, TagName] = {before: name for name, (before, _) in tags.items()}
     opening, at = re.compile("|".join(map(re.escape, begins))), 0
     while match := opening.search(text, at):
         name = begins[match[0]]

@@ -34,7 +34,7 @@ class ResultFormat:
         pattern: Finds each entry of a list that is text, with the groups `docid`, and `title` and `snippet` if it
             has them. Without a group `snippet`, the text up to the next entry is it.
         rows: Paths of keys ("data.items") to the list in an observation that is JSON, the first that leads to one
-            counts; "" when the observation is the list.
+            counts; "" when the observation is the list. Without any, usual paths are tried; so for the next four.
         docid, title, snippet, score: Paths of keys in one of its rows, in order of preference.
         section: Divides an observation that holds the lists of several queries: with a group `query` it finds the
             line that begins the list of the query it names, without one it finds what stands between two lists.
@@ -42,20 +42,13 @@ class ResultFormat:
     """
 
     pattern: re.Pattern[str] | None = None
-    rows: tuple[str, ...] = ("", "results", "documents", "hits", "data", "items", "organic")
-    docid: tuple[str, ...] = ("docid", "doc_id", "document_id", "id", "url", "link", "href")
-    title: tuple[str, ...] = ("title", "name")
-    snippet: tuple[str, ...] = ("snippet", "text", "content", "contents", "description", "body", "summary")
-    score: tuple[str, ...] = ("score",)
+    rows: tuple[str, ...] = ()
+    docid: tuple[str, ...] = ()
+    title: tuple[str, ...] = ()
+    snippet: tuple[str, ...] = ()
+    score: tuple[str, ...] = ()
     section: re.Pattern[str] | None = None
     shared: bool = False
-
-
-BLOCKS = re.compile(r"^DocID:[ \t]*(?P<docid>\S+)[ \t]*\n(?:\[(?P<title>.*)\][ \t]*\n)?", re.MULTILINE)
-"""Entries of the lists of the LRAT release."""
-
-LINKS = re.compile(r"^(?:\d+\. )?\[(?P<title>.+)\]\((?P<docid>\S+)\)[ \t]*$\n?", re.MULTILINE)
-"""Markdown links with a snippet below: the lists of smolagents' search tools."""
 
 
 @dataclass(frozen=True)

@@ -107,7 +107,7 @@ class _File:
             if default.action in content:
                 tools.update(self._tools(default, content[default.action]))
         names: tuple[FieldName, ...] = get_args(FieldName)
-        fields = {name: self._field(name, content[name]) for name in names if name in content}
+        fields: dict[FieldName, Field] = {name: self._field(name, content[name]) for name in names if name in content}
         return LogMapping(
             MappingProxyType(tools),
             tuple(self._patterns("failure", content["failure"])) if "failure" in content else (),
@@ -185,7 +185,9 @@ class _File:
         known: tuple[TagName, ...] = get_args(TagName)
         self._check_keys("tags", section, known)
         tags: dict[TagName, tuple[str, str]] = {}
-        for name in (name for name in known if name in section):
+        for name in known:
+            if name not in section:
+                continue
             match section[name]:
                 case str(tag) if re.fullmatch(r"[\w-]+", tag):
                     tags[name] = (f"<{tag}>", f"</{tag}>")

@@ -107,17 +107,17 @@ def searched(chat):
                 "content": result if isinstance(result, str) else json.dumps(result),
             },
         )
-        step, steps = run.steps[0], accounts.steps
+        step, lists = run.steps[0], accounts.lists
         return (
             step.queries,
             [(hit.query_index, hit.rank, hit.docid) for hit in step.results],
-            dict(steps.notes + steps.lost),
+            dict(lists.dropped + lists.notes + lists.lost),
         )
 
     return read
 
 
-UNTOLD_ONE = {"queries whose results can't be told apart": 1}
+UNTOLD = {"lists of several queries that can't be told apart": 2}
 
 
 @pytest.mark.parametrize(
@@ -133,22 +133,24 @@ def test_lists_that_are_kept_apart_are_the_results_of_each_query(searched, resul
     assert searched(result) == (("a", "b"), [(0, 1, "1"), (1, 1, "2"), (1, 2, "3")], {})
 
 
-def test_one_list_for_several_queries_is_the_first_ones(searched):
-    assert searched([{"id": 1}, {"id": 2}]) == (("a",), [(0, 1, "1"), (0, 2, "2")], UNTOLD_ONE)
+def test_one_list_for_several_queries_is_left_out_because_nobody_knows_whose_it_is(searched):
+    assert searched([{"id": 1}, {"id": 2}]) == (("a", "b"), [], UNTOLD)
 
 
 def test_an_entry_without_an_id_keeps_its_place_and_is_counted(searched):
-    unread = {"candidates announced that could not be read": 1}
-    assert searched([{"id": 1}, {"title": "x"}, {"id": 2}]) == (
-        ("a",), [(0, 1, "1"), (0, 3, "2")], UNTOLD_ONE | unread
-    )  # fmt: skip
+    rows = [{"id": 1}, {"title": "x"}, {"id": 2}]
+    unread = {"entries of lists that can't be read": 1}
+    assert searched([rows, []]) == (("a", "b"), [(0, 1, "1"), (0, 3, "2")], unread)
 
 
-@pytest.mark.parametrize("result", ["<result>1</result>", {"answer": "x"}, {"b": [{"id": 2}]}])
+@pytest.mark.parametrize("result", ["<result>1</result>", {"answer": "x"}])
 def test_results_in_a_form_that_is_not_known_are_counted_and_an_empty_list_is_none(searched, result):
-    unknown = {"searches whose results are in no form that is known": 1}
-    assert searched(result) == (("a",), [], UNTOLD_ONE | unknown)
-    assert searched([]) == searched("") == (("a",), [], UNTOLD_ONE)
+    assert searched(result) == (("a", "b"), [], {"lists in no form that is known": 2})
+    assert searched([]) == searched("") == (("a", "b"), [], {})
+
+
+def test_a_query_that_the_tool_did_not_run_has_no_list(searched):
+    assert searched({"b": [{"id": 2}]}) == (("b",), [(0, 1, "2")], {"queries that the tool did not run": 1})
 
 
 def test_a_lone_surrogate_in_arguments_is_replaced_because_no_column_can_hold_it(chat):
@@ -213,7 +215,7 @@ def test_searches_that_share_an_observation_get_no_results_of_one_another(tmp_pa
     steps = [fixtures.TASK, memory_step(1, "Both.", fixtures.LISTING, *(call("search", q, "c") for q in ("a", "b")))]
     (run,), accounts = read(tmp_path / "run.json", steps)
     assert [(step.queries, step.results) for step in run.steps] == [(("a",), ()), (("b",), ())]
-    assert accounts.steps.notes == {"searches whose results can't be told from those of others in the message": 2}
+    assert accounts.lists.dropped == {"lists of several searches in one text": 2}
 
 
 def test_code_whose_calls_depend_on_variables_costs_those_calls(tmp_path):

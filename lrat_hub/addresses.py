@@ -1,0 +1,54 @@
+"""When two addresses lead to the same page: agents often write the address of what a search listed a little otherwise.
+
+Only what does not change the page is made equal: the scheme http or https, `www.`, the port that is usual, a slash at
+the end, the fragment, the case of the host and of percent-encoding, and what campaigns add to the query. Paths and
+queries that differ are different pages.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+_ADDRESS = re.compile(r"https?://\S", re.IGNORECASE)
+_ENCODED = re.compile(r"%[0-9a-fA-F]{2}")
+_CAMPAIGN = re.compile(r"(?:utm_\w+|gclid|fbclid|msclkid)(?:=|$)", re.IGNORECASE)
+_UNRESERVED = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~")
+_USUAL_PORTS = {"http": 80, "https": 443}
+
+
+def page_of(docid: str) -> str | None:
+    """What is the same for all ways to write the address of a page; None for an id that is no web address."""
+    if not _ADDRESS.match(docid):
+        return None
+    try:
+        parts = urlsplit(docid.strip())
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return None
+    if not host:
+        return None
+    host = host.rstrip(".").removeprefix("www.")
+    suffix = "" if port is None or port in _USUAL_PORTS.values() else f":{port}"
+    user = f"{parts.username}@" if parts.username else ""
+    path = _ENCODED.sub(_encoding, parts.path).rstrip("/")
+    query = "&".join(part for part in parts.query.split("&") if part and not _CAMPAIGN.match(part))
+    return f"{user}{host}{suffix}{path}" + (f"?{_ENCODED.sub(_encoding, query)}" if query else "")
+
+
+def same_page(docid: str, others: Iterable[str]) -> str | None:
+    """The last of others that is an address of the same page, or None."""
+    page = page_of(docid)
+    if page is None:
+        return None
+    matching = None
+    for other in others:
+        if page_of(other) == page:
+            matching = other
+    return matching
+
+
+def _encoding(match: re.Match[str]) -> str:
+    character = chr(int(match[0][1:], 16))
+    return character if character in _UNRESERVED else match[0].upper()

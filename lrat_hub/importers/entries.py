@@ -1,0 +1,246 @@
+"""The entries of one result list that is text, in the ways in which search tools write lists.
+
+Read are blocks of `DocID:` (the LRAT release), Markdown links with or without numbers (Tongyi-DeepResearch,
+smolagents), elements such as `<document>` and `<snippet>` (DR-Tulu, Claude), lines of `Title:` and `URL:` (Jina, MCP
+servers, open_deep_research), `Doc 1(Title: "...")` (Search-R1), `snippet: ..., title: ..., link: ...` (LangChain's
+DuckDuckGo), `Page:` with `Summary:` (LangChain's Wikipedia), and lines that are an address. Numbered titles without
+an address are entries without an id.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from lrat_hub.importers.values import docid_of
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One entry of a result list.
+
+    Args:
+        docid: None where the list does not say it.
+        number: The number that the list gives the entry.
+        start: Where the entry begins in the text.
+    """
+
+    docid: str | None
+    title: str = ""
+    snippet: str = ""
+    score: float | None = None
+    number: int | None = None
+    start: int = 0
+
+
+_BLOCKS = re.compile(r"^DocID:[ \t]*(?P<docid>\S+)[ \t]*\n(?:\[(?P<title>.*)\][ \t]*\n)?", re.MULTILINE)
+_LINKS = re.compile(
+    r"^[ \t]{0,40}(?:(?P<number>\d{1,6})[.)][ \t]+|[-*•][ \t]+)?(?:\*\*)?\[(?P<title>(?:(?!\]\().){1,1000})\]"
+    r"\((?P<docid>https?://.+|\S+)\)(?:\*\*)?[ \t]*$\n?",
+    re.MULTILINE,
+)
+_LISTED_LINKS = re.compile(
+    r"^[ \t]{0,40}(?:(?P<number>\d{1,6})[.)]|[-*•])[ \t]+(?:\*\*)?\[(?P<title>(?:(?!\]\().){1,1000})\]"
+    r"\((?P<docid>[^\s()]+)\)(?:\*\*)?",
+    re.MULTILINE,
+)
+_SEARCH_R1 = re.compile(
+    r"^[ \t]{0,40}Doc (?P<number>\d{1,6})[ \t]*\(Title:[ \t]*(?P<docid>\".*?\"|.*?)\)", re.MULTILINE
+)
+_WIKIPEDIA = re.compile(r"^Page: (?P<docid>.+)\n(?=Summary: )", re.MULTILINE)
+_PAIRS_IN_LINE = re.compile(
+    r"snippet: (?P<snippet>(?:(?!, title: |snippet: ).)*), title: (?P<title>(?:(?!, link: |snippet: ).)*), "
+    r"link: (?P<docid>\S+?)(?=[,\]\s]|$)"
+)
+_TITLES = re.compile(r"^[ \t]{0,40}(?P<number>\d{1,6})[.)][ \t]+\[(?P<title>.+)\][ \t]*$\n?", re.MULTILINE)
+_ADDRESSES = re.compile(
+    r"^[ \t]{0,40}(?:(?P<number>\d{1,6})[.)][ \t]+|\[\d{1,6}\][ \t]*|[-*•][ \t]+)?"
+    r"(?:(?P<title>.{1,300}?)(?: - |: | \())??<?(?P<docid>https?://[^\s<>()]+)[)>]?[ \t]*$\n?",
+    re.MULTILINE,
+)
+
+# Those that hold others come first.
+_ELEMENTS = tuple(
+    re.compile(rf"<({name})\b([^<>]{{0,2000}})>")
+    for name in (
+        "document", "doc", "search_result", "result", "item", "entry", "webpage", "page", "passage", "source",
+        "snippet",
+    )
+)  # fmt: skip
+_ATTRIBUTE = re.compile(r"([\w-]{1,30})\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s\"'>]+))")
+_INNER = re.compile(
+    r"<(url|link|source|docid|doc_id|id|title|name|snippet|content|document_content|text|description|summary)>"
+)
+
+_KEYS = {
+    **dict.fromkeys(("docid", "doc id", "doc_id", "document id", "document_id", "id"), "id"),
+    **dict.fromkeys(("url", "url source", "link", "href", "source url", "source", "web page url", "address"), "url"),
+    **dict.fromkeys(("title", "name", "page title"), "title"),
+    **dict.fromkeys(
+        ("snippet", "description", "summary", "content", "text", "abstract", "highlights", "excerpt", "body"),
+        "snippet",
+    ),
+    **dict.fromkeys(
+        ("date", "published", "published date", "published time", "author", "authors", "score", "site"), ""
+    ),
+}
+_KEY_LINE = re.compile(
+    r"[ \t]{0,40}(?:\[(?P<bracketed>\d{1,6})\][ \t]*|(?P<numbered>\d{1,6})[.)][ \t]*|[-*•>#]+[ \t]+)?(?:\*\*|__)?"
+    r"(?P<key>[A-Za-z][A-Za-z_ ]{1,20}?)(?:\*\*|__)?[ \t]*:(?:\*\*|__)?(?:[ \t]+|$)(?P<value>.*)"
+)
+_HEADING = re.compile(
+    r"[ \t]{0,40}(?:-{2,}|={2,}|#+|\*\*|\[)?[ \t]*(?:source|result|document|web ?page|page|search result)[ \t]*#?"
+    r"(?P<number>\d{1,6})\b[ \t]*[:.)\]-]?[ \t]*(?P<title>.*?)[ \t]*(?:-{2,}|={2,}|\*\*|\])?:?[ \t]*",
+    re.IGNORECASE,
+)
+_NUMBERED_TITLE = re.compile(r"[ \t]{0,40}(?:\*\*)?(?P<number>\d{1,6})[.)][ \t]+(?P<title>.+)")
+_ADDRESS = re.compile(r"<?(?:\w+://|www\.)\S+")
+
+
+def entries_of(text: str) -> list[Entry]:
+    """The entries of a list, in the first way of writing lists in which the text has any."""
+    return next((entries for read in _FORMS if (entries := list(read(text)))), [])
+
+
+def entries_by(pattern: re.Pattern[str], text: str) -> Iterator[Entry]:
+    """The entries that a pattern finds the begin of; see `ResultFormat.pattern`."""
+    has_id = "docid" in pattern.groupindex
+    matches = [match for match in pattern.finditer(text) if not has_id or docid_of(match["docid"])]
+    ends = [match.start() for match in matches[1:]] + [len(text)]
+    for match, end in zip(matches, ends, strict=False):
+        groups = match.groupdict()
+        docid = docid_of(match["docid"]) if has_id else None
+        snippet = groups["snippet"] or "" if "snippet" in groups else text[match.end() : end]
+        number = groups.get("number")
+        yield Entry(
+            docid, (groups.get("title") or "").strip(), snippet.strip(),
+            number=int(number) if number else None, start=match.start(),
+        )  # fmt: skip
+
+
+def _reader(pattern: re.Pattern[str]) -> Callable[[str], Iterator[Entry]]:
+    return lambda text: entries_by(pattern, text)
+
+
+def _elements(text: str) -> Iterator[Entry]:
+    """Elements of the first usual name that has some with an id or an address, as attribute or inside."""
+    for opening in _ELEMENTS:
+        entries, at = [], 0
+        while match := opening.search(text, at):
+            end = text.find(f"</{match[1]}>", match.end())
+            if end < 0:
+                break
+            if entry := _element(match, text[match.end() : end]):
+                entries.append(entry)
+            at = end
+        if entries:
+            yield from entries
+            return
+
+
+def _element(opening: re.Match[str], inner: str) -> Entry | None:
+    keys = {name.lower(): a or b or c for name, a, b, c in _ATTRIBUTE.findall(opening[2])}
+    rest = inner
+    for match in _INNER.finditer(inner):
+        end = inner.find(f"</{match[1]}>", match.end())
+        if end >= 0:
+            keys.setdefault(match[1], inner[match.end() : end].strip())
+            rest = ""
+    lines = next(_key_values(inner), None)
+    address = next((keys[key] for key in ("url", "link", "href", "source") if _is_address(keys.get(key))), None)
+    if address is None and lines is not None and _is_address(lines.docid):
+        address = lines.docid
+    named = [keys[key] for key in ("docid", "doc_id", "document_id") if keys.get(key)]
+    docid = docid_of(next(iter(named), address or keys.get("id") or (lines.docid if lines else None)))
+    if docid is None:
+        return None
+    title = keys.get("title") or keys.get("name") or (lines.title if lines else "")
+    texts = (keys.get(key) for key in ("snippet", "content", "document_content", "text", "description", "summary"))
+    snippet = next((text for text in texts if text), "") or (lines.snippet if lines else rest)
+    return Entry(docid, title.strip(), snippet.strip(), start=opening.start())
+
+
+def _key_values(text: str) -> Iterator[Entry]:
+    """Entries of lines with keys, `Title: ...`, `URL: ...`; a key that the entry has already begins the next one."""
+    block: dict[str, str] = {}
+    number: int | None = None
+    start, at, in_snippet, previous = 0, 0, False, ""
+    for line in text.splitlines(keepends=True):
+        bare = line.rstrip("\r\n")
+        match = _KEY_LINE.fullmatch(bare) if len(bare) < 20_000 or ":" in bare[:60] else None
+        key = _KEYS.get(match["key"].lower().strip()) if match else None
+        heading = _HEADING.fullmatch(bare) if key is None and len(bare) < 400 else None
+        if match is not None and key == "url" and not _is_address(match["value"]):
+            key = None if in_snippet else ""
+        if heading is not None:
+            if entry := _of_block(block, number, start):
+                yield entry
+            block, number, start, in_snippet = {"title": heading["title"]}, int(heading["number"]), at, False
+        elif match is not None and key:
+            label = match["bracketed"] or match["numbered"]
+            begins = (key in block and block[key] != "" and key != "snippet") or (
+                key in ("title", "url", "id") and in_snippet and ("url" in block or "id" in block)
+            )
+            if begins or not block:
+                if entry := _of_block(block, number, start):
+                    yield entry
+                block, number, start = {}, int(label) if label else None, at
+                if key == "url" and (above := _NUMBERED_TITLE.fullmatch(previous)):
+                    block["title"], number = above["title"].strip(" *"), int(above["number"])
+            in_snippet = key == "snippet"
+            value = match["value"].strip().strip("*").strip() if key != "snippet" else match["value"]
+            block[key] = f"{block[key]}\n{value}" if key == "snippet" and block.get(key) else value
+        elif in_snippet and match is not None and key == "":
+            pass
+        elif block and (in_snippet or "url" in block or "id" in block):
+            block["snippet"] = f"{block.get('snippet', '')}\n{bare}"
+            in_snippet = True
+        if bare.strip():
+            previous = bare
+        at += len(line)
+    if entry := _of_block(block, number, start):
+        yield entry
+
+
+def _of_block(block: dict[str, str], number: int | None, start: int) -> Entry | None:
+    address = block.get("url", "").strip("<>")
+    docid = docid_of(block.get("id") or address)
+    if docid is None:
+        return None
+    snippet = _without_rules(block.get("snippet", ""))
+    if (above := _NUMBERED_TITLE.fullmatch(snippet.rpartition("\n")[2])) and number is not None:
+        # The numbered title of the next entry stands below this one's text.
+        snippet = snippet.rpartition("\n")[0] if int(above["number"]) == number + 1 else snippet
+    return Entry(docid, block.get("title", ""), snippet.strip(), number=number, start=start)
+
+
+def _without_rules(text: str) -> str:
+    """A text without the lines of signs at its end that stand before the next entry."""
+    lines = text.strip().split("\n")
+    while lines and not lines[-1].strip(" \t-=*_#~"):
+        lines.pop()
+    return "\n".join(lines)
+
+
+def _is_address(value: str | None) -> bool:
+    return value is not None and _ADDRESS.match(value.strip()) is not None
+
+
+def _search_r1(text: str) -> Iterator[Entry]:
+    """Entries whose titles are all that tells them apart, so that they are the ids."""
+    for entry in entries_by(_SEARCH_R1, text):
+        title = (entry.docid or "").strip('"')
+        if title:
+            yield Entry(title, title, entry.snippet, number=entry.number, start=entry.start)
+
+
+def _wikipedia(text: str) -> Iterator[Entry]:
+    for entry in entries_by(_WIKIPEDIA, text):
+        yield Entry(entry.docid, entry.docid or "", entry.snippet.removeprefix("Summary: "), start=entry.start)
+
+
+_FORMS: Sequence[Callable[[str], Iterator[Entry]]] = (
+    _reader(_BLOCKS), _search_r1, _elements, _reader(_LINKS), _reader(_LISTED_LINKS), _wikipedia,
+    _reader(_PAIRS_IN_LINE), _key_values, _reader(_TITLES), _reader(_ADDRESSES),
+)  # fmt: skip

@@ -1,0 +1,272 @@
+"""What tools show when they fail, told from documents that only speak of failures.
+
+A text is a failure by how it begins, and only when it is short or the whole of its first line says so: a page about
+the status 404 is a page. Data is a failure by its keys, and only when it holds no content beside the error.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lrat_hub.importers.rows import texts_of_parts, value_of
+from lrat_hub.importers.values import integer_of, object_of, text_of
+
+SHORT = 700
+"""Characters up to which a text that begins as a failure is one."""
+
+_TAG = (
+    r"\s*(?:[\[(<][\w ./-]{1,40}[\])>]:?\s*|[\[(<](?=[a-z ]{1,40}\b)|[❌⚠️🚫✗×]+\s*){0,3}"
+    r"\**(?:warning|error|message|note|result|exception)?\**:?\s*"
+)
+_STATUS = r"(?:4(?:0\d|1[0-8]|2[0-9]|3[01]|51|99)|5(?:0\d|1[01]|2[0-9]|30|98|99))"
+_REASON = (
+    r"(?:bad request|unauthori[sz]ed|payment required|forbidden|(?:file or directory |page )?not found|gone|conflict|"
+    r"method not allowed|not acceptable|request timeout|too many requests|unavailable for legal reasons|"
+    r"internal server error|not implemented|bad gateway|service (?:temporarily )?unavailable|gateway time-?out|"
+    r"access denied|error)"
+)
+_VERB = (
+    r"(?:fetch|read|load|access|retriev|open|visit|scrap|get|download|pars|process|extract|connect|render|navigat|"
+    r"resolv|crawl|brows|summari[sz]|reach|find|locat|view|display|execut|call|complet|perform|obtain|convert)"
+    r"(?:e|ing|ed|d|s)?"
+)
+_THING = (
+    r"(?:(?:web|requested|provided|target|specified|remote) ?)*(?:page|url|site|contents?|documents?|file|resource|"
+    r"link|"
+    r"address|server|host|data|article|pdf|information|request|tool|text|response|connection|browser)s?"
+)
+_DETERMINER = r"(?:the|a|an|this|that|any|your|its)"
+# The end of what is said: the text, the line or the sentence; or what a program adds to it.
+_END = (
+    r"(?:[\s.!'\"\])]*$|</|[ .!]*\n|[.!] |\s*[:;(\[|–—-] ?|, | (?:for|from|at|of|in|with|because|due|after|on|by|"
+    r"to|as|and|"
+    r"while|id) \S)"
+)
+_STOP = r"(?:[\s.!'\"\])]*$|</|[ .!]*\n|[.!] (?:please|try|the server|you|if|it|check|this)\b)"
+
+_LINES = (
+    r"No results (?:were )?found for (?:query:? ?)?['\"].*",
+    r"Search error for query.*",
+    r"Document not found\]?.*",
+    r"Error (?:retrieving|fetching|executing|calling|accessing|reading|loading|scraping|visiting|browsing|processing|"
+    r"downloading|opening|in tool|running|invoking|performing|searching)\b.*",
+    r"Invalid request format.*",
+    r"Error: (?:Tool|MCP|HTTP|Request|Timeout|Connection|Invalid|Unable|Failed|Could not|Cannot|\d{3})\b.*",
+    r"HTTP ?(?:Error|Status(?: Code)?|Status Error|"
+    r"/\d(?:\.\d)?)?[ :=]*" + _STATUS + r"\b(?:[ :,-]+" + _REASON + r".*)?",
+    r"(?:\w+\.)*\w*(?:HTTP|Timeout|Connection|SSL|URL|Proxy|Request|ClientResponse)\w*(?:Error|Exception)(?:[:( ].*)?",
+    _STATUS + r" (?:client|server) error\b.*",
+    r"Target URL returned error:? " + _STATUS + r".*",
+    r"(?:failed to|could ?n[o']t|cannot|can't|unable to) " + _VERB + r"\b.{0,40}?(?:https?://|: ?" + _STATUS + r").*",
+    r"MCP error -?\d+.*",
+    r"McpError\b.*",
+    r"tool_use_error>.*",
+    r"net::ERR_\w+.*",
+    r"(?:page\.goto|browserType\.launch): .*",
+)
+"""Whole first lines, whatever follows: nobody writes a document that begins so."""
+
+_BEGINNINGS = (
+    # Errors by their name
+    r"(?:error|exception)s?\s*[:!](?! an? )",
+    r"an (?:unexpected |unknown |internal )?error (?:has )?occurred",
+    r"(?:unknown|unexpected|internal|network|connection|server|fetch|http|ssl|dns|proxy|tool|api|search|request|"
+    r"validation|execution|parsing|timeout|runtime) error" + _END,
+    r"(?-i:\w[\w.]{0,80}(?:Error|Exception|Timeout)\b)\s*(?:[:(]|$)",
+    r"traceback \(most recent call last\)",
+    # Statuses of HTTP
+    r"(?:(?:http|status(?: code)?|error(?: code)?|code)[ :=#(]*)+" + _STATUS + r"\b[)\]]?(?: (?:client|server) error)?"
+    r"(?:[ :,.|–—-]*" + _REASON + r")?" + _STOP,
+    _STATUS + r"(?: ?[ :,.|–—-] ?" + _REASON + r"[^\n]{0,300})?\s*(?:$|\n)",
+    r"(?:(?:the )?(?:request|fetch|call|server|page|url|crawl|search|tool|site|website|api)\b).{0,60}?"
+    r"(?:returned|responded|failed|status)\D{0,30}" + _STATUS + r"\b",
+    _REASON.replace("|error)", "|permission denied|access is denied)") + r"(?:[ .!]*(?:$|\n)|: (?:https?:|\d|the |"
+    r"you |$))",
+    # What was asked for could not be done
+    r"(?:request|fetch|call|crawl|visit|query|search|tool|scrap\w*|navigation|connection|download|extraction|"
+    r"page load|"
+    r"tool call|tool execution|operation)\b(?: \S+){0,2}? (?:failed|errored)" + _END,
+    r"(?:failed|failure) (?:to|in|while|when|at) "
+    + _VERB
+    + r"(?: (?:"
+    + _DETERMINER
+    + r" )?(?:\S+ ){0,2}?"
+    + _THING
+    + r"\b|\s*(?:$|[:.!(]|from\b|https?:|'|\"))",
+    r"(?:(?:i|we|sorry, i|(?:the )?(?:tool|browser|system)) )?(?:could ?n[o']t|cannot|can't|can not|(?:am |was |"
+    r"were )?unable to)"
+    r" (?:be )?" + _VERB + r"(?: (?:to )?(?:" + _DETERMINER + r" )?(?:\S+ ){0,2}?" + _THING + r"\b(?! of\b)|"
+    r"\s*(?:$|[:.!(]|from\b|https?:|'|\"))",
+    r"(?:sorry,? (?:but )?)?(?:" + _DETERMINER + r" )?(?:\S+ )?" + _THING + r"(?: at \S+| \S+://\S+)? (?:could not|"
+    r"couldn't|cannot|"
+    r"can't|can not|was not able to) be \w+" + _STOP,
+    r"(?:sorry,? (?:but )?)?(?:" + _DETERMINER + r" )?(?:\S+ )?" + _THING + r"(?: at \S+| \S+://\S+|"
+    r" with (?:doc)?id \S+| '[^']{1,200}'"
+    r"| \"[^\"]{1,200}\"| \S+)? (?:you (?:are|were) looking for |you requested )?(?:(?:was|is|were|are|has been|"
+    r"does|did|do)"
+    r"(?: not|n't)|is no longer|has been (?:removed|deleted)|not) ?(?:be )?(?:found|available|exist|accessible|"
+    r"reachable|"
+    r"supported|valid)?(?: on this (?:server|site|website)| in the (?:corpus|index))?" + _STOP,
+    r"(?:sorry,? )?(?:" + _DETERMINER + r" )?page (?:isn't|is not|isn’t) (?:available|working)",
+    r"(?:oops|whoops|sorry|uh[- ]?oh)\b.{0,80}?(?:not found|can't be found|can't find|cannot be found|doesn't exist|"
+    r"went wrong|could not|couldn't|unavailable)",
+    r"no (?:such |readable |main |valid |relevant )*(?:results?|" + _THING + r"|body)"
+    r"(?: (?:was|were|could be))?(?: (?:found|available|extracted|returned|retrieved|with (?:doc)?id))" + _END,
+    r"no (?:such )?" + _THING + _STOP,
+    r"(?:empty|blank) (?:" + _THING + r"|result|body)" + _STOP,
+    r"(?:unknown|invalid|unsupported|malformed|missing) (?:url|link|docid|document id|doc id|tool|tool name|"
+    r"arguments?|"
+    r"parameters?|input|content[- ]?type|mime[- ]?type|file type|format|request|api key|response)" + _END,
+    r"tool (?:\S{1,60} )?(?:not found|execution failed|call failed|is not available|does not exist|failed|errored)",
+    r"failed[ .!]*(?:$|\n)",
+    r"(?:none|null|undefined|nan|n/a)\s*$",
+    # Nobody was let in
+    r"access (?:is )?denied[ .!]*(?:$|\n)",
+    r"access to (?:this|the) (?:page|site|resource|url|website|server|document)\b.{0,60}?\b(?:denied|blocked|"
+    r"forbidden|"
+    r"restricted)",
+    r"you (?:don't|do not) have (?:permission|access)",
+    r"you have been blocked",
+    r"(?:blocked|disallowed|forbidden|denied|prohibited)\b.{0,40}?\brobots\b",
+    r".{0,100}?\brobots\.txt\b.{0,40}?\b(?:disallow|forbid|block|prohibit|prevent|denie)\w*\b.{0,40}?\b(?:fetch|"
+    r"access|crawl|"
+    r"this|url|page)",
+    r".{0,80}?\b(?:disallowed|blocked|forbidden|prohibited|not allowed) by\b.{0,40}?\brobots",
+    r"just a moment\s*(?:\.{3}|…)",
+    r"attention required!",
+    r"(?:please )?(?:enable|turn on) (?:java ?script|cookies)",
+    r"(?:java ?script|cookies) (?:is|are|must be) (?:disabled|required|not enabled|enabled)",
+    r"checking (?:if the site connection is secure|your browser)",
+    r"(?:please )?(?:verify|confirm|prove|verifying)\b.{0,30}?\b(?:you are|you're)\b.{0,20}?\b(?:human|"
+    r"not a (?:ro)?bot)",
+    r"are you (?:a )?(?:human|robot)\?",
+    r"(?:please )?(?:complete|solve) the (?:captcha|security check|challenge)",
+    r"captcha (?:required|detected|challenge|verification|page)",
+    r"(?:our systems have detected |we(?:'ve| have) detected )unusual (?:traffic|activity)",
+    r"pardon our interruption",
+    # Limits
+    r"(?:api |the |your )?(?:rate|request|usage|token|daily|monthly)[- ]?(?:limit|quota)s?\b.{0,40}?\b(?:exceeded|"
+    r"reached|hit|"
+    r"exhausted)",
+    r"(?:api )?quota exceeded|insufficient (?:credits?|balance|quota)|you (?:have )?exceeded your",
+    r"rate[- ]limited" + _END,
+    # Time and the net
+    r"(?:\w+ ){0,4}timed out" + _END,
+    r"(?:\w+ ){0,3}(?:timeout|time-out)(?: (?:of \d+|after|exceeded|error|while|reached|expired)\b|, return none|"
+    r"[ .!]*$|: )",
+    r"connection (?:refused|reset|aborted|closed|error|broken|timed out)" + _END,
+    r"max retries exceeded|maximum retries|name or service not known|getaddrinfo|enotfound|econn\w+|etimedout",
+    r"dns (?:resolution|lookup|error|failure)\b.{0,40}?(?:fail|error|$)",
+    r"err_[a-z_]+",
+)
+"""Beginnings of texts that are short."""
+
+_LINE = re.compile(_TAG + "(?:" + "|".join(_LINES) + r")\s*", re.IGNORECASE)
+_BEGINNING = re.compile(_TAG + "(?:" + "|".join(_BEGINNINGS) + ")", re.IGNORECASE)
+
+# What stands within the form in which a tool shows every page.
+_INSIDE = re.compile(
+    r"^(?:Evidence in page:\s*)?The provided webpage content could not be accessed\."
+    r"|^Warning: Target URL returned error \d{3}\b"
+    r"|^Warning: This page (?:maybe|may be) requiring CAPTCHA"
+    r"|^(?:Page )?Title:\s*(?:Just a moment\.\.\.|Attention Required! \| Cloudflare|Access Denied|403 Forbidden|"
+    r"404 Not Found|Page Not Found)\s*$",
+    re.MULTILINE | re.IGNORECASE,
+)
+_CONTENT = (
+    "content", "contents", "text", "markdown", "html", "data", "body", "results", "extracted_info", "raw_content",
+    "page_content", "summary", "output", "document", "documents", "organic", "answer", "hits", "items",
+)  # fmt: skip
+_NO = {"", "none", "null", "false", "0", "ok", "success", "200"}
+
+
+def failure_of(observation: str, patterns: Sequence[re.Pattern[str]] = ()) -> str | None:
+    """Why an action failed, where the observation says so.
+
+    Args:
+        patterns: Further signs of a failure; see `LogMapping.failures`.
+    """
+    text = observation.strip()
+    if not text:
+        return None
+    if any(pattern.search(observation) for pattern in patterns):
+        return first_line(text)
+    if text.startswith(("{", "[")) and (value := value_of(text)) is not None:
+        return _failure_in(value)
+    line = first_line(text)
+    if len(line) <= 2000 and _LINE.fullmatch(line):
+        return line
+    if len(text) <= SHORT and _BEGINNING.match(text) and not _goes_on(text):
+        return line
+    if (inside := _INSIDE.search(text[:4000])) and (len(text) <= 4000 or "Warning" in inside[0]):
+        return inside[0].strip().rpartition("\n")[2]
+    return None
+
+
+def error_of(observation: str, *, failed: bool, patterns: Sequence[re.Pattern[str]] = ()) -> str | None:
+    """The error of an action: what the tool showed where the log marks the call as failed, or `failure_of`."""
+    return (first_line(observation) or "the tool failed") if failed else failure_of(observation, patterns)
+
+
+def first_line(text: str) -> str:
+    """The first line of a text that says something."""
+    return text.strip().partition("\n")[0].rstrip()
+
+
+def _goes_on(text: str) -> bool:
+    """Whether a text has paragraphs below what may only be its title."""
+    paragraphs = [part for part in re.split(r"\n\s*\n", text) if part.strip()]
+    return len(paragraphs) > 3
+
+
+def _failure_in(value: Any) -> str | None:
+    if (texts := texts_of_parts(value)) is not None:
+        marked = object_of(value).get("isError") is True or object_of(value).get("is_error") is True
+        if marked:
+            return first_line("\n".join(texts)) or "the tool failed"
+        return failure_of(texts[0]) if len(texts) == 1 else None
+    if isinstance(value, list):
+        # Answers for several things fail when all of them do.
+        reasons = [_failure_in(part) if isinstance(part, dict) else None for part in value]
+        return reasons[0] if reasons and all(reason is not None for reason in reasons) else None
+    if not isinstance(value, dict):
+        return None
+    if _has_content(value):
+        return None
+    if any(value.get(key) is False for key in ("success", "ok", "succeeded")) or value.get("isError") is True:
+        return _reason_in(value) or "the tool failed"
+    if (reason := _reason_in(value)) is not None:
+        return reason
+    if isinstance(failed := value.get("failed_results"), list) and failed:
+        return _reason_in(object_of(failed[0])) or "the tool failed"
+    for key in ("status", "status_code", "statusCode", "code", "http_status"):
+        number = integer_of(value.get(key))
+        if number is not None and re.fullmatch(_STATUS, str(number)):
+            return first_line(text_of(value.get("message"))) or f"status {number}"
+        if str(value.get(key)).lower() in ("error", "failed", "failure", "fail", "timeout"):
+            return first_line(text_of(value.get("message") or value.get("detail"))) or f"status {value[key]}"
+    return None
+
+
+def _has_content(value: Mapping[str, Any]) -> bool:
+    for key in _CONTENT:
+        inner = value.get(key)
+        if inner in (None, "", [], {}) or isinstance(inner, bool):
+            continue
+        if not isinstance(inner, str) or (failure_of(inner) is None and inner.strip().lower() not in _NO):
+            return True
+    return False
+
+
+def _reason_in(value: Mapping[str, Any]) -> str | None:
+    for key in ("error", "errors", "error_message", "errorMessage", "exception", "detail"):
+        inner = value.get(key)
+        if inner in (None, False, [], {}) or str(inner).strip().lower() in _NO:
+            continue
+        if key == "detail" and value.keys() - {"detail", "status", "code", "status_code", "title", "type"}:
+            continue
+        text = object_of(inner).get("message") or object_of(inner).get("type") or inner
+        return first_line(text_of(text)) or "the tool failed"
+    return None

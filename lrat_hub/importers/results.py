@@ -1,0 +1,425 @@
+"""The result lists of a search, out of what the tool showed: each under the query that it belongs to, or left out.
+
+A call can ask for several queries at once. Their lists are told apart by lines that name an asked query, by lines of
+signs (`=======`) of which there is one less than queries, by numbers that begin again at 1, or by the shape of the
+data. Where none of these does, the lists are left out and counted: no hit stands under a query that did not list it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from lrat_hub.importers.entries import Entry, entries_by, entries_of
+from lrat_hub.importers.mapping import ResultFormat
+from lrat_hub.importers.rows import (
+    by_query,
+    entries_of_rows,
+    is_row,
+    list_in,
+    plain,
+    query_in,
+    rows_cut_off,
+    texts_of_parts,
+    value_of,
+    values_in,
+)
+from lrat_hub.importers.sections import Section, pieces_between_rules, sections_by, sections_by_query
+from lrat_hub.importers.values import identifier_of
+from lrat_hub.schema import Candidate
+
+TOLD_APART = "lists of several queries that can't be told apart"
+UNRECOGNISED = "lists in no form that is known"
+NOT_NAMED = "lists of which nothing says to which query they belong"
+
+_EMPTY = re.compile(
+    r"\s*(?:\W{0,3}\s*)?(?:no|0|zero|found (?:0|no)|sorry, no|there (?:are|were) no)\b[^\n]{0,60}?"
+    r"\b(?:results?|documents?|matches|hits|pages|information|entries)\b",
+    re.IGNORECASE,
+)
+# Such a line stands above many lists, too, so it says something only of a text with little else.
+_MAX_EMPTY = 400
+_DEPTH = 5
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The list of one query.
+
+    Args:
+        announced: How many entries it says it has.
+        is_unknown: Whether there is something that may be a list, in no form that is known.
+    """
+
+    query: str
+    entries: tuple[Entry, ...]
+    announced: int = 0
+    is_unknown: bool = False
+
+
+@dataclass(frozen=True)
+class SearchResults:
+    """What a search's observation shows.
+
+    Args:
+        queries: The queries that were run, as far as the observation shows.
+        candidates: What they found.
+        num_lists: How many queries have a list of their own, which may be empty.
+        dropped: Why lists are left out, and how many.
+        unread: Entries that the observation announces and does not show in a form that can be read.
+        not_run: Queries that were asked and that the observation does not mention, while it names others.
+    """
+
+    queries: tuple[str, ...]
+    candidates: tuple[Candidate, ...] = ()
+    num_lists: int = 0
+    dropped: tuple[tuple[str, int], ...] = ()
+    unread: int = 0
+    not_run: int = 0
+
+
+class _Inseparable(Exception):
+    """There are lists, and nothing says which is whose."""
+
+
+def read_results(
+    text: str,
+    asked: Sequence[str],
+    known: ResultFormat | None = None,
+    *,
+    results: Sequence[Any] | None = None,
+    docids: Sequence[Any] | None = None,
+) -> SearchResults:
+    """The result lists of a search that was asked for some queries.
+
+    Args:
+        text: What the tool showed.
+        known: How lists are written, or None to look for every way that is known.
+        results: The lists, where the log keeps them apart from the text: one for each query that ran.
+        docids: The ids of what was listed, where the log keeps them apart from the text.
+    """
+    reader = _Reader(tuple(asked), known or ResultFormat())
+    text = text.replace("\r\n", "\n")
+    if known is not None and known.shared:
+        reader = _Reader(tuple(asked[:1]), replace(known, section=None, shared=False))
+    try:
+        if results is not None:
+            listings: list[Listing] | None = reader.of_lists([_rows(part) for part in results])
+        else:
+            listings = reader.of_text(text)
+            if docids:
+                listings = reader.with_docids(listings, [identifier_of(docid) for docid in docids])
+    except _Inseparable:
+        return SearchResults(tuple(asked), dropped=((TOLD_APART, len(asked)),))
+    if listings is None:
+        # A log that does not keep what its tools show has nothing that could be lost here.
+        num_dropped = 0 if not text.strip() else max(1, len(asked))
+        return SearchResults(tuple(asked), dropped=((UNRECOGNISED, num_dropped),) if num_dropped else ())
+    return reader.assembled(listings)
+
+
+def _rows(part: Any) -> list[Any]:
+    return list(part) if isinstance(part, (list, tuple)) else list_in(part, ResultFormat()) or []
+
+
+@dataclass
+class _Reader:
+    """Reads lists for the queries that were asked."""
+
+    asked: tuple[str, ...]
+    known: ResultFormat
+    unattributed: int = 0
+
+    def assembled(self, listings: Sequence[Listing]) -> SearchResults:
+        """The lists in the order of the queries; those of queries that were not asked come where they stand."""
+        order = {plain(query): index for index, query in reversed(list(enumerate(self.asked)))}
+        if all(plain(listing.query) in order for listing in listings):
+            listings = sorted(listings, key=lambda listing: order[plain(listing.query)])
+        candidates = [
+            Candidate(index, rank, entry.docid, entry.title, entry.snippet, entry.score)
+            for index, listing in enumerate(listings)
+            for rank, entry in enumerate(listing.entries, start=1)
+            if entry.docid is not None
+        ]
+        num_unknown = sum(listing.is_unknown for listing in listings)
+        announced = sum(max(listing.announced, len(listing.entries)) for listing in listings)
+        return SearchResults(
+            tuple(listing.query for listing in listings) or self.asked,
+            tuple(candidates),
+            len(listings) - num_unknown,
+            tuple((why, n) for why, n in ((NOT_NAMED, self.unattributed), (UNRECOGNISED, num_unknown)) if n),
+            unread=announced - len(candidates),
+            not_run=max(0, len(self.asked) - len(listings)),
+        )
+
+    # Data
+
+    def of_lists(self, lists: Sequence[Sequence[Any]]) -> list[Listing]:
+        """Lists that are in the order of the queries."""
+        if len(lists) != len(self.asked) and not (len(self.asked) <= 1 and len(lists) <= 1):
+            raise _Inseparable
+        queries = self.asked or ("",)
+        return [
+            Listing(query, tuple(entries_of_rows(rows, self.known)))
+            for query, rows in zip(queries, lists, strict=False)
+        ]
+
+    def of_value(self, value: Any, depth: int) -> list[Listing] | None:
+        """The lists of an answer that is data, or None where it has none."""
+        if (texts := texts_of_parts(value)) is not None:
+            return self._of_parts(texts, depth)
+        for inner in (value, *(value.values() if isinstance(value, dict) and len(value) <= 10 else ())):
+            if found_lists := list(by_query(inner, self.asked, self.known)):
+                return [Listing(query, tuple(entries_of_rows(rows, self.known))) for query, rows in found_lists]
+        rows = list_in(value, self.known)
+        if (
+            rows is None
+            and isinstance(value, dict)
+            and isinstance(text := value.get("result", value.get("text")), str)
+        ):
+            return self.of_text(text, depth + 1)
+        if rows is None and isinstance(value, dict) and is_row(value, self.known) and len(self.asked) <= 1:
+            rows = [value]
+        return None if rows is None else self._of_rows(rows, depth)
+
+    def _of_rows(self, rows: Sequence[Any], depth: int) -> list[Listing] | None:
+        if rows and all(isinstance(part, list) for part in rows):
+            return self.of_lists(rows)
+        if (texts := texts_of_parts(list(rows))) is not None:
+            return self._of_parts(texts, depth)
+        if rows and all(isinstance(part, str) for part in rows) and depth < _DEPTH:
+            # Texts: one for each query, or one for each hit.
+            return self._of_parts([str(part) for part in rows], depth)
+        groups = [list_in(part, self.known) if isinstance(part, dict) else None for part in rows]
+        if rows and any(group is not None for group in groups) and not all(is_row(part, self.known) for part in rows):
+            return self._of_groups(rows, groups)
+        names = [query_in(row) for row in rows]
+        if len(self.asked) > 1 and rows and all(names):
+            merged: dict[str, list[Any]] = {}
+            for name, row in zip(names, rows, strict=True):
+                merged.setdefault(plain(name or ""), []).append(row)
+            return self._of_groups([{"query": name} for name in merged], list(merged.values()))
+        if len(self.asked) > 1:
+            if rows:
+                raise _Inseparable
+            return [Listing(query, ()) for query in self.asked]
+        return [Listing((*self.asked, "")[0], tuple(entries_of_rows(rows, self.known)))]
+
+    def _of_groups(self, parts: Sequence[Any], groups: Sequence[list[Any] | None]) -> list[Listing]:
+        """Lists of objects of which each may name its query; in the order of the queries where none does."""
+        names = [query_in(part) for part in parts]
+        if not any(names):
+            return self.of_lists([group or [] for group in groups])
+        known = {plain(query): query for query in self.asked}
+        listings: list[Listing] = []
+        for name, group in zip(names, groups, strict=True):
+            query = known.get(plain(name or ""))
+            if query is None and len(self.asked) == len(parts) == 1:
+                query = self.asked[0]
+            if query is None or any(listing.query == query for listing in listings):
+                self.unattributed += 1
+                continue
+            listings.append(Listing(query, tuple(entries_of_rows(group or [], self.known))))
+        if not listings:
+            raise _Inseparable
+        return listings
+
+    def _of_parts(self, texts: Sequence[str], depth: int) -> list[Listing] | None:
+        """Parts of an answer: one text, a text for each query, or a text for each hit."""
+        if depth >= _DEPTH:
+            return None
+        if len(texts) == 1:
+            return self.of_text(texts[0], depth + 1)
+        values = [value_of(text) for text in texts]
+        if values and all(isinstance(value, dict) and is_row(value, self.known) for value in values):
+            return self._of_rows(values, depth + 1)
+        _, sections = sections_by_query("\n".join(texts), self.asked)
+        if len(self.asked) > 1 and not sections and len(texts) == len(self.asked):
+            one = [_Reader((query,), self.known).of_text(text) for query, text in zip(self.asked, texts, strict=True)]
+            lists = [listings[0].entries for listings in one if listings is not None and len(listings) == 1]
+            if len(lists) == len(one) and any(len(entries) > 1 for entries in lists):
+                return [Listing(query, entries) for query, entries in zip(self.asked, lists, strict=True)]
+            raise _Inseparable
+        return self.of_text("\n\n".join(texts), depth + 1)
+
+    # Texts
+
+    def of_text(self, text: str, depth: int = 0) -> list[Listing] | None:
+        """The lists of a text, or None where it has none that can be read."""
+        if self.known.pattern is None and depth < _DEPTH and (value := value_of(text)) is not None:
+            return self.of_value(value, depth + 1)
+        if self.known.section is not None:
+            return self._of_sections(sections_by(self.known.section, text), depth)
+        before, sections = sections_by_query(text, self.asked)
+        if len(self.asked) > 1 and (divided := self._between_rules(text, depth)) is not None:
+            return divided
+        if sections:
+            return self._of_named(text, before, sections, depth)
+        if len(self.asked) > 1:
+            return self._of_unnamed(text, depth)
+        return self._as_one(text, depth)
+
+    def _as_one(self, text: str, depth: int) -> list[Listing] | None:
+        entries = self._entries(text, depth)
+        return None if entries is None else [Listing((*self.asked, "")[0], tuple(entries))]
+
+    def _of_sections(self, sections: Sequence[Section], depth: int) -> list[Listing] | None:
+        if any(section.name is not None for section in sections):
+            return self._of_named("", "", sections, depth)
+        if len(sections) != max(1, len(self.asked)):
+            raise _Inseparable
+        queries = self.asked or ("",)
+        return [
+            Listing(query, tuple(self._entries(section.body, depth) or ()))
+            for query, section in zip(queries, sections, strict=True)
+        ]
+
+    def _of_named(self, text: str, before: str, sections: Sequence[Section], depth: int) -> list[Listing] | None:
+        """Sections that name their query. What stands before them may be the list of a query that is not named."""
+        if len(sections) == 1 and len(self.asked) == 1 and _is_cut_off(sections[0].name or "", self.asked[0]):
+            sections = [replace(sections[0], name=self.asked[0])]
+        if self._entries(before, depth):
+            if len(self.asked) <= 1 and all(section.announced is None for section in sections):
+                # The line that names the query stands in one of the documents.
+                return self._as_one(text, depth)
+            self.unattributed += 1
+        listings: dict[str, Listing] = {}
+        for section in sections:
+            name, entries = section.name or "", self._entries(section.body, depth)
+            if entries:
+                entries, others = _first_list(section.body, entries)
+                self.unattributed += others
+            if plain(name) in listings and (entries or listings[plain(name)].entries):
+                self.unattributed += 1  # one query with two lists
+                continue
+            is_unknown = entries is None and section.announced is None and section.body.strip() != ""
+            listings[plain(name)] = Listing(name, tuple(entries or ()), section.announced or 0, is_unknown)
+        return None if all(listing.is_unknown for listing in listings.values()) else list(listings.values())
+
+    def _between_rules(self, text: str, depth: int) -> list[Listing] | None:
+        """Lists between lines of signs, in the order of the queries unless they name them."""
+        for sign, pieces in pieces_between_rules(text, len(self.asked)):
+            inner = [sections_by_query(piece, self.asked)[1] for piece in pieces]
+            if any(len(sections) > 1 for sections in inner):
+                continue
+            names = [sections[0].name if sections else None for sections in inner]
+            if any(name is not None and name not in self.asked for name in names):
+                continue
+            entries = [self._entries(piece, depth) for piece in pieces]
+            if all(name is None for name in names) and not _are_lists(entries, sign):
+                continue
+            waiting = list(self.asked)
+            for name in names:
+                if name in waiting:
+                    waiting.remove(name)
+            queries = [name if name is not None else waiting.pop(0) if waiting else "" for name in names]
+            if len(set(map(plain, queries))) != len(queries) and len(set(map(plain, self.asked))) == len(self.asked):
+                continue
+            return [
+                Listing(query, tuple(listed or ()), (sections[0].announced or 0) if sections else 0)
+                for query, listed, sections in zip(queries, entries, inner, strict=True)
+            ]
+        return None
+
+    def _of_unnamed(self, text: str, depth: int) -> list[Listing] | None:
+        """Lists of several queries of which none is named."""
+        if self.known.pattern is None and (values := values_in(text)):
+            lists = [list_in(value, self.known) for value in values]
+            if len(values) == len(self.asked) and all(rows is not None for rows in lists):
+                if all(isinstance(value, dict) and query_in(value) for value in values):
+                    return self._of_groups(values, lists)
+                return self.of_lists([rows or [] for rows in lists])
+            if len(values) == 1:
+                return self.of_value(values[0], depth + 1)
+            raise _Inseparable
+        entries = self._entries(text, depth)
+        if not entries:
+            return None if entries is None else [Listing(query, ()) for query in self.asked]
+        restarts = [index for index, entry in enumerate(entries) if entry.number == 1]
+        if len(restarts) != len(self.asked) or restarts[0] != 0:
+            raise _Inseparable
+        lists = [entries[start:end] for start, end in zip(restarts, [*restarts[1:], len(entries)], strict=True)]
+        if not all(map(_is_numbered, lists)):
+            raise _Inseparable
+        return [Listing(query, tuple(listed)) for query, listed in zip(self.asked, lists, strict=True)]
+
+    def _entries(self, text: str, depth: int = 0) -> list[Entry] | None:
+        """The entries of one list; None where a text is no list and does not say that it is empty."""
+        if self.known.pattern is not None:
+            entries = list(entries_by(self.known.pattern, text))
+        elif (value := value_of(text)) is not None:
+            one = _Reader(("",), self.known)
+            try:
+                listings = one.of_value(value, depth + 1) if depth < _DEPTH else None
+            except _Inseparable:
+                return None
+            return list(listings[0].entries) if listings else None
+        else:
+            entries = self._rows_in(text) or entries_of(text)
+        if entries:
+            return entries
+        return [] if _EMPTY.match(text) and len(text) <= _MAX_EMPTY else None
+
+    def _rows_in(self, text: str) -> list[Entry]:
+        values = [value for value in values_in(text) if value != []]
+        if values and all(isinstance(value, dict) and is_row(value, self.known) for value in values):
+            return entries_of_rows(values, self.known)
+        lists = [rows for value in values if (rows := list_in(value, self.known)) and is_row(rows[0], self.known)]
+        if len(lists) == 1:
+            return entries_of_rows(lists[0], self.known)
+        cut = rows_cut_off(text) if not values else []
+        # What is cut off is an entry that can't be read.
+        return [*entries_of_rows(cut, self.known), Entry(None)] if cut and is_row(cut[0], self.known) else []
+
+    # Ids that the log keeps apart
+
+    def with_docids(self, listings: list[Listing] | None, docids: Sequence[str | None]) -> list[Listing] | None:
+        """The lists with the ids in their order, where the text has none."""
+        entries = [entry for listing in listings or () for entry in listing.entries]
+        if any(entry.docid is not None for entry in entries):
+            return listings
+        if listings and len(entries) == len(docids):
+            ids = iter(docids)
+            named = [[replace(entry, docid=next(ids)) for entry in listing.entries] for listing in listings]
+            return [replace(listing, entries=tuple(new)) for listing, new in zip(listings, named, strict=True)]
+        if len(self.asked) > 1:
+            raise _Inseparable
+        query = listings[0].query if listings else (*self.asked, "")[0]
+        return [Listing(query, tuple(Entry(docid) for docid in docids))]
+
+
+def _is_cut_off(name: str, query: str) -> bool:
+    return len(name) > 10 and plain(query).startswith(plain(name.rstrip(" .…")))
+
+
+def _is_numbered(entries: Sequence[Entry]) -> bool:
+    return [entry.number for entry in entries] == list(range(1, len(entries) + 1))
+
+
+def _are_lists(pieces: Sequence[list[Entry] | None], sign: str) -> bool:
+    """Whether pieces are lists of their own and not the entries of one list."""
+    if not any(pieces):
+        return False
+    numbered = [entries for entries in pieces if entries and entries[0].number is not None]
+    for before, after in itertools.pairwise(numbered):
+        if after[0].number != 1 or before[0].number != 1:
+            return False
+    return sign.startswith("=") or any(len(entries or ()) > 1 for entries in pieces)
+
+
+def _first_list(body: str, entries: list[Entry]) -> tuple[list[Entry], int]:
+    """The entries up to a line of signs after which another list begins, and how many lists begin after it."""
+    rule = re.search(r"^={3,}[ \t]*$", body, re.MULTILINE)
+    numbers = [entry.number for entry in entries]
+    if rule is not None and any(entry.start > rule.start() for entry in entries) and entries[0].start < rule.start():
+        first = [entry for entry in entries if entry.start < rule.start()]
+        after = entries[len(first)]
+        if after.number is None or after.number != (first[-1].number or 0) + 1:
+            return first, 1
+    again = numbers.index(1, 1) if 1 in numbers[1:] else None
+    if again is not None and numbers[0] == 1:
+        return entries[:again], numbers[1:].count(1)
+    return entries, 0

@@ -1,0 +1,154 @@
+"""Dividing a text that shows several things, by the lines that name them or by the lines that part them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from lrat_hub.importers.rows import plain
+
+# A query can hold quotes itself, so it ends only where the announcement goes on.
+_ANNOUNCED = re.compile(
+    r"^[ \t]{0,40}An? (?:[\w-]+ ){0,3}?(?:search )?for (?P<quote>['\"])"
+    r"(?P<query>(?:(?!\bAn? \w+ search for ).){0,2000}?)(?P=quote) found (?P<count>\d{1,9}) results?:?",
+    re.MULTILINE | re.DOTALL,
+)
+_NOTHING = re.compile(
+    r"^[ \t]{0,40}No results (?:were )?found for (?:the )?(?:query:? ?)?(?P<quote>['\"])"
+    r"(?P<query>.{1,2000}?)(?P=quote)(?=[\s.,;]|$).*$",
+    re.MULTILINE,
+)
+_BEFORE_NAME = frozenset(
+    (
+        "search", "searches", "searching", "searched", "result", "results", "for", "query", "queries", "web", "google",
+        "bing", "brave", "tavily", "duckduckgo", "serper", "jina", "exa", "scholar", "wikipedia", "pubmed", "arxiv",
+        "top", "of", "the", "your", "my", "on", "q", "keyword", "keywords", "found", "list", "hits", "documents",
+        "passages", "retrieved", "from", "here", "are", "is", "were", "sub", "subquery", "question", "engine", "tool",
+        "output",
+    )
+)  # fmt: skip
+_AFTER_NAME = frozenset(
+    (
+        "found", "results", "result", "hits", "hit", "documents", "document", "returned", "in", "total",
+    )
+)  # fmt: skip
+_RULE = re.compile(r"[ \t]*(?:={3,}|-{3,}|\*{3,}|_{3,}|#{3,}|~{3,}|<hr ?/?>)[ \t]*")
+MAX_NAMED = 100
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of a text.
+
+    Args:
+        name: What it names: a query or a document's id; None where nothing does.
+        body: The text below that line.
+        announced: How many entries the line says there are.
+    """
+
+    name: str | None
+    body: str
+    announced: int | None = None
+
+
+@dataclass(frozen=True)
+class _Heading:
+    start: int
+    end: int
+    name: str
+    announced: int | None
+
+
+def sections_by(pattern: re.Pattern[str], text: str) -> list[Section]:
+    """The sections that a mapping file's pattern finds: by a group with the name, or by what stands between them."""
+    matches = list(pattern.finditer(text))
+    ends = [match.start() for match in matches[1:]] + [len(text)]
+    if pattern.groupindex:
+        (group,) = pattern.groupindex
+        return [
+            Section((match[group] or "").strip(), text[match.end() : end])
+            for match, end in zip(matches, ends, strict=False)
+        ]
+    starts = [0] + [match.end() for match in matches]
+    pieces = [
+        text[start:end] for start, end in zip(starts, [match.start() for match in matches] + [len(text)], strict=True)
+    ]
+    return [Section(None, piece) for piece in pieces if piece.strip()]
+
+
+def sections_by_query(text: str, asked: Sequence[str]) -> tuple[str, list[Section]]:
+    """The sections that name their query, and what stands before the first of them."""
+    headings = sorted(_headings(text, asked), key=lambda heading: heading.start)
+    # Of headings that overlap or name the same query in lines that follow, the first counts.
+    kept: list[_Heading] = []
+    for heading in headings:
+        if kept and heading.start < kept[-1].end:
+            continue
+        if kept and heading.name == kept[-1].name and not text[kept[-1].end : heading.start].strip(" \t\n:=-#*"):
+            kept[-1] = _Heading(kept[-1].start, heading.end, heading.name, heading.announced)
+            continue
+        kept.append(heading)
+    ends = [heading.start for heading in kept[1:]] + [len(text)]
+    sections = [
+        Section(heading.name, text[heading.end : end], heading.announced)
+        for heading, end in zip(kept, ends, strict=False)
+    ]
+    return text[: kept[0].start] if kept else text, sections
+
+
+def _headings(text: str, asked: Sequence[str]) -> Iterator[_Heading]:
+    known = {plain(query): query for query in asked}
+    for pattern in (_ANNOUNCED, _NOTHING):
+        for match in pattern.finditer(text):
+            count = int(match["count"]) if pattern is _ANNOUNCED else 0
+            yield _Heading(match.start(), match.end(), known.get(plain(match["query"]), match["query"]), count)
+    words = {query: re.findall(r"\w+", query.casefold()) for query in list(dict.fromkeys(asked))[:MAX_NAMED]}
+    longest = max(map(len, asked), default=0) + 120
+    at = 0
+    for line in text.splitlines(keepends=True):
+        if line.strip() and len(line) <= longest:
+            bare = line.strip()
+            tokens = re.findall(r"\w+", bare.casefold())
+            for query, wanted in words.items():
+                if wanted and _names(bare, tokens, wanted):
+                    yield _Heading(at, at + len(line), query, None)
+                    break
+        at += len(line)
+
+
+def _names(line: str, tokens: Sequence[str], wanted: Sequence[str]) -> bool:
+    """Whether a line says nothing but that what follows belongs to a query."""
+    if len(tokens) < len(wanted) or len(tokens) > len(wanted) + 12:
+        return False
+    for start in range(len(tokens) - len(wanted) + 1):
+        if list(tokens[start : start + len(wanted)]) != list(wanted):
+            continue
+        before, after = tokens[:start], tokens[start + len(wanted) :]
+        if not all(token in _BEFORE_NAME or token.isdecimal() for token in before):
+            continue
+        if not all(token in _AFTER_NAME or token.isdecimal() for token in after):
+            continue
+        if any(not token.isdecimal() for token in before):
+            return True
+        # A line with the query alone could as well be the title of a document.
+        return line.startswith(("#", "**", '"', "'", "“", "==", "--", "<")) or line.endswith(":")
+    return False
+
+
+def pieces_between_rules(text: str, count: int) -> Iterator[tuple[str, list[str]]]:
+    """The pieces between lines of signs, such as `=======`, for each sign that gives as many as are wanted."""
+    rules: dict[str, list[tuple[int, int]]] = {}
+    at = 0
+    for line in text.splitlines(keepends=True):
+        if _RULE.fullmatch(line.rstrip("\r\n")):
+            rules.setdefault(line.strip(), []).append((at, at + len(line)))
+        at += len(line)
+    for sign, spans in rules.items():
+        starts = [0] + [end for _, end in spans]
+        ends = [start for start, _ in spans] + [len(text)]
+        pieces = [text[start:end] for start, end in zip(starts, ends, strict=True)]
+        pieces = pieces[1:] if not pieces[0].strip() else pieces
+        pieces = pieces[:-1] if pieces and not pieces[-1].strip() else pieces
+        if len(pieces) == count:
+            yield sign, pieces
