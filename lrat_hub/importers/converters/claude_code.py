@@ -119,6 +119,9 @@ def convert_claude_code(value: Any, parts: Ledger) -> Iterator[dict[str, Any]]:
             seen.add(uuid)
         name = _subagent_of(values, uuid, roots)
         threads.setdefault(name, _Thread(name)).add(line, parts)
+        for call_id, report in _reports(values):
+            if call_id in threads:
+                threads[call_id].conversation.end(final_answer=report)
     empty = True
     for thread in threads.values():
         for record in thread.conversation.records():
@@ -126,6 +129,17 @@ def convert_claude_code(value: Any, parts: Ledger) -> Iterator[dict[str, Any]]:
             yield record
     if empty:
         raise UnreadableRecord("not a run: a session without a message of the agent")
+
+
+def _reports(line: Mapping[str, Any]) -> Iterator[tuple[str | None, str]]:
+    """What a line of the main conversation shows as results of calls: for a subagent's call it is its answer."""
+    for part in listed(object_of(line.get("message")).get("content")):
+        if kind_of(part) == "tool_result":
+            content = part.get("content")
+            yield (
+                identifier_of(part.get("tool_use_id")),
+                parts_text(content[:1] if isinstance(content, list) else content),
+            )
 
 
 class _Thread:

@@ -385,6 +385,14 @@ def test_subagents_are_runs_of_their_own() -> None:
         assert not parts.dropped
 
 
+def test_a_subagent_whose_words_are_not_in_the_log_answered_what_its_call_showed() -> None:
+    side = [{**line, "parent_tool_use_id": "t1"} for line in stream(wrote("x", use(5, "WebSearch", query="bell")))]
+    report = [text("1700."), text("agentId: a-1")]
+    main = stream({"type": "system"}, wrote("m", use(1, "Agent", prompt="Find it.")), said([result(1, report)]))
+    made, _ = chats("claude-code", *main[:2], {**side[0], "uuid": "w"}, *main[2:])
+    assert (outline(made[1]), made[1]["final_answer"]) == ([("", "", [("web_search", {"query": "bell"})])], "1700.")
+
+
 def test_an_error_of_the_api_is_no_answer() -> None:
     error = {**wrote("e", text("API Error: overloaded")), "isApiErrorMessage": True}
     made, _ = chats("claude-code", *session(said("Q?"), wrote("m", use(1, "WebSearch", query="q")), error))
