@@ -99,8 +99,7 @@ class Arguments(StageArguments):
 
 def main(argv: list[str] | None = None) -> HubRef | None:
     argv = list(sys.argv[1:] if argv is None else argv)
-    if argv and not argv[0].startswith("-"):
-        argv.insert(0, "--source")
+    argv = _with_source(argv)
     (args,) = parse(argv, "import", __doc__, Arguments)
     if not args.source:
         raise LratError(
@@ -153,6 +152,19 @@ def main(argv: list[str] | None = None) -> HubRef | None:
             summary=summary.outcome_rows(),
             files=imported.traces,
         )
+
+
+def _with_source(argv: list[str]) -> list[str]:
+    """The words with `--source` before the source where that has no option: the first word, or the one after a look.
+
+    The parser would take it for the value of `--look`, which may be given one.
+    """
+    before = argv.index("--look") + 1 if "--look" in argv else 0
+    for index in {0, before}:
+        word = argv[index] if index < len(argv) else "-"
+        if not word.startswith("-") and word.lower() not in ("true", "false", "yes", "no", "1", "0"):
+            return [*argv[:index], "--source", *argv[index:]]
+    return argv
 
 
 def look(args: Arguments) -> None:

@@ -157,6 +157,13 @@ def test_without_a_target_an_import_names_the_look(tmp_path):
         cli.run(["import", str(path)])
 
 
+@pytest.mark.parametrize("words", [["{}", "--look"], ["--look", "{}"], ["--look", "true", "--source", "{}"]])
+def test_the_source_stands_before_or_after_the_option(tmp_path, capsys, words):
+    path = str(write(tmp_path / "runs.jsonl", OPENAI))
+    cli.run(["import", *(word.format(path) for word in words), "--format", "chat"])
+    assert "chat, as it was named" in capsys.readouterr().out
+
+
 def test_a_page_goes_to_an_output_of_few_characters(tmp_path, monkeypatch):
     import io
     import sys
