@@ -5,14 +5,25 @@ from __future__ import annotations
 import importlib
 import json
 import re
-from collections.abc import Callable
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from functools import lru_cache
+from typing import Any, NamedTuple, cast
+
+from ahocorasick_rs import AhoCorasick, Implementation
 
 from lrat_hub.errors import LratError
+from lrat_hub.importers.issued_tokens import ISSUED
+from lrat_hub.importers.named_secrets import NAMED, secret_under
+from lrat_hub.importers.private_keys import PRIVATE_KEYS
+from lrat_hub.importers.quoting import start_after_escape
+from lrat_hub.importers.secret_patterns import NOTHING, REDACTED, Finding, Pattern, Span
+from lrat_hub.importers.transported_secrets import TRANSPORTED
 from lrat_hub.importers.values import load_json
 from lrat_hub.ledger import Ledger
-from lrat_hub.schema import Step, Trajectory
+from lrat_hub.schema import Candidate, Step, Trajectory
 
 Hook = Callable[[str], str]
 """Gives a text back without what must not be published."""
@@ -21,90 +32,43 @@ TEXT_COLUMNS = (
     "trajectory_id", "query_id", "question", "gold_answer", "final_answer", "agent", "agent_revision", "retriever",
     "retriever_revision",
 )  # fmt: skip
-TEXTS_OF_STEP = ("reasoning", "queries", "docid", "observation", "error")
-TEXTS_OF_CANDIDATE = ("docid", "title", "snippet")
+
+SECRETS: tuple[Pattern, ...] = (*PRIVATE_KEYS, *ISSUED, *TRANSPORTED, *NAMED)
+"""All kinds of secrets. Where two overlap, the first names the replacement."""
+
+# Between two texts that are scanned as one: no mark has it.
+_BETWEEN = "\0"
+
+_LOCAL_PART = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.%+-"
+_DOMAIN = re.compile(r"(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}\b")
 
 
-@dataclass(frozen=True)
-class Pattern:
-    """One kind of secret.
-
-    Args:
-        name: What it is, for the ledger and in its place.
-        regex: What it looks like. With a group `secret`, only that is replaced.
-        marks: Lower-case texts of which one stands in every text that has such a secret: looking for them first is
-            what makes redaction cheap.
-    """
-
-    name: str
-    regex: re.Pattern[str]
-    marks: tuple[str, ...]
+def _find_address(text: str, start: int, end: int) -> Finding:
+    window = text[max(0, start - 64) : start]
+    first = start_after_escape(text, start - len(window) + len(window.rstrip(_LOCAL_PART)))
+    domain = _DOMAIN.match(text, end)
+    return Finding((Span(first, domain.end()),), domain.end()) if domain and first < start else NOTHING
 
 
-def _pattern(name: str, regex: str, *marks: str) -> Pattern:
-    return Pattern(name, re.compile(regex), marks)
+EMAIL = Pattern("e-mail address", ("@",), _find_address)
 
 
-# Mostly prefixes that issuers gave their keys, so that nothing else looks like one.
-SECRETS: tuple[Pattern, ...] = (
-    _pattern(
-        "private key",
-        r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----"
-        # To its end, also where a log has it in one line; without an end, as far as it looks like one.
-        r"(?:(?:[^-]|-(?!-)){0,20000}-----END (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----"
-        r"|(?:(?:\s|\\[rn])*[A-Za-z0-9+/=]{20,})*)",
-        "private key",
-    ),
-    _pattern("Hugging Face token", r"\b(?:hf|api_org)_[A-Za-z0-9]{30,}", "hf_", "api_org_"),
-    _pattern("Anthropic key", r"\bsk-ant-[\w-]{20,}", "sk-ant-"),
-    _pattern("OpenAI key", r"\bsk-(?:(?:proj|svcacct|admin|or-v1)-[\w-]{20,}|[A-Za-z0-9]{32,})", "sk-"),
-    _pattern("AWS key", r"\b(?:AKIA|ASIA|ABIA|ACCA)[0-9A-Z]{16}\b", "akia", "asia", "abia", "acca"),
-    _pattern(
-        "AWS secret",
-        r"(?i:aws_?secret_?(?:access_?)?key)[\"']?\s*[:=]\s*[\"']?(?P<secret>[A-Za-z0-9/+]{40})(?![A-Za-z0-9/+])",
-        "aws_secret", "awssecret",
-    ),
-    _pattern("Google key", r"\bAIza[\w-]{35}", "aiza"),
-    _pattern(
-        "GitHub token", r"\b(?:gh[pousr]_[A-Za-z0-9]{36,}|github_pat_\w{22,})",
-        "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_",
-    ),
-    _pattern("GitLab token", r"\bglpat-[\w-]{20,}", "glpat-"),
-    _pattern("Slack token", r"\bxox[abeoprs]-[A-Za-z0-9-]{10,}", "xox"),
-    _pattern("Stripe key", r"\b[rs]k_(?:live|test)_[A-Za-z0-9]{16,}", "k_live_", "k_test_"),
-    _pattern("npm token", r"\bnpm_[A-Za-z0-9]{36}\b", "npm_"),
-    _pattern("PyPI token", r"\bpypi-AgE[\w-]{50,}", "pypi-age"),
-    _pattern(
-        "search service key", r"\b(?:tvly-(?:dev-|prod-)?[\w-]{28,}|jina_[A-Za-z0-9]{40,}|fc-[0-9a-f]{32}\b)",
-        "tvly-", "jina_", "fc-",
-    ),
-    _pattern("JSON web token", r"\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}", "eyj"),
-    _pattern("bearer token", r"\b(?i:bearer)\s+(?P<secret>(?=[\w.~+/-]*[0-9])[\w.~+/-]{20,}=*)", "bearer"),
-    _pattern(
-        "authorization header",
-        r"(?i:authorization)\\*[\"']?\s*[:=]\s*\\*[\"']?(?i:basic|token)\s+(?P<secret>[\w.~+/-]{12,}=*)",
-        "authorization",
-    ),
-    _pattern(
-        "named secret",
-        # Names of variables, such as SERPER_API_KEY, or of arguments; quotes are escaped in JSON within JSON.
-        r"(?:(?i:(?<![a-z0-9])(?:api[_-]?key|secret[_-]?key|access[_-]?token|auth[_-]?token|client[_-]?secret|password))"
-        r"|\b[A-Z][A-Z0-9]*_(?:[A-Z0-9]+_)*(?:KEY|TOKEN|SECRET))"
-        r"\\*[\"']?\s*[:=]\s*\\*[\"']?(?P<secret>(?=[\w.~+/-]*[0-9])[\w.~+/-]{16,}=*)",
-        "apikey", "_key", "-key", "token", "secret", "password",
-    ),
-    _pattern("password in an address", r"://[^\s:/@]{1,100}:(?P<secret>[^\s:/@]{3,200})@", "://"),
-)  # fmt: skip
+class _Change(NamedTuple):
+    """A text that is not published as it is: what stands for it, and the number of replacements by pattern."""
 
-EMAIL = _pattern("e-mail address", r"\b[\w.%+-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}\b", "@")
+    text: str
+    counts: Counter[str]
 
 
 @dataclass(frozen=True)
 class Redactor:
     """Replaces what must not be published by `[redacted: <what it was>]`.
 
+    The marks of all patterns are looked for in one scan of all texts of a run; patterns look only at the marks. Texts
+    that occur several times are worked on once.
+
     Args:
-        patterns: In the order they are applied.
+        patterns: The kinds of secrets; of two that overlap, the first names the replacement.
         hook: Applied to each text after the patterns.
     """
 
@@ -120,63 +84,227 @@ class Redactor:
         Raises:
             LratError: The hook fails: nothing may be published that it has not passed.
         """
+        try:
+            metadata = load_json(trajectory.metadata)
+        except (ValueError, RecursionError):
+            metadata = trajectory.metadata
+        texts = [*_texts_of(trajectory), *_texts_in(metadata)]
+        changes = self._changes(texts, ledger)
+        named = any(True for _ in _secrets_by_key(metadata)) if self._knows_names else False
+        if not changes and not named:
+            return trajectory
+        passed = _Passed(changes, ledger, self._knows_names)
+        redacted = passed.value(metadata)
+        if redacted == metadata:
+            redacted_metadata = trajectory.metadata
+        elif isinstance(redacted, str) and metadata is trajectory.metadata:
+            redacted_metadata = redacted
+        else:
+            redacted_metadata = json.dumps(redacted, ensure_ascii=False, sort_keys=True)
+        columns: dict[str, Any] = {name: passed.text(getattr(trajectory, name)) for name in TEXT_COLUMNS}
         return replace(
-            trajectory,
-            **{name: self._value(getattr(trajectory, name), ledger) for name in TEXT_COLUMNS},
-            steps=tuple(self._step(step, ledger) for step in trajectory.steps),
-            metadata=self._metadata(trajectory.metadata, ledger),
+            trajectory, **columns, steps=tuple(map(passed.step, trajectory.steps)), metadata=redacted_metadata
         )
 
     def text(self, text: str, ledger: Ledger) -> str:
         """One text, redacted."""
-        if not text:
-            return text
-        ledger.keep()
-        lowered = text.lower()
-        for pattern in self.patterns:
-            if any(map(lowered.__contains__, pattern.marks)):
-                text, count = pattern.regex.subn(lambda match, name=pattern.name: _replacement(match, name), text)
-                ledger.note(f"redacted, {pattern.name}", count)
+        changes = self._changes([text], ledger)
+        return changes[text].text if changes else text
+
+    def value(self, value: Any, ledger: Ledger) -> Any:
+        """A JSON value with its texts and keys redacted, and with the values of keys such as `api_key`."""
+        return _Passed(self._changes(list(_texts_in(value)), ledger), ledger, self._knows_names).value(value)
+
+    @property
+    def _knows_names(self) -> bool:
+        return any(pattern.name == NAMED_SECRET for pattern in self.patterns)
+
+    def _changes(self, texts: list[str], ledger: Ledger) -> dict[str, _Change]:
+        """By text, what changes in it; counted in the ledger as often as the text occurs."""
+        occurrences = Counter(texts)
+        occurrences.pop("", None)
+        ledger.keep(occurrences.total())
+        distinct = list(occurrences)
+        changes: dict[str, _Change] = {}
+        for text, spans in self._secrets(distinct):
+            changes[text] = _replaced(text, spans)
         if self.hook is not None:
-            passed = _passed(self.hook, text)
-            ledger.note("redacted, hook", int(passed != text))
-            text = passed
-        return text
+            for text in distinct:
+                before = changes.get(text) or _Change(text, Counter())
+                after = _passed(self.hook, before.text)
+                if after != before.text:
+                    changes[text] = _Change(after, before.counts + Counter(hook=1))
+        for text, change in changes.items():
+            for name, count in change.counts.items():
+                ledger.note(f"redacted, {name}", count * occurrences[text])
+        return changes
 
-    def _step(self, step: Step, ledger: Ledger) -> Step:
-        results = tuple(
-            replace(hit, **{name: self._value(getattr(hit, name), ledger) for name in TEXTS_OF_CANDIDATE})
-            for hit in step.results
-        )
-        return replace(
-            step, **{name: self._value(getattr(step, name), ledger) for name in TEXTS_OF_STEP}, results=results
-        )
-
-    def _metadata(self, metadata: str, ledger: Ledger) -> str:
-        """Redacted as the values it holds, because a secret of several lines looks different in a JSON string."""
+    def _secrets(self, texts: list[str]) -> Iterator[tuple[str, list[tuple[Span, str]]]]:
+        """The texts that have secrets, with the spans of these and the names of their patterns."""
+        if not self.patterns or not texts:
+            return
+        automaton, owners = _automaton(self.patterns)
+        joined = _BETWEEN.join(texts)
         try:
-            values = load_json(metadata)
-        except (ValueError, RecursionError):
-            return self.text(metadata, ledger)
-        redacted = self._value(values, ledger)
-        return metadata if redacted == values else json.dumps(redacted, ensure_ascii=False, sort_keys=True)
+            hits = automaton.find_matches_as_indexes(joined, overlapping=True)
+        except UnicodeEncodeError:  # a lone surrogate; the character in its stead keeps all indexes
+            hits = automaton.find_matches_as_indexes(joined.encode("utf-8", "replace").decode(), overlapping=True)
+        if not hits:
+            return
+        starts, position = [], 0
+        for text in texts:
+            starts.append(position)
+            position += len(text) + 1
+        spans: list[tuple[Span, int]] = []
+        current, resume = -1, {}
+        for mark, start, end in hits:
+            index = bisect_right(starts, start) - 1
+            if index != current:
+                if spans:
+                    yield texts[current], self._resolved(spans)
+                current, spans, resume = index, [], {}
+            offset, text = starts[index], texts[index]
+            for owner in owners[mark]:
+                if start - offset >= resume.get(owner, 0):
+                    finding = self.patterns[owner].find(text, start - offset, end - offset)
+                    if finding is not NOTHING:
+                        resume[owner] = finding.resume
+                        spans.extend((span, owner) for span in finding.spans)
+        if spans:
+            yield texts[current], self._resolved(spans)
 
-    def _value(self, value: Any, ledger: Ledger) -> Any:
+    def _resolved(self, spans: list[tuple[Span, int]]) -> list[tuple[Span, str]]:
+        """Spans in their order; those that overlap become one, which the first of their patterns names."""
+        resolved: list[tuple[Span, int]] = []
+        for span, owner in sorted(spans):
+            if resolved and span.start < resolved[-1][0].end:
+                before, first = resolved[-1]
+                merged = Span(before.start, max(before.end, span.end), before.quote or span.quote)
+                resolved[-1] = (merged, min(owner, first))
+            elif span.start < span.end:
+                resolved.append((span, owner))
+        return [(span, self.patterns[owner].name) for span, owner in resolved]
+
+
+NAMED_SECRET = "named secret"
+
+
+class _Passed:
+    """Puts the redacted texts of a value where the texts were."""
+
+    def __init__(self, changes: dict[str, _Change], ledger: Ledger, knows_names: bool) -> None:
+        self._changes, self._ledger, self._knows_names = changes, ledger, knows_names
+
+    def text(self, text: str | None) -> str | None:
+        change = self._changes.get(text) if text else None
+        return change.text if change else text
+
+    def step(self, step: Step) -> Step:
+        return replace(
+            step,
+            reasoning=self.text(step.reasoning),
+            queries=tuple(cast(str, self.text(query)) for query in step.queries),
+            results=tuple(map(self._candidate, step.results)),
+            docid=self.text(step.docid),
+            observation=self.text(step.observation),
+            error=self.text(step.error),
+        )
+
+    def _candidate(self, hit: Candidate) -> Candidate:
+        texts = (hit.docid, hit.title, hit.snippet)
+        if not any(text in self._changes for text in texts):
+            return hit
+        docid, title, snippet = (cast(str, self.text(text)) for text in texts)
+        return replace(hit, docid=docid, title=title, snippet=snippet)
+
+    def value(self, value: Any) -> Any:
         if isinstance(value, str):
-            return self.text(value, ledger)
+            return self.text(value)
         if isinstance(value, (list, tuple)):
-            return type(value)(self._value(part, ledger) for part in value)
-        if isinstance(value, dict):
-            return {self.text(key, ledger): self._value(part, ledger) for key, part in value.items()}
-        return value
+            return (
+                type(value)(map(self.value, value)) if type(value) in (list, tuple) else list(map(self.value, value))
+            )
+        if not isinstance(value, dict):
+            return value
+        redacted: dict[Any, Any] = {}
+        for key, part in value.items():
+            clean = self.text(key) if isinstance(key, str) else key
+            if clean != key:
+                clean = _unused(clean, redacted)
+            if self._knows_names and _is_secret_by_key(key, part) and part not in self._changes:
+                self._ledger.note(f"redacted, {NAMED_SECRET}")
+                redacted[clean] = _replacement(NAMED_SECRET)
+            else:
+                redacted[clean] = self.value(part)
+        return redacted
 
 
-def _replacement(match: re.Match[str], name: str) -> str:
-    mark = f"[redacted: {name}]"
-    if "secret" not in match.re.groupindex:
-        return mark
-    start, end = (place - match.start() for place in match.span("secret"))
-    return match[0][:start] + mark + match[0][end:]
+def _is_secret_by_key(key: Any, part: Any) -> bool:
+    return isinstance(key, str) and isinstance(part, str) and secret_under(key, part)
+
+
+def _secrets_by_key(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        for key, part in value.items():
+            if _is_secret_by_key(key, part):
+                yield key
+            yield from _secrets_by_key(part)
+    elif isinstance(value, (list, tuple)):
+        for part in value:
+            yield from _secrets_by_key(part)
+
+
+def _unused(key: str | None, used: dict[Any, Any]) -> str:
+    """A redacted key that does not hide another one."""
+    number, candidate = 2, str(key)
+    while candidate in used:
+        number, candidate = number + 1, f"{key} ({number})"
+    return candidate
+
+
+def _texts_of(trajectory: Trajectory) -> list[str]:
+    texts: list[str | None] = [getattr(trajectory, name) for name in TEXT_COLUMNS]
+    for step in trajectory.steps:
+        texts += (step.reasoning, step.docid, step.observation, step.error)
+        texts += step.queries
+        for hit in step.results:
+            texts += (hit.docid, hit.title, hit.snippet)
+    return [text for text in texts if text]
+
+
+def _texts_in(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (list, tuple)):
+        for part in value:
+            yield from _texts_in(part)
+    elif isinstance(value, dict):
+        for key, part in value.items():
+            yield from _texts_in(key)
+            yield from _texts_in(part)
+
+
+@lru_cache(maxsize=8)
+def _automaton(patterns: tuple[Pattern, ...]) -> tuple[AhoCorasick, list[tuple[int, ...]]]:
+    """All marks as one automaton, and for each the patterns that look at it. Built once in each process."""
+    owners: dict[str, tuple[int, ...]] = {}
+    for index, pattern in enumerate(patterns):
+        for mark in pattern.marks:
+            owners[mark] = (*owners.get(mark, ()), index)
+    return AhoCorasick(list(owners), implementation=Implementation.DFA), list(owners.values())
+
+
+def _replaced(text: str, spans: Iterable[tuple[Span, str]]) -> _Change:
+    parts, index, counts = [], 0, Counter[str]()
+    for span, name in spans:
+        parts += (text[index : span.start], span.quote, _replacement(name), span.quote)
+        index = span.end
+        counts[name] += 1
+    return _Change("".join((*parts, text[index:])), counts)
+
+
+def _replacement(name: str) -> str:
+    return f"{REDACTED}{name}]"
 
 
 def _passed(hook: Hook, text: str) -> str:
