@@ -24,7 +24,7 @@ _ANY = _LETTERS + _DIGITS + "_-~."
 
 
 def _issued(name: str, *forms: Issued) -> tuple[Pattern, ...]:
-    return (*(Pattern(name, form.prefixes, form.find) for form in forms),)
+    return (*(Pattern(name, form.prefixes, form) for form in forms),)
 
 
 def _form(
@@ -34,7 +34,7 @@ def _form(
 
 
 def _shapes(name: str, marks: str, regex: str, *, before: str = "", least: int = 0) -> Pattern:
-    return Pattern(name, tuple(marks.split()), Shaped(re.compile(regex), before, least).find)
+    return Pattern(name, tuple(marks.split()), Shaped(re.compile(regex), before, least))
 
 
 _JSON_WEB_TOKEN = re.compile(r"[A-Za-z0-9_-]{8,2048}")
@@ -179,7 +179,7 @@ ISSUED: tuple[Pattern, ...] = (
             weak=True,
         ),
         _form(
-            "PMAK- HRKU- NRAK- NRJS- NRII- CFPAT- CCIPAT_ CCIPRJ_ FLWSECK_ EZAK EZTK AKCp cmVmd oy2",
+            "secret_ PMAK- HRKU- NRAK- NRJS- NRII- CFPAT- CCIPAT_ CCIPRJ_ FLWSECK_ EZAK EZTK AKCp cmVmd oy2",
             WORD,
             24,
             weak=True,

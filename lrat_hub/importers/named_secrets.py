@@ -16,6 +16,7 @@ QUOTE = r"\\{0,63}[\"'`]|&quot;|&\#3[49];|%2[27]|\\{1,16}u002[27]"
 # What may follow the ending of a name when a value follows: a separator, or the quote that ends the name.
 _TAILS = (
     "=", ":", '"', "'", "`", "\\", "%3", "%2", "]", "*", "(", " =", " :", " is ", " was ", " |", "|", "&q", "&#", ">",
+    ' "', " '", " `",
 )  # fmt: skip
 _NAME_CHARACTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-."
 # The first words of names of two words in a sentence.
@@ -29,6 +30,7 @@ _SEPARATOR = re.compile(
     |(?P<listed>,)
     |(?P<call>\()
     |(?P<verb>\s(?:is|was):?(?=\s))
+    |(?P<shown>\s(?=["'`]))
     |(?P<element>>))\*{{0,2}}(?P<blank>{_BLANK}{{0,40}})
     (?P<block>[|>][+-]?\d?[ \t]*\r?\n[ \t]+)?
     (?:[bBrRuUfF]{{1,2}}(?=["']))?(?P<quote>\"\"\"|'''|{QUOTE})?
@@ -36,10 +38,11 @@ _SEPARATOR = re.compile(
     re.VERBOSE,
 )
 _LITERAL = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?(?=\s*(?:\\+[nrt]\s*)*(?:[,}\]]|\Z))")
-_JUDGED = 160
+JUDGED = 160
+"""Values without quotes are judged by so many characters, so that work at each mark is bounded."""
 _BARE_CHARACTERS = r"[^\s\"'`\\<>&;,|]"
-_BARE = re.compile(rf"{_BARE_CHARACTERS}{{1,{_JUDGED}}}")
-_BARE_ENCODED = re.compile(rf"(?:[^\s\"'`\\<>&;,|%]|%(?!2[0267cC]|7[dD]|0[aAdD]|3[bB]|5[dD])){{1,{_JUDGED}}}")
+_BARE = re.compile(rf"{_BARE_CHARACTERS}{{1,{JUDGED}}}")
+_BARE_ENCODED = re.compile(rf"(?:[^\s\"'`\\<>&;,|%]|%(?!2[0267cC]|7[dD]|0[aAdD]|3[bB]|5[dD])){{1,{JUDGED}}}")
 _REST = re.compile(r"[A-Za-z0-9+/_=%.~-]*")
 _WORDS_FOLLOW = re.compile(r"[ \t]+(?![\w.-]{1,40}[ \t]?[=:])[\w(]")
 _NEXT_LINE = re.compile(r"(?:\\?\r?\n[ \t]*|\\{1,16}n[ \t]*)([A-Za-z0-9+/_=-]{8,2048})(?=\s|\\|[\"']|\Z)")
@@ -65,7 +68,7 @@ def _find_named(text: str, start: int, end: int) -> Finding:
         return NOTHING  # a user in an address, or the name of a replacement
     kind = kind_of(name)
     if before.endswith(" ") and kind in (None, "token"):
-        first = before[:-1].rpartition(" ")[2].lstrip("*_`\"'(")
+        first = before[len(before[:-1].rstrip(_NAME_CHARACTERS)) : -1]
         if first.lower() in _FIRST_WORDS:
             name, name_start = f"{first}_{name}", name_start - len(first) - 1
             kind = kind_of(name)
@@ -77,7 +80,6 @@ def _find_named(text: str, start: int, end: int) -> Finding:
     match = _SEPARATOR.match(text, name_end)
     if match is None:
         return NOTHING
-    separator = match.lastgroup if match["assigned"] is None else "assigned"
     if match["quote"]:
         if match["listed"] and not match["name_quote"]:
             return NOTHING
@@ -90,7 +92,7 @@ def _find_named(text: str, start: int, end: int) -> Finding:
         value_end = _end_of_quoted(text, match)
         if value_end is not None:
             return _quoted_value(text, match, value_end, kind)
-    if separator is None or match["listed"] or match["call"]:
+    if match["listed"] or match["call"] or match["shown"]:
         return NOTHING
     return _bare_value(text, match, name, name_start, kind, parameter)
 
@@ -118,6 +120,8 @@ _INNER = re.compile(r"[\"'`\\]")
 
 def _quoted_value(text: str, match: re.Match[str], end: int, kind: Kind) -> Finding:
     value = text[match.end() : end]
+    if match["shown"] and not drawn(value):
+        return NOTHING
     if match["listed"]:  # `("password", "...")`, but neither the next key of an object nor a list of words
         if _COLON.match(text, end):
             return NOTHING
@@ -162,17 +166,15 @@ def _bare_value(text: str, match: re.Match[str], name: str, name_start: int, kin
         return NOTHING
     end = end_of_bare(text, start, bare.end())
     value = text[start:end]
-    if len(value) < 4 or value.startswith(REDACTED):
+    if len(value) < 4 or value.startswith(REDACTED) or (match["element"] and not text.startswith("</", end)):
         return NOTHING
     if kind == "password":
         if not _bare_password(text, match, name, name_start, end, parameter):
             return NOTHING
     elif not (secret_value(value) if kind == "secret" else token_value(value)):
         return NOTHING
-    if end - start >= _JUDGED - 1:
-        rest = _REST.match(text, end)
-        end = rest.end() if rest else end
-    return Finding((Span(start, continued(text, start, end)),), end)
+    end = whole_end(text, start, end)
+    return Finding((Span(start, end),), end)
 
 
 def _bare_password(text: str, match: re.Match[str], name: str, name_start: int, end: int, parameter: bool) -> bool:
@@ -192,8 +194,14 @@ def _bare_password(text: str, match: re.Match[str], name: str, name_start: int, 
     return password_value(value, quoted=False, prose=prose, exact=exact or bool(match["block"]))
 
 
-def continued(text: str, start: int, end: int) -> int:
-    """Where a value ends that goes on in the next line: when both parts look drawn, and the line has nothing else."""
+def whole_end(text: str, start: int, end: int) -> int:
+    """Where a value ends that was judged by its beginning, or that goes on in the next line.
+
+    It does when both parts look drawn, and the next line has nothing else.
+    """
+    if end - start >= JUDGED - 1:
+        rest = _REST.match(text, end)
+        end = rest.end() if rest else end
     following = _NEXT_LINE.match(text, end)
     return following.end() if following and drawn(following[1]) and drawn(text[start:end]) else end
 

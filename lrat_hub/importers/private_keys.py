@@ -72,5 +72,5 @@ _ENCODED = Issued(
 PRIVATE_KEYS: tuple[Pattern, ...] = (
     Pattern("private key", ("-----BEGIN", "---- BEGIN"), _find_block),
     Pattern("private key", ("Private-Lines:",), _find_putty),
-    Pattern("private key", _ENCODED.prefixes, _ENCODED.find),
+    Pattern("private key", _ENCODED.prefixes, _ENCODED),
 )

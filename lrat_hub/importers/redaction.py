@@ -9,7 +9,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple, cast
 
 from ahocorasick_rs import AhoCorasick, Implementation
@@ -115,7 +115,15 @@ class Redactor:
         """A JSON value with its texts and keys redacted, and with the values of keys such as `api_key`."""
         return _Passed(self._changes(list(_texts_in(value)), ledger), ledger, self._knows_names).value(value)
 
-    @property
+    @cached_property
+    def _scanner(self) -> tuple[AhoCorasick, list[tuple[int, ...]]]:
+        return _automaton(self.patterns)
+
+    def __reduce__(self) -> tuple[type[Redactor], tuple[tuple[Pattern, ...], Hook | None]]:
+        """What another process needs, which builds its own automaton."""
+        return Redactor, (self.patterns, self.hook)
+
+    @cached_property
     def _knows_names(self) -> bool:
         return any(pattern.name == NAMED_SECRET for pattern in self.patterns)
 
@@ -143,7 +151,7 @@ class Redactor:
         """The texts that have secrets, with the spans of these and the names of their patterns."""
         if not self.patterns or not texts:
             return
-        automaton, owners = _automaton(self.patterns)
+        automaton, owners = self._scanner
         joined = _BETWEEN.join(texts)
         try:
             hits = automaton.find_matches_as_indexes(joined, overlapping=True)

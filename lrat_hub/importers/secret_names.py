@@ -14,7 +14,7 @@ Kind = Literal["password", "secret", "token"]
 # Endings of names. A name is looked for where one of them stands before a separator.
 ENDINGS = (
     "password", "passwd", "passphrase", "passcode", "pwd", "pass", "pw", "secret", "token", "key", "credential",
-    "credentials", "auth", "signature", "sig", "sid", "session",
+    "credentials", "auth", "signature", "sig", "sid", "sessionid", "sessid", "session",
 )  # fmt: skip
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
@@ -98,6 +98,8 @@ def kind_of(name: str) -> Kind | None:
         return _kind_of_token(name, last, before)
     if last.endswith(("key", "apikeys")):
         return _kind_of_key(name, last, before)
+    if before[:2] == ["x", "amz"] and last == "credential":
+        return None  # the id of a key, which has a form of its own, and a date
     if last in ("credential", "credentials") or (
         last == "auth" and (not before or previous in ("", "basic", "http", "proxy"))
     ):

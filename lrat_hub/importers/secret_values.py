@@ -90,7 +90,9 @@ _CODE = re.compile(
 
 def unbroken(value: str) -> str:
     """A value without the line breaks in it, written or escaped."""
-    return _BREAK.sub("", value).strip()
+    if "\n" in value or "\\" in value or "%0" in value:
+        value = _BREAK.sub("", value)
+    return value.strip()
 
 
 @lru_cache(maxsize=4096)

@@ -11,7 +11,7 @@ from lrat_hub.importers.secret_patterns import NOTHING, Finding, Span
 from lrat_hub.importers.secret_values import drawn, mixed_case, pronounceable
 
 # Judged runs are cut there, so that prefixes within one long run cost no more than linear work.
-_JUDGED = 320
+_JUDGED = 96
 # At most three line breaks within a token; a break is written, escaped, or that of a shell.
 _BREAK = re.compile(r"(?:\\?\r?\n[ \t]{0,40}|\\{1,16}n[ \t]{0,40}|%0[Aa])(?=[A-Za-z0-9_-])")
 _BREAKS = ("\\", "\r", "\n", "%")
@@ -40,7 +40,7 @@ class Issued:
 
     @cached_property
     def body(self) -> re.Pattern[str]:
-        limit = self.minimum if self.exact else _JUDGED if self.weak else ""
+        limit = self.minimum if self.exact else max(self.minimum, _JUDGED) if self.weak else ""
         edge = f"(?![{self.alphabet}])" if self.exact else ""
         return re.compile(f"[{self.alphabet}]{{{self.minimum},{limit}}}{edge}")
 
@@ -52,7 +52,7 @@ class Issued:
     def rest(self) -> re.Pattern[str]:
         return re.compile(f"[{self.alphabet}]*")
 
-    def find(self, text: str, start: int, end: int) -> Finding:
+    def __call__(self, text: str, start: int, end: int) -> Finding:
         if self.weak and not _begins_word(text, start):
             return NOTHING
         match = self.body.match(text, end)
@@ -149,7 +149,7 @@ class Shaped:
     before: str = ""
     least: int = 0
 
-    def find(self, text: str, start: int, end: int) -> Finding:
+    def __call__(self, text: str, start: int, end: int) -> Finding:
         if self.before:
             window = text[max(0, start - 40) : start]
             if len(window.rstrip(self.before)) > len(window) - self.least:

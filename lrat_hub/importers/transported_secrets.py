@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from lrat_hub.importers.named_secrets import QUOTE, continued, end_of_bare
+from lrat_hub.importers.named_secrets import JUDGED, QUOTE, end_of_bare, whole_end
 from lrat_hub.importers.secret_names import Kind, words_of
 from lrat_hub.importers.secret_patterns import NOTHING, REDACTED, Finding, Pattern, Span, words
 from lrat_hub.importers.secret_values import (
@@ -18,7 +18,7 @@ from lrat_hub.importers.secret_values import (
 )
 
 _WORDS_FOLLOW = re.compile(r"[ \t]+(?![\w.-]{1,40}[ \t]?[=:])[\w(]")
-_BEARER = re.compile(r"(?:\s|%20|\+|\\{1,16}[nrt]){1,8}(?P<secret>[\w.~+/%-]{8,4096}={0,2})")
+_BEARER = re.compile(rf"(?:\s|%20|\+|\\{{1,16}}[nrt]){{1,8}}(?P<secret>[\w.~+/%-]{{8,{JUDGED}}}={{0,2}})")
 _HEADER_BEFORE = re.compile(
     r"(?i:authorization|auth)(?:%22|\\{0,63}[\"'`])?\s*(?:[:=,]|%3[ad])\s*(?:%20|%22|\+|\\{0,63}[\"'`])?\Z"
 )
@@ -28,23 +28,25 @@ def _find_bearer(text: str, start: int, end: int) -> Finding:
     match = _BEARER.match(text, end)
     if match is None or (text[start - 1 : start].isalnum() and not text[max(0, start - 3) : start].startswith("%")):
         return NOTHING
-    value, span_end = match["secret"], end_of_bare(text, match.start("secret"), match.end())
+    span_end = end_of_bare(text, match.start("secret"), match.end())
     value = text[match.start("secret") : span_end]
     if placeholder(value):
         return NOTHING
     header = _HEADER_BEFORE.search(text, max(0, start - 40), start) is not None
-    if not (drawn(value, 16 if not header else 8) and len(value) >= (16 if not header else 8)):
-        if not header or len(value) < 12 or _WORDS_FOLLOW.match(text, span_end) or number_or_hash(value):
+    if not drawn(value, 8 if header else 16) or len(value) < (8 if header else 16):
+        words_follow = _WORDS_FOLLOW.match(text, span_end) is not None
+        if not header or len(value) < 12 or words_follow or number_or_hash(value):
             return NOTHING
         if not NAME_WORDS.isdisjoint(words_of(value)):
             return NOTHING
-    return Finding((Span(match.start("secret"), continued(text, match.start("secret"), span_end)),), span_end)
+    span_end = whole_end(text, match.start("secret"), span_end)
+    return Finding((Span(match.start("secret"), span_end),), span_end)
 
 
 _AUTHORIZATION = re.compile(
     rf"(?P<name_quote>{QUOTE})?\s{{0,8}}(?:[:=,]|%3[AaDd])(?:\s|%20|\+){{0,8}}(?P<quote>{QUOTE})?"
     r"(?:(?P<scheme>(?i:basic|token|apikey|api-key|key|negotiate|digest|bot|ntlm|ssws|aws4-hmac-sha256))(?:\s|%20|\+){1,8})?"
-    r"(?P<secret>[\w.~+/%:=-]{8,4096})"
+    rf"(?P<secret>[\w.~+/%:=-]{{8,{JUDGED}}})"
 )
 _CREDENTIAL = re.compile(r"[^\"'\\\n]{0,400}?[Ss]ignature=(?P<secret>[0-9A-Fa-f]{32,})")
 
@@ -62,6 +64,7 @@ def _find_authorization(text: str, start: int, end: int) -> Finding:
         return NOTHING
     if not drawn(value, 8) and not (match["scheme"] and len(value) >= 12 and not _WORDS_FOLLOW.match(text, span_end)):
         return NOTHING
+    span_end = whole_end(text, match.start("secret"), span_end)
     return Finding((Span(match.start("secret"), span_end),), span_end)
 
 
@@ -83,15 +86,10 @@ def _find_userinfo(text: str, start: int, end: int) -> Finding:
             return NOTHING
         return Finding((Span(*match.span("secret")),), match.end())
     secret, user = match["secret"], match["user"]
-    if (
-        secret.lower() in _NO_USER_PASSWORDS
-        or placeholder(secret)
-        or len(secret) < 3
-        or (user and secret == user == "user")
-    ):
+    if secret.lower() in _NO_USER_PASSWORDS or placeholder(secret) or len(secret) < 3:
         user_token = drawn(user, 20)
         return Finding((Span(*match.span("user")),), match.end()) if user_token else NOTHING
-    if secret.isdigit() and len(secret) <= 5 and "." in user and not match["secret"].startswith("0"):
+    if secret.isdigit() and len(secret) <= 5 and "." in user:
         return NOTHING  # a port, and an @ in what follows it
     return Finding((Span(*match.span("secret")),), match.end())
 

@@ -1,14 +1,22 @@
 """Secrets don't leave the house: what is replaced, where, and what is left alone."""
 
+import ast
 import json
+import pickle
+import re
+import subprocess
+import sys
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from lrat_hub.errors import LratError
 from lrat_hub.importers import EMAIL, SECRETS, Redactor, load_hook
 from lrat_hub.ledger import Ledger
 from lrat_hub.schema import Candidate, Step
 from tests.builders import trajectory
+from tests.importers.redaction_cases import HARMLESS, json_texts, secrets
 
 A, D = "aB3" * 20, "0123456789" * 4
 # Put together here, so that scanners of this repository find nothing.
@@ -59,22 +67,170 @@ def test_of_a_secret_with_a_name_only_the_secret_is_replaced(text, expected):
     assert redacted(text)[0] == expected
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "sk-hynix-announces-a-new-generation-of-memory-chips", "task-list of fc-barcelona-femeni-2024-season-squad",
-        "The bearer of this letter", "An authorization token is needed", "MONKEY: 1234567890123456 of them",
-        "PRIMARY_KEY: chosen-by-the-database",
-        "password: see the notice board", "-----BEGIN PRIVATE KEY----- is how one starts",
-        "9b3e1c0a7d5f4e2b8c6a1d3f5e7b9c0a", "https://example.org:8080/a@b", "ada@example.org",
-    ],
-)  # fmt: skip
-def test_what_only_looks_like_a_secret_stays(text):
-    assert redacted(text)[0].replace("[redacted: private key]", "-----BEGIN PRIVATE KEY-----") == text
+REPLACED = r"\[redacted: [^\]]+\]"
+
+
+def test_every_kind_of_secret_is_replaced_and_nothing_around_it():
+    rounds, missed = 25, {}
+    for seed in range(rounds):
+        for name, (before, secret, after) in secrets(seed).items():
+            text = redacted(before + secret + after)[0]
+            if not re.fullmatch(re.escape(before) + REPLACED + re.escape(after), text):
+                missed[name] = (before + secret + after, text)
+    kinds = len(secrets(0))
+    print(f"recall: {1 - len(missed) / kinds:.1%} of {kinds} kinds, each drawn {rounds} times")
+    assert kinds >= 200
+    assert missed == {}
+
+
+def test_harmless_texts_stay_as_they_are_also_within_other_texts():
+    changed = {text: redacted(text)[0] for text in HARMLESS if redacted(text)[0] != text}
+    print(f"false alarms: {len(changed) / len(HARMLESS):.1%} of {len(HARMLESS)} texts")
+    assert len({*HARMLESS}) == len(HARMLESS) >= 180
+    assert changed == {}
+    nested = [text for harmless in HARMLESS for text in json_texts(harmless).values()]
+    assert [text for text in nested if redacted(text)[0] != text] == []
+
+
+def test_secrets_are_found_within_json_and_reprs_of_their_texts():
+    missed = []
+    for before, secret, after in secrets(0).values():
+        for text in json_texts(f"{before}{secret}{after}").values():
+            clean = redacted(text)[0]
+            kept = [secret[start : start + 12] for start in range(0, len(secret) - 12, 12)]
+            missed += [(text, clean) for part in kept if "\n" not in part and "\\" not in part and part in clean]
+    assert missed == []
+
+
+EXAMPLES = [before + secret + after for seed in range(3) for before, secret, after in secrets(seed).values()]
+
+
+def one_of(texts):
+    """A strategy whose repr is short, however many texts there are."""
+    return st.integers(0, len(texts) - 1).map(lambda index: texts[index])
+
+
+PIECES = st.one_of(
+    one_of(EXAMPLES),
+    one_of(HARMLESS),
+    st.text(max_size=8),
+    st.sampled_from(
+        [*"\"'`\\{}[]:,=@%&<>|*\n\t ", "password", "api_key", "token", "://", "Bearer ", "\\n", '\\"', "': '", '": "']
+    ),
+)
+TEXTS = st.lists(PIECES, max_size=4).map("".join)
+NAMES = st.one_of(
+    st.sampled_from(["password", "api_key", "token", "a", "Cookie", "Authorization"]), st.text(max_size=5)
+)
+SCALARS = st.one_of(TEXTS, st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False))
+VALUES = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(NAMES, inner, max_size=4), max_leaves=12
+)
+PROPERTY = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+EVERYTHING = (*SECRETS, EMAIL)
+
+
+def structure(value):
+    """The keys and the number of items of a value."""
+    if isinstance(value, dict):
+        return [(key, structure(part)) for key, part in value.items()]
+    return [structure(part) for part in value] if isinstance(value, list) else None
+
+
+@PROPERTY
+@given(VALUES, st.sampled_from([{}, {"indent": 2}, {"separators": (",", ":")}]), st.booleans(), st.integers(0, 2))
+def test_redacted_json_is_json_with_the_same_structure_at_any_depth(value, form, ascii_only, depth):
+    text = json.dumps(value, ensure_ascii=ascii_only, **form)
+    for _ in range(depth):
+        text = json.dumps({"inner": text, "n": [1]}, ensure_ascii=ascii_only)
+    clean = redacted(text, patterns=EVERYTHING)[0]
+    loaded = json.loads(clean)
+    for _ in range(depth):
+        loaded = json.loads(loaded["inner"])
+    assert structure(loaded) == structure(value)
+    assert redacted(clean, patterns=EVERYTHING)[0] == clean
+
+
+@PROPERTY
+@given(VALUES)
+def test_redacted_reprs_are_reprs_with_the_same_structure(value):
+    assert structure(ast.literal_eval(redacted(repr(value), patterns=EVERYTHING)[0])) == structure(value)
+
+
+@PROPERTY
+@given(
+    st.lists(one_of(HARMLESS), max_size=3),
+    one_of(EXAMPLES),
+    st.lists(one_of(HARMLESS), max_size=3),
+)
+def test_texts_beside_a_secret_in_json_stay_whole(before, example, after):
+    clean = json.loads(redacted(json.dumps([*before, example, *after]))[0])
+    assert clean[: len(before)] == before
+    assert clean[len(before) + 1 :] == after
+    assert clean[len(before)] != example
+
+
+@PROPERTY
+@given(st.lists(st.one_of(PIECES, st.characters(categories=["Cs"])), max_size=5).map("".join))
+def test_any_text_is_redacted_without_an_error_even_lone_surrogates(text):
+    clean = redacted(text, patterns=EVERYTHING)[0]
+    assert redacted(clean, patterns=EVERYTHING)[0] == clean
+
+
+# Each pattern's own worst input: marks without an end, each of which could begin a secret in what follows.
+WORST = """
+import sys
+from lrat_hub.importers import EMAIL, SECRETS, Redactor
+from lrat_hub.ledger import Ledger
+part, parts = map(int, sys.argv[1:])
+redactor = Redactor((*SECRETS, EMAIL))
+for pattern in redactor.patterns[part::parts]:
+    unit = "-" + pattern.marks[0]
+    redactor.text(unit * (1_000_000 // len(unit)), Ledger("texts"))
+TAILS = (
+    "-", "a1", "\\\\", '\\\\"', " ", "\\n", "aB3/" * 19 + "\\n", ".", "%2F", "a:b@",
+    "' ", "-----BEGIN PRIVATE KEY-----",
+)
+for tail in TAILS[part::parts]:
+    text = "-----BEGIN RSA PRIVATE KEY-----\\npassword: \\"'" + tail * (1_000_000 // len(tail))
+    redactor.text(text, Ledger("texts"))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(10))
+def test_a_megabyte_of_the_worst_input_of_a_pattern_takes_bounded_work(part):
+    """It is done in seconds; a quadratic pattern takes hours. The limit is no measure of speed."""
+    subprocess.run([sys.executable, "-c", WORST, str(part), "10"], check=True, timeout=90)
 
 
 def test_addresses_go_when_that_is_asked_for():
     assert redacted("Write to ada@example.org.", patterns=(EMAIL,))[0] == "Write to [redacted: e-mail address]."
+
+
+def test_a_redactor_goes_to_another_process():
+    redactor = Redactor(EVERYTHING, load_hook("builtins:str"))
+    copy = pickle.loads(pickle.dumps(redactor))
+    assert copy == redactor
+    assert copy.text(KEYS["AWS key"], Ledger("texts")) == "[redacted: AWS key]"
+
+
+def test_values_of_json_are_redacted_by_their_keys_too():
+    ledger = Ledger("texts")
+    value = {
+        "api_key": "a1B2" * 8,
+        "password": "velvet",
+        "n": [1, {"token": "the"}],
+        KEYS["AWS key"]: 1,
+        "PRIMARY_KEY": "id",
+    }
+    assert Redactor().value(value, ledger) == {
+        "api_key": "[redacted: named secret]", "password": "[redacted: named secret]", "n": [1, {"token": "the"}],
+        "[redacted: AWS key]": 1, "PRIMARY_KEY": "id",
+    }  # fmt: skip
+    assert ledger.to_dict()["notes"] == {"redacted, AWS key": 1, "redacted, named secret": 2}
+    many = {"AKIA" + letter * 16: 1 for letter in "ABC"}
+    assert len(Redactor().value(many, ledger)) == 3
 
 
 def test_every_text_of_a_trajectory_is_redacted_and_a_clean_one_stays_as_it_is():
