@@ -80,9 +80,9 @@ def _find_named(text: str, start: int, end: int) -> Finding:
     match = _SEPARATOR.match(text, name_end)
     if match is None:
         return NOTHING
+    if match["listed"] and not (match["name_quote"] and before.endswith(match["name_quote"][-1])):
+        return NOTHING  # the name is not a text of its own
     if match["quote"]:
-        if match["listed"] and not match["name_quote"]:
-            return NOTHING
         if match["call"] and not name.lower().startswith(("set", "with")):
             return NOTHING
         if match["name_quote"] != match["quote"] and _CLOSED.match(text, match.end()):

@@ -148,6 +148,8 @@ def mixed_case(value: str) -> bool:
     """Whether a value turns every three or four letters from small ones to capitals, as no name of code does."""
     chunks = _CHUNK.findall(value)
     size, runs = sum(map(len, chunks)), sum(len(_RUN.findall(chunk)) for chunk in chunks)
+    if 2 * sum(map(str.isalpha, value)) < size:
+        return False
     return size >= 16 and size <= 3.6 * runs and not value.islower() and not value.isupper() and len(chunks) <= 3
 
 
