@@ -38,6 +38,7 @@ from lrat_hub.importers.converters.langchain_runs import (
     convert_langchain,
     group_langchain,
     is_langchain_event,
+    is_langchain_update,
     recognise_langchain,
 )
 from lrat_hub.importers.converters.langfuse import convert_langfuse, group_langfuse, recognise_langfuse
@@ -67,7 +68,7 @@ from lrat_hub.importers.converters.research import (
 from lrat_hub.importers.converters.rollouts import convert_rollout, recognise_rollout
 from lrat_hub.importers.converters.skimsearch import convert_skimsearch, recognise_skimsearch
 from lrat_hub.importers.converters.spans import convert_spans, group_spans, recognise_spans
-from lrat_hub.importers.converters.vercel import convert_vercel, is_vercel_step, recognise_vercel
+from lrat_hub.importers.converters.vercel import convert_vercel, group_vercel, is_vercel_step, recognise_vercel
 from lrat_hub.importers.mapping import Tools
 from lrat_hub.importers.messages import is_message
 from lrat_hub.importers.questions import Questions, with_question
@@ -162,7 +163,9 @@ FORMATS: dict[FormatName, Format] = {
     "openresearcher": Format(recognise_browser, parse_browser, special_case_of="chat"),
     "traces": Format(recognise_trace, parse_trace, group=sessions),
     "atif": Format(recognise_atif, convert=convert_atif),
-    "vercel": Format(recognise_vercel, convert=convert_vercel, is_part=is_vercel_step, special_case_of="chat"),
+    "vercel": Format(
+        recognise_vercel, convert=convert_vercel, group=group_vercel, is_part=is_vercel_step, special_case_of="chat"
+    ),
     "llamaindex": Format(
         recognise_llamaindex, convert=convert_llamaindex, group=group_llamaindex, is_part=is_llamaindex_event,
         special_case_of="chat",
@@ -176,7 +179,8 @@ FORMATS: dict[FormatName, Format] = {
         is_part=lambda value: is_cli_message(value) or is_adk_event(value), special_case_of="chat",
     ),
     "langchain": Format(
-        recognise_langchain, convert=convert_langchain, group=group_langchain, is_part=is_langchain_event,
+        recognise_langchain, convert=convert_langchain, group=group_langchain, 
+        is_part=lambda value: is_langchain_event(value) or is_langchain_update(value),
         special_case_of="chat",
     ),
     "autogen": Format(recognise_autogen, convert=convert_autogen, is_part=is_autogen_message),

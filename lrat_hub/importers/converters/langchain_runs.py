@@ -31,6 +31,8 @@ def recognise_langchain(value: Any) -> str | None:
         return "an event of LangChain's `astream_events`"
     if _steps_of_executor(value) is not None:
         return "a result of LangChain's AgentExecutor with `intermediate_steps`"
+    if isinstance(value, list) and value and all(map(is_langchain_update, value)):
+        return "updates of a stream of LangGraph"
     located = state_in(value)
     if located is None:
         return None
@@ -45,9 +47,16 @@ def group_langchain_key(value: Any) -> str | None:
     if is_langchain_event(value):
         parents = listed(value.get("parent_ids"))
         return f"run {identifier_of(parents[0]) if parents else identifier_of(value.get('run_id'))}"
-    thread = _thread_of(value)
-    return f"thread {thread}" if thread else None
+    if thread := _thread_of(value):
+        return f"thread {thread}"
+    # Streams of values write the whole state after each step.
+    messages = object_of(value).get("messages")
+    first = _message_id(messages[0]) if isinstance(messages, list) and messages else None
+    return f"state {first}" if first is not None and len(first) >= ID_LENGTH else None
 
+
+ID_LENGTH = 16
+"""Ids of messages with fewer characters may be those of other runs, too."""
 
 group_langchain = by_key(group_langchain_key)
 """Puts the events of a run, and the snapshots of a thread, together."""
@@ -62,7 +71,9 @@ def convert_langchain(value: Any, parts: Ledger) -> Iterator[dict[str, Any]]:
     values = parts_of(value)
     if values and all(map(is_langchain_event, values)):
         yield _events(values, parts)
-    elif len(values) > 1 and not is_langchain_message(values[0]) and all(map(_thread_of, values)):
+    elif len(values) > 1 and all(map(_update_in, values)):
+        yield from _single([message for update in values for message in _update_in(update)], parts)
+    elif len(values) > 1 and not is_langchain_message(values[0]):
         # Each snapshot repeats the messages of those before it.
         states = [(len(located[0]), part) for part in values if (located := state_in(part)) is not None]
         if not states:
@@ -90,6 +101,24 @@ def _single(value: Any, parts: Ledger) -> Iterator[dict[str, Any]]:
     answer = beside.pop("final_report", None)
     question = beside.pop("research_topic", None)
     yield chat_record(turns, beside, question=question, final_answer=answer if isinstance(answer, str) else None)
+
+
+def is_langchain_update(value: Any) -> bool:
+    """Whether a value is an update of a stream: what each node added to the state, of which there may be several."""
+    return bool(_update_in(value))
+
+
+def _update_in(value: Any) -> list[Any]:
+    """The messages of an update: `{"agent": {"messages": [...]}}`."""
+    update = object_of(value)
+    if not 1 <= len(update) <= NODES or "messages" in update:
+        return []
+    added = [message for part in update.values() for message in listed(object_of(part).get("messages"))]
+    return added if added and all(map(is_langchain_message, added)) else []
+
+
+NODES = 4
+"""Most nodes that add to a state at once."""
 
 
 def _thread_of(value: Any) -> str | None:

@@ -41,6 +41,8 @@ def recognise_llamaindex(value: Any) -> str | None:
         return "an event of an agent workflow (LlamaIndex)"
     if _store_in(value):
         return "a chat store (LlamaIndex)"
+    if _outputs_in(value):
+        return "an answer with `sources` of tools (LlamaIndex)"
     return None
 
 
@@ -89,6 +91,8 @@ def convert_llamaindex(value: Any, parts: Ledger) -> Iterator[dict[str, Any]]:
     elif stores := _store_in(value):
         for key, messages in stores.items():
             yield _conversation(messages, parts, {"metadata": {"conversation": text_of(key)[:200]}})
+    elif outputs := _outputs_in(value):
+        yield _answer(value, outputs, parts)
     else:
         raise UnreadableRecord("not a conversation of LlamaIndex: no messages with `blocks`")
 
@@ -98,6 +102,32 @@ def _store_in(value: Any) -> dict[str, list[Any]]:
     outer = object_of(value)
     store = object_of(object_of(outer.get("chat_store")).get("store")) or object_of(outer.get("store"))
     return {key: part for key, part in store.items() if conversation_in(part, is_llamaindex_message)}
+
+
+def _outputs_in(value: Any) -> list[Mapping[str, Any]]:
+    """The outputs of tools in an agent's answer."""
+    sources = [object_of(source) for source in listed(object_of(value).get("sources"))]
+    return sources if sources and all({"tool_name", "raw_input"} <= source.keys() for source in sources) else []
+
+
+def _answer(value: Mapping[str, Any], outputs: list[Mapping[str, Any]], parts: Ledger) -> dict[str, Any]:
+    turns = Turns()
+    for number, output in enumerate(outputs):
+        parts.keep()
+        raw = object_of(output["raw_input"])
+        _tool_result(
+            {
+                "tool_id": f"source-{number}",
+                "tool_name": output["tool_name"],
+                "tool_kwargs": object_of(raw.get("kwargs")) or raw,
+                "tool_output": output,
+            },
+            turns,
+        )
+    if isinstance(answer := value.get("response"), str) and answer:
+        turns.text(answer)
+    used = ("sources", "source_nodes", "response", "metadata")
+    return chat_record(turns, {key: part for key, part in value.items() if key not in used})
 
 
 def _conversation(messages: list[Any], parts: Ledger, beside: Mapping[str, Any]) -> dict[str, Any]:

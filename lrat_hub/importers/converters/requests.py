@@ -15,7 +15,7 @@ from typing import Any
 from lrat_hub.importers.converters.pieces import calls_in
 from lrat_hub.importers.grouping import by_key, parts_of
 from lrat_hub.importers.messages import is_message
-from lrat_hub.importers.values import UnreadableRecord, json_or_none, object_of
+from lrat_hub.importers.values import UnreadableRecord, json_or_none, listed, object_of
 from lrat_hub.ledger import Ledger
 
 _REQUESTS = ("request", "request_body", "requestBody", "input", "kwargs", "proxy_server_request", "params", "payload")
@@ -65,6 +65,8 @@ def convert_requests(value: Any, parts: Ledger) -> Iterator[dict[str, Any]]:
             parts.drop("request without messages and response")
             continue
         parts.keep()
+        if _answers_with_sources(record):
+            parts.drop("pages that a search of the API found, without its queries")
         whole = [*(messages or []), *([answer] if answer is not None else [])]
         runs.append(({**_beside(record), "messages": whole}, _beginnings(whole)))
     if not runs:
@@ -115,6 +117,14 @@ def _answer(record: Mapping[str, Any]) -> dict[str, Any] | None:
         if body is not record and body.get("role") == "assistant" and _messages(record) is not None:
             return dict(body)
     return None
+
+
+def _answers_with_sources(record: Mapping[str, Any]) -> bool:
+    """Whether a response names pages that were searched for it, as Perplexity's does."""
+    return any(
+        isinstance(body.get("choices"), list) and (listed(body.get("search_results")) or listed(body.get("citations")))
+        for body in _bodies(record, _RESPONSES)
+    )
 
 
 def _bodies(record: Mapping[str, Any], keys: tuple[str, ...]) -> Iterator[Mapping[str, Any]]:

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lrat_hub.importers.converters.pieces import Turns, chat_record, conversation_in, flat, kind_of, shown_by
-from lrat_hub.importers.values import UnreadableRecord, listed, object_of, text_of
+from lrat_hub.importers.grouping import by_key, parts_of
+from lrat_hub.importers.values import UnreadableRecord, identifier_of, listed, object_of, text_of
 from lrat_hub.ledger import Ledger
 
 # Parts that are known and are no action: files, where an answer's sources are, what the interface shows.
@@ -27,6 +28,8 @@ def recognise_vercel(value: Any) -> str | None:
     """Why a record was written by the Vercel AI SDK, or None."""
     if (steps := _steps_in(value)) is not None:
         return f"a result of the Vercel AI SDK with {len(steps)} steps"
+    if _chat_of(value) is not None and is_vercel_message(value):
+        return "a message of a chat with parts of the Vercel AI SDK"
     if conversation_in(value, is_vercel_message) is not None:
         return "a list of messages with parts of the Vercel AI SDK (`toolCallId`)"
     return None
@@ -55,6 +58,7 @@ def convert_vercel(value: Any, parts: Ledger) -> Iterator[dict[str, Any]]:
         UnreadableRecord: It is neither.
     """
     turns = Turns()
+    parts_of(value)  # raises for a chat of too many messages
     if (steps := _steps_in(value)) is not None:
         result = value if isinstance(value, dict) else {}
         for message in listed(result.get("messages")):
@@ -74,6 +78,16 @@ def convert_vercel(value: Any, parts: Ledger) -> Iterator[dict[str, Any]]:
     for message in messages:
         _message(object_of(message), turns, parts)
     yield chat_record(turns, beside)
+
+
+def _chat_of(value: Any) -> str | None:
+    """The chat of a message that stands alone, as in the rows of a database."""
+    chat = identifier_of(object_of(value).get("chatId", object_of(value).get("chat_id")))
+    return f"chat {chat}" if chat is not None and "role" in object_of(value) else None
+
+
+group_vercel = by_key(_chat_of)
+"""Puts the messages of a chat together."""
 
 
 def _steps_in(value: Any) -> list[Any] | None:

@@ -426,3 +426,51 @@ def test_bedrock_messages_are_read(tmp_path):
     assert (name, run.question, run.final_answer) == ("bedrock", "Question?", "Answer")
     assert actions(run) == [("search", ("q",), None), ("browse", "u", "gone")]
     assert [hit.docid for hit in run.steps[0].results] == ["11", "12"]
+
+
+def test_vercel_messages_in_rows_belong_to_their_chat(tmp_path):
+    def row(chat, number, role, *parts):
+        return {"id": f"{chat}{number}", "chatId": chat, "role": role, "parts": list(parts), "createdAt": number}
+
+    def searched(query):
+        return {"type": "tool-search", "toolCallId": "1", "state": "output-available", "input": {"query": query},
+                "output": ROWS}  # fmt: skip
+
+    text = {"type": "text", "text": "Question?"}
+    rows = [row("a", 1, "user", text), row("b", 1, "user", text),
+            row("a", 2, "assistant", searched("q")), row("b", 2, "assistant", searched("r"))]  # fmt: skip
+    runs, name, _ = read(tmp_path, *rows)
+    assert name == "vercel"
+    assert [actions(run) for run in runs] == [[("search", ("q",), None)], [("search", ("r",), None)]]
+
+
+def test_llamaindex_answers_with_their_tools_outputs(tmp_path):
+    node = {"node": {"id_": "12", "text": "Words", "metadata": {}}, "score": 1.0}
+    source = {"tool_name": "search", "content": "12: Words", "raw_input": {"args": [], "kwargs": {"query": "q"}}}
+    record = {"question": "Question?", "response": "Answer", "sources": [{**source, "raw_output": [node]}]}
+    (run,), name, _ = read(tmp_path, record)
+    assert (name, run.question, run.final_answer) == ("llamaindex", "Question?", "Answer")
+    assert actions(run) == [("search", ("q",), None)]
+
+
+def test_langgraph_states_of_a_stream_are_one_run_and_so_are_its_updates(tmp_path):
+    question = {"type": "human", "content": "Question?", "id": "00000000-0000-4000-8000-000000000001"}
+    asked = {"type": "ai", "content": "", "tool_calls": [{"name": "search", "args": {"query": "q"}, "id": "c"}]}
+    shown = {"type": "tool", "content": json.dumps(ROWS), "tool_call_id": "c"}
+    answer = {"type": "ai", "content": "Answer"}
+    messages = [question, asked, shown, answer]
+    states = [{"messages": messages[:count]} for count in range(1, 5)]
+    (run,), name, _ = read(tmp_path, *states)
+    assert (name, actions(run), run.final_answer) == ("langchain", [("search", ("q",), None)], "Answer")
+    nodes = [("__start__", question), ("agent", asked), ("tools", shown), ("agent", answer)]
+    path = tmp_path / "updates.json"
+    path.write_text(json.dumps([{node: {"messages": [message]}} for node, message in nodes]))
+    (run,) = read_trajectories(path, Accounts())
+    assert (run.question, actions(run), run.final_answer) == ("Question?", [("search", ("q",), None)], "Answer")
+
+
+def test_pages_of_an_answer_without_their_queries_are_a_loss(tmp_path):
+    answered = {**response(), "citations": ["https://example.org/a"]}
+    (run,), name, accounts = read(tmp_path, {"messages": chat("a"), "response": answered})
+    assert (name, run.final_answer) == ("requests", "Answer")
+    assert accounts.parts.dropped["pages that a search of the API found, without its queries"] == 1
