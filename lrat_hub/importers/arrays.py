@@ -19,8 +19,8 @@ TOO_LONG = object()
 """Stands for an element that is longer than the limit."""
 
 _BLANK = re.compile("[\\s,\x1e]*")
-_IN_STRING = re.compile(r'["\\]')
-_OUTSIDE = re.compile(r'["{}\[\],]')
+_IN_STRING = re.compile(r'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)
+_OUTSIDE = re.compile(r'[^"{}\[\],]*+')
 _DECODER = json.JSONDecoder()
 
 
@@ -117,30 +117,21 @@ class Elements:
         """Goes to the end of an element without holding it: brackets are counted, except for those in strings."""
         depth, in_string = 0, False
         while True:
-            token = (_IN_STRING if in_string else _OUTSIDE).search(self._buffer, self._start)
-            if token is None:
-                self._advance(len(self._buffer))
+            match = (_IN_STRING if in_string else _OUTSIDE).match(self._buffer, self._start)
+            assert match is not None  # the patterns also match nothing
+            self._advance(match.end())
+            token = self._buffer[self._start : self._start + 1]
+            if token in ("", "\\"):
                 if not self._read(CHUNK):
                     raise ValueError("the array is cut off")
                 continue
-            match token.group():
-                case "\\":
-                    self._advance(token.end())
-                    if self._start == len(self._buffer) and not self._read(CHUNK):
-                        raise ValueError("the array is cut off")
-                    self._advance(self._start + 1)
-                    continue
-                case '"':
-                    in_string = not in_string
-                case "{" | "[":
-                    depth += 1
-                case "," if depth:
-                    pass
-                case "," | "]" | "}" if not depth:
-                    return  # of the array: the element was a number or a string
-                case _:
-                    depth -= 1
-            self._advance(token.end())
+            if not in_string and not depth and token in ",]}":
+                return  # the element was a number or a string
+            if token == '"':
+                in_string = not in_string
+            elif token != ",":
+                depth += 1 if token in "{[" else -1
+            self._advance(self._start + 1)
             if not in_string and not depth:
                 return
 

@@ -22,6 +22,11 @@ from lrat_hub.ledger import Ledger
 WHOLE = 4 * MIB
 """Bytes of a document that are parsed at once; longer ones are read piece by piece."""
 
+RESCANS = 64 * MIB
+LINE_COST = 100
+"""Lines behind a value that never ends are read again, but not over and over: a few times as many bytes as the file
+has, and some more. A line costs time whatever its length."""
+
 TOO_DEEP = "nested too deeply"
 
 Place = int | str | None
@@ -68,8 +73,7 @@ class _Text:
         self._number = 0
         self._returned: deque[_Line] = deque()
         self._skipping = False
-        # Lines behind a value that never ends are read again, but not over and over.
-        self._to_rescan = 4 * limit
+        self._rescans_left = RESCANS
 
     def lines(self) -> Iterator[Value]:
         """A record a line; a single line may be an array of them, and an array may be spread over the lines."""
@@ -221,8 +225,8 @@ class _Text:
         self._drop(problem, head.number)
         # What follows is part of the broken value, up to a line that begins as values do.
         self._skipping = True
-        self._to_rescan -= size
-        if self._to_rescan > 0:
+        self._rescans_left -= size + LINE_COST * len(lines)
+        if self._rescans_left > 0:
             self._returned.extendleft(line for line in reversed(lines[1:]) if not line.problem)
 
     def _return_rest(self, lines: list[_Line], text: str, end: int) -> None:
@@ -250,6 +254,7 @@ class _Text:
         if not content:
             return None
         self._number += 1
+        self._rescans_left += 8 * len(content)
         if len(content) > self._limit and not content.endswith(b"\n"):
             self._pass_over_line()
             return _Line(self._number, "", self._too_long)
