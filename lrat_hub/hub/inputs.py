@@ -123,12 +123,16 @@ def path_digest(path: Path) -> str:
     """sha256 over the names and contents of a folder's files, or over a file's content, in hex."""
     digest = hashlib.sha256()
     for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-        if file.is_file():
-            if path.is_dir():
-                digest.update(f"{file.relative_to(path).as_posix()}\0{file.stat().st_size}\0".encode())
-            with file.open("rb") as stream:
-                while chunk := stream.read(1 << 20):
-                    digest.update(chunk)
+        try:
+            if file.is_file():
+                if path.is_dir():
+                    name = f"{file.relative_to(path).as_posix()}\0{file.stat().st_size}\0"
+                    digest.update(name.encode(errors="surrogateescape"))
+                with file.open("rb") as stream:
+                    while chunk := stream.read(1 << 20):
+                        digest.update(chunk)
+        except OSError as error:  # whoever reads the folder says what becomes of such a file
+            digest.update(f"can't be read: {error.errno}\0".encode())
     return digest.hexdigest()
 
 

@@ -86,8 +86,9 @@ class Elements:
                 value, end, complete = None, self._start, False
             if complete:
                 # Before it is handed out, so that whoever gets it knows how far it reaches.
+                long = end - self._start > self._limit
                 self._advance(end)
-                yield storable(value)
+                yield TOO_LONG if long else storable(value)
             elif len(self._buffer) - self._start > self._limit:
                 self._pass_over()
                 yield TOO_LONG

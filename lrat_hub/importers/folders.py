@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from functools import lru_cache
+from pathlib import Path
 
 from lrat_hub.importers.containers import TAR
 from lrat_hub.ledger import Ledger
@@ -102,15 +103,21 @@ def is_hidden(name: str) -> bool:
     return name.startswith(".") or name in HIDDEN_FOLDERS
 
 
+@lru_cache(maxsize=256)
 def split(name: str) -> tuple[str, str, tuple[str, ...]]:
     """A file's name without its suffixes, the suffix that says what it holds, and those of its compression."""
     stem, outer = name, ()
-    while (end := PurePosixPath(stem).suffix).lower() in COMPRESSED:
+    while (end := _suffix(stem)).lower() in COMPRESSED:
         stem, outer = stem[: -len(end)], (end.lower(), *outer)
-    end = PurePosixPath(stem).suffix
+    end = _suffix(stem)
     if end.lower() in (*TEXTS, PARQUET, *ARCHIVES):
         return stem[: -len(end)], end.lower(), outer
     return stem, "", outer
+
+
+def _suffix(name: str) -> str:
+    stem, dot, end = name.rpartition("/")[2].rpartition(".")
+    return dot + end if stem and end else ""
 
 
 def is_read(name: str) -> bool:
@@ -120,7 +127,7 @@ def is_read(name: str) -> bool:
 
 def passed_over(name: str) -> str:
     """The reason in the account for a file that is not read: its suffix."""
-    suffix = PurePosixPath(name).suffix.lower()
+    suffix = _suffix(name).lower()
     if not suffix:
         return "not read: no suffix"
     # Names with dates and version numbers in them would each be a reason of its own.

@@ -10,8 +10,7 @@ import json
 import re
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from lrat_hub.importers.arrays import TOO_LONG, Elements, IsPart
 from lrat_hub.importers.bounds import CHUNK, MIB, forward, in_bytes
@@ -55,8 +54,7 @@ def values_of(
     return text.lines() if one_a_line else text.document()
 
 
-@dataclass(frozen=True)
-class _Line:
+class _Line(NamedTuple):
     number: int
     text: str
     problem: str = ""
@@ -70,7 +68,7 @@ class _Text:
         self._is_part = is_part
         self._limit = limit
         self._too_long = f"record longer than {in_bytes(limit)}"
-        self._number = 0
+        self._number = self._last = self._count = 0
         self._returned: deque[_Line] = deque()
         self._skipping = False
         self._rescans_left = RESCANS
@@ -164,30 +162,32 @@ class _Text:
     def _values(self) -> Iterator[Value]:
         """The values of lines."""
         while (line := self._next()) is not None:
-            if line.problem:
-                self._drop(line.problem, line.number)
+            number, text, problem = line
+            if problem:
+                self._drop(problem, number)
                 continue
             try:
-                value = load_json(line.text)
+                value = load_json(text)
             except RecursionError:
-                self._drop(TOO_DEEP, line.number)
+                self._drop(TOO_DEEP, number)
             except ValueError:
                 yield from self._unusual(line)
             else:
-                yield line.number, value
+                yield self._place(number), value
 
     def _unusual(self, line: _Line) -> Iterator[Value]:
         """The values of a line that is not one: several side by side, the beginning of one, or none."""
-        text, count, start = line.text, 0, _blank(line.text, 0)
+        text, start = line.text, _blank(line.text, 0)
         while start < len(text):
             try:
                 value, end = _DECODER.raw_decode(text, start)
+                value = storable(value)
             except RecursionError:
                 self._drop(TOO_DEEP, line.number)
                 return
             except ValueError as error:
                 if text.startswith(_OPENING, start) and text[0] not in " \t" and _may_go_on(error, text):
-                    yield from self._spread(_Line(line.number, text[start:]), count)
+                    yield from self._spread(_Line(line.number, text[start:]))
                 elif text[start:].strip() not in _CLOSING:  # the end of an array that was broken
                     self._drop(why_not_json(text[start:]), line.number)
                 return
@@ -195,11 +195,10 @@ class _Text:
             if not isinstance(value, (dict, list)) and start < len(text):
                 self._drop(why_not_json(text), line.number)  # prose that begins with a number
                 return
-            count += 1
-            yield _place(line.number, count), storable(value)
+            yield self._place(line.number), value
 
-    def _spread(self, head: _Line, count: int) -> Iterator[Value]:
-        """A value that begins in one line, behind `count` others, and ends in another line."""
+    def _spread(self, head: _Line) -> Iterator[Value]:
+        """A value that begins in one line and ends in another."""
         lines, size, tried, problem = [head], len(head.text), 0, ""
         while not problem:
             line = self._next()
@@ -213,6 +212,7 @@ class _Text:
             text, tried = "".join(part.text for part in lines), size
             try:
                 value, end = _DECODER.raw_decode(text)
+                value = storable(value)
             except RecursionError:
                 problem, lines = TOO_DEEP, lines[:1]
             except ValueError as error:
@@ -220,7 +220,7 @@ class _Text:
                     problem = why_not_json(text)
             else:
                 self._return_rest(lines, text, end)
-                yield _place(head.number, count + 1), storable(value)
+                yield self._place(head.number), value
                 return
         self._drop(problem, head.number)
         # What follows is part of the broken value, up to a line that begins as values do.
@@ -234,15 +234,14 @@ class _Text:
         index = text.count("\n", 0, end)
         self._returned.extendleft(reversed(lines[index + 1 :]))
         if rest := text[end:].partition("\n")[0].strip():
-            self._returned.appendleft(_Line(lines[index].number, rest))
+            # With its end: lines are counted by their ends.
+            self._returned.appendleft(_Line(lines[index].number, f"{rest}\n"))
 
     def _next(self) -> _Line | None:
         """The next line that is not empty; None at the end."""
         while True:
             line = self._returned.popleft() if self._returned else self._read_line()
-            if line is None:
-                return None
-            if line.problem:
+            if line is None or line.problem:
                 return line
             if line.text.isspace() or (self._skipping and not line.text.startswith(_OPENING)):
                 continue
@@ -280,13 +279,14 @@ class _Text:
 
         self._stream = forward(read)
 
+    def _place(self, number: int) -> Place:
+        """The place of the next value, which begins in this line: the first one there has the line's number."""
+        self._count = self._count + 1 if number == self._last else 1
+        self._last = number
+        return number if self._count == 1 else f"{number}/{self._count}"
+
     def _drop(self, reason: str, number: int) -> None:
         self._records.drop(reason, example=f"{self._name}/{number}")
-
-
-def _place(number: int, count: int) -> Place:
-    """The place of a value in a line: its first one has the line's number."""
-    return number if count == 1 else f"{number}/{count}"
 
 
 def _blank(text: str, start: int) -> int:
