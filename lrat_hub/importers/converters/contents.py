@@ -22,13 +22,19 @@ def kind_of(value: Any) -> str | None:
     return kind if kind is None or isinstance(kind, str) else text_of(kind)
 
 
-def parts_text(content: Any) -> str:
-    """The text of a content: a string, an object with a text, or parts of which some have texts."""
+def parts_text(content: Any, depth: int = 3) -> str:
+    """The text of a content: a string, an object with a text, or parts of which some have texts.
+
+    Args:
+        depth: How deep parts may stand in parts.
+    """
     if isinstance(content, str):
         return content
     if isinstance(content, dict):
         return next((content[key] for key in _TEXT_KEYS if isinstance(content.get(key), str)), "")
-    return join_texts(*(parts_text(part) for part in listed(content) if isinstance(part, (str, dict))))
+    if not depth:
+        return ""
+    return join_texts(*(parts_text(part, depth - 1) for part in listed(content)))
 
 
 def tool_text(output: Any) -> tuple[str, bool]:
