@@ -81,7 +81,7 @@ def _parts(text: str) -> Iterator[tuple[str, str]]:
     if text[: matches[0].start()].strip():
         yield "", text[: matches[0].start()].strip()
     ends = [match.start() for match in matches[1:]] + [len(text)]
-    for match, end in zip(matches, ends, strict=True):
+    for match, end in zip(matches, ends, strict=False):
         yield match["label"].lower(), text[match.end() : end].strip()
 
 

@@ -47,9 +47,9 @@ def boxed_answer(text: str) -> str | None:
 
 def answered(messages: Messages, answer: str | None) -> Messages:
     """The messages with the answer as the last of them, and the text around it as its reasoning."""
-    last = messages[-1] if messages else None
-    if not answer or last is None:
+    if not answer or not messages:
         return messages
+    last = object_of(messages[-1])
     if last.get("role") != "assistant" or last.get("tool_calls"):
         return [*messages, {"role": "assistant", "content": answer}]
     text = plain_text(last) or ""

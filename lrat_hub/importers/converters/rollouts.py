@@ -35,7 +35,6 @@ TEXTS = (
 PROMPTS = ("prompt", "input", "inputs", "instruction")
 
 _QUESTION = re.compile(r"(?:\A|[\s.])Question:\s*")
-_USER = re.compile(r"(?:\A|\n)User:\s*(?P<question>.*?)\s*\nAssistant:", re.DOTALL)
 _INSTRUCTS = ("<search>", "<answer>", "<|begin_of_query|>", "<|begin_search_query|>", "Thought:")
 
 
@@ -101,8 +100,10 @@ def question_in(prompt: str) -> str:
     if messages is not None:
         prompt = next((message["content"] for message in reversed(messages) if message["role"] == "user"), prompt)
     prompt = prompt.strip()
-    if user := _USER.search(prompt):
-        return user["question"].strip()
+    _, user, asked = f"\n{prompt}".rpartition("\nUser:")
+    asked, assistant, _ = asked.partition("\nAssistant:")
+    if user and assistant and asked.strip():
+        return asked.strip()
     marks = list(_QUESTION.finditer(prompt))
     return prompt[marks[-1].end() :].strip() if marks and prompt[marks[-1].end() :].strip() else prompt
 

@@ -17,9 +17,6 @@ from typing import Any
 from lrat_hub.importers.values import json_or_none, object_of, storable, text_of
 
 LONGEST_LITERAL = 100_000
-BROKEN = {"unreadable": "tool call is not JSON"}
-"""A call that can't be read, which costs that call alone."""
-
 _FUNCTION = re.compile(r"<function=(?P<name>[^>\n]{1,200})>")
 _PARAMETER = re.compile(r"<parameter=(?P<key>[^>\n]{1,200})>")
 _GLM_KEY = "<arg_key>"
@@ -33,6 +30,11 @@ Call = dict[str, Any]
 def call(name: Any, arguments: Any) -> Call:
     """A call as chat messages have it."""
     return {"function": {"name": name, "arguments": arguments}}
+
+
+def broken_call() -> Call:
+    """A call that can't be read, which costs that call alone."""
+    return {"unreadable": "tool call is not JSON"}
 
 
 def between(text: str, opening: str, closing: str) -> str | None:
@@ -66,7 +68,7 @@ def calls_in(body: str) -> Iterator[Call]:
 def json_call(value: Any) -> Call:
     """A call that is a JSON object."""
     if not isinstance(value, dict):
-        return BROKEN
+        return broken_call()
     body = value["function"] if isinstance(value.get("function"), dict) else value
     name = body.get("name", body.get("tool_name", body.get("tool")))
     keys = ("arguments", "args", "parameters", "input", "tool_input")
@@ -100,13 +102,13 @@ def _literal(text: str) -> Any:
 def _coder_calls(body: str) -> Iterator[Call]:
     matches = list(_FUNCTION.finditer(body))
     ends = [match.start() for match in matches[1:]] + [len(body)]
-    for match, end in zip(matches, ends, strict=True):
+    for match, end in zip(matches, ends, strict=False):
         inside = body[match.end() : end].partition("</function>")[0]
         keys = list(_PARAMETER.finditer(inside))
         stops = [key.start() for key in keys[1:]] + [len(inside)]
         arguments = {
             key["key"].strip(): value_of(inside[key.end() : stop].partition("</parameter>")[0])
-            for key, stop in zip(keys, stops, strict=True)
+            for key, stop in zip(keys, stops, strict=False)
         }
         yield call(match["name"].strip(), arguments)
 
@@ -132,7 +134,7 @@ def mcp_call(body: str) -> Call:
     """The call in `<use_mcp_tool>`."""
     name = (between(body, "<tool_name>", "</tool_name>") or "").strip()
     arguments = (between(body, "<arguments>", "</arguments>") or "").strip()
-    return call(name, arguments or "{}") if name else BROKEN
+    return call(name, arguments or "{}") if name else broken_call()
 
 
 def attribute_call(attributes: str, body: str) -> Call:
@@ -153,7 +155,7 @@ def invoke_call(attributes: str, body: str) -> Call:
     keys = list(_INVOKE_PARAMETER.finditer(body))
     stops = [key.start() for key in keys[1:]] + [len(body)]
     arguments: dict[str, Any] = {}
-    for key, stop in zip(keys, stops, strict=True):
+    for key, stop in zip(keys, stops, strict=False):
         name = attributes_of(key["attributes"]).get("name", "")
         value = body[key.end() : stop]
         end = value.rfind("</")

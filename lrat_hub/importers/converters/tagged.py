@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any, Literal
 
 from lrat_hub.importers.converters.listings import lists_in, pages_opened
@@ -179,11 +180,20 @@ def segments_of(text: str) -> list[Segment]:
                 _close(segments)
             thinking = piece == _OPEN
         elif _is_words(pieces, index, in_thought=thinking and index < last_close):
-            _append(segments, Segment("thought" if thinking else "text", piece.source or piece.text))
+            segments.append(Segment("thought" if thinking else "text", piece.source or piece.text))
         else:
             segments.append(piece)
             thinking = thinking and piece.kind != "answer"
-    return segments
+    return list(_merged(segments))
+
+
+def _merged(segments: Sequence[Segment]) -> Iterator[Segment]:
+    """The segments with words in one piece that only a mention of a tag had parted."""
+    for kind, group in groupby(segments, key=lambda segment: segment.kind):
+        if kind in ("text", "thought"):
+            yield Segment(kind, "".join(segment.text for segment in group))
+        else:
+            yield from group
 
 
 _OPEN, _CLOSE = Segment("thought", "<think>"), Segment("thought", "</think>")
@@ -195,13 +205,6 @@ def _close(segments: list[Segment]) -> None:
         if segments[index].kind != "text":
             return
         segments[index] = Segment("thought", segments[index].text)
-
-
-def _append(segments: list[Segment], words: Segment) -> None:
-    """Adds words; those that only a mention of a tag had parted stay together."""
-    if segments and segments[-1].kind == words.kind:
-        words = Segment(words.kind, segments.pop().text + words.text)
-    segments.append(words)
 
 
 def _is_words(pieces: Sequence[Segment], index: int, *, in_thought: bool) -> bool:
@@ -239,8 +242,8 @@ def _pieces(text: str) -> Iterator[Segment]:
         body_end, start = _end(tag, text, inside, missing)
         if body_end < 0:
             # Stop sequences are cut off: the body ends where the next tag begins.
-            following = next((other.start() for other in marks[index + 1 :] if other.start() >= inside), len(text))
-            body_end = start = following
+            others = (marks[other].start() for other in range(index + 1, len(marks)))
+            body_end = start = next((other for other in others if other >= inside), len(text))
         body = text[inside:body_end]
         if tag.kind == "call":
             explained = tag.opening in _EXPLAINED and body.strip().lower() in _PLACEHOLDERS
@@ -315,7 +318,7 @@ class _Writer:
 
     def finish(self) -> list[dict[str, Any]]:
         self.flush()
-        return self.messages
+        return self.messages or [{"role": "assistant", "content": ""}]
 
 
 def result_message(text: str) -> dict[str, Any]:
