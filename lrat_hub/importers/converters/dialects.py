@@ -7,84 +7,41 @@ Read are lists of messages, the wrappers that clients and frameworks put around 
 
 from __future__ import annotations
 
-import ast
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from lrat_hub.importers.converters.chats import (
+    MAX_DEPTH,
+    Chat,
+    Unknown,
+    assistant,
+    parsed,
+    shown_text,
+    tool_call,
+    tool_result,
+)
 from lrat_hub.importers.messages import ROLES, WITHOUT_ACTION, Message, is_message, read_messages
 from lrat_hub.importers.values import (
     UnreadableRecord,
     identifier_of,
     join_texts,
-    json_or_none,
     listed,
     object_of,
-    storable,
     text_of,
 )
 from lrat_hub.ledger import Ledger
-
-Chat = dict[str, Any]
-"""A message of a chat record."""
-
-MAX_DEPTH = 6
-"""Wrappers within wrappers that are looked into."""
-
-MAX_LITERAL = 1 << 20
 
 _WRAPPERS = (
     "messages", "generations", "choices", "candidates", "contents", "message", "output", "outputs", "input",
     "response", "kwargs", "new_message", "content",
 )  # fmt: skip
 _PROMPTS = ("prompt", "contents", "input", "query", "question", "text", "output")
-_PRINTED = ("{'", '{"', "[{", "['", '["')
 _DASHED = ("tool-call", "tool-result")
 _CALLS = ("tool_call", "tool-call", "function_call")
 _RESULTS = ("tool_call_response", "tool-call-response", "tool_result", "tool-result")
 _SHOWN = ("response", "result", "output", "content")
 _TEXTS = ("text", "content", "reasoning", "thinking", "value")
 _MEDIA = {"blob", "uri", "file", "image-url", "audio-url", "video-url", "document-url", "binary", "media"}
-
-
-class Unknown:
-    """Counts what is not understood in messages, each thing once: a history repeats them call after call."""
-
-    def __init__(self, parts: Ledger) -> None:
-        self._parts = parts
-        self._seen: set[tuple[str, str]] = set()
-
-    def drop(self, reason: str, example: str) -> None:
-        if (reason, example[:200]) not in self._seen:
-            self._seen.add((reason, example[:200]))
-            self._parts.drop(reason, example=example)
-
-
-def parsed(value: Any) -> Any:
-    """A value out of JSON text, of JSON text in JSON text, or of what Python prints of an object or a list."""
-    if not isinstance(value, str):
-        return value
-    start = value.lstrip()[:2]
-    if start[:1] in ("{", "["):
-        inner = json_or_none(value)
-        if inner is None and start in _PRINTED:
-            inner = _printed(value)
-        return inner if isinstance(inner, (dict, list)) else value
-    if start[:1] == '"' and value.rstrip()[-1:] == '"' and isinstance(inner := json_or_none(value), str):
-        return parsed(inner)
-    return value
-
-
-def _printed(text: str) -> Any:
-    """The value that a text is the Python literal of, or None."""
-    if len(text) > MAX_LITERAL:
-        return None
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of escapes that Python does not know
-            return storable(ast.literal_eval(text.strip()))
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-        return None
 
 
 def messages_in(value: Any, unknown: Unknown, *, role: str = "user", depth: int = 0) -> list[Chat]:
@@ -172,17 +129,6 @@ def _item(value: Mapping[str, Any]) -> list[Chat] | None:
     return None
 
 
-def question_in(value: Any) -> str:
-    """The question or the answer in the input or the output of a whole run, "" where it is something else."""
-    value = parsed(value)
-    keys = ("question", "query", "input", "prompt", "user_input", "output", "answer", "text", "content", "result")
-    for _ in range(MAX_DEPTH):
-        if not isinstance(value, dict):
-            break
-        value = parsed(next((value[key] for key in keys if value.get(key)), None))
-    return value.strip() if isinstance(value, str) else ""
-
-
 def _system(value: Any) -> list[Chat]:
     text = join_texts(*(text_of(object_of(part).get("text", part)) for part in listed(value)))
     return [{"role": "system", "content": text}] if text else []
@@ -254,29 +200,6 @@ def chats_of(message: Message) -> Iterator[Chat]:
         yield {"role": message.role, "content": text}
 
 
-def assistant(text: str, reasoning: str = "", calls: Sequence[Mapping[str, Any]] = ()) -> Chat:
-    chat: Chat = {"role": "assistant", "content": text}
-    if reasoning:
-        chat["reasoning_content"] = reasoning
-    if calls:
-        chat["tool_calls"] = list(calls)
-    return chat
-
-
-def tool_call(name: Any, arguments: Any, call_id: str | None = None) -> dict[str, Any]:
-    call: dict[str, Any] = {"function": {"name": name, "arguments": {} if arguments is None else arguments}}
-    return call | ({"id": call_id} if call_id else {})
-
-
-def tool_result(text: str, call_id: str | None = None, *, failed: bool = False) -> Chat:
-    chat: Chat = {"role": "tool", "content": text}
-    if call_id:
-        chat["tool_call_id"] = call_id
-    if failed:
-        chat["is_error"] = True
-    return chat
-
-
 def _of_parts(raw: Mapping[str, Any], unknown: Unknown) -> Iterator[Chat]:
     """A message of the semantic conventions, whose tool results each become a message."""
     role = ROLES.get(text_of(raw["role"]))
@@ -331,21 +254,3 @@ def _gemini_kind(part: Mapping[str, Any]) -> str | None:
     kinds |= {"function_response": "tool_result", "functionResponse": "tool_result"}
     kinds |= dict.fromkeys(("inline_data", "inlineData", "file_data", "fileData"), "media")
     return next((kind for key, kind in kinds.items() if key in part), None)
-
-
-def shown_text(value: Any) -> str:
-    """What a tool showed, as text: out of the blocks and the tool message that frameworks wrap it into."""
-    inner = parsed(value)
-    if isinstance(inner, dict):
-        body = inner["kwargs"] if "lc" in inner and "kwargs" in inner else inner.get("data", inner)
-        is_message = "tool" in (inner.get("type"), object_of(body).get("type")) or "tool_call_id" in object_of(body)
-        if isinstance(body, dict) and is_message:
-            return shown_text(body.get("content"))
-        if inner.get("type") == "function_result" and "result" in inner:
-            return shown_text(inner["result"])
-        if len(inner) == 1 and (only := next(iter(inner))) in ("output", "result", "content"):
-            return shown_text(inner[only])
-    blocks = listed(inner)
-    if blocks and all(isinstance(block, dict) and block.get("type") == "text" and "text" in block for block in blocks):
-        return join_texts(*(text_of(block["text"]) for block in blocks))
-    return text_of(value)

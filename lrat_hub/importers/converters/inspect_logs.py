@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from lrat_hub.importers.converters.dialects import Chat, assistant, parsed, tool_call, tool_result
+from lrat_hub.importers.converters.chats import Chat, assistant, parsed, tool_call, tool_result
 from lrat_hub.importers.converters.observations import Observation, seconds_of
 from lrat_hub.importers.converters.transcripts import runs_of
 from lrat_hub.importers.grouping import parts_of

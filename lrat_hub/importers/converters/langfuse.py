@@ -12,7 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from lrat_hub.importers.converters.dialects import Unknown, messages_in, parsed, question_in, shown_text
+from lrat_hub.importers.converters.chats import Unknown, call_id_in, parsed, question_in, shown_text
+from lrat_hub.importers.converters.dialects import messages_in
 from lrat_hub.importers.converters.observations import (
     Kind,
     Observation,
@@ -145,7 +146,7 @@ def _observation(fields: Mapping[str, Any], unknown: Unknown, parts: Ledger) -> 
         item.documents = documents_of(made)
         item.arguments = {"query": item.question} if item.question else item.arguments
     elif kind == "tool":
-        item.call_id = _call_id(made)
+        item.call_id = call_id_in(made)
     else:
         item.inputs = messages_in(given, unknown)
         item.outputs = messages_in(made, unknown, role="assistant")
@@ -194,12 +195,6 @@ def _find_tools(items: list[Observation]) -> None:
             if item.id in has_children and tools.find(name) is None:
                 continue
             item.kind, item.name, item.call_id = "tool", name, None
-
-
-def _call_id(made: Any) -> str | None:
-    value = object_of(parsed(made))
-    inner = object_of(value.get("kwargs")) or object_of(value.get("data")) or value
-    return identifier_of(inner.get("tool_call_id"))
 
 
 def _is_documents(made: Any) -> bool:

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from lrat_hub.importers.converters.dialects import Unknown, messages_in, parsed, question_in, shown_text
+from lrat_hub.importers.converters.chats import Unknown, call_id_in, parsed, question_in, shown_text
+from lrat_hub.importers.converters.dialects import messages_in
 from lrat_hub.importers.converters.observations import (
     Kind,
     Observation,
@@ -117,10 +118,9 @@ def _observation(run: Mapping[str, Any], unknown: Unknown) -> Observation:
     if kind == "tool":
         item.arguments = arguments_of(inputs)
         item.shown = shown_text(outputs) or (str(run["error"]) if isinstance(run.get("error"), str) else "")
+        item.call_id = call_id_in(outputs)
         output = object_of(object_of(outputs).get("output"))
-        inner = object_of(output.get("kwargs")) or object_of(output.get("data")) or output
-        item.call_id = identifier_of(inner.get("tool_call_id"))
-        item.failed = item.failed or inner.get("status") == "error"
+        item.failed = item.failed or (object_of(output.get("kwargs")) or output).get("status") == "error"
     elif kind == "retriever":
         text = question_in(inputs)
         item.arguments = {"query": text} if text else arguments_of(inputs)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from lrat_hub.importers.converters.dialects import Chat, parsed
+from lrat_hub.importers.converters.chats import Chat, parsed
 from lrat_hub.importers.values import docid_of, number_of, object_of, text_of
 
 Kind = Literal["model", "tool", "retriever", "agent", "other"]
@@ -162,6 +162,10 @@ def arguments_of(value: Any) -> Any:
     """The arguments of a call: an object, its JSON, or a text as it is."""
     value = parsed(value)
     if isinstance(value, dict):
+        if isinstance(value.get("args"), list) and isinstance(value.get("kwargs"), dict):
+            # A function's call: Python's way to give arguments without names, and with them.
+            alone = value["args"][0] if len(value["args"]) == 1 else value["args"]
+            return value["kwargs"] or arguments_of(alone)
         for key in ("args", "arguments", "tool_args", "kwargs"):
             if isinstance(inner := parsed(value.get(key)), dict) and (len(value) == 1 or "name" in value):
                 return inner

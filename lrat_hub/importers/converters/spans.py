@@ -14,16 +14,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from lrat_hub.importers.converters.dialects import (
+from lrat_hub.importers.converters.chats import (
     Chat,
     Unknown,
     assistant,
-    messages_in,
+    call_id_in,
     parsed,
     question_in,
     shown_text,
+    told,
     tool_call,
 )
+from lrat_hub.importers.converters.dialects import messages_in
 from lrat_hub.importers.converters.observations import Kind, Observation, arguments_of, documents_of
 from lrat_hub.importers.converters.span_records import (
     DOCUMENTS,
@@ -57,11 +59,13 @@ _VERCEL: Mapping[str, Kind] = {
     **dict.fromkeys(("ai.generateObject.doGenerate", "ai.streamObject.doStream"), "model"),
 }
 _INPUTS = (
-    "input.value", "langfuse.observation.input", "traceloop.entity.input", "mlflow.spanInputs", "ai.prompt.messages",
-    "ai.prompt", "gen_ai.prompt", "langfuse.trace.input", "prompt",
+    "input.value", "gcp.vertex.agent.llm_request", "gcp.vertex.agent.tool_call_args", "langfuse.observation.input",
+    "traceloop.entity.input", "mlflow.spanInputs", "ai.prompt.messages", "ai.prompt",
+    "gen_ai.prompt", "langfuse.trace.input", "prompt",
 )  # fmt: skip
 _OUTPUTS = (
-    "output.value", "langfuse.observation.output", "traceloop.entity.output", "mlflow.spanOutputs",
+    "output.value", "gcp.vertex.agent.llm_response", "gcp.vertex.agent.tool_response", "langfuse.observation.output",
+    "traceloop.entity.output", "mlflow.spanOutputs",
     "gen_ai.completion", "final_result", "ai.response.text", "langfuse.trace.output",
 )  # fmt: skip
 _EVENT_ROLES = {
@@ -124,6 +128,8 @@ def convert_spans(value: Any, parts: Ledger) -> Iterator[dict[str, Any]]:
     for trace, spans in traces.items():
         observations = [_observation(span, unknown) for span in spans]
         parts.keep(len(spans))
+        if len(traces) == 1 and not any(item.kind in ("model", "tool", "retriever") for item in observations):
+            raise UnreadableRecord("trace without a call of a model, a tool or a retriever")
         for _, record in runs_of(observations, parts):
             yield {**record, "metadata": {"trace_id": trace}}
 
@@ -174,22 +180,18 @@ def _name(span: Span) -> str:
 def _read_tool(item: Observation, span: Span) -> None:
     arguments = span.get(
         "gen_ai.tool.call.arguments", "tool_arguments", "ai.toolCall.args", "ai.toolCall.input",
-        "tool_call.function.arguments", *_INPUTS[:4], "tool.parameters",
+        "tool_call.function.arguments", *_INPUTS[:6], "tool.parameters",
     )  # fmt: skip
     result = span.get(
-        "gen_ai.tool.call.result", "tool_response", "ai.toolCall.result", "ai.toolCall.output", *_OUTPUTS[:4]
+        "gen_ai.tool.call.result", "tool_response", "ai.toolCall.result", "ai.toolCall.output", *_OUTPUTS[:6]
     )
     if result is None:
         messages = (attributes for name, attributes in span.events if name == "gen_ai.tool.message")
         result = next((message.get("content") for message in messages), None)
     item.arguments = arguments_of(arguments)
     item.shown = shown_text(result)
-    wrapped = object_of(parsed(result))
     call_id = span.get("gen_ai.tool.call.id", "tool_call.id", "ai.toolCall.id")
-    if call_id is None:
-        inner = object_of(wrapped.get("data")) or object_of(wrapped.get("kwargs")) or wrapped
-        call_id = inner.get("tool_call_id")
-    item.call_id = identifier_of(call_id)
+    item.call_id = identifier_of(call_id) or call_id_in(result)
     if (documents := span.get("retrieval.documents", "gen_ai.retrieval.documents")) is not None:
         item.documents = documents_of(documents)
 
@@ -204,9 +206,14 @@ def _read_conversation(item: Observation, span: Span, unknown: Unknown) -> None:
     item.inputs, item.outputs = _conversation(span, unknown)
     item.question, item.answer = question_in(span.get(*_INPUTS)), question_in(span.get(*_OUTPUTS))
     model = span.get(
-        "gen_ai.request.model", "llm.model_name", "gen_ai.response.model", "ai.model.id", "llm.request.model"
+        "gen_ai.request.model",
+        "llm.model_name",
+        "gen_ai.response.model",
+        "ai.model.id",
+        "llm.request.model",
+        "langfuse.observation.model.name",
     )
-    item.model = model if isinstance(model, str) else ""
+    item.model = model if isinstance(model, str) and model != "unknown" else ""
     if item.kind == "model":
         names = {
             "temperature": "temperature",
@@ -240,8 +247,9 @@ def _conversation(span: Span, unknown: Unknown) -> tuple[list[Chat], list[Chat]]
         inputs, outputs = _in_events(span, unknown)
     if span.has("ai.response"):
         outputs = outputs or _vercel_output(span, unknown)
-    inputs = inputs or messages_in(span.get(*_INPUTS), unknown)
-    outputs = outputs or messages_in(span.get(*_OUTPUTS), unknown, role="assistant")
+    # Instrumentations put the values themselves beside the messages, which not all of them read to the end.
+    inputs = max(inputs, messages_in(span.get(*_INPUTS), unknown), key=told)
+    outputs = max(outputs, messages_in(span.get(*_OUTPUTS), unknown, role="assistant"), key=told)
     return inputs, outputs
 
 

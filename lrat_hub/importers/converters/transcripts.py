@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from lrat_hub.importers.converters.dialects import Chat, parsed, tool_call
+from lrat_hub.importers.converters.chats import parsed, told, tool_call
 from lrat_hub.importers.converters.histories import Conversation, PlacedCall, joined, merged
 from lrat_hub.importers.converters.observations import Observation, Tree, keys_of
 from lrat_hub.importers.mapping import short_name
@@ -89,18 +89,13 @@ def _recorded_once(models: Sequence[Observation], tree: Tree) -> list[Observatio
     for outer in reversed(models):
         inner = inside.get(id(outer), [])
         if len(inner) == 1:
-            outer.inputs = max(outer.inputs, inner[0].inputs, key=_told)
-            outer.outputs = max(outer.outputs, inner[0].outputs, key=_told)
+            outer.inputs = max(outer.inputs, inner[0].inputs, key=told)
+            outer.outputs = max(outer.outputs, inner[0].outputs, key=told)
             outer.model = inner[0].model or outer.model
             dropped.add(id(inner[0]))
         elif any(item.outputs for item in inner):
             dropped.add(id(outer))
     return [item for item in models if id(item) not in dropped and (item.inputs or item.outputs)]
-
-
-def _told(chats: Sequence[Chat]) -> tuple[int, int]:
-    """How much messages say: those with calls and results more than texts."""
-    return sum("tool_calls" in chat or chat["role"] == "tool" for chat in chats), len(chats)
 
 
 def _carry_out(conversations: Sequence[Conversation], tools: Sequence[Observation], orders: Mapping[int, int]) -> None:

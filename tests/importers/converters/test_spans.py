@@ -1,8 +1,10 @@
 """Traces of OpenTelemetry, by whatever convention they are written, give the run that was traced: each call once.
 
 The files of `traces/` are the same short run of an agent, traced by the libraries themselves: `pydantic-ai-slim`
-2.68.0 and `opentelemetry-sdk` 1.45.2 (formats 2 and 6, console exporter and OTLP), and `langgraph` 1.2.24 with
-`openinference-instrumentation-langchain` 0.1.80, whose second trace is a chain with a retriever.
+2.68.0 and `opentelemetry-sdk` 1.45.2 (formats 2 and 6, console exporter and OTLP), `langgraph` 1.2.24 with
+`openinference-instrumentation-langchain` 0.1.80, whose second trace is a chain with a retriever, and with
+OpenLLMetry's instrumentation, OpenInference's of `smolagents`, of OpenAI's Agents SDK and of `llama-index-core`
+0.14.25, and `langfuse` 5.0.4.
 """
 
 from __future__ import annotations
@@ -68,6 +70,27 @@ def test_a_trace_of_pydantic_ai_is_one_run_with_each_call_once(name: str) -> Non
     assert steps_of(run) == [("search", "Lindqvist astrolabe"), ("search", "second"), ("browse", "12")]
     assert [hit.docid for hit in run.steps[0].results] == ["11", "12"]
     assert [step.reasoning for step in run.steps[:3]] == ["who made it?", None, "Opening 12"]
+
+
+@pytest.mark.parametrize(
+    ("name", "docids", "opened"),
+    [("smolagents_openinference", ["https://a.org/11", "https://a.org/12"], ["https://a.org/12"]),
+     ("openai_agents_openinference", ["11", "12"], ["12"]), ("langgraph_openllmetry", ["11", "12"], ["12"]),
+     ("langfuse_sdk", ["11", "12"], [])],
+)  # fmt: skip
+def test_traces_of_other_instrumentations_are_the_same_run(name: str, docids: list[str], opened: list[str]) -> None:
+    (run,) = read(TRACES / f"{name}.jsonl.gz")
+    assert (run.question, run.final_answer) == ("Which city keeps it?", "Turku")
+    assert steps_of(run) == [("search", "Lindqvist astrolabe"), *(("browse", docid) for docid in opened)]
+    assert [hit.docid for hit in run.steps[0].results] == docids
+
+
+def test_the_nodes_of_a_retriever_of_llamaindex_are_its_list() -> None:
+    spans = [record.value for record in records_of("llamaindex_openinference.jsonl.gz")]
+    (record,) = convert(spans)
+    assert calls_in(record) == [("search", {"query": "Which city keeps it?"})]
+    (shown,) = [chat for chat in record["messages"] if chat["role"] == "tool"]
+    assert sorted(row["docid"] for row in shown["results"][0]) == ["11", "12"]
 
 
 def test_a_trace_of_openinference_is_one_run_and_a_retriever_is_a_search() -> None:
