@@ -103,6 +103,8 @@ class _Spool:
             "CREATE TABLE groups (number INTEGER PRIMARY KEY, key UNIQUE, first BLOB, count INTEGER, size INTEGER);"
             "CREATE TABLE records (number INTEGER PRIMARY KEY, of_group INTEGER, value BLOB);"
         )
+        # One transaction: without it, each record is written to the disk by itself.
+        self._database.execute("BEGIN")
 
     def add(self, key: str, record: Record) -> bool:
         """Adds a record to its group; False for one that is nested too deeply to be stored."""

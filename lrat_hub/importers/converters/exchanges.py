@@ -79,6 +79,9 @@ def last_of_each(conversations: Sequence[Sequence[Any]], parts: Ledger) -> Itera
         conversations: Messages or items, with those that came back.
         parts: The account of messages and items, which gets a note for each conversation that is left out.
     """
+    if len(conversations) == 1:
+        yield 0
+        return
     continued: set[bytes] = set()
     names = []
     for messages in conversations:
