@@ -217,6 +217,8 @@ def _plain(name: str) -> str:
 
 def value_at(value: Any, path: str) -> Any:
     """What a path of keys leads to in objects within objects, or None; a number is a place in a list."""
+    if isinstance(value, dict) and path and "." not in path:
+        return value.get(path)  # by far the most paths, of which each row of a list is asked for dozens
     for key in path.split(".") if path else ():
         if isinstance(value, list) and key.isdecimal() and len(key) < 10:
             value = value[int(key)] if int(key) < len(value) else None
