@@ -23,6 +23,7 @@ from lrat_hub.importers.converters.autogen import convert_autogen, is_autogen_me
 from lrat_hub.importers.converters.bedrock import convert_bedrock, recognise_bedrock
 from lrat_hub.importers.converters.claude_code import convert_claude_code, group_claude_code, recognise_claude_code
 from lrat_hub.importers.converters.codex import convert_codex, group_codex, recognise_codex
+from lrat_hub.importers.converters.cohere import convert_cohere, recognise_cohere
 from lrat_hub.importers.converters.dspy import convert_dspy, recognise_dspy
 from lrat_hub.importers.converters.gemini import convert_gemini, recognise_gemini
 from lrat_hub.importers.converters.gemini_sessions import (
@@ -49,6 +50,7 @@ from lrat_hub.importers.converters.llamaindex import (
     is_llamaindex_event,
     recognise_llamaindex,
 )
+from lrat_hub.importers.converters.microsoft import convert_microsoft, recognise_microsoft
 from lrat_hub.importers.converters.openai import convert_responses, group_responses, recognise_responses
 from lrat_hub.importers.converters.openhands import convert_openhands, is_openhands_event, recognise_openhands
 from lrat_hub.importers.converters.pydantic_ai import (
@@ -151,6 +153,7 @@ FormatName = Literal[
     "atif", "vercel", "llamaindex", "haystack", "gemini", "gemini-session", "langchain", "requests",
     "agentir", "tagged-text", "webthinker", "dr-tulu", "mirothinker", "skimsearch",
     "autogen", "pydantic-ai", "bedrock", "dspy", "openhands",
+    "cohere", "microsoft",
     "openai-responses", "codex", "anthropic", "claude-code",
     "otel", "langfuse", "langsmith", "inspect",
 ]  # fmt: skip
@@ -189,6 +192,8 @@ FORMATS: dict[FormatName, Format] = {
     "openhands": Format(
         recognise_openhands, convert=convert_openhands, is_part=is_openhands_event, special_case_of="chat"
     ),
+    "cohere": Format(recognise_cohere, convert=convert_cohere, special_case_of="chat"),
+    "microsoft": Format(recognise_microsoft, convert=convert_microsoft, special_case_of="chat"),
     "dspy": Format(recognise_dspy, convert=convert_dspy),
     "requests": Format(recognise_requests, convert=convert_requests, group=group_requests, special_case_of="chat"),
     "tagged-text": Format(recognise_rollout, convert=convert_rollout),

@@ -22,6 +22,7 @@ from lrat_hub.importers.values import (
     listed,
     load_json,
     object_of,
+    response_text,
     storable,
     text_of,
 )
@@ -133,7 +134,7 @@ def read_messages(raw: Mapping[str, Any], account: Ledger) -> Iterator[Message]:
     if role == "assistant" and not message.calls:
         yield from _protocol(message)
     elif role in ("user", "tool") and not message.results and (shown := _TOOL_RESPONSE.findall(message.text)):
-        yield replace(message, results=tuple(Result(text.strip()) for text in shown))
+        yield replace(message, results=tuple(Result(response_text(text)) for text in shown))
     elif role == "tool" and not message.results:
         failed = raw.get("status") == "error" or raw.get("isError") is True or raw.get("is_error") is True
         call_id = next(
@@ -327,7 +328,7 @@ def _protocol(message: Message) -> Iterator[Message]:
     pieces = _TOOL_RESPONSE.split(message.text)
     for place, piece in enumerate(pieces):
         if place % 2:
-            yield Message("tool", results=(Result(piece.strip()),))
+            yield Message("tool", results=(Result(response_text(piece)),))
         elif piece.strip() or len(pieces) == 1:
             thought, rest = split_thought(piece)
             answer = _ANSWER.search(rest)

@@ -66,6 +66,19 @@ def text_of(value: Any) -> str:
     return str(value)
 
 
+def response_text(response: str) -> str:
+    """What a tool showed, out of the object that Hermes' protocol puts around it: `{"name": ..., "content": ...}`."""
+    text = response.strip()
+    if text.startswith("{") and '"content"' in text and '"name"' in text:
+        value = object_of(json_or_none(text))
+        if "content" in value and isinstance(value.get("name"), str) and value.keys() <= _RESPONSE:
+            return text_of(value["content"])
+    return text
+
+
+_RESPONSE = {"name", "content", "tool_call_id", "id", "role"}
+
+
 def join_texts(*texts: str) -> str:
     """The texts that say something, a line each."""
     return "\n".join(text for text in texts if text)

@@ -323,6 +323,7 @@ class _Writer:
 
 def result_message(text: str) -> dict[str, Any]:
     """What a tool showed as a message, with its list or its pages apart where they can be read."""
+    text = response_text(text)
     message: dict[str, Any] = {"role": "tool", "content": text}
     if _REFUSED.match(text):
         message["is_error"] = True

@@ -14,7 +14,7 @@ from lrat_hub.importers.sources import Record
 RUNS = Path(__file__).parent / "runs"
 NAMES = (
     "atif", "vercel", "llamaindex", "haystack", "gemini", "gemini-session", "langchain", "requests", "autogen",
-    "pydantic-ai", "bedrock", "dspy", "openhands",
+    "pydantic-ai", "bedrock", "dspy", "openhands", "cohere", "microsoft",
 )  # fmt: skip
 VALUES = (
     None, True, False, 0, -1, 2**70, 1.5, float("nan"), "", "x", "\ud800", "{}", "[]", [], {}, [1], [None], [[]],

@@ -474,3 +474,16 @@ def test_pages_of_an_answer_without_their_queries_are_a_loss(tmp_path):
     (run,), name, accounts = read(tmp_path, {"messages": chat("a"), "response": answered})
     assert (name, run.final_answer) == ("requests", "Answer")
     assert accounts.parts.dropped["pages that a search of the API found, without its queries"] == 1
+
+
+def test_the_object_that_hermes_puts_around_a_result_is_taken_off(tmp_path):
+    response = json.dumps({"name": "search", "content": ROWS})
+    turns = [
+        {"from": "human", "value": "Question?"},
+        {"from": "gpt", "value": '<tool_call>\n{"name": "search", "arguments": {"query": "q"}}\n</tool_call>'},
+        {"from": "tool", "value": f"<tool_response>\n{response}\n</tool_response>"},
+        {"from": "gpt", "value": "Answer"},
+    ]
+    (run,), name, _ = read(tmp_path, {"conversations": turns})
+    assert (name, run.final_answer, actions(run)) == ("chat", "Answer", [("search", ("q",), None)])
+    assert [hit.docid for hit in run.steps[0].results] == ["11", "12"]
