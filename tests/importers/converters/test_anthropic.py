@@ -225,7 +225,7 @@ def session(*lines: dict[str, Any], **fields: Any) -> list[dict[str, Any]]:
     ]
 
 
-def said(content: Any, **fields: Any) -> dict[str, Any]:
+def prompt(content: Any, **fields: Any) -> dict[str, Any]:
     return {"type": "user", "message": user(content), **fields}
 
 
@@ -242,16 +242,16 @@ SESSION = [
     {"type": "summary", "summary": "Bells", "leafUuid": "u9"},
     {"type": "file-history-snapshot", "messageId": "u0", "snapshot": {}},
     *session(
-        {"type": "queue-operation", "operation": "enqueue", "content": QUESTION}, said(QUESTION),
+        {"type": "queue-operation", "operation": "enqueue", "content": QUESTION}, prompt(QUESTION),
         {"type": "attachment", "attachment": {"type": "date", "date": "2026-01-01"}},
         {"type": "novel-state", "state": {}},
         wrote("m1", thinking("Search.")), wrote("m1", text("Both.")),
         wrote("m1", use(1, "WebSearch", query="bell")),
-        said([result(1, SHOWN)], toolUseResult=DETAIL),
+        prompt([result(1, SHOWN)], toolUseResult=DETAIL),
         wrote("m1", use(2, "mcp__wiki__search", query="bells")),
-        said([result(2, '{"result": [{"docid": "7"}]}')], toolUseResult='{"result": []}'),
+        prompt([result(2, '{"result": [{"docid": "7"}]}')], toolUseResult='{"result": []}'),
         wrote("m2", text("Open it.")), wrote("m2", use(3, "WebFetch", url="https://a.org/2", prompt="when")),
-        said([result(3, "Cast in 1700.")], toolUseResult={"code": 200, "url": "https://a.org/2"}),
+        prompt([result(3, "Cast in 1700.")], toolUseResult={"code": 200, "url": "https://a.org/2"}),
         wrote("m3", text("In 1700.")), {"type": "system", "subtype": "turn_duration"},
     ),
 ]  # fmt: skip
@@ -288,7 +288,7 @@ def test_a_session_file_is_recognised_and_read(tmp_path) -> None:
 
 def test_a_search_that_the_api_refused_is_a_failure() -> None:
     shown = 'Web search results for query: "bell"\n\nAPI Error: 400 {"type": "error"}'
-    lines = session(said("Q?"), wrote("m", use(1, "WebSearch", query="bell")), said([result(1, shown)]))
+    lines = session(prompt("Q?"), wrote("m", use(1, "WebSearch", query="bell")), prompt([result(1, shown)]))
     made, parts = chats("claude-code", *lines)
     assert outline(made[0])[2] == {"failed": True, "text": shown}
     assert not parts.lost
@@ -298,7 +298,7 @@ def test_a_list_that_only_the_text_has_is_read_from_it_and_one_that_neither_has_
     def searched(shown: str) -> tuple[dict[str, Any], Any]:
         made, parts = chats(
             "claude-code",
-            *session(said("Q?"), wrote("m", use(1, "WebSearch", query="bell")), said([result(1, shown)])),
+            *session(prompt("Q?"), wrote("m", use(1, "WebSearch", query="bell")), prompt([result(1, shown)])),
         )
         return outline(made[0])[2], parts.lost
 
@@ -320,7 +320,7 @@ def test_a_list_that_only_the_text_has_is_read_from_it_and_one_that_neither_has_
 def test_pages_that_were_not_opened_are_failures(shown: str, fields: dict[str, Any]) -> None:
     block = {**result(1, shown), "is_error": "is_error" in fields}
     made, _ = chats(
-        "claude-code", *session(said("Q?"), wrote("m", use(1, "WebFetch", url="u")), said([block], **fields))
+        "claude-code", *session(prompt("Q?"), wrote("m", use(1, "WebFetch", url="u")), prompt([block], **fields))
     )
     assert outline(made[0])[2] == {"failed": True, "text": shown}
 
@@ -336,30 +336,32 @@ NOT_ASKED = [
 
 @pytest.mark.parametrize("words", NOT_ASKED)
 def test_what_claude_code_writes_for_the_user_is_no_question(words: str) -> None:
-    lines = session(said(words), said("Hidden.", isMeta=True), said("Q?"), wrote("m", text("A.")), said(words))
+    lines = session(prompt(words), prompt("Hidden.", isMeta=True), prompt("Q?"), wrote("m", text("A.")), prompt(words))
     made, _ = chats("claude-code", *lines)
     assert [outline(chat) for chat in made] == [["user: Q?", ("", "A.", [])]]
 
 
 def test_reminders_in_a_question_are_taken_out() -> None:
     made, _ = chats(
-        "claude-code", *session(said("Q?\n<system-reminder>Be\nbrief.</system-reminder>"), wrote("m", text("A.")))
+        "claude-code", *session(prompt("Q?\n<system-reminder>Be\nbrief.</system-reminder>"), wrote("m", text("A.")))
     )
     assert outline(made[0])[0] == "user: Q?"
 
 
 def test_the_arguments_of_a_command_of_the_users_own_are_a_question() -> None:
     command = "<command-name>/research</command-name>\n<command-args>Q?</command-args>"
-    made, _ = chats("claude-code", *session(said(command), said("Do research.", isMeta=True), wrote("m", text("A."))))
+    made, _ = chats(
+        "claude-code", *session(prompt(command), prompt("Do research.", isMeta=True), wrote("m", text("A.")))
+    )
     assert outline(made[0]) == ["user: Q?", ("", "A.", [])]
 
 
 def test_prompts_are_runs_and_a_compacted_context_is_no_prompt() -> None:
     more = session(
         {"type": "system", "subtype": "compact_boundary", "uuid": "v0"},
-        said("This session is being continued ...", isCompactSummary=True, uuid="v1"),
-        said("And where?", uuid="v2"), wrote("n1", use(9, "WebSearch", query="where"), uuid="v3"),
-        said([text("[Request interrupted by user]")], uuid="v4"),
+        prompt("This session is being continued ...", isCompactSummary=True, uuid="v1"),
+        prompt("And where?", uuid="v2"), wrote("n1", use(9, "WebSearch", query="where"), uuid="v3"),
+        prompt([text("[Request interrupted by user]")], uuid="v4"),
     )  # fmt: skip
     made, _ = chats("claude-code", *SESSION, *more, *SESSION[3:])
     assert [outline(chat)[0] for chat in made] == [f"user: {QUESTION}", "user: And where?"]
@@ -368,12 +370,12 @@ def test_prompts_are_runs_and_a_compacted_context_is_no_prompt() -> None:
 
 def test_subagents_are_runs_of_their_own() -> None:
     inside = [
-        said("Find it.", uuid="w1"), wrote("x1", use(5, "WebSearch", query="bell"), uuid="w2", parentUuid="w1"),
-        said([result(5, SHOWN)], uuid="w3", parentUuid="w2"),
+        prompt("Find it.", uuid="w1"), wrote("x1", use(5, "WebSearch", query="bell"), uuid="w2", parentUuid="w1"),
+        prompt([result(5, SHOWN)], uuid="w3", parentUuid="w2"),
         wrote("x2", text("1700."), uuid="w4", parentUuid="w3"),
     ]  # fmt: skip
     outside = session(
-        said(QUESTION), wrote("m1", use(1, "Task", prompt="Find it.")), said([result(1, "1700.")], uuid="z"),
+        prompt(QUESTION), wrote("m1", use(1, "Task", prompt="Find it.")), prompt([result(1, "1700.")], uuid="z"),
         wrote("m2", text("In 1700."), uuid="y"),
     )  # fmt: skip
     for fields in ({"isSidechain": True}, {"isSidechain": True, "agentId": "a-1"}, {"parent_tool_use_id": "t1"}):
@@ -388,14 +390,14 @@ def test_subagents_are_runs_of_their_own() -> None:
 def test_a_subagent_whose_words_are_not_in_the_log_answered_what_its_call_showed() -> None:
     side = [{**line, "parent_tool_use_id": "t1"} for line in stream(wrote("x", use(5, "WebSearch", query="bell")))]
     report = [text("1700."), text("agentId: a-1")]
-    main = stream({"type": "system"}, wrote("m", use(1, "Agent", prompt="Find it.")), said([result(1, report)]))
+    main = stream({"type": "system"}, wrote("m", use(1, "Agent", prompt="Find it.")), prompt([result(1, report)]))
     made, _ = chats("claude-code", *main[:2], {**side[0], "uuid": "w"}, *main[2:])
     assert (outline(made[1]), made[1]["final_answer"]) == ([("", "", [("web_search", {"query": "bell"})])], "1700.")
 
 
 def test_an_error_of_the_api_is_no_answer() -> None:
     error = {**wrote("e", text("API Error: overloaded")), "isApiErrorMessage": True}
-    made, _ = chats("claude-code", *session(said("Q?"), wrote("m", use(1, "WebSearch", query="q")), error))
+    made, _ = chats("claude-code", *session(prompt("Q?"), wrote("m", use(1, "WebSearch", query="q")), error))
     assert made[0]["status"] == "failed"
     assert "API Error" not in json.dumps(made)
 
@@ -409,7 +411,7 @@ def stream(*lines: dict[str, Any]) -> list[dict[str, Any]]:
 STREAM = stream(
     {"type": "system", "subtype": "init", "model": "claude-y", "tools": []},
     wrote("m1", thinking("Search.")), wrote("m1", use(1, "WebSearch", query="bell")),
-    said([result(1, SHOWN)], tool_use_result=DETAIL), {"type": "rate_limit_event", "rate_limit_info": {}},
+    prompt([result(1, SHOWN)], tool_use_result=DETAIL), {"type": "rate_limit_event", "rate_limit_info": {}},
     wrote("m2", text("In 1700.")),
     {"type": "result", "subtype": "success", "is_error": False, "num_turns": 2, "result": "In 1700."},
 )  # fmt: skip
