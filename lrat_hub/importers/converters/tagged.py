@@ -29,6 +29,7 @@ from lrat_hub.importers.converters.tag_calls import (
     kimi_call,
     mcp_call,
 )
+from lrat_hub.importers.values import response_text
 from lrat_hub.ledger import Ledger
 
 Kind = Literal["call", "result", "answer"]
