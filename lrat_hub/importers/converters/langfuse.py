@@ -47,8 +47,10 @@ def recognise_langfuse(value: Any) -> str | None:
     fields = _fields(value)
     if _is_observation(fields):
         return "an observation of Langfuse, with `traceId` and `type`"
-    is_trace = _is_observations(parsed(fields.get("observations"))) or len(_TRACE_FIELDS & set(fields)) > 1
-    if is_trace and "id" in fields and "timestamp" in fields and {"input", "output"} & set(fields):
+    if "id" in fields and _is_observations(parsed(fields.get("observations"))):
+        return "a trace of Langfuse with its observations"
+    is_trace = "id" in fields and "timestamp" in fields and len(_TRACE_FIELDS & set(fields)) > 1
+    if is_trace and {"input", "output"} & set(fields):
         return "a trace of Langfuse, with `timestamp`, `input` and `output`"
     return None
 

@@ -1,7 +1,8 @@
 """Spans of OpenTelemetry, out of what exporters and backends write, with their attributes as one tree.
 
 Read are OTLP/JSON (the file exporter of the collector, Tempo), the console exporter's objects, Phoenix's rows with
-columns such as `attributes.llm.input_messages`, MLflow's traces, and spans with a plain object of attributes.
+columns such as `attributes.llm.input_messages`, Logfire's rows, traces of Jaeger and MLflow, and spans with a plain
+object of attributes.
 
 Sources: open-telemetry/opentelemetry-proto (trace.proto, common.proto), open-telemetry/opentelemetry-python
 (sdk/trace/__init__.py: `to_json`), Arize-ai/phoenix (`get_spans_dataframe`), mlflow/mlflow (entities/span.py).
@@ -13,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from lrat_hub.importers.converters.chats import parsed
 from lrat_hub.importers.converters.observations import seconds_of
 from lrat_hub.importers.values import identifier_of, listed, object_of
 
@@ -27,6 +29,8 @@ _TRACE_IDS = ("trace_id", "traceId", "context.trace_id", "traceID")
 _SPAN_IDS = ("span_id", "spanId", "context.span_id", "spanID")
 _PARENT_IDS = ("parent_span_id", "parentSpanId", "parent_id", "parentId")
 _STARTS = ("start_time_unix_nano", "startTimeUnixNano", "start_time_ns", "start_time", "startTime", "start_timestamp")
+_ATTRIBUTES = ("attributes", "tags")
+_STATUSES = ("status_code", "otel_status_code", "status")
 _VALUES = {
     "stringValue", "intValue", "doubleValue", "boolValue", "arrayValue", "kvlistValue", "bytesValue",
     "string_value", "int_value", "double_value", "bool_value", "array_value", "kvlist_value", "bytes_value",
@@ -80,7 +84,10 @@ def is_span(value: Any) -> bool:
         isinstance(value, dict)
         and trace_of(value) is not None
         and _first(value, _SPAN_IDS) is not None
-        and (isinstance(value.get("attributes"), (dict, list)) or any(str(k).startswith("attributes.") for k in value))
+        and (
+            isinstance(parsed(next((value[key] for key in _ATTRIBUTES if key in value), None)), (dict, list))
+            or any(str(key).startswith("attributes.") for key in value)
+        )
     )
 
 
@@ -94,18 +101,24 @@ def span_of(raw: Mapping[str, Any]) -> Span:
     columns = {
         key.partition(".")[2]: raw[key] for key in raw if isinstance(key, str) and key.startswith("attributes.")
     }
-    attributes = raw.get("attributes")
+    attributes = parsed(next((raw[key] for key in _ATTRIBUTES if key in raw), None))
     status = object_of(raw.get("status"))
-    code = status.get("code", status.get("status_code", raw.get("status_code", raw.get("status"))))
+    codes = (status.get("code"), status.get("status_code"), *(raw.get(key) for key in _STATUSES))
+    code = next((code for code in codes if code is not None), None)
     events = tuple(
-        (str(event.get("name", "")), tree_of(event.get("attributes")))
-        for event in map(object_of, listed(raw.get("events")))
+        (str(event.get("name", event.get("event_name", ""))), tree_of(event.get("attributes")))
+        for event in map(object_of, listed(parsed(raw.get("events", raw.get("otel_events")))))
     )
+    parent = _first(raw, _PARENT_IDS)
+    if parent is None:  # Jaeger
+        references = map(object_of, listed(raw.get("references")))
+        parent = next((_first(part, _SPAN_IDS) for part in references if part.get("refType") == "CHILD_OF"), None)
+    names = (raw.get(key) for key in ("name", "span_name", "operationName"))
     return Span(
         trace=trace_of(raw),
         id=identifier_of(_first(raw, _SPAN_IDS)),
-        parent=identifier_of(_first(raw, _PARENT_IDS)),
-        name=raw["name"] if isinstance(raw.get("name"), str) else "",
+        parent=identifier_of(parent),
+        name=next((name for name in names if isinstance(name, str)), ""),
         start=next((at for key in _STARTS if (at := seconds_of(raw.get(key))) is not None), None),
         failed=code == 2 or (isinstance(code, str) and code.upper().endswith("ERROR")),
         attributes={**tree_of(attributes), **tree_of(columns)} if columns else tree_of(attributes),

@@ -153,7 +153,7 @@ def _kind(span: Span) -> Kind:
     operation = span.get("ai.operationId")
     if isinstance(operation, str):
         return _VERCEL.get(operation, "other")
-    for name in (*(span.get(key) for key in _KIND_KEYS), span.kind):
+    for name in (*(parsed(span.get(key)) for key in _KIND_KEYS), span.kind):
         if isinstance(name, str) and name.lower() in _KINDS:
             return _KINDS[name.lower()]
     if span.get("openinference.span.kind", "langfuse.observation.type") is not None:

@@ -179,7 +179,7 @@ CONVENTIONS = {
         ),
     },
     "MLflow": {
-        "mlflow.spanType": '"CHAT_MODEL"'.strip('"'),
+        "mlflow.spanType": '"CHAT_MODEL"',
         "mlflow.spanInputs": json.dumps({"messages": [{"role": "user", "content": "Who?"}]}),
         "mlflow.spanOutputs": json.dumps(
             {"choices": [{"message": {"role": "assistant", "content": "hm", "tool_calls": [
@@ -336,6 +336,19 @@ def test_rows_of_phoenix_are_read(tmp_path: Path) -> None:
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows, schema=None), tmp_path / "spans.parquet")
     (run,) = read(tmp_path / "spans.parquet")
     assert (run.question, steps_of(run)) == ("Who?", [("search", "maker")])
+
+
+def test_rows_of_logfire_and_traces_of_jaeger_are_read(tmp_path: Path) -> None:
+    attributes = CONVENTIONS["GenAI attributes"]
+    logfire = {"trace_id": "t", "span_id": "1", "parent_span_id": None, "span_name": "chat m",
+               "start_timestamp": "2026-01-01T00:00:01Z", "attributes": json.dumps(attributes)}  # fmt: skip
+    tags = [{"key": key, "type": "string", "value": value} for key, value in attributes.items()]
+    ids = {"traceID": "t", "spanID": "1", "operationName": "chat m", "startTime": 1767225601000000}
+    jaeger = {"data": [{"traceID": "t", "spans": [{**ids, "tags": tags}]}]}
+    for name, value in (("logfire.jsonl", logfire), ("jaeger.json", jaeger)):
+        (tmp_path / name).write_text(json.dumps(value))
+        (run,) = read(tmp_path / name)
+        assert (run.question, steps_of(run)) == ("Who?", [("search", "maker")])
 
 
 @pytest.mark.parametrize("value", [None, 3, "x", [], {}, {"trace_id": "t"}, {"role": "user", "content": "x"}])
