@@ -302,8 +302,10 @@ class _Reader:
     def _between_rules(self, text: str, depth: int) -> list[Listing] | None:
         """Lists between lines of signs, in the order of the queries unless they name them."""
         for sign, pieces in pieces_between_rules(text, len(self.asked)):
-            inner = [sections_by_query(piece, self.asked)[1] for piece in pieces]
-            if any(len(sections) > 1 for sections in inner):
+            divided = [sections_by_query(piece, self.asked) for piece in pieces]
+            inner = [sections for _, sections in divided]
+            # A piece that begins with one list and names the query of another is none.
+            if any(len(sections) > 1 or (sections and before.strip()) for before, sections in divided):
                 continue
             names = [sections[0].name if sections else None for sections in inner]
             if any(name is not None and name not in self.asked for name in names):
@@ -361,7 +363,8 @@ class _Reader:
             entries = self._rows_in(text) or entries_of(text)
         if entries:
             return entries
-        return [] if _EMPTY.match(text) and len(text) <= _MAX_EMPTY else None
+        stripped = text.strip()
+        return [] if len(stripped) <= _MAX_EMPTY and _EMPTY.match(stripped) else None
 
     def _rows_in(self, text: str) -> list[Entry]:
         values = [value for value in values_in(text) if value != []]

@@ -1,0 +1,191 @@
+"""What calls ask for and open: arguments of every kind, several documents in one call, addresses, and counts."""
+
+import json
+import re
+
+import pytest
+
+from lrat_hub import mine_pairs
+from lrat_hub.addresses import page_of, same_page
+from lrat_hub.importers.accounts import Accounts
+from lrat_hub.importers.actions import Recorder
+from lrat_hub.importers.mapping import BROWSE, LogMapping
+from lrat_hub.importers.messages import Result
+from lrat_hub.importers.opened import read_documents
+from lrat_hub.mining.weights import Weighting
+from lrat_hub.schema import Trajectory
+
+X, Y = "https://example.org/x", "https://example.org/y"
+
+
+def recorded(*calls, mapping=None):
+    """The steps of calls, each with a name, arguments, and what was shown; and the accounts."""
+    accounts = Accounts()
+    recorder = Recorder(mapping or LogMapping(), accounts)
+    for name, arguments, shown in calls:
+        recorder.reason("So.")
+        recorder.call(name, arguments, shown if isinstance(shown, Result) else Result(shown))
+    for ledger in accounts.ledgers():
+        ledger.to_dict()
+    return recorder.steps, accounts
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"query": "q"}, '{"query": "q"}', json.dumps('{"query": "q"}'), "{'query': 'q', 'top': None}", "q",
+        ["q"], '["q"]',
+        {"query": "q", "queries": ["q"]}, {"query": None, "q": "q", "docid": None}, {"queries": '["q"]'},
+        {"query": [{"query": "q"}]}, '{"query": "q", "goal": "cut o', '{"query": ["q"], "k"', '{"query": ["q"',
+    ],
+)  # fmt: skip
+def test_arguments_are_read_in_every_way_of_writing_them(arguments):
+    steps, accounts = recorded(("web_search", arguments, '[{"docid": 1}]'))
+    assert [(step.action, step.queries) for step in steps] == [("search", ("q",))]
+    is_cut = isinstance(arguments, str) and arguments.startswith('{"') and not arguments.endswith("}")
+    assert accounts.calls.lost.total() == int(is_cut)
+
+
+@pytest.mark.parametrize("arguments", ['{"query": "cut o', "{query}", 7, [1], [], True])
+def test_arguments_that_can_not_be_read_cost_the_call(arguments):
+    steps, accounts = recorded(("web_search", arguments, ""))
+    assert [step.action for step in steps] == ["invalid"]
+    assert (accounts.calls.read, accounts.calls.kept) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["google_search", "WebSearch", "tavily_search", "mcp__brave__brave_web_search", "brave-web-search",
+     "browser.search", "functions.retrieve", "DuckDuckGoSearchTool"],
+)  # fmt: skip
+def test_common_names_search(name):
+    assert recorded((name, {"q": "q"}, "[]"))[0][0].action == "search"
+
+
+@pytest.mark.parametrize(
+    "name", ["WebFetch", "fetch_url", "read_page", "tavily_extract", "browse_webpage", "scrape_url", "mcp__x__fetch"]
+)
+def test_common_names_open(name):
+    (step,), _ = recorded((name, {"urls": [X], "prompt": "p"}, "Words"))
+    assert (step.action, step.docid) == ("browse", X)
+
+
+def test_a_tool_that_is_unknown_is_counted_by_its_name_with_the_cure():
+    _, accounts = recorded(*[("open_page", {"n": 1}, "Words")] * 3, (None, {}, ""))
+    assert accounts.calls.dropped == {
+        "unknown tool 'open_page', say what it does in a mapping file": 3,
+        "unknown tool None, say what it does in a mapping file": 1,
+    }
+    assert accounts.calls.examples["unknown tool 'open_page', say what it does in a mapping file"] == '{"n": 1}'
+
+
+def page(address, words="It is kept in Turku."):
+    return f"The useful information in {address} for user goal g as follows: \n\nEvidence in page: \n{words}\n\n"
+
+
+DIVIDED = {
+    "named": page(X) + "=======\n" + page(Y),
+    "named the other way round": page(Y) + "\n" + page(X),
+    "headings": f"# {X}\nOne\n# {Y}\nTwo",
+    "keys": f"URL: {X}\nOne\n\nURL: {Y}\nTwo",
+    "contents": f"Contents of {X}:\nOne\n\nContents of {Y}:\nTwo",
+    "rules": "One\n---\nTwo",
+    "rows": json.dumps([{"url": Y, "content": "Two"}, {"url": X, "content": "One"}]),
+    "tavily": json.dumps({"results": [{"url": X, "raw_content": "One"}, {"url": Y, "raw_content": "Two"}]}),
+    "keys of an object": json.dumps({X: "One", Y: "Two"}),
+    "parts": json.dumps([{"type": "text", "text": "One"}, {"type": "text", "text": "Two"}]),
+}
+
+
+@pytest.mark.parametrize("name", DIVIDED)
+def test_each_document_of_a_call_is_a_browse_with_its_own_text(name):
+    steps, accounts = recorded(("visit", {"url": [X, Y], "goal": "g"}, DIVIDED[name]))
+    assert [(step.docid, step.error, step.reasoning) for step in steps] == [(X, None, "So."), (Y, None, None)]
+    assert all(step.observation for step in steps)
+    assert ("One" in steps[0].observation) == ("One" in DIVIDED[name])
+    assert (accounts.browses.read, accounts.browses.kept, accounts.browses.num_lost) == (2, 2, 0)
+    assert (accounts.calls.read, accounts.calls.kept) == (1, 1)
+
+
+def test_documents_whose_texts_can_not_be_told_apart_are_browses_and_a_loss():
+    steps, accounts = recorded(("visit", {"url": [X, Y]}, "Words without a name."))
+    assert [(step.docid, step.observation) for step in steps] == [(X, "Words without a name."), (Y, "")]
+    assert accounts.browses.lost == {"documents of one call whose texts can't be told apart": 1}
+
+
+def test_a_document_that_the_text_does_not_show_is_no_browse():
+    steps, accounts = recorded(("visit", {"url": [X, Y]}, page(Y)))
+    assert [step.docid for step in steps] == [Y]
+    assert accounts.browses.dropped == {"documents that the text does not show": 1}
+
+
+def test_of_several_documents_those_that_failed_are_failed_browses():
+    failed = "The provided webpage content could not be accessed. Please check the URL or file format."
+    steps, _ = recorded(("visit", {"url": [X, Y]}, page(X, failed) + "\n=======\n" + page(Y)))
+    assert [(step.docid, step.error is not None) for step in steps] == [(X, True), (Y, False)]
+    tavily = json.dumps(
+        {"results": [{"url": X, "raw_content": "One"}], "failed_results": [{"url": Y, "error": "403"}]}
+    )
+    steps, _ = recorded(("tavily_extract", {"urls": [X, Y]}, tavily))
+    assert [(step.docid, step.error) for step in steps] == [(X, None), (Y, "403")]
+    steps, _ = recorded(("visit", {"url": [X, Y]}, "HTTP Error 403: Forbidden"))
+    assert [step.error for step in steps] == ["HTTP Error 403: Forbidden"] * 2
+
+
+def test_a_mapping_can_say_how_documents_are_divided():
+    section = re.compile(r"^Paper (?P<docid>\S+)$", re.MULTILINE)
+    opened = read_documents("Paper 8\nTwo\nPaper 7\nOne", ["7", "8"], section)
+    assert dict(opened.texts) == {"8": "Two", "7": "One"}
+    assert dict(read_documents("One%%Two", ["7", "8"], re.compile("%%")).texts) == {"7": "One", "8": "Two"}
+    assert BROWSE.section is None
+
+
+def test_ids_that_the_log_names_for_what_was_opened_are_those_of_the_browses():
+    steps, accounts = recorded(("visit", {"url": [X]}, Result("Words", docids=("14",))))
+    assert [step.docid for step in steps] == ["14"]
+    assert accounts.browses.kept == 1
+
+
+SAME = [
+    "http://example.org/a/b", "https://www.example.org/a/b/", "https://example.org:443/a/b#life",
+    "HTTPS://EXAMPLE.org/a/b", "https://example.org/a/b?utm_source=x&utm_medium=y", "https://example.org/a/b#:~:text=some%20words",
+    "https://example.org/%61/b", "http://example.org:80/a/b?gclid=1",
+]  # fmt: skip
+OTHERS = [
+    "https://example.org/a", "https://example.org/a/b?page=2", "https://example.org/A/b", "https://en.example.org/a/b",
+    "https://example.org:8080/a/b", "ftp://example.org/a/b", "example.org/a/b", "https://example.org/a/b%2Fc", "7", "",
+    "https://[bad", "https://example.org:port/a/b",
+]  # fmt: skip
+
+
+def test_addresses_of_one_page_are_the_same_and_others_are_not():
+    assert {page_of(address) for address in SAME} == {"example.org/a/b"}
+    assert "example.org/a/b" not in {page_of(address) for address in OTHERS}
+    assert page_of("https://x.org/?q=%c3%a4") == page_of("http://x.org?q=%C3%A4")
+    assert same_page(SAME[1], [*OTHERS, SAME[0]]) == SAME[0]
+    assert same_page("7", ["7"]) is None
+
+
+def test_a_browse_of_a_listed_page_is_a_pair_with_the_address_that_was_listed():
+    steps, accounts = recorded(
+        ("search", {"query": "q"}, json.dumps([{"url": "https://example.org/a"}, {"url": f"{X}/"}])),
+        ("visit", {"url": f"{X}#life"}, "Words"),
+        ("visit", {"url": f"{X}?page=2"}, "Words"),
+    )
+    run = Trajectory("t", "q", "?", tuple(steps))
+    assert steps[1].docid == f"{X}#life"
+    result = mine_pairs([run], weighting=Weighting("uniform"))
+    assert [(pair.positive_id, pair.negative_ids) for pair in result.pairs] == [(f"{X}/", ("https://example.org/a",))]
+    assert accounts.browses.notes == {"browses of a listed page under an address that is written otherwise": 1}
+
+
+def test_patterns_of_a_mapping_make_failures():
+    mapping = LogMapping(failures=(re.compile("^Oops"),))
+    steps, _ = recorded(("visit", {"url": X}, "Oops, all gone"), mapping=mapping)
+    assert steps[0].error == "Oops, all gone"
+
+
+def test_a_search_that_failed_has_no_list_that_could_be_lost():
+    steps, accounts = recorded(("search", {"query": ["a", "b"]}, "Error: rate limit exceeded (429). Try again."))
+    assert (steps[0].queries, steps[0].error is not None) == (("a", "b"), True)
+    assert accounts.lists.num_lost == 0
