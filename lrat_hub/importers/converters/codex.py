@@ -1,4 +1,4 @@
-"""Codex CLI: its session files (`~/.codex/sessions/**/rollout-*.jsonl`), and what `codex exec --json` writes.
+"""Codex CLI: its session files (`~/.codex/sessions/**/rollout-*.jsonl`), and the JSON events of `codex exec`.
 
 Facts are from openai/codex: codex-rs/protocol/src/models.rs and instruction_markers.rs (@001cb8e, @91c4c57),
 codex-rs/exec/src/exec_events.rs (@08a1f30). A session has each event up to twice: as an item of the Responses API,
