@@ -50,7 +50,7 @@ from lrat_hub.importers.converters.llamaindex import (
     is_llamaindex_event,
     recognise_llamaindex,
 )
-from lrat_hub.importers.converters.microsoft import convert_microsoft, recognise_microsoft
+from lrat_hub.importers.converters.microsoft import convert_microsoft, is_microsoft_message, recognise_microsoft
 from lrat_hub.importers.converters.openai import convert_responses, group_responses, recognise_responses
 from lrat_hub.importers.converters.openhands import convert_openhands, is_openhands_event, recognise_openhands
 from lrat_hub.importers.converters.pydantic_ai import (
@@ -193,7 +193,9 @@ FORMATS: dict[FormatName, Format] = {
         recognise_openhands, convert=convert_openhands, is_part=is_openhands_event, special_case_of="chat"
     ),
     "cohere": Format(recognise_cohere, convert=convert_cohere, special_case_of="chat"),
-    "microsoft": Format(recognise_microsoft, convert=convert_microsoft, special_case_of="chat"),
+    "microsoft": Format(
+        recognise_microsoft, convert=convert_microsoft, is_part=is_microsoft_message, special_case_of="chat"
+    ),
     "dspy": Format(recognise_dspy, convert=convert_dspy),
     "requests": Format(recognise_requests, convert=convert_requests, group=group_requests, special_case_of="chat"),
     "tagged-text": Format(recognise_rollout, convert=convert_rollout),

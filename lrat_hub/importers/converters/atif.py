@@ -68,8 +68,8 @@ def _record(trajectory: Mapping[str, Any], parent: str, parts: Ledger) -> dict[s
         elif source == "agent":
             _agent_step(step, turns, parts)
         else:
+            # What such a step observes is no result of a call: an event of the environment, or a summary.
             turns.says(source, flat(step.get("message"), parts))
-            _observation(step, turns, parts)
     agent, extra = object_of(trajectory.get("agent")), object_of(trajectory.get("extra"))
     metadata = {
         "session_id": trajectory.get("session_id"),

@@ -487,3 +487,49 @@ def test_the_object_that_hermes_puts_around_a_result_is_taken_off(tmp_path):
     (run,), name, _ = read(tmp_path, {"conversations": turns})
     assert (name, run.final_answer, actions(run)) == ("chat", "Answer", [("search", ("q",), None)])
     assert [hit.docid for hit in run.steps[0].results] == ["11", "12"]
+
+
+def test_a_history_of_semantic_kernel_in_c_sharp_is_read(tmp_path):
+    def message(role, *items):
+        return {"Role": {"Label": role}, "Items": list(items)}
+
+    def called(number, name, **arguments):
+        return {"$type": "FunctionCallContent", "Id": f"c{number}", "PluginName": "wiki", "FunctionName": name,
+                "Arguments": arguments}  # fmt: skip
+
+    def shown(number, result):
+        return {"$type": "FunctionResultContent", "CallId": f"c{number}", "PluginName": "wiki", "Result": result}
+
+    history = [
+        message("user", {"$type": "TextContent", "Text": "Question?"}),
+        message("assistant", called(1, "search", query="q"), called(2, "visit", url="u")),
+        message("tool", shown(2, "Words"), shown(1, json.dumps(ROWS))),
+        message("assistant", {"$type": "TextContent", "Text": "Answer"}, {"$type": "HologramContent"}),
+    ]
+    path = tmp_path / "history.json"
+    path.write_text(json.dumps(history))
+    accounts = Accounts()
+    (run,) = read_trajectories(path, accounts)
+    assert recognise_format(path).format == "microsoft"
+    assert (run.question, run.final_answer) == ("Question?", "Answer")
+    assert actions(run) == [("search", ("q",), None), ("browse", "u", None)]
+    assert [hit.docid for hit in run.steps[0].results] == ["11", "12"]
+    assert dict(accounts.parts.dropped) == {"item of unknown type 'hologram'": 1}
+
+
+def test_cohere_documents_that_are_json_texts(tmp_path):
+    documents = [{"type": "document", "document": {"id": f"d{row['docid']}", "data": json.dumps(row)}} for row in ROWS]
+    function = {"name": "search", "arguments": '{"query": "q"}'}
+    messages = [
+        {"role": "user", "content": "Question?"},
+        {
+            "role": "assistant",
+            "tool_plan": "Hm.",
+            "tool_calls": [{"id": "c", "type": "function", "function": function}],
+        },
+        {"role": "tool", "tool_call_id": "c", "content": documents},
+        {"role": "assistant", "content": [{"type": "text", "text": "Answer"}]},
+    ]
+    (run,), name, _ = read(tmp_path, {"messages": messages})
+    assert (name, run.final_answer, run.steps[0].reasoning) == ("cohere", "Answer", "Hm.")
+    assert [hit.docid for hit in run.steps[0].results] == ["11", "12"]
