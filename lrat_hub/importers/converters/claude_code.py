@@ -119,8 +119,8 @@ def convert_claude_code(value: Any, parts: Ledger) -> Iterator[dict[str, Any]]:
             seen.add(uuid)
         name = _subagent_of(values, uuid, roots)
         threads.setdefault(name, _Thread(name)).add(line, parts)
-        for call_id, report in _reports(values):
-            if call_id in threads:
+        for call_id, report in _reports(values) if len(threads) > 1 else ():
+            if call_id is not None and call_id in threads:
                 threads[call_id].conversation.end(final_answer=report)
     empty = True
     for thread in threads.values():
@@ -133,12 +133,19 @@ def convert_claude_code(value: Any, parts: Ledger) -> Iterator[dict[str, Any]]:
 
 def _reports(line: Mapping[str, Any]) -> Iterator[tuple[str | None, str]]:
     """What a line of the main conversation shows as results of calls: for a subagent's call it is its answer."""
+    detail = object_of(line.get("toolUseResult", line.get("tool_use_result"))).get("content")
     for part in listed(object_of(line.get("message")).get("content")):
         if kind_of(part) == "tool_result":
             content = part.get("content")
+            texts = [
+                parts_text(text) for text in listed(detail or (content[:1] if isinstance(content, list) else content))
+            ]
+            report = "\n".join(text for text in texts if text and not text.startswith("<tools-used"))
+            # Newer versions frame the report in the text that the agent sees.
+            _, framed, rest = report.partition("The report follows:\n")
             yield (
                 identifier_of(part.get("tool_use_id")),
-                parts_text(content[:1] if isinstance(content, list) else content),
+                (rest.partition("\nagentId:")[0] if framed else report).strip(),
             )
 
 
