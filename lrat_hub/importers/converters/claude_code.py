@@ -326,5 +326,7 @@ def _is_silent(value: Any) -> bool:
     """Whether a line says nothing of a run: neither its model, nor that it reached a limit."""
     values = object_of(value)
     kind = kind_of(values)
+    if kind is None and "agentType" in values:
+        return True  # the file beside a subagent's session
     says_model = kind == "system" and values.get("subtype") == "init"
     return kind in SILENT and not says_model and kind_of(values.get("attachment")) != LIMIT

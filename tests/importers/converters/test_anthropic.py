@@ -395,6 +395,10 @@ def test_a_subagent_whose_words_are_not_in_the_log_answered_what_its_call_showed
     assert (outline(made[1]), made[1]["final_answer"]) == ([("", "", [("web_search", {"query": "bell"})])], "1700.")
 
 
+def test_the_file_beside_a_subagents_session_is_no_record() -> None:
+    assert chats("claude-code", {"agentType": "general-purpose", "toolUseId": "t1"})[0] == []
+
+
 def test_an_error_of_the_api_is_no_answer() -> None:
     error = {**wrote("e", text("API Error: overloaded")), "isApiErrorMessage": True}
     made, _ = chats("claude-code", *session(prompt("Q?"), wrote("m", use(1, "WebSearch", query="q")), error))
