@@ -8,6 +8,7 @@ taken from another log), and one in four changes the bytes of a file. Prints how
 
 import argparse
 import copy
+import gzip
 import json
 import random
 import shutil
@@ -21,6 +22,7 @@ from lrat_hub.importers.formats import FORMATS
 from tests.importers.fixtures import RECORDS
 
 LOGS = Path(__file__).parent / "logs"
+TRACES = Path(__file__).parent / "converters" / "traces"
 DESCRIPTIONS = {"expected.json", "source.md", "mapping.yaml"}
 JUNK = (
     None, True, False, -1, 0, 2**70, 1.5, 1e308, float("nan"), float("inf"), "", " ", "\ud800", "\0", "</think>",
@@ -37,6 +39,8 @@ def texts_of_files():
     for path in sorted(LOGS.glob("*/*")):
         if path.name not in DESCRIPTIONS:
             yield path.name, path.read_bytes()
+    for path in sorted(TRACES.glob("*.gz")):
+        yield path.name.removesuffix(".gz"), gzip.decompress(path.read_bytes())
     for name, (_, value) in RECORDS.items():
         yield f"{name.replace(' ', '-').replace(',', '')}.json", json.dumps(value).encode()
 

@@ -78,9 +78,11 @@ class Conversation:
         return any(entry.chat["role"] == "user" and entry.chat["content"] for entry in self.entries)
 
     @property
-    def is_answered(self) -> bool:
+    def last_text(self) -> str:
+        """What the agent said last, "" where a call stands behind it."""
         last = self.entries[-1].chat if self.entries else {}
-        return last.get("role") == "assistant" and not last.get("tool_calls") and bool(last.get("content"))
+        is_text = last.get("role") == "assistant" and not last.get("tool_calls")
+        return text_of(last.get("content")) if is_text else ""
 
     def chats(self) -> list[Chat]:
         return [entry.chat for entry in self.entries]

@@ -47,10 +47,20 @@ def runs_of(observations: Sequence[Observation], parts: Ledger) -> Iterator[tupl
                 item.lists = _lists(item, scopes.get(id(item), (None, []))[1], parts)
         conversations = _conversations(items, tree, scope, orders)
         roots = tree.roots if scope is None else [scope]
+        main = _main(conversations, roots)
         for number, conversation in enumerate(conversations):
             if conversation.has_calls or (is_alone and number == len(conversations) - 1):
-                is_main = scope is None and number == 0
-                yield is_main, _record(conversation, roots if number == 0 else [], is_main=is_main)
+                is_main = scope is None and number == main
+                yield is_main, _record(conversation, roots if number == main else [], is_main=is_main)
+
+
+def _main(conversations: Sequence[Conversation], roots: Sequence[Observation]) -> int | None:
+    """Which conversation is what the run as a whole was asked and said: of several, the one with its answer."""
+    if len(conversations) < 2:
+        return 0
+    answers = {" ".join(root.answer.split()) for root in roots} - {""}
+    said = [" ".join(conversation.last_text.split()) for conversation in conversations]
+    return next((number for number, text in enumerate(said) if text and text in answers), None)
 
 
 def _conversations(
@@ -192,7 +202,7 @@ def _record(conversation: Conversation, roots: Sequence[Observation], *, is_main
     if question and (is_main or not conversation.has_question):
         record["question"] = question
     answer = next((root.answer for root in roots if root.answer), "")
-    if answer and not conversation.is_answered:
+    if answer and not conversation.last_text:
         record["final_answer"] = answer
     if any(root.failed for root in roots):
         record["status"] = "failed"

@@ -283,6 +283,30 @@ def test_an_agent_inside_of_a_tool_is_a_run_of_its_own() -> None:
     assert calls_in(inner) == [("search", {"query": "maker"})]
 
 
+def test_runs_that_go_on_side_by_side_in_one_trace_are_kept_apart() -> None:
+    def chat(start: int, run: str, *, with_history: bool) -> dict[str, Any]:
+        asked = {"role": "user", "parts": [{"type": "text", "content": f"Question {run}?"}]}
+        call = {"type": "tool_call", "id": run, "name": "search", "arguments": {"query": f"about {run}"}}
+        said = {"role": "assistant", "parts": [call]}
+        shown = {"role": "tool", "parts": [{"type": "tool_call_response", "id": run, "response": f"Words of {run}"}]}
+        answer = {"role": "assistant", "parts": [{"type": "text", "content": f"Answer {run}"}]}
+        return span("chat", start, {
+            "gen_ai.operation.name": "chat",
+            "gen_ai.input.messages": json.dumps([asked, said, shown] if with_history else [asked]),
+            "gen_ai.output.messages": json.dumps([answer if with_history else said]),
+        }, parent=f"agent {run}")  # fmt: skip
+
+    batch = span("batch", 0, {"openinference.span.kind": "CHAIN", "input.value": "ten questions"}, parent=None)
+    spans = [batch, *(chat(start, run, with_history=start > 2) for start, run in enumerate("abab", start=1))]
+    records = convert(spans)
+    assert [calls_in(record) for record in records] == [
+        [("search", {"query": "about a"})],
+        [("search", {"query": "about b"})],
+    ]
+    assert [record["messages"][-1]["content"] for record in records] == ["Answer a", "Answer b"]
+    assert all("question" not in record for record in records)
+
+
 def test_a_model_call_that_a_framework_and_a_client_recorded_counts_once() -> None:
     attributes = CONVENTIONS["GenAI attributes"]
     (record,) = convert([span("outer", 1, attributes), span("inner", 2, CONVENTIONS["OpenLLMetry"], parent="s1")])
