@@ -22,8 +22,9 @@ from lrat_hub.importers import FormatName
 
 if TYPE_CHECKING:
     from lrat_hub.hub.inputs import Inputs
-    from lrat_hub.importers import Reader, Redactor, Tools
+    from lrat_hub.importers import Accounts, Reader, Redactor, Tools
     from lrat_hub.importers.bulk import RecordImport
+    from lrat_hub.importers.questions import Questions
 
 
 @dataclass(kw_only=True)
@@ -120,7 +121,6 @@ def main(argv: list[str] | None = None) -> HubRef | None:
     from lrat_hub.importers import check_import, recognise_format
     from lrat_hub.importers.bulk import TRACES_BYTES, import_records
     from lrat_hub.importers.page import printable
-    from lrat_hub.importers.questions import JOINED, NOT_JOINED
     from lrat_hub.importers.summary import concerns
 
     stage = Stage("import", args)
@@ -135,8 +135,7 @@ def main(argv: list[str] | None = None) -> HubRef | None:
             if ledger.read or ledger.notes:
                 say("\n".join(map(printable, str(ledger).splitlines())))
         if settings.questions is not None:
-            joined, missing = (accounts.records.notes[note] for note in (JOINED, NOT_JOINED))
-            say(f"queries: {joined} of {joined + missing} runs without a question got one by their query id")
+            say(f"queries: {_joined(accounts, settings.questions)}")
         for concern in concerns(summary, accounts):
             say(f"warning: {printable(with_flags(concern))}")
         check_import(path, accounts, strict=args.strict)
@@ -178,6 +177,23 @@ def look(args: Arguments) -> None:
     page = page_of(look_at(path, settings, shown=args.look_at, strict=args.strict), width=_width())
     encoding = sys.stdout.encoding or "utf-8"
     say(with_flags(page).encode(encoding, "backslashreplace").decode(encoding))
+
+
+def _joined(accounts: Accounts, questions: Questions) -> str:
+    """How many of the runs without a question got one. None of them is an error, as it can't be meant."""
+    from lrat_hub.importers.questions import JOINED, NOT_JOINED
+    from lrat_hub.joins import near_miss
+
+    joined, missing = (accounts.records.notes[note] for note in (JOINED, NOT_JOINED))
+    text = f"{joined} of {joined + missing} runs without a question got one by their query id"
+    if joined or not missing:
+        return text
+    example = accounts.records.examples.get(NOT_JOINED, "")
+    hint = near_miss([example], questions) or "Are they of other data?"
+    raise LratError(
+        f"lrat import: --queries: {text}; found the query id {example!r} in a run and "
+        f"{next(iter(questions), 'none')!r} in the queries. {hint}"
+    )
 
 
 def _width() -> int:

@@ -104,6 +104,9 @@ def test_questions_are_joined_from_a_file_by_query_id(hub, tmp_path, capsys):
     joined, other = load_trajectories(pin)
     assert (joined.question, joined.gold_answer) == ("Who wrote it?", "Ada")
     assert other.question == ""
+    queries.write_text("q-1\tWho wrote it?\tAda\n")
+    with pytest.raises(LratError, match=r"0 of 2 runs without a question got one.*'1' in a run and 'q-1' in the quer"):
+        cli.run(["import", str(path), "--queries", str(queries), "--to", "lrat/joined"])
 
 
 def unknown_tools():
