@@ -350,6 +350,8 @@ class _Reader:
 
     def _entries(self, text: str, depth: int = 0) -> list[Entry] | None:
         """The entries of one list; None where a text is no list and does not say that it is empty."""
+        if not text.strip():
+            return None
         if self.known.pattern is not None:
             entries = list(entries_by(self.known.pattern, text))
         elif (value := value_of(text)) is not None:
@@ -415,7 +417,7 @@ def _are_lists(pieces: Sequence[list[Entry] | None], sign: str) -> bool:
 
 def _first_list(body: str, entries: list[Entry]) -> tuple[list[Entry], int]:
     """The entries up to a line of signs after which another list begins, and how many lists begin after it."""
-    rule = re.search(r"^={3,}[ \t]*$", body, re.MULTILINE)
+    rule = re.search(r"^={3,}[ \t]*$", body, re.MULTILINE) if "===" in body else None
     numbers = [entry.number for entry in entries]
     if rule is not None and any(entry.start > rule.start() for entry in entries) and entries[0].start < rule.start():
         first = [entry for entry in entries if entry.start < rule.start()]

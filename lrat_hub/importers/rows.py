@@ -53,6 +53,7 @@ MAX_REPR = 500_000
 
 _TRIES = 50
 _OPENING = re.compile(r"^[ \t]{0,40}(?:[^\n\[{]{0,200}:[ \t]*)?(?=[\[{])", re.MULTILINE)
+_NESTED = re.compile(r"\[\s*[\[\]]")
 _NUMPY = re.compile(r"\bnp\.(?:float|int)\d*\(([^()]{0,40})\)")
 _NOT_A_NUMBER = re.compile(r"(?<=[:,\[]) ?-?\b(?:nan|inf)\b(?= ?[,}\]])")
 
@@ -83,6 +84,8 @@ def _repr_of(text: str) -> Any:
 
 def values_in(text: str) -> list[Any]:
     """The objects and lists of objects that stand in a text as JSON, each at the begin of a line or after a colon."""
+    if "{" not in text and not _NESTED.search(text):
+        return []
     decoder, values, failures, at = json.JSONDecoder(), [], 0, 0
     while failures < _TRIES and (opening := _OPENING.search(text, at)):
         try:

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from lrat_hub.importers.rows import plain
 
 # A query can hold quotes itself, so it ends only where the announcement goes on.
+# A line is found by the end of the one before it, as a pattern that begins with a character is looked for much faster.
 _ANNOUNCED = re.compile(
-    r"^[ \t]{0,40}An? (?:[\w-]+ ){0,3}?(?:search )?for (?P<quote>['\"])"
+    r"\n[ \t]{0,40}An? (?:[\w-]+ ){0,3}?(?:search )?for (?P<quote>['\"])"
     r"(?P<query>(?:(?!\bAn? \w+ search for ).){0,2000}?)(?P=quote) found (?P<count>\d{1,9}) results?:?",
-    re.MULTILINE | re.DOTALL,
+    re.DOTALL,
 )
 _NOTHING = re.compile(
-    r"^[ \t]{0,40}No results (?:were )?found for (?:the )?(?:query:? ?)?(?P<quote>['\"])"
+    r"\n[ \t]{0,40}No results (?:were )?found for (?:the )?(?:query:? ?)?(?P<quote>['\"])"
     r"(?P<query>.{1,2000}?)(?P=quote)(?=[\s.,;]|$).*$",
     re.MULTILINE,
 )
@@ -34,6 +35,7 @@ _AFTER_NAME = frozenset(
     )
 )  # fmt: skip
 _RULE = re.compile(r"[ \t]*(?:={3,}|-{3,}|\*{3,}|_{3,}|#{3,}|~{3,}|<hr ?/?>)[ \t]*")
+_SIGNS = tuple("=-*_#~<")
 MAX_NAMED = 100
 
 
@@ -100,18 +102,21 @@ def sections_by_query(text: str, asked: Sequence[str]) -> tuple[str, list[Sectio
 def _headings(text: str, asked: Sequence[str]) -> Iterator[_Heading]:
     known = {plain(query): query for query in asked}
     for pattern in (_ANNOUNCED, _NOTHING):
-        for match in pattern.finditer(text):
+        for match in pattern.finditer(f"\n{text}"):
             count = int(match["count"]) if pattern is _ANNOUNCED else 0
-            yield _Heading(match.start(), match.end(), known.get(plain(match["query"]), match["query"]), count)
+            yield _Heading(match.start(), match.end() - 1, known.get(plain(match["query"]), match["query"]), count)
     words = {query: re.findall(r"\w+", query.casefold()) for query in list(dict.fromkeys(asked))[:MAX_NAMED]}
+    # A line that names a query has its longest word.
+    rarest = {query: max(wanted, key=len) for query, wanted in words.items() if wanted}
     longest = max(map(len, asked), default=0) + 120
     at = 0
     for line in text.splitlines(keepends=True):
-        if line.strip() and len(line) <= longest:
-            bare = line.strip()
-            tokens = re.findall(r"\w+", bare.casefold())
-            for query, wanted in words.items():
-                if wanted and _names(bare, tokens, wanted):
+        if len(line) <= longest:
+            folded = line.casefold()
+            likely = [query for query, word in rarest.items() if word in folded]
+            tokens = re.findall(r"\w+", folded) if likely else []
+            for query in likely:
+                if _names(line.strip(), tokens, words[query]):
                     yield _Heading(at, at + len(line), query, None)
                     break
         at += len(line)
@@ -141,7 +146,7 @@ def pieces_between_rules(text: str, count: int) -> Iterator[tuple[str, list[str]
     rules: dict[str, list[tuple[int, int]]] = {}
     at = 0
     for line in text.splitlines(keepends=True):
-        if _RULE.fullmatch(line.rstrip("\r\n")):
+        if line.lstrip(" \t").startswith(_SIGNS) and _RULE.fullmatch(line.rstrip("\r\n")):
             rules.setdefault(line.strip(), []).append((at, at + len(line)))
         at += len(line)
     for sign, spans in rules.items():
