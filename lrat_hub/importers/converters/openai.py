@@ -82,6 +82,7 @@ def recognise_responses(value: Any) -> str | None:
 def group_responses(records: Iterator[Record]) -> Iterator[Record]:
     """Puts the responses of a chain, the requests of a loop, and the items or events of a file together."""
     roots: dict[str, str] = {}
+    expected: dict[str, str] = {}
     stream: list[str] = [LOOSE]
 
     def key(value: Any) -> str | None:
@@ -105,10 +106,14 @@ def group_responses(records: Iterator[Record]) -> Iterator[Record]:
     def root_of(piece: _Piece) -> str | None:
         if piece.id is None:
             return None
-        if piece.previous is None and (asked := question_key(piece.request.get("input"))) is not None:
+        root = expected.get(piece.id) or roots.get(piece.previous or "")
+        if root is None and piece.previous is None and (asked := question_key(piece.request.get("input"))) is not None:
             # It may be continued by its id, or by a request that sends it all again.
-            return roots.setdefault(piece.id, f"question {asked}")
-        return roots.setdefault(piece.id, roots.get(piece.previous or "", f"response {piece.previous or piece.id}"))
+            root = f"question {asked}"
+        root = roots.setdefault(piece.id, root or f"response {piece.previous or piece.id}")
+        if piece.previous is not None and piece.previous not in roots:
+            expected.setdefault(piece.previous, root)  # a list of the API has the newest first
+        return root
 
     return by_key(key)(records)
 

@@ -202,6 +202,11 @@ def test_each_question_of_a_conversation_is_a_run() -> None:
     assert outline(made[1])[-1] == ("", "In Turku.", [])
 
 
+def test_responses_may_come_newest_first() -> None:
+    made, _ = chats("openai-responses", *SHAPES["responses that continue each other"][::-1])
+    assert [outline(chat) for chat in made] == [RUN]
+
+
 def test_a_response_that_two_continue_begins_two_conversations() -> None:
     first = {**response("r1", *SEARCHED), "input": QUESTION}
     others = [
