@@ -74,6 +74,10 @@ class Budget:
         self._unpacked = 0
         self._members = 0
 
+    def read_out_of_order(self) -> None:
+        """From now on, the position says nothing of how much has been read."""
+        self.position = lambda: self._size
+
     def unpack(self, count: int) -> None:
         """Counts bytes that were unpacked. Raises BudgetExceeded."""
         self._unpacked += count

@@ -153,6 +153,8 @@ class _Reader:
             with containers.seekable(stream, in_place, self._limits.spooled) as file:
                 yield from self._members(place, containers.zip_members(file, budget, in_place=in_place), budget)
         elif head.startswith(PARQUET_MAGIC):
+            if in_place:
+                budget.read_out_of_order()
             with containers.seekable(stream, in_place, self._limits.spooled) as file:
                 yield from self._records_of(place, rows_of(file, place.path, self._records, budget))
         elif problem := problem_of(head) or (f"file is {CUT_OFF}" if head and place.suffix == PARQUET else ""):

@@ -38,6 +38,12 @@ def rows_of(file: IO[bytes], name: str, records: Ledger, budget: Budget) -> Iter
                 batch = next(batches, None)
             if batch is None:
                 return
+            # A dictionary holds a value once, which each of the rows then has.
+            columns = [
+                column.dictionary_decode() if pyarrow.types.is_dictionary(column.type) else column
+                for column in batch.columns
+            ]
+            batch = pyarrow.RecordBatch.from_arrays(columns, names=batch.schema.names)
             budget.unpack(batch.nbytes)
             # Rows are made one by one only where one of them can't be.
             rows = _values(batch)
