@@ -63,14 +63,19 @@ def convert_bedrock(value: Any, parts: Ledger) -> Iterator[dict[str, Any]]:
 
 
 def _messages_in(value: Any) -> tuple[list[Any], dict[str, Any]] | None:
-    """The messages of a conversation, or of a request with the message of its response."""
+    """The messages of a conversation, or of a request with the message of its response.
+
+    Bedrock's own log of invocations has them in `input.inputBodyJson` and `output.outputBodyJson`.
+    """
     record = object_of(value)
-    request = object_of(record.get("request")) or record
+    invoked = object_of(object_of(record.get("input")).get("inputBodyJson"))
+    request = object_of(record.get("request")) or invoked or record
     located = conversation_in(request if record else value, is_converse_message)
     if located is None:
         return None
     messages, beside = located
-    response = object_of(record.get("response")) or record
+    answered = object_of(object_of(record.get("output")).get("outputBodyJson"))
+    response = object_of(record.get("response")) or answered or record
     answer = object_of(response.get("output")).get("message")
     return ([*messages, answer], beside) if is_converse_message(answer) else (messages, beside)
 

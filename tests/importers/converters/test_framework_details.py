@@ -422,10 +422,17 @@ def test_bedrock_messages_are_read(tmp_path):
             {"toolResult": {"toolUseId": "1", "status": "success", "content": [{"json": ROWS}]}}]},
         {"role": "assistant", "content": [{"text": "Answer"}]},
     ]  # fmt: skip
-    (run,), name, _ = read(tmp_path, {"system": [{"text": "s"}], "messages": messages})
-    assert (name, run.question, run.final_answer) == ("bedrock", "Question?", "Answer")
-    assert actions(run) == [("search", ("q",), None), ("browse", "u", "gone")]
-    assert [hit.docid for hit in run.steps[0].results] == ["11", "12"]
+    invocation = {
+        "operation": "Converse",
+        "input": {"inputBodyJson": {"messages": messages[:-1]}},
+        "output": {"outputBodyJson": {"output": {"message": messages[-1]}}},
+    }
+    runs, name, _ = read(tmp_path, {"system": [{"text": "s"}], "messages": messages}, invocation)
+    assert (name, len(runs)) == ("bedrock", 2)
+    for run in runs:
+        assert (run.question, run.final_answer) == ("Question?", "Answer")
+        assert actions(run) == [("search", ("q",), None), ("browse", "u", "gone")]
+        assert [hit.docid for hit in run.steps[0].results] == ["11", "12"]
 
 
 def test_vercel_messages_in_rows_belong_to_their_chat(tmp_path):
