@@ -75,7 +75,8 @@ ISSUED: tuple[Pattern, ...] = (
     *_issued(
         "key of a model service",
         _form("nvapi- csk- pcsk_ rpa_ llx- vllm- ctx7sk- ydc-sk-", WORD, 24),
-        _form("fw_ pa- ak- as- fal-", WORD, 22, weak=True),
+        _form("fw_ pa- fal-", WORD, 22, weak=True),
+        _form("ak- as-", ALNUM, 22, exact=True, weak=True),
         _form("lsv2_pt_ lsv2_sk_ lsv2_ ls__", "A-Za-z0-9_", 20),
         _form("e2b_ dapi wandb_v1_ key-", HEX, 32, weak=True),
         _form("bb_live_ bb_test_ apify_api_ esecret_", WORD, 16),

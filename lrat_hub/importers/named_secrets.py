@@ -64,7 +64,7 @@ def _find_named(text: str, start: int, end: int) -> Finding:
     name_start = start_after_escape(text, name_end - len(window) + len(window.rstrip(_NAME_CHARACTERS)))
     name = text[name_start:name_end].strip("-._")
     before = text[max(0, name_start - 10) : name_start]
-    if before.endswith("//") or (text[name_end : name_end + 1] == "]" and REDACTED in window):
+    if before.endswith(("//", "::")) or (text[name_end : name_end + 1] == "]" and REDACTED in window):
         return NOTHING  # a user in an address, or the name of a replacement
     kind = kind_of(name)
     if before.endswith(" ") and kind in (None, "token"):
@@ -78,7 +78,7 @@ def _find_named(text: str, start: int, end: int) -> Finding:
     if kind is None:
         return NOTHING
     match = _SEPARATOR.match(text, name_end)
-    if match is None:
+    if match is None or (match["assigned"] == ":" and before.endswith(":")):  # a path such as arn:...:secret:name
         return NOTHING
     if match["listed"] and not (match["name_quote"] and before.endswith(match["name_quote"][-1])):
         return NOTHING  # the name is not a text of its own
@@ -91,7 +91,7 @@ def _find_named(text: str, start: int, end: int) -> Finding:
             return NOTHING
         value_end = _end_of_quoted(text, match)
         if value_end is not None:
-            return _quoted_value(text, match, value_end, kind)
+            return _quoted_value(text, match, value_end, kind, before[:-1].endswith("("))
     if match["listed"] or match["call"] or match["shown"]:
         return NOTHING
     return _bare_value(text, match, name, name_start, kind, parameter)
@@ -118,14 +118,14 @@ def _end_of_quoted(text: str, match: re.Match[str]) -> int | None:
 _INNER = re.compile(r"[\"'`\\]")
 
 
-def _quoted_value(text: str, match: re.Match[str], end: int, kind: Kind) -> Finding:
+def _quoted_value(text: str, match: re.Match[str], end: int, kind: Kind, called: bool) -> Finding:
     value = text[match.end() : end]
     if match["shown"] and not drawn(value):
         return NOTHING
     if match["listed"]:  # `("password", "...")`, but neither the next key of an object nor a list of words
         if _COLON.match(text, end):
             return NOTHING
-        if kind == "password" and not drawn(value) and not any(map(str.isdigit, value)):
+        if kind == "password" and not (drawn(value) or (called and any(map(str.isdigit, value)))):
             return NOTHING
     return Finding((Span(match.end(), end),), end) if _quoted_secret(kind, value) else NOTHING
 
@@ -190,6 +190,8 @@ def _bare_password(text: str, match: re.Match[str], name: str, name_start: int, 
         exact = word and _own_line(text, name_start, end)
     else:
         exact = bool(assigned or match["element"])
+    if "\n" in match["blank"] and not match["block"] and not _LINE_END.match(text, end):
+        return False
     prose = not tight and _WORDS_FOLLOW.match(text, end) is not None
     return password_value(value, quoted=False, prose=prose, exact=exact or bool(match["block"]))
 

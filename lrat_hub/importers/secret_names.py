@@ -31,7 +31,8 @@ _NO_TOKENS = words(
     max min num number new pad padding eos bos unk mask sep cls special end start stop next page continuation
     last prev previous first total per image prompt completion input output text word sub subword char vocab
     target source current decoder encoder nft erc governance native utility base quote think sync resume paging
-    cursor chat top count a the of this any every each single eot eod fim control unused added extra tool object
+    cursor chat top count a the of this any every each single eot eod fim lock idempotency purchase
+    update change client request control unused added extra tool object
     entity language stream
     """
 )

@@ -70,6 +70,8 @@ _PLACEHOLDER = re.compile(
     r"\S{0,12})",
     re.DOTALL,
 )
+# `PWD` is also the folder that a shell is in.
+_PATH_OR_FORMAT = re.compile(r"(?:[/~]|\.{1,2}/|[A-Za-z]:[\\/]).*|(?:%[sdr]|\{\w*\}|\W)+", re.DOTALL)
 _MARK = re.compile(r"[!@#%^&*?$+~]")
 _CHUNK = re.compile(r"[A-Za-z0-9]+")
 _RUN = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
@@ -196,7 +198,11 @@ def secret_value(value: str, minimum: int = 8) -> bool:
     value = unbroken(value)
     if len(value) < minimum or not _random(value, minimum) or any(map(str.isspace, value)):
         return False
-    return not placeholder(value)
+    return not placeholder(value) and not value.startswith(_REFERENCES)
+
+
+# What names a secret or where it is, and is none.
+_REFERENCES = ("arn:", "http:", "https:", "s3:", "gs:", "data:", "file:", "projects/", "vault:", "alias/", "op:")
 
 
 def _random(value: str, minimum: int) -> bool:
@@ -221,7 +227,9 @@ def password_value(value: str, *, quoted: bool, prose: bool, exact: bool) -> boo
     """
     value = unbroken(value)[:JUDGED]
     lowered = value.lower()
-    if len(value) < 4 or placeholder(value) or lowered in COMMON_WORDS or _TECHNICAL.fullmatch(value):
+    if len(value) < 4 or placeholder(value) or lowered in COMMON_WORDS:
+        return False
+    if _TECHNICAL.fullmatch(value) or _PATH_OR_FORMAT.fullmatch(value):
         return False
     if any(map(str.isspace, value)):
         return quoted and _passphrase(value)
@@ -242,7 +250,7 @@ def password_value(value: str, *, quoted: bool, prose: bool, exact: bool) -> boo
         return False
     if not COMMON_WORDS.isdisjoint(parts) or not NAME_WORDS.isdisjoint(parts):
         return False
-    return exact or drawn(value) or (value.isalpha() and pronounceable(value) and not _camel(value))
+    return exact or drawn(value)
 
 
 def _word_with_number(value: str, prose: bool) -> bool:
@@ -251,10 +259,6 @@ def _word_with_number(value: str, prose: bool) -> bool:
     if _IDENTIFIER.fullmatch(value) and parts and NAME_WORDS.issuperset(parts) and "_" in value:
         return True
     return prose and ("-" in value or "/" in value) and not drawn(value)
-
-
-def _camel(value: str) -> bool:
-    return value[0].islower() and any(map(str.isupper, value))
 
 
 def _passphrase(value: str) -> bool:

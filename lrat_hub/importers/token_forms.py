@@ -60,7 +60,7 @@ class Issued:
             span_end = self._end_of_broken(text, end)
             if span_end is None:
                 return NOTHING
-        elif _filler(match[0]) or (self.weak and not _drawn(match[0])):
+        elif _filler(match[0]) or _words(match[0]) or (self.weak and not _drawn(match[0])):
             return NOTHING
         else:
             span_end = match.end() if self.exact else self._end_of_run(text, match.end())
@@ -103,6 +103,14 @@ def _begins_word(text: str, start: int) -> bool:
     return any(
         len(before) > length and before[-length - 1] in "\\%" and start_after_escape(text, start - length) == start
         for length in (1, 2, 3, 5)
+    )
+
+
+def _words(body: str) -> bool:
+    """Whether what follows a prefix is words, as in `phx_glr_auto_examples`."""
+    chunks = _CHUNK.findall(body[:_JUDGED])
+    return len(chunks) > 1 and all(
+        chunk.islower() and chunk.isalpha() and (len(chunk) < 5 or pronounceable(chunk)) for chunk in chunks
     )
 
 

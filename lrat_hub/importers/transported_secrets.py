@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from lrat_hub.importers.named_secrets import JUDGED, QUOTE, end_of_bare, whole_end
+from lrat_hub.importers.quoting import start_after_escape
 from lrat_hub.importers.secret_names import Kind, words_of
 from lrat_hub.importers.secret_patterns import NOTHING, REDACTED, Finding, Pattern, Span, words
 from lrat_hub.importers.secret_values import (
@@ -52,6 +53,8 @@ _CREDENTIAL = re.compile(r"[^\"'\\\n]{0,400}?[Ss]ignature=(?P<secret>[0-9A-Fa-f]
 
 
 def _find_authorization(text: str, start: int, end: int) -> Finding:
+    if start > 1 and text[start - 2].isalpha() and start_after_escape(text, start - 2) == start - 2:
+        return NOTHING
     match = _AUTHORIZATION.match(text, end)
     if match is None or (match["name_quote"] and not match["quote"]):  # of JSON, a number
         return NOTHING
@@ -128,11 +131,17 @@ _OPTIONS: dict[str, Kind] = {
 }  # fmt: skip
 
 
+# What may stand before the dashes of an option.
+_BEFORE_OPTION = " \t\n\r\"'`,[("
+
+
 def _find_option(text: str, start: int, end: int) -> Finding:
     """After an option of a command, or a name in a Dockerfile: `--token ...`, `ENV API_KEY ...`."""
     match = _OPTION.match(text, end)
     if match is None:
         return NOTHING
+    if text[start] == "-" and text[max(0, start - 2) : start].lstrip(_BEFORE_OPTION) != "-":
+        return NOTHING  # dashes in a sentence
     kind, value = _OPTIONS[text[start:end]], match["secret"]
     if value.startswith(REDACTED) or value.startswith("-"):
         return NOTHING
