@@ -133,6 +133,7 @@ ISSUED: tuple[Pattern, ...] = (
     ),
     _shapes("webhook", "/api/webhooks/", r"/api/webhooks/\d{10,22}/(?P<secret>[\w-]{40,})"),
     _shapes("webhook", "webhook.office.com", r"webhook\.office\.com/webhookb2/(?P<secret>[\w@/-]{60,})"),
+    _shapes("webhook", "/IncomingWebhook/", r"/IncomingWebhook/(?P<secret>[\w/-]{20,})"),
     _shapes("webhook", "hooks.zapier.com", r"hooks\.zapier\.com/hooks/catch/(?P<secret>\d{4,}/\w{5,})"),
     _shapes(
         "Telegram token",

@@ -16,7 +16,7 @@ QUOTE = r"\\{0,63}[\"'`]|&quot;|&\#3[49];|%2[27]|\\{1,16}u002[27]"
 # What may follow the ending of a name when a value follows: a separator, or the quote that ends the name.
 _TAILS = (
     "=", ":", '"', "'", "`", "\\", "%3", "%2", "]", "*", "(", " =", " :", " is ", " was ", " |", "|", "&q", "&#", ">",
-    ' "', " '", " `",
+    ' "', " '", " `", "\n",
 )  # fmt: skip
 _NAME_CHARACTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-."
 # The first words of names of two words in a sentence.
@@ -26,7 +26,8 @@ _SEPARATOR = re.compile(
     rf"""(?P<name_quote>{QUOTE})?\]?\*{{0,2}}[ \t]{{0,20}}
     (?:(?P<assigned>=>|:=|={{1,3}}|:(?!//|:)|\||%3[AaDd]|\\{{1,16}}u003[aAdD])
     (?:[ \t]*(?:str|string|String|SecretStr|Optional\[str\]|str\s\|\sNone)[ \t]*=(?!=))?
-    |(?P<pair>,{_BLANK}{{0,20}}(?:{QUOTE})?[Vv]alue(?:{QUOTE})?\s{{0,8}}:|\s{{1,8}}[Vv]alue\s{{0,4}}=)
+    |(?P<pair>,{_BLANK}{{0,20}}(?:{QUOTE})?[Vv]alue(?:{QUOTE})?\s{{0,8}}:
+        |\s{{1,8}}[Vv]alue\s{{0,4}}=|{_BLANK}{{1,40}}[Vv]alue\s{{0,4}}:)
     |(?P<listed>,)
     |(?P<call>\()
     |(?P<verb>\s(?:is|was):?(?=\s))
@@ -171,7 +172,9 @@ def _bare_value(text: str, match: re.Match[str], name: str, name_start: int, kin
     if kind == "password":
         if not _bare_password(text, match, name, name_start, end, parameter):
             return NOTHING
-    elif not (secret_value(value) if kind == "secret" else token_value(value)):
+    elif any(mark in value for mark in "(){}") or not (
+        secret_value(value) if kind == "secret" else token_value(value)
+    ):
         return NOTHING
     end = whole_end(text, start, end)
     return Finding((Span(start, end),), end)

@@ -129,6 +129,8 @@ def _kind_of_key(name: str, last: str, before: list[str]) -> Kind | None:
         return "secret" if known else None
     if not before or "public" in before or before[-1] in ("public", "pub"):
         return None
+    if before[-1].endswith("api"):
+        return "secret"
     if before[-1] in _SECRET_KEYS:
         return (
             None

@@ -206,7 +206,15 @@ _REFERENCES = ("arn:", "http:", "https:", "s3:", "gs:", "data:", "file:", "proje
 
 
 def _random(value: str, minimum: int) -> bool:
-    return drawn(value, minimum) or (len(value) >= 16 and (value.isdigit() or mixed_case(value)))
+    if drawn(value, minimum):
+        return True
+    return len(value) >= 16 and (
+        value.isdigit() or mixed_case(value) or _LETTERS_AND_DIGITS.fullmatch(value) is not None
+    )
+
+
+# Without a separator, and other than a word with a number behind it.
+_LETTERS_AND_DIGITS = re.compile(r"[A-Za-z]*[0-9]+[A-Za-z][A-Za-z0-9]*")
 
 
 def token_value(value: str, minimum: int = 16) -> bool:
@@ -248,7 +256,8 @@ def password_value(value: str, *, quoted: bool, prose: bool, exact: bool) -> boo
         return not prose and len(value) >= 6
     if prose or len(value) < 6:
         return False
-    if not COMMON_WORDS.isdisjoint(parts) or not NAME_WORDS.isdisjoint(parts):
+    known = [part in COMMON_WORDS or part in NAME_WORDS for part in parts]
+    if all(known) or (any(known) and not exact):
         return False
     return exact or drawn(value)
 

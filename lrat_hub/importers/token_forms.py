@@ -15,6 +15,7 @@ _JUDGED = 96
 # At most three line breaks within a token; a break is written, escaped, or that of a shell.
 _BREAK = re.compile(r"(?:\\?\r?\n[ \t]{0,40}|\\{1,16}n[ \t]{0,40}|%0[Aa])(?=[A-Za-z0-9_-])")
 _BREAKS = ("\\", "\r", "\n", "%")
+_BASE64 = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+/"
 _FILLER = frozenset("xX0*._-")
 
 
@@ -53,7 +54,7 @@ class Issued:
         return re.compile(f"[{self.alphabet}]*")
 
     def __call__(self, text: str, start: int, end: int) -> Finding:
-        if self.weak and not _begins_word(text, start):
+        if (self.weak and not _begins_word(text, start)) or _in_base64(text, start, end):
             return NOTHING
         match = self.body.match(text, end)
         if match is None:
@@ -81,7 +82,7 @@ class Issued:
             match = self.run.match(text, index)
             body += match[0] if match else ""
             index = match.end() if match else index
-            if len(body) >= self.minimum and not _filler(body) and (_mixed(body) or drawn(body, 16)):
+            if len(body) >= self.minimum and not _filler(body) and (drawn(body, 16) or mixed_case(body)):
                 excess = len(body) - self.minimum
                 reached = index - excess if self.exact else self._end_of_run(text, index)
             following = _BREAK.match(text, index) if text[index : index + 1] in _BREAKS else None
@@ -91,6 +92,11 @@ class Issued:
                 break
             index = following.end()
         return reached
+
+
+def _in_base64(text: str, start: int, end: int) -> bool:
+    """Whether a prefix of letters and digits stands in the middle of data in base64, where it is there by accident."""
+    return start >= 32 and not text[start - 32 : start].strip(_BASE64) and text[start:end].isalnum()
 
 
 def _begins_word(text: str, start: int) -> bool:
@@ -136,10 +142,6 @@ def _start(text: str, start: int) -> int:
 
 def _filler(body: str) -> bool:
     return len(set(body)) <= 1 or _FILLER.issuperset(body[:_JUDGED])
-
-
-def _mixed(body: str) -> bool:
-    return any(map(str.isdigit, body)) and any(map(str.isalpha, body))
 
 
 @dataclass(frozen=True)

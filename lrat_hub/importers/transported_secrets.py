@@ -47,7 +47,7 @@ def _find_bearer(text: str, start: int, end: int) -> Finding:
 _AUTHORIZATION = re.compile(
     rf"(?P<name_quote>{QUOTE})?\s{{0,8}}(?:[:=,]|%3[AaDd])(?:\s|%20|\+){{0,8}}(?P<quote>{QUOTE})?"
     r"(?:(?P<scheme>(?i:basic|token|apikey|api-key|key|negotiate|digest|bot|ntlm|ssws|aws4-hmac-sha256))(?:\s|%20|\+){1,8})?"
-    rf"(?P<secret>[\w.~+/%:=-]{{8,{JUDGED}}})"
+    rf"(?P<secret>[\w.~+/%:-]{{8,{JUDGED}}}={{0,2}})"
 )
 _CREDENTIAL = re.compile(r"[^\"'\\\n]{0,400}?[Ss]ignature=(?P<secret>[0-9A-Fa-f]{32,})")
 
@@ -104,15 +104,24 @@ _COOKIES = re.compile(
     rf"(?:[\w.%-]{{1,64}}=[^\s\"'`\\<>;,]{{0,2048}};?[ ]?){{1,40}})"
 )
 _COOKIE = re.compile(r"(?P<name>[\w.%-]{1,64})=(?P<secret>[^\s\"'`\\<>;,]{6,2048})")
+_ITEM = (
+    r"\\{0,63}[\"'][\w.-]{1,64}\\{0,63}[\"']\s{0,8}:\s{0,8}\\{0,63}[\"'][^\s\"'`\\<>;,]{0,2048}\\{0,63}[\"'],?\s{0,40}"
+)
+_COOKIE_OBJECT = re.compile(rf"[sS]?(?:{QUOTE})?\s{{0,4}}[:=]\s{{0,4}}\{{\s{{0,40}}(?P<all>(?:{_ITEM}){{1,40}})")
+_COOKIE_ITEM = re.compile(
+    r"(?P<name>[\w.-]{1,64})\\{0,63}[\"']\s{0,8}:\s{0,8}\\{0,63}[\"'](?P<secret>[^\s\"'`\\<>;,]{6,2048})"
+)
 _SESSION = re.compile(r"(?i)sess|sid|auth|token|login|remember|csrf|xsrf|jwt|cf_clearance|user|identity|secret")
 
 
 def _find_cookies(text: str, start: int, end: int) -> Finding:
-    match = _COOKIES.match(text, end)
+    match, form = _COOKIES.match(text, end), _COOKIE
+    if match is None:
+        match, form = _COOKIE_OBJECT.match(text, end), _COOKIE_ITEM
     if match is None:
         return NOTHING
     spans = []
-    for cookie in _COOKIE.finditer(text, match.start("all"), match.end()):
+    for cookie in form.finditer(text, match.start("all"), match.end()):
         value = cookie["secret"]
         named = _SESSION.search(cookie["name"]) is not None and any(map(str.isdigit, value)) and len(value) >= 8
         if not placeholder(value) and not value.startswith(REDACTED) and (drawn(value, 10) or named):

@@ -546,6 +546,204 @@ HARMLESS: tuple[str, ...] = (
     "Contact: 555-0100, key: 42",
 )
 
+# One text a line: what documentation, code, configurations and logs say about keys, tokens and passwords.
+MORE_HARMLESS = r"""
+token_count: 1234567890
+The token budget is 4096 tokens per request.
+max_tokens: 8192
+"finish_reason":"stop","usage":{"total_tokens":12345}
+"logprobs":{"tokens":["Hello"," world"],"token_logprobs":[-0.1,-0.2]}
+{"token":"ĠNeuro","logprob":-3.2,"bytes":[196]}
+{"token": "supercalifragilisticexpialidocious"}
+"tokens": ["[CLS]", "hello", "[SEP]"]
+tokenizer.pad_token = tokenizer.eos_token
+pad_token_id=50256
+next_token = logits.argmax(-1)
+cursor_token="eyJwYWdlIjoyfQ=="
+"continuation_token": "MDAwMDAwMDAwMDAwMDAwMDAwMDE="
+key = hashlib.sha256(data).hexdigest()
+"key": "user:1234:profile"
+"key":"d3b07384d113edec49eaa6238ad5ff00"
+cache_key=d3b07384d113edec49eaa6238ad5ff00
+s3_key = "data/2024/10/file_0001.parquet"
+object_key: uploads/2024/report_final_v3.pdf
+"partition_key": "2024-10-11#US#12345"
+encryption_key_id: alias/aws/s3
+sort_keys=True, ensure_ascii=False
+primary_key=True, unique_key="email_address_2024"
+api_key_required: true
+requires_api_key = False
+"api_key": null
+"api_key": ""
+api_key: optional
+api_key=None
+API_KEY=...
+API_KEY="<your key>"
+API_KEY=${API_KEY}
+API_KEY=$(cat key.txt)
+API_KEY={{ secrets.API_KEY }}
+api_key = config["api_key"]
+api_key=st.secrets["OPENAI_API_KEY"]
+openai.api_key = os.environ.get("OPENAI_API_KEY")
+client = OpenAI(api_key=os.environ["OPENAI_API_KEY"])
+headers={"Authorization": f"Bearer {token}"}
+headers={"Authorization": "Bearer " + token}
+Authorization: Bearer YOUR_TOKEN_HERE
+Authorization: Bearer <access_token>
+Authorization: Bearer xxxxxxxxxxxxxxxx
+Authorization: Basic <base64(user:pass)>
+Authorization header is missing
+Bearer authentication (also called token authentication) is an HTTP scheme
+the bearer of the certificate-of-deposit
+pall-bearers and standard-bearers
+password must be at least 8 characters
+Password requirements: uppercase, lowercase, digit
+Forgot password? Reset it here.
+password_reset_token_expires_at
+password: Your password here
+password: ******
+password: [hidden]
+passwords = load_passwords("list.txt")
+"password": "<password>"
+"password": "${PASSWORD}"
+"password": "your_password"
+"password": null
+"password": true
+"password_confirmation": "required"
+password = input("Password: ")
+password: string;
+password: String
+password VARCHAR(255) NOT NULL
+if password == confirm_password:
+user.password = generate_password_hash(password)
+secret = "shh"
+Victoria's Secret: Fashion Show 2016
+The Secret: Dare to Dream
+secret ingredient: cinnamon
+Secret Service agents
+session: 2024 spring
+session_id: 4f3c2b1a-0000-4000-8000-123456789abc
+"session_id": "sess_abc123"
+conversation_id=conv_12345abcdef67890
+"id":"chatcmpl-9XyZaBcDeFgHiJkLmNoPqRsTuVwXy"
+"id": "msg_01XFDUDYJgAACzvnptvVoYEL"
+"tool_call_id":"call_Jlkj3h4kj5h6kj7h8kj9"
+"system_fingerprint": "fp_44709d6fcb"
+"request_id": "req_011CSHoEeqs5C35K2UUqR7Fy"
+"signature": "EqQBCgIYAhIM1gbcDa9GJwZA2b3hGgxBdjrkzLoky3dl1pkiMOYds"
+commit 1a410efbd13591db07496601ebc7a059dd55cfe9
+git checkout 1a410ef
+index 83db48f..bf269f4 100644
+sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
+sha512-abcDEF123==
+integrity="sha384-oqVuAfXRKap7fdgcCY5uykM6+R9GqQ8K/uxy9rx7HNQlGYl1kPzQho1wx4JwY8wC"
+etag: "33a64df551425fcc55e4d42a148795d9f25f89d4"
+md5: 9e107d9d372bb6826bd81d3542a419d6
+uuid: 123e4567-e89b-12d3-a456-426614174000
+data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAUAAAAFCAYAAACNbyblAAAAHElEQVQI12P4//8/w38GIAXDIBKE0DHxgljNBAAO9TXL0Y4OHwAAAABJRU5ErkJggg==
+doi: 10.1145/3397271.3401075
+https://doi.org/10.18653/v1/2020.emnlp-main.550
+ISBN-13: 978-0-262-03384-8
+PMID: 12345678; PMCID: PMC1234567
+arXiv:1706.03762
+NCT01234567
+BRCA1 c.68_69delAG (p.Glu23Valfs)
+ENST00000357654.9
+rs80357906
+GSE12345, SRR1234567, PRJNA123456
+C1=CC=C(C=C1)C(=O)O
+(2S,3R,4S,5S,6R)-6-(hydroxymethyl)oxane-2,3,4,5-tetrol
+1,1,1-trichloro-2,2-bis(4-chlorophenyl)ethane
+UHFFFAOYSA-N
+http://localhost:8080/path
+http://user@example.com/
+https://example.com:443/@user/post
+https://twitter.com/user/status/1234567890123456789
+ftp://anonymous@ftp.example.com/
+mailto:a@b.com
+git@github.com:user/repo.git
+ssh://git@host:2222/repo.git
+postgresql://localhost:5432/db
+postgres://user:password@localhost:5432/mydb
+redis://localhost:6379/0
+mongodb://<username>:<password>@cluster.mongodb.net
+jdbc:mysql://localhost:3306/db?user=root&password=
+http://a.com:b@c
+"a@b.com:c@d.com"
+https://a.com/x?y=z:w@v
+time 12:30:45, ratio 3:2, 10:00-11:00
+1234567890:abc
+sk-learn-contrib-lightning-examples-2024
+scikit-learn (sk-learn) 1.5.0
+sk-SK locale
+risk-averse-decision-making-under-uncertainty
+https://www.sk-knihy.cz/sk-encyklopedia-2020-edition
+hf_hub_url, hf_hub_download
+hf_transfer==0.1.8
+ghp_import==2.1.0
+npm_lifecycle_event
+pypi-attestations==0.0.12
+r8_unorm texture format
+xai-org/grok-1
+gsk_annual_report_2023
+SG.UN region
+eyJ is the base64 prefix of JSON
+eyJhbGciOi...
+AIzaSy... (truncated)
+AKIA...
+AKIA is the prefix for access keys
+-----BEGIN PUBLIC KEY-----\nMIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEA\n-----END PUBLIC KEY-----
+ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABgQC7 user@host
+ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGPKSUTyz1HwHReFVvD5obVsALAgJRNarH4TRpNePnAS
+| API key | Description |
+| `token` | string | Access token |
+- **Password**: The user's password
+* token: identifies the session
+`password` (string, required): the password
+# API_KEY goes here
+# secret key
+key1=value1&key2=value2
+?q=secret+garden&page=2
+?query=token+ring&type=key
+q=password%3A+reset
+"query": "what is an api key"
+"queries": ["api key best practices", "password: how to store"]
+What is the password: a history of passwords
+Q: What's the secret? A: practice.
+Key: D minor
+Answer key: 1B 2C 3A 4D
+Token: ERC-20
+"token": "USDC"
+"token_address": "0xA0b86991c6218b36c1d19D4a2e9Eb0cE3606eB48"
+tokens/s: 123.45
+x-api-key: <key>
+X-API-Key header
+cookie policy: we use cookies
+Cookie: name=value
+Set-Cookie: <cookie-name>=<cookie-value>
+credentials: include
+credentials: 'same-origin'
+auth: required
+"auth": {"type": "bearer"}
+auth=("user", "pass")
+login: ada
+pass: 12, fail: 3
+pass=True
+bypass: enabled
+compass: north
+passing: yes
+passport: AB1234567
+"passage": "the text"
+passkey: supported
+keypass: database
+hotkeys=ctrl+c
+monkey=banana
+keyword=retrieval2024evaluation
+keywords: dense retrieval, agents
+"keyword": "password123"
+"""
+HARMLESS = (*HARMLESS, *sorted({*MORE_HARMLESS.strip().splitlines()} - {*HARMLESS}))
+
 
 def json_texts(text: str) -> dict[str, str]:
     """A text as it stands in other texts."""

@@ -86,7 +86,7 @@ def test_every_kind_of_secret_is_replaced_and_nothing_around_it():
 def test_harmless_texts_stay_as_they_are_also_within_other_texts():
     changed = {text: redacted(text)[0] for text in HARMLESS if redacted(text)[0] != text}
     print(f"false alarms: {len(changed) / len(HARMLESS):.1%} of {len(HARMLESS)} texts")
-    assert len({*HARMLESS}) == len(HARMLESS) >= 180
+    assert len({*HARMLESS}) == len(HARMLESS) >= 380
     assert changed == {}
     nested = [text for harmless in HARMLESS for text in json_texts(harmless).values()]
     assert [text for text in nested if redacted(text)[0] != text] == []
