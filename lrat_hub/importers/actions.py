@@ -218,16 +218,17 @@ class Recorder:
         """A step that was recorded once before; its turn and reasoning follow from its place."""
         self._add(replace(step, reasoning=self._taken(joined)), is_loss=False)
 
-    def finish(self, *, restored: bool = False) -> tuple[Step, ...]:
+    def finish(self, *, restored: bool = False, without_action: str = NO_ACTION) -> tuple[Step, ...]:
         """All steps. What was reasoned last, in a run that ended there, still belongs to the browse before it.
 
         Args:
             restored: Whether the steps were recorded once before, so that a run without an action is what it was.
+            without_action: As what a run without a search or a browse is counted.
         """
         if any(self._reasoning):
             self.invalid("no action follows")
         if not restored and not any(step.action in ("search", "browse") for step in self.steps):
-            self.accounts.records.lose(NO_ACTION)
+            self.accounts.records.lose(without_action)
         return tuple(self.steps)
 
     def _taken(self, joined: bool) -> str | None:

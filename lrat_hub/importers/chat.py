@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from lrat_hub.importers.accounts import Accounts
-from lrat_hub.importers.actions import Recorder
+from lrat_hub.importers.actions import NO_ACTION, Recorder
 from lrat_hub.importers.converters.conversations import native_messages
 from lrat_hub.importers.mapped_records import chat_record
 from lrat_hub.importers.mapping import Tools
@@ -175,11 +175,13 @@ def parse_conversation(
     tools: Tools,
     format_name: str,
     reader: Callable[[Recorder], CallReader] = lambda recorder: recorder,
+    without_action: str = NO_ACTION,
     **columns: Any,
 ) -> Iterator[Trajectory]:
     """The trajectories of a conversation; see `parse_chat`.
 
     Args:
+        without_action: As what a run without a search or a browse is counted.
         reader: Makes what reads the calls of a run, and records them in the recorder.
         columns: Columns of the trajectories that are known from elsewhere.
     """
@@ -193,7 +195,7 @@ def parse_conversation(
     for number, run in enumerate(runs, start=1):
         recorder = Recorder(tools, accounts)
         _record(run.turns, recorder, reader(recorder))
-        steps = recorder.finish()
+        steps = recorder.finish(without_action=without_action)
         yield Trajectory(
             **{
                 "trajectory_id": name if number == 1 else f"{name}-{number}",

@@ -18,6 +18,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from lrat_hub.importers.accounts import Accounts
+from lrat_hub.importers.actions import NO_ACTION
 from lrat_hub.importers.chat import parse_conversation
 from lrat_hub.importers.converters.listings import lists_in
 from lrat_hub.importers.converters.tagged import tagged_messages
@@ -45,7 +46,10 @@ LRAT_KEYS = ("searcher_type", "snippet_max_tokens", "presence_penalty")
 RUN_COLUMNS = {"metadata", "query_id", "query", "answer", "result", "raw_messages", "agent", "searcher"}
 SAMPLING = ("temperature", "top_p", "presence_penalty", "seed")
 KINDS = ("reasoning", "tool_call", "output_text")
-UNLISTED = "calls that runs count and do not list"
+UNLISTED_CALLS = "calls that runs count and do not list"
+UNLISTED = "runs whose log counts their calls and lists none"
+MOST_CALLS = 1_000_000
+"""A count beyond this is no count."""
 
 # Statuses that end without an answer of the agent's own, whatever words they share with others.
 _WITHOUT_ANSWER = re.compile(
@@ -97,8 +101,10 @@ def parse_release(
         raise UnreadableRecord("not a trajectory: no `result` list")
     messages = [message for number, item in enumerate(value["result"]) for message in _messages(item, number)]
     counted = [count for count in object_of(value.get("tool_call_counts")).values() if isinstance(count, int)]
-    if not any(object_of(item).get("type") == "tool_call" for item in value["result"]):
-        accounts.calls.note(UNLISTED, sum(count for count in counted if 0 < count < 1_000_000), example=name)
+    num_unlisted = sum(count for count in counted if 0 < count < MOST_CALLS)
+    if any(object_of(item).get("type") == "tool_call" for item in value["result"]):
+        num_unlisted = 0
+    accounts.calls.note(UNLISTED_CALLS, num_unlisted, example=name)
     columns: dict[str, Any] = {}
     if (folder := PurePosixPath(name).parent.name.rpartition("_")[2]) in ("true", "false"):
         columns["correct"] = folder == "true"
@@ -106,7 +112,10 @@ def parse_release(
         columns["status"] = _status(text_of(status))
     # A run without an item has no message, and is a run all the same.
     record = {**_settings(value), "messages": messages or [{"role": "assistant", "content": ""}]}
-    yield from parse_conversation(name, record, accounts, tools or Tools(), format_name, **columns)
+    without_action = UNLISTED if num_unlisted else NO_ACTION
+    yield from parse_conversation(
+        name, record, accounts, tools or Tools(), format_name, without_action=without_action, **columns
+    )
 
 
 def parse_browsecomp(name: str, value: Any, accounts: Accounts, tools: Tools | None = None) -> Iterator[Trajectory]:
