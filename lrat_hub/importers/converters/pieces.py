@@ -177,6 +177,9 @@ def kind_of(part: Any) -> str:
     return kind[:40]
 
 
+LOOKED_AT = 20
+"""Documents of a list whose ids are looked for in what the agent saw."""
+
 _IDS = ("docid", "doc_id", "document_id", "id", "id_", "node_id", "source", "url", "link", "uri", "file_path")
 _TITLES = ("title", "name")
 _TEXTS = ("page_content", "content", "text", "snippet", "raw_content")
@@ -201,7 +204,8 @@ def document_rows(documents: Any, shown: str = "") -> list[dict[str, Any]] | Non
     keys = [key for key in _IDS if all(identifier_of(ids.get(key)) for ids, _ in known)]
     if not keys:
         return None
-    key = next((key for key in keys if all(str(identifier_of(ids[key])) in shown for ids, _ in known)), keys[0])
+    looked_at = known[:LOOKED_AT]
+    key = next((key for key in keys if all(str(identifier_of(ids[key])) in shown for ids, _ in looked_at)), keys[0])
     return [{"docid": identifier_of(ids[key]), **row} for ids, row in known]
 
 
