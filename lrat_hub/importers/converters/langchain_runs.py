@@ -126,9 +126,9 @@ def _thread_of(value: Any) -> str | None:
     snapshot = object_of(value)
     if not isinstance(snapshot.get("values"), dict) and "channel_values" not in snapshot:
         return None
-    places = (snapshot.get("config"), snapshot.get("checkpoint"), snapshot)
-    for place in map(object_of, places):
-        for fields in (object_of(place.get("configurable")), place):
+    holders = (snapshot.get("config"), snapshot.get("checkpoint"), snapshot)
+    for holder in map(object_of, holders):
+        for fields in (object_of(holder.get("configurable")), holder):
             if thread := identifier_of(fields.get("thread_id")):
                 return f"{thread} {identifier_of(fields.get('checkpoint_ns')) or ''}"
     return None
