@@ -9,7 +9,7 @@ worker/src/__tests__/chatml/framework-traces), langfuse 5.0.4 (PyPI).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from typing import Any
 
 from lrat_hub.importers.converters.chats import Unknown, call_id_in, parsed, question_in, shown_text
@@ -94,7 +94,8 @@ def convert_langfuse(value: Any, parts: Ledger) -> Iterator[dict[str, Any]]:
     if not trace and not observations:
         raise UnreadableRecord("not a trace of Langfuse: no observation with the id of a trace and a type")
     unknown = Unknown(parts)
-    items = [_observation(fields, unknown, parts) for fields in observations]
+    ids = {identifier_of(fields.get("id")) for fields in observations} - {None}
+    items = [_observation(fields, ids, unknown, parts) for fields in observations]
     _find_tools(items)
     if not any(item.inputs or item.outputs or item.kind in ("tool", "retriever") for item in items):
         items.append(_root(trace, unknown))
@@ -120,7 +121,7 @@ def _is_observations(value: Any) -> bool:
     )
 
 
-def _observation(fields: Mapping[str, Any], unknown: Unknown, parts: Ledger) -> Observation:
+def _observation(fields: Mapping[str, Any], ids: Set[str | None], unknown: Unknown, parts: Ledger) -> Observation:
     kind = _KINDS.get(text_of(fields.get("type")).upper())
     if kind is None:
         parts.drop(
@@ -149,7 +150,7 @@ def _observation(fields: Mapping[str, Any], unknown: Unknown, parts: Ledger) -> 
         item.arguments = {"query": item.question} if item.question else item.arguments
     elif kind == "tool":
         item.call_id = call_id_in(made)
-    else:
+    elif kind != "other" or item.parent not in ids:  # steps of a framework repeat what those within them say
         item.inputs = messages_in(given, unknown)
         item.outputs = messages_in(made, unknown, role="assistant")
         item.model = text_of(fields.get("model") or fields.get("providedmodelname"))

@@ -70,6 +70,7 @@ def convert_langsmith(value: Any, parts: Ledger) -> Iterator[dict[str, Any]]:
         raise UnreadableRecord("not a run of LangSmith: no `run_type` with inputs or outputs")
     ids = {identifier_of(run.get("id")) for run in runs}
     roots = [run for run in runs if identifier_of(run.get("parent_run_id")) not in ids - {None}]
+    at_the_root = set(map(id, roots))
     unknown = Unknown(parts)
     observations: list[Observation] = []
     for run in runs:
@@ -77,7 +78,7 @@ def convert_langsmith(value: Any, parts: Ledger) -> Iterator[dict[str, Any]]:
             parts.keep()
         else:
             parts.drop(f"run of unknown type {kind!r:.40}", example=str(run.get("name", ""))[:100])
-        observations.append(_observation(run, unknown))
+        observations.append(_observation(run, unknown, is_root=id(run) in at_the_root))
     for is_main, record in runs_of(observations, parts):
         yield {**record, **(_outcome(roots[0]) if is_main and roots else {}), "metadata": _metadata(roots)}
 
@@ -102,7 +103,7 @@ def _flat(run: Any, parent: str | None = None) -> Iterator[dict[str, Any]]:
         waiting += [(child, run_id) for child in reversed(_children(value))]
 
 
-def _observation(run: Mapping[str, Any], unknown: Unknown) -> Observation:
+def _observation(run: Mapping[str, Any], unknown: Unknown, *, is_root: bool) -> Observation:
     run_type = run.get("run_type")
     kind = _KINDS.get(run_type, "other") if isinstance(run_type, str) else "other"
     name = run.get("name")
@@ -126,7 +127,7 @@ def _observation(run: Mapping[str, Any], unknown: Unknown) -> Observation:
         item.arguments = {"query": text} if text else arguments_of(inputs)
         item.documents = documents_of(outputs)
         item.shown = shown_text(outputs)
-    else:
+    elif kind != "other" or is_root:  # chains repeat what the calls within them say
         item.inputs = messages_in(inputs, unknown)
         item.outputs = messages_in(outputs, unknown, role="assistant")
         item.question, item.answer = question_in(inputs), question_in(outputs)

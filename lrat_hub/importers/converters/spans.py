@@ -126,7 +126,8 @@ def convert_spans(value: Any, parts: Ledger) -> Iterator[dict[str, Any]]:
         raise UnreadableRecord("not a trace: no span with the ids of a trace and a span")
     unknown = Unknown(parts)
     for trace, spans in traces.items():
-        observations = [_observation(span, unknown) for span in spans]
+        ids = {span.id for span in spans}
+        observations = [_observation(span, unknown, is_root=span.parent not in ids) for span in spans]
         parts.keep(len(spans))
         if len(traces) == 1 and not any(item.kind in ("model", "tool", "retriever") for item in observations):
             raise UnreadableRecord("trace without a call of a model, a tool or a retriever")
@@ -134,7 +135,7 @@ def convert_spans(value: Any, parts: Ledger) -> Iterator[dict[str, Any]]:
             yield {**record, "metadata": {"trace_id": trace}}
 
 
-def _observation(span: Span, unknown: Unknown) -> Observation:
+def _observation(span: Span, unknown: Unknown, *, is_root: bool) -> Observation:
     kind = _kind(span)
     item = Observation(kind, span.id, span.parent, span.start, name=_name(span), failed=span.failed)
     if kind == "tool":
@@ -144,7 +145,7 @@ def _observation(span: Span, unknown: Unknown) -> Observation:
         documents = span.get("retrieval.documents", "gen_ai.retrieval.documents")
         item.documents = documents_of(documents if documents is not None else span.get(*_OUTPUTS))
         item.shown = shown_text(span.get(*_OUTPUTS)) or text_of(documents)
-    else:
+    elif kind != "other" or is_root:  # steps of a framework repeat what those within them say
         _read_conversation(item, span, unknown)
     return item
 
