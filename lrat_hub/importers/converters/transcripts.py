@@ -59,8 +59,8 @@ def _main(conversations: Sequence[Conversation], roots: Sequence[Observation]) -
     if len(conversations) < 2:
         return 0
     answers = {" ".join(root.answer.split()) for root in roots} - {""}
-    said = [" ".join(conversation.last_text.split()) for conversation in conversations]
-    return next((number for number, text in enumerate(said) if text and text in answers), None)
+    last_texts = [" ".join(conversation.last_text.split()) for conversation in conversations]
+    return next((number for number, text in enumerate(last_texts) if text and text in answers), None)
 
 
 def _conversations(

@@ -75,15 +75,15 @@ def langsmith_run(run_type: str, start: int, inputs: Any, outputs: Any, **more: 
 def langsmith_rows() -> list[dict[str, Any]]:
     asked = {"role": "user", "content": "Who?"}
     call = {"id": "c1", "type": "function", "function": {"name": "search", "arguments": '{"query": "maker"}'}}
-    said = {"role": "assistant", "content": "hm", "tool_calls": [call]}
+    reply = {"role": "assistant", "content": "hm", "tool_calls": [call]}
     shown = {"role": "tool", "tool_call_id": "c1", "content": json.dumps(HITS)}
     return [
         langsmith_run("chain", 0, {"question": "Who?"}, {"answer": "Turku"}, reference_example_id="e1",
                       feedback_stats={"correctness": {"n": 1, "avg": 0.0}, "helpfulness": {"n": 1, "avg": 1}}),
-        langsmith_run("llm", 1, {"messages": [asked]}, {"choices": [{"message": said}]},
+        langsmith_run("llm", 1, {"messages": [asked]}, {"choices": [{"message": reply}]},
                       extra={"metadata": {"ls_model_name": "gpt", "ls_temperature": 0.5}}),
         langsmith_run("tool", 2, {"input": "{'query': 'maker'}"}, {"output": json.dumps(HITS)}) | {"name": "search"},
-        langsmith_run("llm", 3, {"messages": [asked, said, shown]}, {"role": "assistant", "content": "Turku"}),
+        langsmith_run("llm", 3, {"messages": [asked, reply, shown]}, {"role": "assistant", "content": "Turku"}),
     ]  # fmt: skip
 
 
@@ -138,14 +138,14 @@ def observation(kind: str, start: int, given: Any, made: Any, **more: Any) -> di
 def observations() -> list[dict[str, Any]]:
     asked = {"role": "user", "content": "Who?"}
     call = {"id": "c1", "type": "function", "function": {"name": "search", "arguments": '{"query": "maker"}'}}
-    said = {"role": "assistant", "content": "hm", "tool_calls": [call]}
+    reply = {"role": "assistant", "content": "hm", "tool_calls": [call]}
     shown = {"role": "tool", "tool_call_id": "c1", "content": "Words of 11 and more"}
     return [
         observation("AGENT", 0, "Who?", "Turku"),
-        observation("GENERATION", 1, [asked], said, model="gpt", modelParameters={"temperature": 0.5}),
+        observation("GENERATION", 1, [asked], reply, model="gpt", modelParameters={"temperature": 0.5}),
         observation("SPAN", 2, {"query": "maker"}, "Words of 11 and more", name="search"),
         observation("RETRIEVER", 3, "maker", DOCUMENTS, parentObservationId="o2"),
-        observation("GENERATION", 4, [asked, said, shown], {"role": "assistant", "content": "Turku"}),
+        observation("GENERATION", 4, [asked, reply, shown], {"role": "assistant", "content": "Turku"}),
     ]
 
 
@@ -252,10 +252,10 @@ def test_a_tool_that_the_provider_runs_is_a_call_with_its_result() -> None:
 
 
 def test_a_sample_without_messages_is_read_by_its_events() -> None:
-    asked, said = sample()["messages"][:2]
+    asked, reply = sample()["messages"][:2]
     events = [
         {"event": "model", "timestamp": "2026-01-01T00:00:01", "input": [], "input_refs": [[0, 1]],
-         "output": {"choices": [{"message": said}]}, "model": "m"},
+         "output": {"choices": [{"message": reply}]}, "model": "m"},
         {"event": "tool", "timestamp": "2026-01-01T00:00:02", "id": "c1", "function": "search",
          "arguments": {"query": "maker"}, "result": "attachment://0a"},
         {"event": "state", "timestamp": "2026-01-01T00:00:03"},

@@ -287,13 +287,13 @@ def test_runs_that_go_on_side_by_side_in_one_trace_are_kept_apart() -> None:
     def chat(start: int, run: str, *, with_history: bool) -> dict[str, Any]:
         asked = {"role": "user", "parts": [{"type": "text", "content": f"Question {run}?"}]}
         call = {"type": "tool_call", "id": run, "name": "search", "arguments": {"query": f"about {run}"}}
-        said = {"role": "assistant", "parts": [call]}
+        reply = {"role": "assistant", "parts": [call]}
         shown = {"role": "tool", "parts": [{"type": "tool_call_response", "id": run, "response": f"Words of {run}"}]}
         answer = {"role": "assistant", "parts": [{"type": "text", "content": f"Answer {run}"}]}
         return span("chat", start, {
             "gen_ai.operation.name": "chat",
-            "gen_ai.input.messages": json.dumps([asked, said, shown] if with_history else [asked]),
-            "gen_ai.output.messages": json.dumps([answer if with_history else said]),
+            "gen_ai.input.messages": json.dumps([asked, reply, shown] if with_history else [asked]),
+            "gen_ai.output.messages": json.dumps([answer if with_history else reply]),
         }, parent=f"agent {run}")  # fmt: skip
 
     batch = span("batch", 0, {"openinference.span.kind": "CHAIN", "input.value": "ten questions"}, parent=None)
