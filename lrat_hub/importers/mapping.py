@@ -95,6 +95,7 @@ _SEARCHES = (
     "search_docs", "search_corpus", "document_search", "retrieve", "retrieve_documents", "search_tool",
     "web_search_tool", "arxiv_search", "search_arxiv", "pubmed_search", "search_engine", "websearchtool",
     "duckduckgosearchtool", "googlesearchtool", "web_search_preview", "websearch_tool",
+    "snippet_search", "sogou_search",
 )  # fmt: skip
 _BROWSES = (
     "get_document", "visit", "visit_webpage", "browse", "open", "fetch", "web_fetch", "webfetch", "fetch_url",

@@ -28,6 +28,7 @@ OTHER_TOOLS = frozenset(
         # Interpreters, plans and thoughts of research agents
         "PythonInterpreter", "python_interpreter", "python", "execute_code", "run_python_code", "calculator", "think",
         "think_tool", "sequentialthinking", "write_todos", "ResearchComplete", "ConductResearch",
+        "search_and_browse",
     }
 )  # fmt: skip
 """Names of tools that do something else."""

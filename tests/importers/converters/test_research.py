@@ -86,6 +86,18 @@ def test_dr_tulu_is_read_from_its_text_or_its_calls(tmp_path, has_text):
     assert accounts.num_lost == 0
 
 
+def test_papers_without_an_address_are_called_by_their_titles(tmp_path):
+    text = (
+        '<think>\nI look.\n</think>\n<call_tool name="snippet_search" limit="5" year="2012-2025">old mills</call_tool>'
+        "<tool_output><snippet id=75aa-0>\nTitle: On mills\nSnippet: Stones\n \nand sails.\n</snippet>\n"
+        "<snippet id=75aa-1>\nTitle: On wind\nSnippet: It blows.\n</snippet></tool_output><think>\nSo.\n</think>\n<answer>1790</answer>"
+    )
+    log = {"example_id": "1", "problem": QUESTION, "final_response": "1790", "full_traces": {"generated_text": text}}
+    _, (run,), accounts = read(tmp_path, log)
+    assert steps_of(run) == [("old mills", ["On mills", "On wind"], "I look.")]
+    assert accounts.num_lost == 0
+
+
 def test_mirothinker_has_a_run_for_each_agent(tmp_path):
     known, (main, sub), accounts = read(tmp_path, logs.MIROTHINKER)
     assert known == "mirothinker"
