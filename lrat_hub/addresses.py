@@ -8,7 +8,6 @@ queries that differ are different pages.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 _ADDRESS = re.compile(r"https?://\S", re.IGNORECASE)
@@ -35,18 +34,6 @@ def page_of(docid: str) -> str | None:
     path = _ENCODED.sub(_encoding, parts.path).rstrip("/")
     query = "&".join(part for part in parts.query.split("&") if part and not _CAMPAIGN.match(part))
     return f"{user}{host}{suffix}{path}" + (f"?{_ENCODED.sub(_encoding, query)}" if query else "")
-
-
-def same_page(docid: str, others: Iterable[str]) -> str | None:
-    """The last of others that is an address of the same page, or None."""
-    page = page_of(docid)
-    if page is None:
-        return None
-    matching = None
-    for other in others:
-        if page_of(other) == page:
-            matching = other
-    return matching
 
 
 def _encoding(match: re.Match[str]) -> str:

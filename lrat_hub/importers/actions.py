@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from lrat_hub.addresses import page_of, same_page
+from lrat_hub.addresses import page_of
 from lrat_hub.importers.accounts import Accounts
 from lrat_hub.importers.failures import error_of
 from lrat_hub.importers.mapping import LogMapping, Tool, first_at, short_name
@@ -47,6 +47,10 @@ class Recorder:
         self.steps: list[Step] = []
         self.final_answer: str | None = None
         self._reasoning: list[str] = []
+        self._num_listed = 0
+        self._listed: set[str] = set()
+        self._unpaged: list[str] = []
+        self._pages: set[str] = set()
 
     def reason(self, text: str) -> None:
         """Reasoning that leads to the next action."""
@@ -113,7 +117,6 @@ class Recorder:
 
     def _search(self, tool: Tool, arguments: Mapping[str, Any], result: Result, *, joined: bool, shared: bool) -> None:
         asked = queries_of(tool, arguments)
-        error = error_of(result.text, failed=result.failed, patterns=self.tools.failures)
         lists = self.accounts.lists
         if shared:
             lists.drop(SHARED, max(1, len(asked)), example=result.text)
@@ -126,13 +129,14 @@ class Recorder:
             lists.lose(UNREAD, results.unread, example=result.text)
         if not any(results.queries):
             return self.broken_call("search without a query", result.text, joined=joined, example=text_of(arguments))
+        error = None
+        if result.failed or not results.candidates:
+            error = error_of(result.text, failed=result.failed, patterns=self.tools.failures)
         if error is None or results.candidates:
             for reason, count in results.dropped:
                 lists.drop(reason, count, example=result.text)
         else:
             lists.note("searches that failed")
-        if results.candidates and not result.failed:
-            error = None
         self.search(
             results.queries, results.candidates, result.text, joined=joined, error=error, num_lists=results.num_lists
         )
@@ -193,11 +197,21 @@ class Recorder:
         self.accounts.calls.keep(int(is_call))
         self.accounts.browses.keep()
         self.accounts.browses.note("browses that failed", int(error is not None), example=error or "")
-        if error is None and page_of(docid) is not None:
-            listed_ids = {hit.docid for step in self.steps for hit in step.results}
-            if docid not in listed_ids and same_page(docid, listed_ids) is not None:
-                self.accounts.browses.note(OTHER_ADDRESS, example=docid)
+        if error is None and self._is_other_address(docid):
+            self.accounts.browses.note(OTHER_ADDRESS, example=docid)
         self._add(Step(0, self._taken(joined), "browse", docid=docid, observation=observation, error=error))
+
+    def _is_other_address(self, docid: str) -> bool:
+        """Whether a listed page is opened under an address that no list has."""
+        for step in self.steps[self._num_listed :]:
+            self._listed.update(hit.docid for hit in step.results)
+            self._unpaged.extend(hit.docid for hit in step.results)
+        self._num_listed = len(self.steps)
+        if docid in self._listed or (page := page_of(docid)) is None:
+            return False
+        self._pages.update(filter(None, map(page_of, self._unpaged)))
+        self._unpaged = []
+        return page in self._pages
 
     def answer(self, text: str, *, joined: bool = False) -> None:
         """The final answer; a later one replaces it."""

@@ -19,6 +19,8 @@ _BEFORE_ID = re.compile(
     r"title)\b[\s#>*=\[(<\"'`_\d.:|-]*){0,12}",
     re.IGNORECASE,
 )
+_KIND = re.compile(r"\b(?:document|doc|docid|id|file|page|source|result)\b", re.IGNORECASE)
+_AFTER_ID = re.compile(r"[\s\"'`*)\]>]*(?:$|:|[|(\[–—-])")
 _KEYS = (*DOCIDS, "id", *ADDRESSES)
 _FAILED = ("failed_results", "failed", "errors")
 MAX_LINE = 5000
@@ -149,8 +151,9 @@ def _named_in(line: str, docids: Sequence[str]) -> str | None:
         before = line[:start]
         if (after.isalnum() or after in ("/", "_", "-", "%", "&", "=", "?", "#")) or len(before) > 200:
             continue
-        matched = _BEFORE_ID.fullmatch(before)
-        # An id such as "7" stands in many lines; an address alone is a name.
-        if matched and (page_of(docid) is not None or re.search(r"[a-z]", before, re.IGNORECASE)):
+        if not _BEFORE_ID.fullmatch(before):
+            continue
+        # An address is a name by itself; an id such as "7" stands in many lines that name nothing.
+        if page_of(docid) is not None or (_KIND.search(before) and _AFTER_ID.match(line, start + len(docid))):
             longest = docid
     return longest

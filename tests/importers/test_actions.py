@@ -6,7 +6,7 @@ import re
 import pytest
 
 from lrat_hub import mine_pairs
-from lrat_hub.addresses import page_of, same_page
+from lrat_hub.addresses import page_of
 from lrat_hub.importers.accounts import Accounts
 from lrat_hub.importers.actions import Recorder
 from lrat_hub.importers.mapping import BROWSE, LogMapping
@@ -113,6 +113,11 @@ def test_documents_whose_texts_can_not_be_told_apart_are_browses_and_a_loss():
     assert accounts.browses.lost == {"documents of one call whose texts can't be told apart": 1}
 
 
+def test_a_number_in_a_document_names_no_other_document():
+    text = "Document 7:\nFrom 8 to 9 and 8.\nId 8 of them.\nDocument 8:\nTwo"
+    assert dict(read_documents(text, ["7", "8"]).texts)["8"] == "Document 8:\nTwo"
+
+
 def test_a_document_that_the_text_does_not_show_is_no_browse():
     steps, accounts = recorded(("visit", {"url": [X, Y]}, page(Y)))
     assert [step.docid for step in steps] == [Y]
@@ -162,8 +167,6 @@ def test_addresses_of_one_page_are_the_same_and_others_are_not():
     assert {page_of(address) for address in SAME} == {"example.org/a/b"}
     assert "example.org/a/b" not in {page_of(address) for address in OTHERS}
     assert page_of("https://x.org/?q=%c3%a4") == page_of("http://x.org?q=%C3%A4")
-    assert same_page(SAME[1], [*OTHERS, SAME[0]]) == SAME[0]
-    assert same_page("7", ["7"]) is None
 
 
 def test_a_browse_of_a_listed_page_is_a_pair_with_the_address_that_was_listed():

@@ -96,3 +96,101 @@ def test_lists_that_are_text_are_read_by_a_pattern(tmp_path):
 def test_what_is_wrong_with_a_mapping_file_is_said(text, message, tmp_path):
     with pytest.raises(LratError, match=message):
         mapped(tmp_path, text)
+
+
+def imported(folder, record, text):
+    """A record by a mapping file."""
+    path = folder / "run.jsonl"
+    path.write_text(json.dumps(record) + "\n")
+    accounts = Accounts()
+    (run,) = read_trajectories(path, accounts, mapping=mapped(folder, text))
+    return run, accounts
+
+
+def test_a_record_of_unusual_keys_is_read_as_the_file_says(tmp_path):
+    turns = [
+        {"role": "user", "content": "You are to search. Question: Who made it?"},
+        {"role": "assistant", "content": "Look.", "actions": [
+            {"tool": "find", "tool_input": {"topic": "maker"}, "output": json.dumps([{"docid": 7}, {"docid": 8}])},
+            {"tool": "read", "tool_input": {"paper": 8}, "output": "It was L."},
+        ]},
+        {"role": "assistant", "content": "So it is \\boxed{L}."},
+    ]  # fmt: skip
+    record = {"run": {"turns": turns}, "task": {"number": 12, "label": "L."}, "grade": "B", "stopped": "max_turns"}
+    run, accounts = imported(
+        tmp_path, record,
+        """
+        search: {tools: find, query: topic}
+        browse: {tools: read, docid: paper}
+        messages: run.turns
+        question: {pattern: 'Question: (?P<question>.*)'}
+        gold_answer: task.label
+        final_answer: {pattern: 'boxed.(?P<final_answer>[^}]*)'}
+        query_id: task.number
+        correct: {key: grade, true: [A], false: [B, C]}
+        status: {key: stopped, limited: [max_turns]}
+        calls: {list: actions, name: tool, arguments: tool_input, result: output}
+        """,
+    )  # fmt: skip
+    assert (run.question, run.gold_answer, run.query_id, run.correct, run.status) == (
+        "Who made it?", "L.", "12", False, "limited",
+    )  # fmt: skip
+    assert [(step.action, step.reasoning) for step in run.steps[:2]] == [("search", "Look."), ("browse", None)]
+    assert ([hit.docid for hit in run.steps[0].results], run.steps[1].docid) == (["7", "8"], "8")
+    assert accounts.num_lost == 0
+
+
+@pytest.mark.parametrize("where", ["one text", "messages"])
+def test_texts_in_tags_are_read_as_the_file_says(where, tmp_path):
+    agent = "<think>Look.</think><q>maker</q>"
+    shown, rest = '[DOCS]\n[{"docid": 7}]\n[/DOCS]', "It may be 7.\n<open>7</open>"
+    last = "<page>By L.</page>Sure.<final>L</final>"
+    texts = {"one text": agent + shown + rest + last}
+    texts["messages"] = [
+        {"role": "user", "content": "Search with <q>...</q>. Who made it?"}, {"role": "assistant", "content": agent},
+        {"role": "user", "content": shown}, {"role": "assistant", "content": rest},
+        {"role": "assistant", "content": last},
+    ]  # fmt: skip
+    run, _ = imported(
+        tmp_path, {"question": "Who made it?", "out": texts[where]},
+        "messages: out\n"
+        "tags: {search: q, results: ['[DOCS]', '[/DOCS]'], browse: open, page: page, answer: final, reasoning: think}",
+    )  # fmt: skip
+    assert [(step.action, step.reasoning) for step in run.steps] == [
+        ("search", "Look."), ("browse", "It may be 7."), ("answer", "Sure."),
+    ]  # fmt: skip
+    assert (run.steps[0].results[0].docid, run.steps[1].docid, run.steps[1].observation) == ("7", "7", "By L.")
+    assert (run.final_answer, run.question) == ("L", "Who made it?")
+
+
+def test_lists_documents_and_failures_are_read_as_the_file_says(tmp_path):
+    tools = mapped(
+        tmp_path,
+        "search: {results: {section: '^Papers on (?P<query>.*):$'}}\n"
+        "browse: {section: '^Paper (?P<docid>\\d+)$'}\n"
+        "failure: ['^Closed']",
+    )
+    run = read(
+        tmp_path, tools,
+        ("search", {"query": ["a", "b"]}, 'Papers on b:\n[{"docid": 2}]\nPapers on a:\n[{"docid": 1}]'),
+        ("visit", {"docid": [1, 2]}, "Paper 2\nTwo\nPaper 1\nClosed today"),
+    )  # fmt: skip
+    assert [(hit.query_index, hit.docid) for hit in run.steps[0].results] == [(0, "1"), (1, "2")]
+    assert [(step.docid, step.observation, step.error) for step in run.steps[1:]] == [
+        ("1", "Closed today", "Closed today"), ("2", "Two", None),
+    ]  # fmt: skip
+
+
+def test_a_list_that_the_queries_share_counts_as_that_of_the_first_when_the_file_says_so(tmp_path):
+    call_of_two = ("search", {"query": ["a", "b"]}, '[{"docid": 1}]')
+    shared = read(tmp_path, mapped(tmp_path, "search: {results: {shared: true}}"), call_of_two)
+    assert (shared.steps[0].queries, len(shared.steps[0].results)) == (("a",), 1)
+    assert read(tmp_path, None, call_of_two).steps[0].results == ()
+
+
+def test_a_record_without_messages_where_the_file_says_is_left_out(tmp_path):
+    path = tmp_path / "run.jsonl"
+    path.write_text('{"other": []}\n')
+    accounts = Accounts()
+    assert list(read_trajectories(path, accounts, mapping=mapped(tmp_path, "messages: run.turns"))) == []
+    assert accounts.records.dropped.total() == 1
