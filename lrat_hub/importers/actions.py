@@ -9,11 +9,12 @@ from typing import Any
 from lrat_hub.addresses import page_of
 from lrat_hub.importers.accounts import Accounts
 from lrat_hub.importers.failures import error_of
+from lrat_hub.importers.listings import SearchResults
 from lrat_hub.importers.mapping import LogMapping, Tool, first_at, short_name
 from lrat_hub.importers.messages import Call, Result
 from lrat_hub.importers.opened import read_documents
 from lrat_hub.importers.other_tools import other_action
-from lrat_hub.importers.results import SearchResults, read_results
+from lrat_hub.importers.results import read_results
 from lrat_hub.importers.rows import value_of
 from lrat_hub.importers.values import docid_of, identifier_of, join_texts, json_or_none, listed, text_of
 from lrat_hub.schema import Candidate, Step

@@ -63,7 +63,7 @@ class RecordImport:
 
     def format_of(self, path: Path) -> Format:
         """The format that a path is read in."""
-        return format_of(path, self.format, self.reader)
+        return format_of(path, self.format, self.reader, self.mapping)
 
     def clean(self, text: str) -> str:
         """A text that is made of what the source holds, redacted, such as a reason in an account."""

@@ -294,17 +294,20 @@ def read_trajectories(
     Raises:
         LratError: The path does not exist, has no file that is read, or its format is unknown.
     """
-    if format is None and reader is None and mapping is not None and mapping.says_where_messages_are:
-        format = "chat"  # whatever the records look like
-    known = format_of(path, format, reader)
+    known = format_of(path, format, reader, mapping)
     for record in records_of(path, accounts, known):
         yield from trajectories_of(record, known, accounts, mapping, questions)
 
 
-def format_of(path: Path, format: FormatName | None, reader: Reader | None) -> Format:
-    """The format of a source: that of a reader, one by its name, or the one that is recognised."""
+def format_of(path: Path, format: FormatName | None, reader: Reader | None, mapping: Tools | None = None) -> Format:
+    """The format of a source: that of a reader, one by its name, or the one that is recognised.
+
+    Where a mapping says where the messages are, records are conversations, whatever they look like.
+    """
     if reader is not None:
         return Format(_is_read, convert=_converter(reader))
+    if format is None and mapping is not None and mapping.says_where_messages_are:
+        format = "chat"
     if format is None:
         recognised = recognise_format(path)
         # Without a record that could be read, any format comes to the same account.

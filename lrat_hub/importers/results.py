@@ -7,13 +7,13 @@ data. Where none of these does, the lists are left out and counted: no hit stand
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from lrat_hub.importers.entries import Entry, entries_by, entries_of
+from lrat_hub.importers.listings import Listing, SearchResults, are_lists, first_list, is_cut_off, is_numbered
 from lrat_hub.importers.mapping import ResultFormat
 from lrat_hub.importers.rows import (
     by_query,
@@ -27,7 +27,13 @@ from lrat_hub.importers.rows import (
     value_of,
     values_in,
 )
-from lrat_hub.importers.sections import Section, pieces_between_rules, sections_by, sections_by_query
+from lrat_hub.importers.sections import (
+    Section,
+    pieces_between_rules,
+    sections_by,
+    sections_by_number,
+    sections_by_query,
+)
 from lrat_hub.importers.values import identifier_of
 from lrat_hub.schema import Candidate
 
@@ -43,42 +49,6 @@ _EMPTY = re.compile(
 # Such a line stands above many lists, too, so it says something only of a text with little else.
 _MAX_EMPTY = 400
 _DEPTH = 5
-
-
-@dataclass(frozen=True)
-class Listing:
-    """The list of one query.
-
-    Args:
-        announced: How many entries it says it has.
-        is_unknown: Whether there is something that may be a list, in no form that is known.
-    """
-
-    query: str
-    entries: tuple[Entry, ...]
-    announced: int = 0
-    is_unknown: bool = False
-
-
-@dataclass(frozen=True)
-class SearchResults:
-    """What a search's observation shows.
-
-    Args:
-        queries: The queries that were run, as far as the observation shows.
-        candidates: What they found.
-        num_lists: How many queries have a list of their own, which may be empty.
-        dropped: Why lists are left out, and how many.
-        unread: Entries that the observation announces and does not show in a form that can be read.
-        not_run: Queries that were asked and that the observation does not mention, while it names others.
-    """
-
-    queries: tuple[str, ...]
-    candidates: tuple[Candidate, ...] = ()
-    num_lists: int = 0
-    dropped: tuple[tuple[str, int], ...] = ()
-    unread: int = 0
-    not_run: int = 0
 
 
 class _Inseparable(Exception):
@@ -279,7 +249,7 @@ class _Reader:
 
     def _of_named(self, text: str, before: str, sections: Sequence[Section], depth: int) -> list[Listing] | None:
         """Sections that name their query. What stands before them may be the list of a query that is not named."""
-        if len(sections) == 1 and len(self.asked) == 1 and _is_cut_off(sections[0].name or "", self.asked[0]):
+        if len(sections) == 1 and len(self.asked) == 1 and is_cut_off(sections[0].name or "", self.asked[0]):
             sections = [replace(sections[0], name=self.asked[0])]
         if self._entries(before, depth):
             if len(self.asked) <= 1 and all(section.announced is None for section in sections):
@@ -290,7 +260,7 @@ class _Reader:
         for section in sections:
             name, entries = section.name or "", self._entries(section.body, depth)
             if entries:
-                entries, others = _first_list(section.body, entries)
+                entries, others = first_list(section.body, entries)
                 self.unattributed += others
             if plain(name) in listings and (entries or listings[plain(name)].entries):
                 self.unattributed += 1  # one query with two lists
@@ -311,7 +281,7 @@ class _Reader:
             if any(name is not None and name not in self.asked for name in names):
                 continue
             entries = [self._entries(piece, depth) for piece in pieces]
-            if all(name is None for name in names) and not _are_lists(entries, sign):
+            if all(name is None for name in names) and not are_lists(entries, sign):
                 continue
             waiting = list(self.asked)
             for name in names:
@@ -328,6 +298,9 @@ class _Reader:
 
     def _of_unnamed(self, text: str, depth: int) -> list[Listing] | None:
         """Lists of several queries of which none is named."""
+        if bodies := sections_by_number(text, len(self.asked)):
+            one = [self._entries(body, depth) for body in bodies]
+            return [Listing(query, tuple(entries or ())) for query, entries in zip(self.asked, one, strict=True)]
         if self.known.pattern is None and (values := values_in(text)):
             lists = [list_in(value, self.known) for value in values]
             if len(values) == len(self.asked) and all(rows is not None for rows in lists):
@@ -344,7 +317,7 @@ class _Reader:
         if len(restarts) != len(self.asked) or restarts[0] != 0:
             raise _Inseparable
         lists = [entries[start:end] for start, end in zip(restarts, [*restarts[1:], len(entries)], strict=True)]
-        if not all(map(_is_numbered, lists)):
+        if not all(map(is_numbered, lists)):
             raise _Inseparable
         return [Listing(query, tuple(listed)) for query, listed in zip(self.asked, lists, strict=True)]
 
@@ -394,37 +367,3 @@ class _Reader:
             raise _Inseparable
         query = listings[0].query if listings else (*self.asked, "")[0]
         return [Listing(query, tuple(Entry(docid) for docid in docids))]
-
-
-def _is_cut_off(name: str, query: str) -> bool:
-    return len(name) > 10 and plain(query).startswith(plain(name.rstrip(" .…")))
-
-
-def _is_numbered(entries: Sequence[Entry]) -> bool:
-    return [entry.number for entry in entries] == list(range(1, len(entries) + 1))
-
-
-def _are_lists(pieces: Sequence[list[Entry] | None], sign: str) -> bool:
-    """Whether pieces are lists of their own and not the entries of one list."""
-    if not any(pieces):
-        return False
-    numbered = [entries for entries in pieces if entries and entries[0].number is not None]
-    for before, after in itertools.pairwise(numbered):
-        if after[0].number != 1 or before[0].number != 1:
-            return False
-    return sign.startswith("=") or any(len(entries or ()) > 1 for entries in pieces)
-
-
-def _first_list(body: str, entries: list[Entry]) -> tuple[list[Entry], int]:
-    """The entries up to a line of signs after which another list begins, and how many lists begin after it."""
-    rule = re.search(r"^={3,}[ \t]*$", body, re.MULTILINE) if "===" in body else None
-    numbers = [entry.number for entry in entries]
-    if rule is not None and any(entry.start > rule.start() for entry in entries) and entries[0].start < rule.start():
-        first = [entry for entry in entries if entry.start < rule.start()]
-        after = entries[len(first)]
-        if after.number is None or after.number != (first[-1].number or 0) + 1:
-            return first, 1
-    again = numbers.index(1, 1) if 1 in numbers[1:] else None
-    if again is not None and numbers[0] == 1:
-        return entries[:again], numbers[1:].count(1)
-    return entries, 0

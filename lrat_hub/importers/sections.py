@@ -141,6 +141,23 @@ def _names(line: str, tokens: Sequence[str], wanted: Sequence[str]) -> bool:
     return False
 
 
+_NUMBERED = re.compile(
+    r"^[ \t#>*=\[(-]{0,20}(?:(?:search |web )?results? (?:for|of) )?(?:the )?(?:search |sub-?)?(?:query|search)"
+    r"[ \t]*#?(?P<number>\d{1,3})(?:[ \t]*results?)?[\s:*=\])-]*$",
+    re.MULTILINE | re.IGNORECASE,
+)
+
+
+def sections_by_number(text: str, count: int) -> list[str]:
+    """The sections below lines such as `Query 2:`, where these number the queries; none where they do not."""
+    matches = list(_NUMBERED.finditer(text))
+    numbers = [int(match["number"]) for match in matches]
+    if numbers not in (list(range(1, count + 1)), list(range(count))):
+        return []
+    ends = [match.start() for match in matches[1:]] + [len(text)]
+    return [text[match.end() : end] for match, end in zip(matches, ends, strict=True)]
+
+
 def pieces_between_rules(text: str, count: int) -> Iterator[tuple[str, list[str]]]:
     """The pieces between lines of signs, such as `=======`, for each sign that gives as many as are wanted."""
     rules: dict[str, list[tuple[int, int]]] = {}

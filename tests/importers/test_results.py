@@ -107,6 +107,7 @@ SEVERAL = {
     "headings": f"## {A}\n\n{links(X)}\n\n## {B}\n\n{links(Y, Z)}",
     "web search results": f'Web search results for query: "{A}"\n{links(X)}\n'
     f'Web search results for query: "{B}"\n{links(Y, Z)}',
+    "numbered": f"Results for query 1:\n- [One]({X})\n\nResults for query 2:\n- [Two]({Y})\n- [Three]({Z})",
     "rules": f"{links(X)}\n---\n{links(Y, Z)}",
     "equals": f"{links(X)}\n=======\n{links(Y, Z)}",
     "numbers begin again": f"{links(X)}\n\n{links(Y, Z)}",
