@@ -90,7 +90,8 @@ def test_papers_without_an_address_are_called_by_their_titles(tmp_path):
     text = (
         '<think>\nI look.\n</think>\n<call_tool name="snippet_search" limit="5" year="2012-2025">old mills</call_tool>'
         "<tool_output><snippet id=75aa-0>\nTitle: On mills\nSnippet: Stones\n \nand sails.\n</snippet>\n"
-        "<snippet id=75aa-1>\nTitle: On wind\nSnippet: It blows.\n</snippet></tool_output><think>\nSo.\n</think>\n<answer>1790</answer>"
+        "<snippet id=75aa-1>\nTitle: On wind\nSnippet: It blows.\n</snippet></tool_output>"
+        "<think>\nSo.\n</think>\n<answer>1790</answer>"
     )
     log = {"example_id": "1", "problem": QUESTION, "final_response": "1790", "full_traces": {"generated_text": text}}
     _, (run,), accounts = read(tmp_path, log)
