@@ -106,11 +106,11 @@ def entries_of(text: str) -> list[Entry]:
 def entries_by(pattern: re.Pattern[str], text: str) -> Iterator[Entry]:
     """The entries that a pattern finds the begin of; see `ResultFormat.pattern`."""
     has_id = "docid" in pattern.groupindex
-    matches = [match for match in pattern.finditer(text) if not has_id or docid_of(match["docid"])]
-    ends = [match.start() for match in matches[1:]] + [len(text)]
-    for match, end in zip(matches, ends, strict=False):
+    matches = [(match, docid_of(match["docid"]) if has_id else None) for match in pattern.finditer(text)]
+    matches = [(match, docid) for match, docid in matches if docid or not has_id]
+    ends = [match.start() for match, _ in matches[1:]] + [len(text)]
+    for (match, docid), end in zip(matches, ends, strict=False):
         groups = match.groupdict()
-        docid = docid_of(match["docid"]) if has_id else None
         snippet = groups["snippet"] or "" if "snippet" in groups else text[match.end() : end]
         number = groups.get("number")
         yield Entry(

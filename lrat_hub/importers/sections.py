@@ -109,9 +109,11 @@ def _headings(text: str, asked: Sequence[str]) -> Iterator[_Heading]:
     # A line that names a query has its longest word.
     rarest = {query: max(wanted, key=len) for query, wanted in words.items() if wanted}
     longest = max(map(len, asked), default=0) + 120
+    # Folding makes a text at most three times as long.
+    shortest = min((len("".join(wanted)) for wanted in words.values() if wanted), default=longest) // 3
     at = 0
     for line in text.splitlines(keepends=True):
-        if len(line) <= longest:
+        if shortest <= len(line) <= longest:
             folded = line.casefold()
             likely = [query for query, word in rarest.items() if word in folded]
             tokens = re.findall(r"\w+", folded) if likely else []
