@@ -240,7 +240,7 @@ def zip_members(stream: IO[bytes], budget: Budget, *, in_place: bool) -> Iterato
         budget.position = lambda: opened
     for member in archive.infolist():
         budget.add_member()
-        if not member.is_dir():
+        if not member.filename.endswith("/"):
             opened += member.compress_size
             yield Member(
                 member.filename,

@@ -227,3 +227,16 @@ def test_rows_of_parquet_that_python_can_not_hold_cost_themselves(tmp_path):
     result = read(tmp_path / "runs.parquet")
     assert list(result.values) == ["runs/1", "runs/3"]
     assert result.records.dropped == {"row that can't be read": 1}
+
+
+def test_a_member_without_a_name_is_counted(tmp_path):
+    content = zipped({"a.json": b"{}", "b.json": b"{}"})
+    start = content.index(b"PK\x01\x02")
+    nameless = bytearray(content[:start] + content[start : start + 46] + content[start + 52 :])
+    nameless[start + 28] = 0
+    end = nameless.index(b"PK\x05\x06")
+    nameless[end + 12 : end + 16] = (end - start).to_bytes(4, "little")
+    (tmp_path / "runs.zip").write_bytes(nameless)
+    result = read(tmp_path / "runs.zip")
+    assert list(result.values) == ["b"]
+    assert result.files.dropped == {"not read: no suffix": 1}
