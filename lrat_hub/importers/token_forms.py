@@ -41,7 +41,7 @@ class Issued:
 
     @cached_property
     def body(self) -> re.Pattern[str]:
-        limit = self.minimum if self.exact else max(self.minimum, _JUDGED) if self.weak else ""
+        limit = self.minimum if self.exact else max(self.minimum, _JUDGED)
         edge = f"(?![{self.alphabet}])" if self.exact else ""
         return re.compile(f"[{self.alphabet}]{{{self.minimum},{limit}}}{edge}")
 
