@@ -17,7 +17,7 @@ Chat = dict[str, Any]
 MAX_DEPTH = 6
 """Wrappers within wrappers that are looked into."""
 
-MAX_LITERAL = 1 << 20
+MAX_LITERAL = 1 << 18
 
 _PRINTED = ("{'", '{"', "[{", "['", '["')
 _CONTENT = re.compile(r"content=('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\") ", re.DOTALL)

@@ -13,6 +13,8 @@ from lrat_hub.importers.values import identifier_of, listed, object_of, text_of
 
 Key = tuple[str, ...]
 TEXT_LENGTH = 500
+LOOKED_BACK = 50
+"""Conversations of a trace that a model call may go on from: a trace can hold thousands of calls without a history."""
 
 
 @dataclass
@@ -113,7 +115,9 @@ class Conversation:
 
     def insert(self, call: Mapping[str, Any], tool: Observation, order: int) -> None:
         """Puts in a call that no model call holds, where it happened."""
-        index = max((index + 1 for index, entry in enumerate(self.entries) if entry.order < order), default=0)
+        # Steps come in the order of time, so that the last message before one is near the end.
+        before = (index for index in range(len(self.entries), 0, -1) if self.entries[index - 1].order < order)
+        index = next(before, 0)
         if index == 0 and self.entries and self.entries[0].chat["role"] == "user":
             index = 1
         index = self._after_results(index)
@@ -149,7 +153,7 @@ def joined(
     if not history and not given:
         return
     for go_on in (_continue, _go_on_without_history):
-        for conversation in reversed(conversations):
+        for conversation in reversed(conversations[-LOOKED_BACK:]):
             if go_on(conversation, history, given, item.parent):
                 _adopt(conversation, item, order)
                 return
@@ -191,7 +195,8 @@ def _continue(
     if common == len(history):
         return _branch(conversation, common, given)
     # The history was cut or edited on the way, but its calls are those of this conversation.
-    mine, theirs = _call_ids(known), [_call_ids([entry]) for entry in history]
+    theirs = [_call_ids([entry]) for entry in history]
+    mine = _call_ids(known) if any(theirs) else set()
     shared = [index for index, ids in enumerate(theirs) if ids & mine]
     if not shared:
         return False
