@@ -7,18 +7,11 @@ is left out, and the ledgers count both with their reasons. `docs/importing.md` 
 from __future__ import annotations
 
 from lrat_hub.importers.accounts import Accounts
-from lrat_hub.importers.formats import (
-    FORMATS,
-    FormatName,
-    Reader,
-    Recognised,
-    check_import,
-    load_trajectories,
-    read_trajectories,
-    recognise_format,
-)
+from lrat_hub.importers.formats import FORMATS, FormatName, Reader
 from lrat_hub.importers.mapping import Tools
 from lrat_hub.importers.mapping_files import load_mapping
+from lrat_hub.importers.reading import check_import, load_trajectories, read_trajectories
+from lrat_hub.importers.recognition import Recognised, recognise_format
 from lrat_hub.importers.redaction import EMAIL, SECRETS, Redactor, load_hook
 from lrat_hub.importers.traces import trace_files, trace_text
 

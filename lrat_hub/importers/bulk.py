@@ -13,17 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lrat_hub.importers.accounts import Accounts
-from lrat_hub.importers.formats import (
-    Format,
-    FormatName,
-    Reader,
-    format_of,
-    recognise_format,
-    records_of,
-    trajectories_of,
-)
+from lrat_hub.importers.formats import Format, FormatName, Reader
 from lrat_hub.importers.mapping import Tools
 from lrat_hub.importers.questions import Questions
+from lrat_hub.importers.reading import format_of, records_of, trajectories_of
+from lrat_hub.importers.recognition import recognise_format
 from lrat_hub.importers.redaction import Redactor
 from lrat_hub.importers.sources import Record
 from lrat_hub.importers.summary import Summary

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from lrat_hub.errors import LratError
 from lrat_hub.importers.accounts import Accounts
 from lrat_hub.importers.bulk import RecordImport, cleaned
-from lrat_hub.importers.formats import check_import, recognise_format, records_of
+from lrat_hub.importers.reading import check_import, records_of
+from lrat_hub.importers.recognition import recognise_format
 from lrat_hub.importers.summary import Summary
 from lrat_hub.schema import Trajectory
 

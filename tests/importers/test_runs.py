@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from lrat_hub.importers import Accounts, check_import, read_trajectories
-from lrat_hub.importers.formats import FORMATS, recognise_format, trajectories_of
+from lrat_hub.importers.formats import FORMATS
+from lrat_hub.importers.reading import trajectories_of
+from lrat_hub.importers.recognition import recognise_format
 from lrat_hub.importers.sources import Record
 
 MEMORIES = Path(__file__).parent / "converters" / "memories" / "smolagents.json"

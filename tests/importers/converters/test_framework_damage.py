@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from lrat_hub.importers import Accounts
-from lrat_hub.importers.formats import FORMATS, trajectories_of
+from lrat_hub.importers.formats import FORMATS
+from lrat_hub.importers.reading import trajectories_of
 from lrat_hub.importers.sources import Record
 
 RUNS = Path(__file__).parent / "runs"

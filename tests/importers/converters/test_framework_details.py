@@ -5,7 +5,7 @@ import json
 import pytest
 
 from lrat_hub.importers import Accounts, read_trajectories
-from lrat_hub.importers.formats import recognise_format
+from lrat_hub.importers.recognition import recognise_format
 from lrat_hub.importers.values import UnreadableRecord
 from lrat_hub.ledger import Ledger
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from lrat_hub.importers import Accounts, read_trajectories
-from lrat_hub.importers.formats import FORMATS, recognise_format
+from lrat_hub.importers.formats import FORMATS
+from lrat_hub.importers.recognition import recognise_format
 from lrat_hub.ledger import Ledger
 
 RUNS = Path(__file__).parent / "runs"

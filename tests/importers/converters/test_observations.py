@@ -17,7 +17,7 @@ from lrat_hub.importers import Accounts, read_trajectories
 from lrat_hub.importers.converters.inspect_logs import convert_inspect, recognise_inspect
 from lrat_hub.importers.converters.langfuse import convert_langfuse, recognise_langfuse
 from lrat_hub.importers.converters.langsmith import convert_langsmith, recognise_langsmith
-from lrat_hub.importers.formats import recognise_format
+from lrat_hub.importers.recognition import recognise_format
 from lrat_hub.importers.values import UnreadableRecord
 from lrat_hub.ledger import Ledger
 from lrat_hub.schema import Trajectory

@@ -7,7 +7,9 @@ import random
 import pytest
 
 from lrat_hub.importers import Accounts, read_trajectories
-from lrat_hub.importers.formats import FORMATS, recognise_format, trajectories_of
+from lrat_hub.importers.formats import FORMATS
+from lrat_hub.importers.reading import trajectories_of
+from lrat_hub.importers.recognition import recognise_format
 from lrat_hub.importers.sources import Record
 from tests.importers.converters import research_logs as logs
 

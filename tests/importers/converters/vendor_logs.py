@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from lrat_hub.importers import FORMATS, Accounts, FormatName
-from lrat_hub.importers.formats import trajectories_of
+from lrat_hub.importers.reading import trajectories_of
 from lrat_hub.importers.sources import Record
 from lrat_hub.importers.values import UnreadableRecord
 from lrat_hub.ledger import Ledger
