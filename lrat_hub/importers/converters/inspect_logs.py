@@ -1,7 +1,7 @@
 """Logs of Inspect: `.json`, the members of an `.eval` archive, and samples one a line. A sample is a run.
 
-Sources: UKGovernmentBEIS/inspect_ai (src/inspect_ai/log/_log.py, model/_chat_message.py, _util/content.py,
-log/_condense.py, event/), and logs that inspect_ai 0.3.285 (PyPI) wrote.
+Source: inspect_ai 0.3.285 (PyPI: log/_log.py, log/_condense.py, _util/content.py, event/_model.py) and logs that it
+wrote. Messages that events keep, and tools that a provider runs, are checked with samples of our own alone.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """LangSmith's runs: trees with `child_runs`, and the lists of single runs of an export, by their traces.
 
-Sources: langchain-ai/langsmith-sdk (python/langsmith/schemas.py, run_trees.py: fields of a run),
-langchain-ai/langchain (core/tracers, load/dump.py: what is in `inputs` and `outputs`), and the columns of LangSmith's
-bulk export.
+Checked with the runs that the tracer of langchain-core 1.8.3 with langsmith 0.15.1 (PyPI) makes; the columns of the
+bulk export with records of our own alone.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@ Read are OTLP/JSON (the file exporter of the collector, Tempo), the console expo
 columns such as `attributes.llm.input_messages`, Logfire's rows, traces of Jaeger and MLflow, and spans with a plain
 object of attributes.
 
-Sources: open-telemetry/opentelemetry-proto (trace.proto, common.proto), open-telemetry/opentelemetry-python
-(sdk/trace/__init__.py: `to_json`), Arize-ai/phoenix (`get_spans_dataframe`), mlflow/mlflow (entities/span.py).
+Checked with what opentelemetry-sdk 1.45.2 and opentelemetry-exporter-otlp-proto-common 1.45.2 (PyPI) write; the rows
+of Phoenix and Logfire, and the documents of Tempo, Jaeger and MLflow, with records of our own alone.
 """
 
 from __future__ import annotations

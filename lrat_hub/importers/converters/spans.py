@@ -3,9 +3,9 @@
 Read are the semantic conventions for generative AI (attributes, older events), OpenInference, OpenLLMetry, and the
 attributes that pydantic-ai, Langfuse's and Vercel's SDKs and MLflow add. A trace is a run.
 
-Sources: open-telemetry/semantic-conventions (docs/gen-ai), Arize-ai/openinference (semantic_conventions.md),
-traceloop/openllmetry (semconv_ai), pydantic/pydantic-ai (_instrumentation.py, models/instrumented.py),
-langfuse/langfuse-python (_client/attributes.py), vercel/ai (telemetry), mlflow/mlflow (tracing/constant.py).
+Checked with traces that these wrote (PyPI): pydantic-ai-slim 2.68.0, langfuse 5.0.4, OpenLLMetry's instrumentation of
+LangChain, and OpenInference's (openinference-semantic-conventions 0.1.42) of LangChain, LlamaIndex, smolagents and
+OpenAI's Agents SDK. The attributes of Vercel's SDK, MLflow and Google's ADK are checked with traces of our own alone.
 """
 
 from __future__ import annotations
