@@ -65,6 +65,13 @@ class Arguments(StageArguments):
             "that are not known."
         },
     )
+    group_by: str = field(
+        default="",
+        metadata={
+            "help": "Path of keys to the name of a run, such as meta.run_id, where runs are spread over records: "
+            "those with the same value are read as one, a list for a reader and messages otherwise."
+        },
+    )
     queries: str = field(
         default="",
         metadata={
@@ -125,7 +132,7 @@ def main(argv: list[str] | None = None) -> HubRef | None:
 
     stage = Stage("import", args)
     path, settings = _source(stage.inputs, args.source), _settings(stage.inputs, args)
-    if not (settings.format or settings.reader) and (recognised := recognise_format(path)):
+    if not settings.names_format and (recognised := recognise_format(path)):
         say(f"  format: {recognised}")
         settings = replace(settings, format=recognised.format)
     with tempfile.TemporaryDirectory() as folder:
@@ -208,6 +215,7 @@ def _settings(inputs: Inputs, args: Arguments) -> RecordImport:
         format=None if args.format == "auto" else args.format,
         mapping=_mapping(inputs, args.mapping),
         reader=_reader(inputs, args.reader),
+        group_by=args.group_by or None,
         questions=_questions(inputs, args.queries),
         redactor=_redactor(args),
     )

@@ -45,6 +45,7 @@ class RecordImport:
         format: One of `FORMATS`; None for that which a path is in.
         mapping: What the tools of the logs do, and where what stands in their records; see `load_mapping`.
         reader: Makes chat records of records, which then need no format.
+        group_by: Path of keys to the name of a run, whose records are then read as one; see `read_trajectories`.
         questions: Query id to question and gold answer, for runs that have none.
         redactor: What takes secrets out of them; None to leave texts as they are.
     """
@@ -52,12 +53,19 @@ class RecordImport:
     format: FormatName | None = None
     mapping: Tools | None = None
     reader: Reader | None = None
+    group_by: str | None = None
     questions: Questions | None = None
     redactor: Redactor | None = None
 
     def format_of(self, path: Path) -> Format:
         """The format that a path is read in."""
-        return format_of(path, self.format, self.reader, self.mapping)
+        return format_of(path, self.format, self.reader, self.mapping, self.group_by)
+
+    @property
+    def names_format(self) -> bool:
+        """Whether the format is known before anything is read."""
+        says_where = self.mapping is not None and self.mapping.says_where_messages_are
+        return self.format is not None or self.reader is not None or self.group_by is not None or says_where
 
     def clean(self, text: str) -> str:
         """A text that is made of what the source holds, redacted, such as a reason in an account."""
@@ -157,7 +165,7 @@ def import_records(
     """
     from lrat_hub.mining.processes import map_in_order
 
-    if settings.reader is None and settings.format is None and (recognised := recognise_format(path)):
+    if not settings.names_format and (recognised := recognise_format(path)):
         settings = replace(settings, format=recognised.format)
     accounts, summary = Accounts(), Summary()
     writer = TraceWriter(folder / "traces", limit=traces, limit_bytes=TRACES_BYTES)

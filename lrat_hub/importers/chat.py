@@ -42,6 +42,7 @@ from lrat_hub.importers.outcomes import (
 )
 from lrat_hub.importers.values import (
     UnreadableRecord,
+    identifier_of,
     join_texts,
     metadata_of,
     model_name,
@@ -77,6 +78,15 @@ _NUDGE = re.compile(
     r"|<answer>|\btool calls?\b|\bfinal answer\b|\bformat\b",
     re.IGNORECASE,
 )
+
+
+BARE_MESSAGE = "a message that stands alone"
+
+RUN_KEYS = (
+    "conversation_id", "session_id", "sessionId", "run_id", "thread_id", "trajectory_id", "rollout_id", "dialogue_id",
+    "query_id", "qid",
+)  # fmt: skip
+"""Keys of messages that stand alone that name the run they belong to."""
 
 
 class CallReader(Protocol):
@@ -139,11 +149,29 @@ def conversation_of(value: Any) -> Sequence[Any] | None:
     return messages if messages and any(map(is_message, messages)) else None
 
 
+def is_bare_message(value: Any) -> bool:
+    """Whether a record is one message of a run, and not an item of an API, which has a type."""
+    return (
+        isinstance(value, dict)
+        and isinstance(value.get("role"), str)
+        and "type" not in value
+        and bool(value.keys() & {"content", "tool_calls"})
+        and is_message(value)
+    )
+
+
+def run_of_message(value: Any) -> str | None:
+    """The run of a message that stands alone, "" where it names none; None for other records."""
+    if not is_bare_message(value) or conversation_of(value) is not None:
+        return None
+    return next((name for key in RUN_KEYS if (name := identifier_of(value.get(key)))), "")
+
+
 def recognise_chat(value: Any) -> str | None:
     """Why a value is a conversation, or None."""
     messages = conversation_of(value)
     if messages is None:
-        return None
+        return BARE_MESSAGE if is_bare_message(value) else None
     first = next(filter(is_message, messages))
     shown = next((key for key in ("role", "from", "type") if key in first), "lc")
     where = "a list" if isinstance(value, list) else "an object"

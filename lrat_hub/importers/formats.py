@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from lrat_hub.importers.accounts import Accounts
 from lrat_hub.importers.browser import parse_browser, recognise_browser
-from lrat_hub.importers.chat import parse_chat, recognise_chat
+from lrat_hub.importers.chat import parse_chat, recognise_chat, run_of_message
 from lrat_hub.importers.converters.anthropic import convert_anthropic, group_anthropic, recognise_anthropic
 from lrat_hub.importers.converters.atif import convert_atif, recognise_atif
 from lrat_hub.importers.converters.autogen import convert_autogen, is_autogen_message, recognise_autogen
@@ -67,6 +67,7 @@ from lrat_hub.importers.converters.rollouts import convert_rollout, recognise_ro
 from lrat_hub.importers.converters.skimsearch import convert_skimsearch, recognise_skimsearch
 from lrat_hub.importers.converters.spans import convert_spans, group_spans, recognise_spans
 from lrat_hub.importers.converters.vercel import convert_vercel, group_vercel, is_vercel_step, recognise_vercel
+from lrat_hub.importers.grouping import by_key
 from lrat_hub.importers.mapping import Tools
 from lrat_hub.importers.runs import (
     parse_agentir,
@@ -152,7 +153,7 @@ FORMATS: dict[FormatName, Format] = {
     "lrat": Format(recognise_release, parse_release, special_case_of="browsecomp-plus"),
     "browsecomp-plus": Format(recognise_browsecomp, parse_browsecomp),
     "agentir": Format(recognise_agentir, parse_agentir, special_case_of="browsecomp-plus"),
-    "chat": Format(recognise_chat, parse_chat),
+    "chat": Format(recognise_chat, parse_chat, group=by_key(run_of_message)),
     "smolagents": Format(recognise_memory, parse_memory),
     "openresearcher": Format(recognise_browser, parse_browser, special_case_of="chat"),
     "traces": Format(recognise_trace, parse_trace, group=sessions),

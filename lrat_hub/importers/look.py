@@ -57,8 +57,12 @@ def look_at(
     Raises:
         LratError: The path does not exist, its format is unknown, or the redactor's hook fails.
     """
-    why = f"{settings.format}, as it was named" if settings.format else "read by a function of your own"
-    if settings.reader is None and settings.format is None:
+    why = (
+        "read by a function of your own" if settings.reader is not None
+        else f"{settings.format}, as it was named" if settings.format is not None
+        else "messages, where the mapping or the grouping of records says"
+    )  # fmt: skip
+    if not settings.names_format:
         recognised = recognise_format(path)
         why = str(recognised) if recognised else "unknown: no record can be read"
         settings = replace(settings, format=recognised.format if recognised else "lrat")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -10,11 +11,12 @@ from lrat_hub.errors import LratError
 from lrat_hub.importers.accounts import Accounts
 from lrat_hub.importers.actions import NO_ACTION
 from lrat_hub.importers.formats import FORMATS, Converter, Format, FormatName, Reader
-from lrat_hub.importers.mapping import Tools
+from lrat_hub.importers.grouping import Oversized, by_key
+from lrat_hub.importers.mapping import Tools, value_at
 from lrat_hub.importers.questions import Questions, with_question
 from lrat_hub.importers.recognition import is_part, recognise_format, unfolded
 from lrat_hub.importers.sources import Record, read_records
-from lrat_hub.importers.values import UnreadableRecord
+from lrat_hub.importers.values import UnreadableRecord, identifier_of
 from lrat_hub.ledger import Ledger
 from lrat_hub.plugins import described
 from lrat_hub.schema import Trajectory
@@ -32,6 +34,7 @@ def load_trajectories(
     format: FormatName | None = None,
     mapping: Tools | None = None,
     reader: Reader | None = None,
+    group_by: str | None = None,
     questions: Questions | None = None,
 ) -> Iterator[Trajectory]:
     """Trajectories from a Hub reference, a loaded dataset, or a path that `lrat import` reads.
@@ -40,7 +43,7 @@ def load_trajectories(
         source: A `HubRef` or its text ("datasets/ns/name@rev#config:split"), a `datasets.Dataset` with the columns
             of `lrat_hub.schema.trajectory_features`, or a path that exists: see `read_trajectories`.
         strict: Whether to raise, after the last trajectory of a path, when any part of it was lost.
-        format, mapping, reader, questions: See `read_trajectories`.
+        format, mapping, reader, group_by, questions: See `read_trajectories`.
 
     Raises:
         LratError: The source does not exist, is of another kind, holds nothing that can be read, has no run in which a
@@ -49,8 +52,9 @@ def load_trajectories(
     if isinstance(source, (str, Path)) and Path(source).exists():
         accounts = Accounts()
         yield from read_trajectories(
-            Path(source), accounts, format=format, mapping=mapping, reader=reader, questions=questions
-        )
+            Path(source), accounts,
+            format=format, mapping=mapping, reader=reader, group_by=group_by, questions=questions,
+        )  # fmt: skip
         check_import(Path(source), accounts, strict=strict)
         return
     if hasattr(source, "features"):
@@ -70,6 +74,7 @@ def read_trajectories(
     format: FormatName | None = None,
     mapping: Tools | None = None,
     reader: Reader | None = None,
+    group_by: str | None = None,
     questions: Questions | None = None,
 ) -> Iterator[Trajectory]:
     """Reads trajectories from a file, a folder or an archive, one at a time.
@@ -79,24 +84,34 @@ def read_trajectories(
         format: One of `FORMATS`; None to recognise it.
         mapping: What the tools of the logs do, and where what stands in their records; see `load_mapping`.
         reader: Makes chat records of the source's records, which then need no format.
+        group_by: Path of keys to the name of a run, for sources whose runs are spread over records, such as one with
+            an event a line. Records of a file with the same value there are read as one record, the list of them.
         questions: Query id to question and gold answer, for runs that have none.
 
     Raises:
         LratError: The path does not exist, has no file that is read, or its format is unknown.
     """
-    known = format_of(path, format, reader, mapping)
+    known = format_of(path, format, reader, mapping, group_by)
     for record in records_of(path, accounts, known):
         yield from trajectories_of(record, known, accounts, mapping, questions)
 
 
-def format_of(path: Path, format: FormatName | None, reader: Reader | None, mapping: Tools | None = None) -> Format:
+def format_of(
+    path: Path,
+    format: FormatName | None = None,
+    reader: Reader | None = None,
+    mapping: Tools | None = None,
+    group_by: str | None = None,
+) -> Format:
     """The format of a source: that of a reader, one by its name, or the one that is recognised.
 
-    Where a mapping says where the messages are, records are conversations, whatever they look like.
+    Where a mapping says where the messages are, or records are grouped, records are conversations, whatever they look
+    like.
     """
+    group = by_key(lambda value: identifier_of(value_at(value, group_by))) if group_by else None
     if reader is not None:
-        return Format(_is_read, convert=_converter(reader))
-    if format is None and mapping is not None and mapping.says_where_messages_are:
+        return Format(_is_read, convert=_converter(reader), group=group)
+    if format is None and (group is not None or (mapping is not None and mapping.says_where_messages_are)):
         format = "chat"
     if format is None:
         recognised = recognise_format(path)
@@ -104,7 +119,7 @@ def format_of(path: Path, format: FormatName | None, reader: Reader | None, mapp
         format = recognised.format if recognised else "lrat"
     if format not in FORMATS:
         raise LratError(f"Import: expected a format out of {', '.join(FORMATS)}, found {format!r}.")
-    return FORMATS[format]
+    return FORMATS[format] if group is None else replace(FORMATS[format], group=group)
 
 
 def _is_read(value: Any) -> str | None:
@@ -191,6 +206,8 @@ def records_of(path: Path, accounts: Accounts, known: Format) -> Iterator[Record
 
 def _converter(reader: Reader) -> Converter:
     def convert(value: Any, parts: Ledger) -> Iterator[dict[str, Any]]:
+        if isinstance(value, Oversized):
+            raise UnreadableRecord(value.reason)
         try:
             made = reader(value)
             chats: list[dict[str, Any]] = (

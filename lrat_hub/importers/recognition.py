@@ -10,8 +10,10 @@ from typing import Any
 
 from lrat_hub.errors import LratError
 from lrat_hub.importers.accounts import Accounts
+from lrat_hub.importers.chat import BARE_MESSAGE
 from lrat_hub.importers.formats import FORMATS, Format, FormatName
 from lrat_hub.importers.messages import is_message
+from lrat_hub.importers.refusals import refusal
 from lrat_hub.importers.smolagents import is_memory_step
 from lrat_hub.importers.sources import Record, read_records
 from lrat_hub.importers.traces import is_trace_line
@@ -49,13 +51,13 @@ def recognise_format(path: Path) -> Recognised | None:
         while general is not None:
             reasons.pop(general, None)
             general = FORMATS[general].special_case_of
+    if len(reasons) > 1 and reasons.get("chat", "").endswith(BARE_MESSAGE):
+        # Lines of many formats look like messages.
+        reasons.pop("chat")
     if not looked_at:
         return None
     if not reasons:
-        raise LratError(
-            f"Import: no known format in {path}: expected records in one of {', '.join(FORMATS)}; the first, "
-            f"{looked_at[0].name}, is {_shape(looked_at[0].value)}. Give `format`."
-        )
+        raise LratError(refusal(path, looked_at))
     if len(reasons) > 1:
         listed = "; ".join(f"{name} ({why})" for name, why in reasons.items())
         raise LratError(f"Import: expected one format in {path}, found several: {listed}. Give `format`.")
@@ -112,9 +114,3 @@ def _is_known(value: Any, formats: Sequence[Format]) -> bool:
 
 def _joined(place: int | str | None, key: str) -> str:
     return key if place is None else f"{place}/{key}"
-
-
-def _shape(value: Any) -> str:
-    if isinstance(value, dict):
-        return f"an object with {', '.join(map(repr, list(value)[:8])) or 'no keys'}"
-    return f"a list of {len(value)}" if isinstance(value, list) else type(value).__name__

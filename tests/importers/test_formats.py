@@ -60,7 +60,7 @@ def test_formats_are_told_apart_with_the_reason(name, tmp_path):
 def test_what_is_unknown_or_ambiguous_names_the_candidates_and_the_setting(tmp_path):
     path = tmp_path / "run.jsonl"
     path.write_text('{"pairs": []}')
-    with pytest.raises(LratError, match=r"expected records in one of lrat, .*'pairs'.*Give `format`"):
+    with pytest.raises(LratError, match=r"no known format.*'pairs'.*`format`"):
         recognise_format(path)
     path.write_text(json.dumps(fixtures.SMOLAGENTS) + "\n" + json.dumps(fixtures.OPENAI))
     with pytest.raises(LratError, match=r"found several: smolagents .*chat .*Give `format`"):

@@ -1,0 +1,87 @@
+"""What to do with a source in no format that is known: the shape that was seen, and the nearest way in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from lrat_hub.importers.messages import is_message
+from lrat_hub.importers.sources import Record
+from lrat_hub.importers.values import identifier_of
+
+KEYS_SHOWN = 10
+DEPTH = 4
+LIST_ITEMS = 50
+RUN_KEYS = (
+    "conversation_id", "session_id", "sessionId", "run_id", "runId", "trajectory_id", "trace_id", "traceId",
+    "thread_id", "rollout_id", "episode_id", "episode", "dialogue_id", "run", "session", "trajectory", "query_id",
+    "qid", "task_id",
+)  # fmt: skip
+"""Keys that often hold the name of a run whose steps are records of their own."""
+
+
+def refusal(path: Path, records: Sequence[Record]) -> str:
+    """The message for a source whose first records are in no known format.
+
+    Args:
+        records: The first records of the source; at least one.
+    """
+    first = records[0]
+    return (
+        f"Import: no known format in {path}: its first record, {first.name}, is {shape_of(first.value)}. "
+        f"{way_in(records)} The formats that are known, and both ways in for others, are in docs/importing.md; "
+        "`format` names one that was not recognised."
+    )
+
+
+def way_in(records: Sequence[Record]) -> str:
+    """The nearest way in, as a sentence."""
+    value = records[0].value
+    if (run_key := _run_key(records)) is not None:
+        return f"Several records have the same {run_key!r}: give `group_by` {run_key}, with a `reader` of your own."
+    if (messages := next(_lists(value, is_message), None)) is not None:
+        return f"Messages stand under {messages}: say so in a `mapping` file (messages: {messages})."
+    if (steps := next(_lists(value, lambda item: isinstance(item, dict)), None)) is not None:
+        return f"If its steps are those under {steps}, a `reader` of your own makes a chat record of them."
+    return "A `reader` of your own, a function that makes a chat record of a record, reads anything."
+
+
+def shape_of(value: Any) -> str:
+    """A value by its keys and their types, in a few words."""
+    if isinstance(value, dict):
+        keys = [f"{key!r} ({_kind(inner)})" for key, inner in list(value.items())[:KEYS_SHOWN]]
+        more = f" and {len(value) - KEYS_SHOWN} more" if len(value) > KEYS_SHOWN else ""
+        return f"an object with {', '.join(keys)}{more}" if keys else "an object without keys"
+    return _kind(value)
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, list):
+        inner = f", the first {_kind(value[0])}" if value and not isinstance(value[0], list) else ""
+        return f"a list of {len(value)}{inner}"
+    if isinstance(value, dict):
+        return f"an object with {', '.join(map(repr, list(value)[:4])) or 'no keys'}"
+    kinds = {str: "text", bool: "true or false", int: "number", float: "number", type(None): "null"}
+    return kinds.get(type(value), type(value).__name__)
+
+
+def _lists(value: Any, wanted: Any, path: str = "", depth: int = 0) -> Iterator[str]:
+    """Paths of keys to lists whose items are wanted, the nearest to the top first."""
+    if not isinstance(value, dict) or depth > DEPTH:
+        return
+    for key, inner in value.items():
+        if isinstance(inner, list) and len(inner) > 1 and all(map(wanted, inner[:LIST_ITEMS])):
+            yield f"{path}{key}"
+    for key, inner in value.items():
+        yield from _lists(inner, wanted, f"{path}{key}.", depth + 1)
+
+
+def _run_key(records: Sequence[Record]) -> str | None:
+    """A key under which several records of the same file have the same name of a run."""
+    values = [record.value for record in records if record.source == records[0].source]
+    for key in RUN_KEYS:
+        names = [name for value in values if isinstance(value, dict) and (name := identifier_of(value.get(key)))]
+        if len(names) > 1 and len(names) == len(values) and len(set(names)) < len(names):
+            return key
+    return None
