@@ -18,8 +18,8 @@ from lrat_hub.importers.mapping import Tools
 from lrat_hub.importers.questions import Questions
 from lrat_hub.importers.reading import format_of, records_of, trajectories_of
 from lrat_hub.importers.recognition import recognise_format
-from lrat_hub.importers.redaction import Redactor
-from lrat_hub.importers.sources import Record
+from lrat_hub.importers.redaction.redactor import Redactor
+from lrat_hub.importers.sources.records import Record
 from lrat_hub.importers.summary import Summary
 from lrat_hub.importers.traces import TraceWriter, trace_text
 from lrat_hub.ledger import Ledger

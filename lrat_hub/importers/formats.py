@@ -67,7 +67,6 @@ from lrat_hub.importers.converters.rollouts import convert_rollout, recognise_ro
 from lrat_hub.importers.converters.skimsearch import convert_skimsearch, recognise_skimsearch
 from lrat_hub.importers.converters.spans import convert_spans, group_spans, recognise_spans
 from lrat_hub.importers.converters.vercel import convert_vercel, group_vercel, is_vercel_step, recognise_vercel
-from lrat_hub.importers.grouping import by_key
 from lrat_hub.importers.mapping import Tools
 from lrat_hub.importers.runs import (
     parse_agentir,
@@ -78,7 +77,8 @@ from lrat_hub.importers.runs import (
     recognise_release,
 )
 from lrat_hub.importers.smolagents import parse_memory, recognise_memory
-from lrat_hub.importers.sources import Record
+from lrat_hub.importers.sources.grouping import by_key
+from lrat_hub.importers.sources.records import Record
 from lrat_hub.importers.traces import parse_trace, recognise_trace, sessions
 from lrat_hub.importers.values import UnreadableRecord
 from lrat_hub.ledger import Ledger

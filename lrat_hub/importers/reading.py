@@ -11,11 +11,11 @@ from lrat_hub.errors import LratError
 from lrat_hub.importers.accounts import Accounts
 from lrat_hub.importers.actions import NO_ACTION
 from lrat_hub.importers.formats import FORMATS, Converter, Format, FormatName, Reader
-from lrat_hub.importers.grouping import Oversized, by_key
 from lrat_hub.importers.mapping import Tools, value_at
 from lrat_hub.importers.questions import Questions, with_question
 from lrat_hub.importers.recognition import is_part, recognise_format, unfolded
-from lrat_hub.importers.sources import Record, read_records
+from lrat_hub.importers.sources.grouping import Oversized, by_key
+from lrat_hub.importers.sources.records import Record, read_records
 from lrat_hub.importers.values import UnreadableRecord, identifier_of
 from lrat_hub.ledger import Ledger
 from lrat_hub.plugins import described

@@ -15,7 +15,7 @@ from lrat_hub.importers.formats import FORMATS, Format, FormatName
 from lrat_hub.importers.messages import is_message
 from lrat_hub.importers.refusals import refusal
 from lrat_hub.importers.smolagents import is_memory_step
-from lrat_hub.importers.sources import Record, read_records
+from lrat_hub.importers.sources.records import Record, read_records
 from lrat_hub.importers.traces import is_trace_line
 from lrat_hub.importers.values import identifier_of
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lrat_hub.importers.messages import is_message
-from lrat_hub.importers.sources import Record
+from lrat_hub.importers.sources.records import Record
 from lrat_hub.importers.values import identifier_of
 
 KEYS_SHOWN = 10

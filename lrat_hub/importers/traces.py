@@ -25,7 +25,7 @@ from lrat_hub.importers.accounts import Accounts
 from lrat_hub.importers.actions import Recorder
 from lrat_hub.importers.chat import parse_conversation
 from lrat_hub.importers.mapping import Tools
-from lrat_hub.importers.sources import Record
+from lrat_hub.importers.sources.records import Record
 from lrat_hub.importers.values import (
     UnreadableRecord,
     identifier_of,

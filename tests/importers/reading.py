@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lrat_hub.errors import LratError
-from lrat_hub.importers.sources import Limits, read_records
+from lrat_hub.importers.sources.records import Limits, read_records
 from lrat_hub.ledger import Ledger
 
 

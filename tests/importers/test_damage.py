@@ -20,7 +20,7 @@ from lrat_hub.importers import (
     read_trajectories,
     trace_text,
 )
-from lrat_hub.importers.sources import CHUNK
+from lrat_hub.importers.sources.records import CHUNK
 from lrat_hub.schema import Trajectory, trajectory_features
 from lrat_hub.storage import write_trajectories
 from tests.importers.fixtures import OPENAI, RECORDS

@@ -9,7 +9,7 @@ from huggingface_hub import snapshot_download
 
 from lrat_hub.errors import LratError
 from lrat_hub.hub.inputs import path_digest
-from lrat_hub.importers.sources import read_records
+from lrat_hub.importers.sources.records import read_records
 from lrat_hub.ledger import Ledger
 from tests.importers.reading import is_message, read
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from lrat_hub.importers.grouping import Oversized, by_key, parts_of
-from lrat_hub.importers.sources import Record
+from lrat_hub.importers.sources.grouping import Oversized, by_key, parts_of
+from lrat_hub.importers.sources.records import Record
 from lrat_hub.importers.values import UnreadableRecord
 
 

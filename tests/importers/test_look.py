@@ -11,7 +11,7 @@ from lrat_hub.importers.bulk import RecordImport
 from lrat_hub.importers.look import look_at
 from lrat_hub.importers.page import page_of, plain
 from tests.importers.fixtures import OPENAI, RECORDS, record
-from tests.importers.test_redaction import KEYS
+from tests.importers.redaction.test_redaction import KEYS
 
 
 def write(path, *records):

@@ -9,7 +9,7 @@ from lrat_hub.importers import Accounts, check_import, read_trajectories
 from lrat_hub.importers.formats import FORMATS
 from lrat_hub.importers.reading import trajectories_of
 from lrat_hub.importers.recognition import recognise_format
-from lrat_hub.importers.sources import Record
+from lrat_hub.importers.sources.records import Record
 
 MEMORIES = Path(__file__).parent / "converters" / "memories" / "smolagents.json"
 ROWS = json.dumps([{"docid": 7, "score": 1.5, "snippet": "Stones."}, {"docid": 8, "score": 1.0, "snippet": "Sails."}])

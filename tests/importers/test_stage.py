@@ -8,7 +8,7 @@ from datasets import load_dataset
 from lrat_hub import cli, load_trajectories
 from lrat_hub.errors import LratError
 from tests.importers.fixtures import OPENAI, SMOLAGENTS
-from tests.importers.test_redaction import KEYS
+from tests.importers.redaction.test_redaction import KEYS
 
 
 @pytest.fixture

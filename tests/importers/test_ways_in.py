@@ -78,7 +78,7 @@ def test_messages_that_stand_alone_are_put_together_by_their_run_or_file(tmp_pat
     ("records", "shape", "cure"),
     [
         (EVENTS, "'kind' (text)", "give `group_by` run, with a `reader`"),
-        ([{"out": {"turns": OPENAI["messages"]}, "n": 1}], "'n' (number)", "in a `mapping` file (messages: out.turns)"),
+        ([{"out": {"turns": OPENAI["messages"]}, "n": 1}], "'n' (number)", "`mapping` file (messages: out.turns)"),
         ([{"trail": [{"did": "x"}, {"did": "y"}]}], "'trail' (a list of 2", "steps are those under trail, a `reader`"),
         ([{"pairs": []}], "'pairs' (a list of 0)", "A `reader` of your own"),
     ],

@@ -15,8 +15,8 @@ from lrat_hub.importers.converters.blocks import add_message, has_blocks
 from lrat_hub.importers.converters.contents import parts_text
 from lrat_hub.importers.converters.conversation import Conversation
 from lrat_hub.importers.converters.exchanges import Exchange, exchange_of, last_of_each, question_key
-from lrat_hub.importers.grouping import by_key, parts_of
-from lrat_hub.importers.sources import Record
+from lrat_hub.importers.sources.grouping import by_key, parts_of
+from lrat_hub.importers.sources.records import Record
 from lrat_hub.importers.values import UnreadableRecord, identifier_of, object_of, text_of
 from lrat_hub.ledger import Ledger
 

@@ -19,8 +19,8 @@ from lrat_hub.importers.converters.blocks import (
 )
 from lrat_hub.importers.converters.contents import kind_of, parts_text, rows, tool_text
 from lrat_hub.importers.converters.conversation import UNKNOWN_LIST, Conversation
-from lrat_hub.importers.grouping import by_key, parts_of
-from lrat_hub.importers.sources import Record
+from lrat_hub.importers.sources.grouping import by_key, parts_of
+from lrat_hub.importers.sources.records import Record
 from lrat_hub.importers.values import UnreadableRecord, identifier_of, integer_of, listed, object_of, text_of
 from lrat_hub.ledger import Ledger
 

@@ -14,8 +14,8 @@ from typing import Any
 from lrat_hub.importers.converters.contents import kind_of, parts_text, tool_text
 from lrat_hub.importers.converters.conversation import Conversation
 from lrat_hub.importers.converters.responses import add_item, add_web_search, error_text, is_item, is_message_item
-from lrat_hub.importers.grouping import by_key, parts_of
-from lrat_hub.importers.sources import Record
+from lrat_hub.importers.sources.grouping import by_key, parts_of
+from lrat_hub.importers.sources.records import Record
 from lrat_hub.importers.values import UnreadableRecord, identifier_of, object_of, text_of
 from lrat_hub.ledger import Ledger
 

@@ -12,9 +12,9 @@ from typing import Any
 from lrat_hub.importers.converters.chats import Chat, assistant, parsed, tool_call, tool_result
 from lrat_hub.importers.converters.observations import Observation, seconds_of
 from lrat_hub.importers.converters.transcripts import runs_of
-from lrat_hub.importers.grouping import parts_of
 from lrat_hub.importers.outcomes import verdict_in
-from lrat_hub.importers.sources import Record
+from lrat_hub.importers.sources.grouping import parts_of
+from lrat_hub.importers.sources.records import Record
 from lrat_hub.importers.values import (
     UnreadableRecord,
     identifier_of,

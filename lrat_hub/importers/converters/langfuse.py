@@ -23,9 +23,9 @@ from lrat_hub.importers.converters.observations import (
 )
 from lrat_hub.importers.converters.span_records import tree_of
 from lrat_hub.importers.converters.transcripts import runs_of
-from lrat_hub.importers.grouping import by_key, parts_of
 from lrat_hub.importers.mapping import Tools, short_name
 from lrat_hub.importers.outcomes import verdict_in
+from lrat_hub.importers.sources.grouping import by_key, parts_of
 from lrat_hub.importers.values import UnreadableRecord, identifier_of, listed, number_of, object_of, text_of
 from lrat_hub.ledger import Ledger
 

@@ -19,7 +19,7 @@ from lrat_hub.importers.converters.observations import (
     seconds_of,
 )
 from lrat_hub.importers.converters.transcripts import runs_of
-from lrat_hub.importers.grouping import by_key, parts_of
+from lrat_hub.importers.sources.grouping import by_key, parts_of
 from lrat_hub.importers.values import UnreadableRecord, identifier_of, listed, number_of, object_of, text_of
 from lrat_hub.ledger import Ledger
 

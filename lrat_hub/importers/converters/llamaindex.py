@@ -18,7 +18,7 @@ from lrat_hub.importers.converters.pieces import (
     flat,
     kind_of,
 )
-from lrat_hub.importers.grouping import by_key, parts_of
+from lrat_hub.importers.sources.grouping import by_key, parts_of
 from lrat_hub.importers.values import UnreadableRecord, identifier_of, listed, object_of, text_of
 from lrat_hub.ledger import Ledger
 

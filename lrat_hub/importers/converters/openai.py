@@ -15,8 +15,8 @@ from lrat_hub.importers.converters.contents import kind_of, parts_text
 from lrat_hub.importers.converters.conversation import Conversation
 from lrat_hub.importers.converters.exchanges import exchange_of, last_of_each, question_key
 from lrat_hub.importers.converters.responses import add_item, is_item, is_message_item
-from lrat_hub.importers.grouping import by_key, parts_of
-from lrat_hub.importers.sources import Record
+from lrat_hub.importers.sources.grouping import by_key, parts_of
+from lrat_hub.importers.sources.records import Record
 from lrat_hub.importers.values import (
     UnreadableRecord,
     identifier_of,

@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lrat_hub.importers.converters.pieces import calls_in
-from lrat_hub.importers.grouping import by_key, parts_of
 from lrat_hub.importers.messages import is_message
+from lrat_hub.importers.sources.grouping import by_key, parts_of
 from lrat_hub.importers.values import UnreadableRecord, json_or_none, listed, object_of
 from lrat_hub.ledger import Ledger
 

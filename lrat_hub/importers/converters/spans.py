@@ -36,8 +36,8 @@ from lrat_hub.importers.converters.span_records import (
     trace_of,
 )
 from lrat_hub.importers.converters.transcripts import runs_of
-from lrat_hub.importers.grouping import by_key, parts_of
-from lrat_hub.importers.sources import Record
+from lrat_hub.importers.sources.grouping import by_key, parts_of
+from lrat_hub.importers.sources.records import Record
 from lrat_hub.importers.values import UnreadableRecord, identifier_of, listed, object_of, text_of
 from lrat_hub.ledger import Ledger
 

@@ -10,7 +10,7 @@ import pytest
 from lrat_hub.importers import Accounts
 from lrat_hub.importers.formats import FORMATS
 from lrat_hub.importers.reading import trajectories_of
-from lrat_hub.importers.sources import Record
+from lrat_hub.importers.sources.records import Record
 
 RUNS = Path(__file__).parent / "runs"
 NAMES = (

@@ -10,7 +10,7 @@ from lrat_hub.importers import Accounts, read_trajectories
 from lrat_hub.importers.formats import FORMATS
 from lrat_hub.importers.reading import trajectories_of
 from lrat_hub.importers.recognition import recognise_format
-from lrat_hub.importers.sources import Record
+from lrat_hub.importers.sources.records import Record
 from tests.importers.converters import research_logs as logs
 
 QUESTION = "When was the mill built?"

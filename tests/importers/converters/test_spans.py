@@ -18,7 +18,7 @@ import pytest
 from lrat_hub.importers import Accounts, read_trajectories
 from lrat_hub.importers.converters.spans import convert_spans, group_spans, recognise_spans
 from lrat_hub.importers.recognition import recognise_format
-from lrat_hub.importers.sources import Record
+from lrat_hub.importers.sources.records import Record
 from lrat_hub.importers.values import UnreadableRecord
 from lrat_hub.ledger import Ledger
 from lrat_hub.schema import Trajectory

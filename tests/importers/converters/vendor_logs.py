@@ -10,7 +10,7 @@ from typing import Any
 
 from lrat_hub.importers import FORMATS, Accounts, FormatName
 from lrat_hub.importers.reading import trajectories_of
-from lrat_hub.importers.sources import Record
+from lrat_hub.importers.sources.records import Record
 from lrat_hub.importers.values import UnreadableRecord
 from lrat_hub.ledger import Ledger
 

@@ -14,7 +14,7 @@ from itertools import groupby
 from typing import Any
 
 from lrat_hub.errors import LratError
-from lrat_hub.importers.sources import Record
+from lrat_hub.importers.sources.records import Record
 from lrat_hub.importers.values import UnreadableRecord
 
 RECORDS_OF_A_RUN = 20_000

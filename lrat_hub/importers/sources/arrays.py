@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from lrat_hub.importers.bounds import CHUNK
+from lrat_hub.importers.sources.bounds import CHUNK
 from lrat_hub.importers.values import storable
 
 IsPart = Callable[[Any], bool]

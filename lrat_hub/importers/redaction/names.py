@@ -6,7 +6,7 @@ import re
 from functools import lru_cache
 from typing import Literal
 
-from lrat_hub.importers.secret_patterns import words
+from lrat_hub.importers.redaction.patterns import words
 
 Kind = Literal["password", "secret", "token"]
 """What a value must look like: a password like anything, a secret drawn at random, a token drawn and long."""

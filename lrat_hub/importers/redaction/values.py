@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from lrat_hub.importers.secret_patterns import words
+from lrat_hub.importers.redaction.patterns import words
 
 # Longer values are judged by their beginning, so that judging is never more than constant work.
 JUDGED = 160

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import IO, Any, Literal, cast
 
-from lrat_hub.importers.bounds import CHUNK, MIB, Budget, Damaged, LimitExceeded, forward, in_bytes
+from lrat_hub.importers.sources.bounds import CHUNK, MIB, Budget, Damaged, LimitExceeded, forward, in_bytes
 
 Compression = Literal["gzip", "bzip2", "xz", "zstd"]
 Archive = Literal["tar", "zip"]

@@ -12,9 +12,9 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from lrat_hub.importers.arrays import TOO_LONG, Elements, IsPart
-from lrat_hub.importers.bounds import CHUNK, MIB, forward, in_bytes
-from lrat_hub.importers.texts import why_not_json, why_not_utf8
+from lrat_hub.importers.sources.arrays import TOO_LONG, Elements, IsPart
+from lrat_hub.importers.sources.bounds import CHUNK, MIB, forward, in_bytes
+from lrat_hub.importers.sources.texts import why_not_json, why_not_utf8
 from lrat_hub.importers.values import load_json, storable
 from lrat_hub.ledger import Ledger
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from base64 import b64encode
 
-from lrat_hub.importers.secret_patterns import NOTHING, Finding, Pattern, Span
-from lrat_hub.importers.token_forms import Issued, Shaped
+from lrat_hub.importers.redaction.patterns import NOTHING, Finding, Pattern, Span
+from lrat_hub.importers.redaction.token_forms import Issued, Shaped
 
 ALNUM, WORD, HEX = "A-Za-z0-9", "A-Za-z0-9_-", "0-9a-fA-F"
 BASE64, DOTTED = "A-Za-z0-9+/=%_-", "A-Za-z0-9_.-"

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
-from lrat_hub.importers.containers import TAR
+from lrat_hub.importers.sources.containers import TAR
 from lrat_hub.ledger import Ledger
 
 ONE_A_LINE = (".jsonl", ".ndjson")

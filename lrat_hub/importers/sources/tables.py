@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import IO, Any
 
-from lrat_hub.importers.bounds import CHUNK, Budget, Damaged, in_bytes
-from lrat_hub.importers.containers import damage_named
+from lrat_hub.importers.sources.bounds import CHUNK, Budget, Damaged, in_bytes
+from lrat_hub.importers.sources.containers import damage_named
 from lrat_hub.ledger import Ledger
 
 PARQUET_MAGIC = b"PAR1"

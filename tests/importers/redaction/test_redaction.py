@@ -16,7 +16,7 @@ from lrat_hub.importers import EMAIL, SECRETS, Redactor, load_hook
 from lrat_hub.ledger import Ledger
 from lrat_hub.schema import Candidate, Step
 from tests.builders import trajectory
-from tests.importers.redaction_cases import HARMLESS, json_texts, secrets
+from tests.importers.redaction.redaction_cases import HARMLESS, json_texts, secrets
 
 A, D = "aB3" * 20, "0123456789" * 4
 # Put together here, so that scanners of this repository find nothing.

@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 
-from lrat_hub.importers.quoting import start_after_escape
-from lrat_hub.importers.secret_patterns import NOTHING, Finding, Span
-from lrat_hub.importers.secret_values import drawn, mixed_case, pronounceable
+from lrat_hub.importers.redaction.patterns import NOTHING, Finding, Span
+from lrat_hub.importers.redaction.quoting import start_after_escape
+from lrat_hub.importers.redaction.values import drawn, mixed_case, pronounceable
 
 # Judged runs are cut there, so that prefixes within one long run cost no more than linear work.
 _JUDGED = 96

@@ -15,12 +15,12 @@ from typing import Any, NamedTuple, cast
 from ahocorasick_rs import AhoCorasick, Implementation
 
 from lrat_hub.errors import LratError
-from lrat_hub.importers.issued_tokens import ISSUED
-from lrat_hub.importers.named_secrets import NAMED, secret_under
-from lrat_hub.importers.private_keys import PRIVATE_KEYS
-from lrat_hub.importers.quoting import start_after_escape
-from lrat_hub.importers.secret_patterns import NOTHING, REDACTED, Finding, Pattern, Span
-from lrat_hub.importers.transported_secrets import TRANSPORTED
+from lrat_hub.importers.redaction.issued_tokens import ISSUED
+from lrat_hub.importers.redaction.named_secrets import NAMED, secret_under
+from lrat_hub.importers.redaction.patterns import NOTHING, REDACTED, Finding, Pattern, Span
+from lrat_hub.importers.redaction.private_keys import PRIVATE_KEYS
+from lrat_hub.importers.redaction.quoting import start_after_escape
+from lrat_hub.importers.redaction.transported_secrets import TRANSPORTED
 from lrat_hub.importers.values import load_json
 from lrat_hub.ledger import Ledger
 from lrat_hub.schema import Candidate, Step, Trajectory

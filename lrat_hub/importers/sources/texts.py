@@ -6,7 +6,7 @@ import codecs
 import io
 import re
 
-from lrat_hub.importers.bounds import CHUNK, Damaged, forward
+from lrat_hub.importers.sources.bounds import CHUNK, Damaged, forward
 
 MARKS: dict[bytes, str] = {  # of UTF-32 before those of UTF-16, which begin it
     codecs.BOM_UTF32_LE: "utf-32-le", codecs.BOM_UTF32_BE: "utf-32-be",

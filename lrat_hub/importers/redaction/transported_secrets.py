@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 
-from lrat_hub.importers.named_secrets import JUDGED, QUOTE, end_of_bare, whole_end
-from lrat_hub.importers.quoting import start_after_escape
-from lrat_hub.importers.secret_names import Kind, words_of
-from lrat_hub.importers.secret_patterns import NOTHING, REDACTED, Finding, Pattern, Span, words
-from lrat_hub.importers.secret_values import (
+from lrat_hub.importers.redaction.named_secrets import JUDGED, QUOTE, end_of_bare, whole_end
+from lrat_hub.importers.redaction.names import Kind, words_of
+from lrat_hub.importers.redaction.patterns import NOTHING, REDACTED, Finding, Pattern, Span, words
+from lrat_hub.importers.redaction.quoting import start_after_escape
+from lrat_hub.importers.redaction.values import (
     NAME_WORDS,
     drawn,
     number_or_hash,

@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from lrat_hub.errors import LratError
-from lrat_hub.importers import containers
-from lrat_hub.importers.arrays import IsPart
-from lrat_hub.importers.bounds import CHUNK, HEAD, Budget, BudgetExceeded, LimitExceeded, Limits
-from lrat_hub.importers.folders import ONE_A_LINE, PARQUET, files_in, is_hidden, is_read, passed_over, split
-from lrat_hub.importers.layouts import Place, Value, values_of
-from lrat_hub.importers.tables import PARQUET_MAGIC, rows_of
-from lrat_hub.importers.texts import as_utf8, problem_of
+from lrat_hub.importers.sources import containers
+from lrat_hub.importers.sources.arrays import IsPart
+from lrat_hub.importers.sources.bounds import CHUNK, HEAD, Budget, BudgetExceeded, LimitExceeded, Limits
+from lrat_hub.importers.sources.folders import ONE_A_LINE, PARQUET, files_in, is_hidden, is_read, passed_over, split
+from lrat_hub.importers.sources.layouts import Place, Value, values_of
+from lrat_hub.importers.sources.tables import PARQUET_MAGIC, rows_of
+from lrat_hub.importers.sources.texts import as_utf8, problem_of
 from lrat_hub.ledger import Ledger
 
 __all__ = ["CHUNK", "IsPart", "Limits", "Record", "read_records"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from lrat_hub.importers.secret_patterns import NOTHING, Finding, Pattern, Span
-from lrat_hub.importers.token_forms import Issued
+from lrat_hub.importers.redaction.patterns import NOTHING, Finding, Pattern, Span
+from lrat_hub.importers.redaction.token_forms import Issued
 
 MAX_BLOCK = 20_000
 

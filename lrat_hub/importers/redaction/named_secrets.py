@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from lrat_hub.importers.quoting import backslashes_before, depth_of, end_of_quoted, start_after_escape
-from lrat_hub.importers.secret_names import ENDINGS, Kind, kind_of
-from lrat_hub.importers.secret_patterns import NOTHING, REDACTED, Finding, Pattern, Span, words
-from lrat_hub.importers.secret_values import drawn, password_value, secret_value, token_value
+from lrat_hub.importers.redaction.names import ENDINGS, Kind, kind_of
+from lrat_hub.importers.redaction.patterns import NOTHING, REDACTED, Finding, Pattern, Span, words
+from lrat_hub.importers.redaction.quoting import backslashes_before, depth_of, end_of_quoted, start_after_escape
+from lrat_hub.importers.redaction.values import drawn, password_value, secret_value, token_value
 
 MAX_NAME, MAX_VALUE = 64, 2048
 QUOTE = r"\\{0,63}[\"'`]|&quot;|&\#3[49];|%2[27]|\\{1,16}u002[27]"

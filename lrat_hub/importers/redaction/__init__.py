@@ -1,0 +1,7 @@
+"""Taking secrets out of texts before they are published: what secrets look like, and what replaces them."""
+
+from __future__ import annotations
+
+from lrat_hub.importers.redaction.redactor import EMAIL, SECRETS, Redactor, load_hook
+
+__all__ = ["EMAIL", "SECRETS", "Redactor", "load_hook"]
