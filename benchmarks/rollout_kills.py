@@ -51,7 +51,7 @@ def compare(folder: Path, kills: int, rng: random.Random) -> int:
 
         def words(name: str) -> list[str]:
             return [
-                "rollout", "--agent", "llm", "--model", "scripted", "--base_url", base_url, "--protocol", "tools",
+                "rollout", "--agent", "llm", "--model", "scripted", "--url", base_url, "--protocol", "tools",
                 "--corpus", corpus, "--queries", corpus, "--max_turns", "20", "--max_tokens", "500",
                 "--concurrency", "4", "--journal", str(folder / name), "--to", f"me/{name}",
             ]  # fmt: skip

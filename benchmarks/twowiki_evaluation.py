@@ -68,9 +68,9 @@ def evaluate_loop(data: Path, work: Path) -> None:
                      "--pairs", pairs["test"], "--results_into", trained.repo_id)  # fmt: skip
     inside, _ = lrat("eval", "agents", "--agents", "reader", "--retrievers", "bm25", *indexes, f"bm25+{indexes[1]}",
                      "--names", "BM25", "MiniLM", "trained", "BM25 + trained", "--baselines", "trained=MiniLM",
-                     "--k", "3", "10", "--judge", "match", "--second_judge", "containment", "--benchmark", "2Wiki",
-                     "--corpus", test, "--queries", test, "--qrels", test, "--to", "lrat/twowiki-agents",
-                     "--results_into", trained.repo_id)  # fmt: skip
+                     "--k", "3", "10", "--answer_judge", "match", "--second_judge", "containment",
+                     "--benchmark", "2Wiki", "--corpus", test, "--queries", test, "--qrels", test,
+                     "--to", "lrat/twowiki-agents", "--results_into", trained.repo_id)  # fmt: skip
     lrat("eval", "report", "--evaluations", alone, inside, "--folder", work / "report", "--to", "lrat/twowiki-report")
 
 

@@ -29,21 +29,35 @@ if TYPE_CHECKING:
 class Arguments(StageArguments):
     documents: str = field(
         default="",
-        metadata={"help": "Documents of the corpus: a Hub dataset, a file, a folder of files, or a MediaWiki dump."},
+        metadata={
+            "group": "inputs",
+            "help": "Documents of the corpus: a Hub dataset, a file, a folder of files, or a MediaWiki dump.",
+        },
     )
     queries: str = field(
-        default="", metadata={"help": "Questions: a Hub dataset, or a file such as a TSV of id, question and answer."}
+        default="",
+        metadata={
+            "group": "inputs",
+            "help": "Questions: a Hub dataset, or a file such as a TSV of id, question and answer.",
+        },
     )
     qrels: str = field(
         default="",
-        metadata={"help": "Relevance judgements of evidence documents: a Hub dataset, or a TREC or BEIR file."},
+        metadata={
+            "group": "inputs",
+            "help": "Relevance judgements of evidence documents: a Hub dataset, or a TREC or BEIR file.",
+        },
     )
     qrels_gold: str = field(
         default="",
-        metadata={"help": "Relevance judgements of documents that hold the answer, in the formats of --qrels."},
+        metadata={
+            "group": "inputs",
+            "help": "Relevance judgements of documents that hold the answer, in the formats of --qrels.",
+        },
     )
     beir: str = field(
-        default="", metadata={"help": "BEIR folder or MTEB dataset with documents, questions and judgements."}
+        default="",
+        metadata={"group": "inputs", "help": "BEIR folder or MTEB dataset with documents, questions and judgements."},
     )
     tokenizer: str = field(
         default="words",
@@ -51,18 +65,26 @@ class Arguments(StageArguments):
             "help": "Model whose tokenizer counts the tokens of chunks; 'words' counts words separated by blanks."
         },
     )
-    strict: bool = field(default=False, metadata={"help": "Fail, and publish nothing, when any row is dropped."})
+    strict: bool = field(
+        default=False, metadata={"group": "essentials", "help": "Fail, and publish nothing, when any row is dropped."}
+    )
     description: str = field(
         default="Documents, questions and evidence as they were given.",
-        metadata={"help": "Description for the dataset card."},
+        metadata={"group": "essentials", "help": "Description for the dataset card."},
     )
     license: str = field(
         default="",
-        metadata={"help": "License of the texts for the dataset card, as the Hub names it (such as cc-by-sa-4.0)."},
+        metadata={
+            "group": "essentials",
+            "help": "License of the texts for the dataset card, as the Hub names it (such as cc-by-sa-4.0).",
+        },
     )
     clues: bool = field(
         default=False,
-        metadata={"help": "Build the Wikipedia passages and clue questions of the quickstart; takes no other source."},
+        metadata={
+            "group": "inputs",
+            "help": "Build the Wikipedia passages and clue questions of the quickstart; takes no other source.",
+        },
     )
     seed: int = field(
         default=0, metadata={"help": "Random seed of --clues, which chooses its articles, passages and words."}

@@ -32,17 +32,22 @@ class Arguments(StageArguments):
     to: str = field(
         default="",
         metadata={
+            "group": "inputs",
             "help": "Repository to publish to: namespace/name, or namespace/name@branch. Not needed with --look.",
             "recipe": False,
         },
     )
     source: str = field(
         default="",
-        metadata={"help": "File, folder, archive or dataset repository to import; may also be the first word."},
+        metadata={
+            "group": "inputs",
+            "help": "File, folder, archive or dataset repository to import; may also be the first word.",
+        },
     )
     look: bool = field(
         default=False,
         metadata={
+            "group": "inputs",
             "help": "Publish nothing, and show what the source would be imported as: its format, one run step by "
             "step, counts, what is not understood, and what could be mined.",
             "recipe": False,
@@ -52,11 +57,19 @@ class Arguments(StageArguments):
         default=1, metadata={"help": "Run that --look shows step by step, counted from 1.", "recipe": False}
     )
     format: Literal["auto", FormatName] = field(
-        default="auto", metadata={"help": "Format of the source; 'auto' recognises it by its first 20 records."}
+        default="auto",
+        metadata={
+            "group": "essentials",
+            "help": "Format of the source; 'auto' recognises it by its first 20 records.",
+            "choices_in": "docs/importing.md",
+        },
     )
     mapping: str = field(
         default="",
-        metadata={"help": "YAML file that says what tools do, and where what stands in a record."},
+        metadata={
+            "group": "essentials",
+            "help": "YAML file that says what tools do, and where what stands in a record.",
+        },
     )
     reader: str = field(
         default="",
@@ -75,15 +88,26 @@ class Arguments(StageArguments):
     queries: str = field(
         default="",
         metadata={
+            "group": "inputs",
             "help": "Queries, as a file or reference, whose texts and answers become the questions and gold answers "
-            "of runs with the same query id that have none."
+            "of runs with the same query id that have none.",
         },
     )
     config_name: str = field(
         default="default",
-        metadata={"help": "Config of the published dataset; use one for each pair of agent and retriever."},
+        metadata={
+            "group": "essentials",
+            "help": "Config of the published dataset; use one for each pair of agent and retriever.",
+        },
     )
-    redact: bool = field(default=True, metadata={"help": "Redact keys, tokens and passwords in all texts."})
+    redact: bool = field(
+        default=True,
+        metadata={
+            "group": "essentials",
+            "help": "Redact keys, tokens and passwords in all texts.",
+            "off": "Publish keys, tokens and passwords as they stand in the texts.",
+        },
+    )
     redact_emails: bool = field(default=False, metadata={"help": "Also redact e-mail addresses in all texts."})
     redact_hook: str = field(
         default="",
@@ -98,10 +122,19 @@ class Arguments(StageArguments):
         },
     )
     strict: bool = field(
-        default=False, metadata={"help": "Fail, and publish nothing, when any part of the source can't be read."}
+        default=False,
+        metadata={
+            "group": "essentials",
+            "help": "Fail, and publish nothing, when any part of the source can't be read.",
+        },
     )
     processes: int = field(
-        default=1, metadata={"help": "Processes that make trajectories; the result is the same.", "recipe": False}
+        default=1,
+        metadata={
+            "group": "essentials",
+            "help": "Processes that make trajectories; the result is the same.",
+            "recipe": False,
+        },
     )
 
 

@@ -35,9 +35,11 @@ PATIENCE = timedelta(days=14)
 
 @dataclass(kw_only=True)
 class Arguments(StageArguments):
-    corpus: str = field(metadata={"help": "The corpus to index."})
-    model: str = field(default="", metadata={"help": "The SentenceTransformer that makes the vectors."})
-    bm25: bool = field(default=False, metadata={"help": "Build a BM25 index instead."})
+    corpus: str = field(metadata={"group": "inputs", "help": "The corpus to index."})
+    model: str = field(
+        default="", metadata={"group": "inputs", "help": "The SentenceTransformer that makes the vectors."}
+    )
+    bm25: bool = field(default=False, metadata={"group": "essentials", "help": "Build a BM25 index instead."})
 
 
 @dataclass(kw_only=True)

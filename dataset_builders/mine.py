@@ -39,42 +39,68 @@ SOURCES = ("trajectories", "rejudge", "from_released_pairs")
 class Arguments(MiningOptions, StageArguments):
     trajectories: list[str] = field(
         default_factory=list,
-        metadata={"help": "Trajectories to mine together; several as ref#config each.", "recipe": False},
+        metadata={
+            "group": "inputs",
+            "help": "Trajectories to mine together; several as ref#config each.",
+            "recipe": False,
+        },
     )
     rejudge: str = field(
-        default="", metadata={"help": "Mined pairs to judge again with another judge, without mining again."}
+        default="",
+        metadata={"group": "inputs", "help": "Mined pairs to judge again with another judge, without mining again."},
     )
     from_released_pairs: str = field(
         default="",
         metadata={
+            "group": "inputs",
             "help": "Pairs to take as they are: JSONL files, or a dataset of such, in the format of LRAT-Train, "
-            "FlagEmbedding or Tevatron."
+            "FlagEmbedding or Tevatron.",
         },
     )
     corpus: str = field(
-        default="", metadata={"help": "Corpus of the trajectories; without it only ids are published."}
+        default="",
+        metadata={"group": "inputs", "help": "Corpus of the trajectories; without it only ids are published."},
     )
     tokenizer: str = field(
         default="words",
-        metadata={"help": "Model whose tokens measure reasonings, or 'words' for blank-separated words."},
+        metadata={
+            "group": "essentials",
+            "help": "Model whose tokens measure reasonings, or 'words' for blank-separated words.",
+        },
     )
     held_out: str = field(
-        default="", metadata={"help": "Table of docids that must not be trained on, such as those of test questions."}
+        default="",
+        metadata={
+            "group": "inputs",
+            "help": "Table of docids that must not be trained on, such as those of test questions.",
+        },
     )
-    qrels: str = field(default="", metadata={"help": "Annotated evidence, to compare the judge with."})
+    qrels: str = field(
+        default="", metadata={"group": "inputs", "help": "Annotated evidence, to compare the judge with."}
+    )
     reweigh: bool = field(
         default=False,
         metadata={"help": "With --from_released_pairs: weigh anew, whatever weights are there."},
     )
     triplet_negatives: int = field(
-        default=4, metadata={"help": "Negatives a row of config `triplets`; 0 to leave the config out."}
+        default=4,
+        metadata={"group": "essentials", "help": "Negatives a row of config `triplets`; 0 to leave the config out."},
     )
     query_style: QueryStyle = field(
-        default="plain", metadata={"help": "How the anchors of config `triplets` are rendered; see `render_query`."}
+        default="plain",
+        metadata={
+            "group": "essentials",
+            "help": "How the anchors of config `triplets` are rendered; see `render_query`.",
+        },
     )
     seed: int = field(default=0, metadata={"help": "For the choice of the triplets' negatives."})
     processes: int = field(
-        default=1, metadata={"help": "Processes that read trajectories; the result is the same.", "recipe": False}
+        default=1,
+        metadata={
+            "group": "essentials",
+            "help": "Processes that read trajectories; the result is the same.",
+            "recipe": False,
+        },
     )
 
 

@@ -35,26 +35,29 @@ TRACES = 1000
 
 @dataclass(kw_only=True)
 class Arguments(RolloutSettings, StageArguments):
-    corpus: str = field(metadata={"help": "Corpus that the agent searches and browses."})
-    queries: str = field(metadata={"help": "Questions to ask the agent, as ref#config:split."})
+    corpus: str = field(metadata={"group": "inputs", "help": "Corpus that the agent searches and browses."})
+    queries: str = field(metadata={"group": "inputs", "help": "Questions to ask the agent, as ref#config:split."})
     agent: str = field(
         default="clue-reader",
         metadata={
+            "group": "essentials",
             "help": "Agent to run: clue-reader (offline, for clue questions), reader (offline, for natural "
-            "questions), llm (the language model of --model), or a plug-in as module:object."
+            "questions), llm (the language model of --model), or a plug-in as module:object.",
         },
     )
     retriever: str = field(
         default="",
         metadata={
+            "group": "essentials",
             "help": "Retriever to search with: bm25 (the default), a SentenceTransformer over the whole corpus, an "
             "index, a URL, a plug-in as module:object, several of these joined by + (fused), or 'a>b' (the "
-            "CrossEncoder b reranks a). With --index: the model of the index, if that model is not on the Hub."
+            "CrossEncoder b reranks a). With --index: the model of the index, if that model is not on the Hub.",
         },
     )
     index: list[str] = field(
         default_factory=list,
         metadata={
+            "group": "inputs",
             "help": "Index of the corpus, or URL of a served index; each of several indexes makes its own config of "
             "trajectories.",
             "recipe": False,
@@ -63,7 +66,7 @@ class Arguments(RolloutSettings, StageArguments):
 
 
 AgentOptions = options_of(AgentSettings)
-JudgeOptions = options_of(AnswerJudgeSettings, "judge")
+JudgeOptions = options_of(AnswerJudgeSettings, "answer_judge", formerly="judge")
 OPTIONS = (Arguments, AgentOptions, JudgeOptions)
 
 
@@ -89,7 +92,7 @@ def run(args: Arguments, agent_options: Any, judge_options: Any) -> HubRef | Non
     from lrat_hub.plugins import is_plugin, plugin_identity
 
     settings = settings_of(agent_options, AgentSettings)
-    judge_settings = settings_of(judge_options, AnswerJudgeSettings, "judge")
+    judge_settings = settings_of(judge_options, AnswerJudgeSettings, "answer_judge")
     judge_settings = replace(judge_settings, server=judge_settings.server.started_like(settings.server))
     require_judge(judge_settings.judge, *ANSWER_JUDGES)
     if args.agent != "llm" and args.agent not in AGENTS and not is_plugin(args.agent):

@@ -28,16 +28,27 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True)
 class Arguments(RunOptions):
-    queries: str = field(metadata={"help": "All questions of the benchmark, as ref#config:split; each counts once."})
+    queries: str = field(
+        metadata={"group": "inputs", "help": "All questions of the benchmark, as ref#config:split; each counts once."}
+    )
     qrels: str = field(
-        default="", metadata={"help": "Annotated evidence of the questions; evidence recall is left out if empty."}
+        default="",
+        metadata={
+            "group": "inputs",
+            "help": "Annotated evidence of the questions; evidence recall is left out if empty.",
+        },
     )
     benchmark: str = field(
-        default="", metadata={"help": "Name of the benchmark in tables; the name of the queries' repository if empty."}
+        default="",
+        metadata={
+            "group": "essentials",
+            "help": "Name of the benchmark in tables; the name of the queries' repository if empty.",
+        },
     )
     trajectories: list[str] = field(
         default_factory=list,
         metadata={
+            "group": "inputs",
             "help": "Existing runs to evaluate; each config holds the runs of one agent with one retriever.",
             "recipe": False,
         },
@@ -45,20 +56,23 @@ class Arguments(RunOptions):
     names: list[str] = field(
         default_factory=list,
         metadata={
-            "help": "Names of the retrievers in tables: those of --trajectories, then those of --retrievers, in order."
+            "group": "essentials",
+            "help": "Names of the retrievers in tables: those of --trajectories, then of --retrievers, in order.",
         },
     )
     baselines: list[str] = field(
         default_factory=list,
         metadata={
+            "group": "essentials",
             "help": "Baseline that a retriever is compared with, as RETRIEVER=BASELINE; the first retriever by "
-            "default."
+            "default.",
         },
     )
     results_into: list[str] = field(
         default_factory=list,
         metadata={
-            "help": "Retrieval models (namespace/name) whose model cards get the results of the agents that used them."
+            "group": "essentials",
+            "help": "Retrieval models (namespace/name) whose cards get the results of the agents that used them.",
         },
     )
     browsecomp: bool = field(
@@ -116,7 +130,7 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
     names = dict(zip([*args.trajectories, *args.retrievers], args.names, strict=False))
     given = [(text, names.get(text, "")) for text in args.trajectories]
     # Their own judge is asked only when its verdicts are those that count.
-    own_judge = {} if judge.judge == RECORDED else {"judge": "none"}
+    own_judge = {} if judge.judge == RECORDED else {"answer_judge": "none"}
     recipes = run_recipes(args, own_judge, target=stage.target.repo_id, corpus=str(corpus), queries=str(source))
     given += [(str(pin), names.get(text, "")) for text, pin in recipes]
     runs_of: list[AgentRuns] = []

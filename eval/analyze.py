@@ -30,19 +30,32 @@ if TYPE_CHECKING:
 @dataclass(kw_only=True)
 class Arguments(StageArguments):
     trajectories: list[str] = field(
-        metadata={"help": "Trajectories datasets to analyse and compare, as ref#config:split.", "recipe": False}
+        metadata={
+            "group": "inputs",
+            "help": "Trajectories datasets to analyse and compare, as ref#config:split.",
+            "recipe": False,
+        }
     )
     qrels: str = field(
         default="",
-        metadata={"help": "Evidence documents of the questions, as ref#config:split; figures about evidence need it."},
+        metadata={
+            "group": "inputs",
+            "help": "Evidence documents of the questions, as ref#config:split; figures about evidence need it.",
+        },
     )
     tokenizer: str = field(
         default="words",
-        metadata={"help": "Model whose tokenizer measures reasonings in tokens; 'words' counts words between spaces."},
+        metadata={
+            "group": "essentials",
+            "help": "Model whose tokenizer measures reasonings in tokens; 'words' counts words between spaces.",
+        },
     )
     statuses: list[str] = field(
         default_factory=lambda: list(get_args(Status)),
-        metadata={"help": "Statuses of the runs to analyse; Table 1 of the paper has those that are 'completed'."},
+        metadata={
+            "group": "essentials",
+            "help": "Statuses of the runs to analyse; Table 1 of the paper has those that are 'completed'.",
+        },
     )
     human_exponent: float = field(
         default=1.0,
@@ -61,7 +74,12 @@ class LocalCopy:
     """A copy of what is published, on this machine."""
 
     report: str = field(
-        default="", metadata={"help": "Also write the report and its figures into this folder.", "recipe": False}
+        default="",
+        metadata={
+            "group": "inputs",
+            "help": "Also write the report and its figures into this folder.",
+            "recipe": False,
+        },
     )
 
 

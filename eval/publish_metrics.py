@@ -16,9 +16,13 @@ METRICS = Path(__file__).parent / "metrics"
 
 @dataclass(kw_only=True)
 class Arguments:
-    to: str = field(metadata={"help": "The namespace (user or organisation) to publish in."})
-    metrics: list[str] = field(default_factory=list, metadata={"help": "Some of them; all by default."})
-    private: bool = field(default=False, metadata={"help": "Publish only where nobody else can read."})
+    to: str = field(metadata={"group": "inputs", "help": "The namespace (user or organisation) to publish in."})
+    metrics: list[str] = field(
+        default_factory=list, metadata={"group": "inputs", "help": "Some of them; all by default."}
+    )
+    private: bool = field(
+        default=False, metadata={"group": "inputs", "help": "Publish only where nobody else can read."}
+    )
 
 
 def main(argv: list[str] | None = None) -> dict[str, str]:

@@ -17,18 +17,33 @@ from lrat_hub.hub.refs import HubRef
 
 @dataclass(kw_only=True)
 class Arguments(StageArguments):
-    evaluations: list[str] = field(metadata={"help": "Published evaluations, or earlier reports.", "recipe": False})
+    evaluations: list[str] = field(
+        metadata={"group": "inputs", "help": "Published evaluations, or earlier reports.", "recipe": False}
+    )
     names: list[str] = field(
         default_factory=list,
-        metadata={"help": "What the report calls retrievers, as NAME=RETRIEVER with what the evaluation calls it."},
+        metadata={
+            "group": "essentials",
+            "help": "What the report calls retrievers, as NAME=RETRIEVER with what the evaluation calls it.",
+        },
     )
     baselines: list[str] = field(
         default_factory=list,
-        metadata={"help": "What agents' retrievers are compared with, as RETRIEVER=BASELINE by the report's names."},
+        metadata={
+            "group": "essentials",
+            "help": "What agents' retrievers are compared with, as RETRIEVER=BASELINE by the report's names.",
+        },
     )
-    title: str = field(default="Evaluation of retrievers and agents", metadata={"help": "The report's title."})
+    title: str = field(
+        default="Evaluation of retrievers and agents", metadata={"group": "essentials", "help": "The report's title."}
+    )
     folder: str = field(
-        default="", metadata={"help": "Also write report.md and its figures into this folder.", "recipe": False}
+        default="",
+        metadata={
+            "group": "inputs",
+            "help": "Also write report.md and its figures into this folder.",
+            "recipe": False,
+        },
     )
 
 

@@ -36,43 +36,70 @@ HEADLINE = ("recall@5", "recall@10", "recall@100", "ndcg@10", "novelty@10", "evi
 
 @dataclass(kw_only=True)
 class Arguments(StageArguments):
-    corpus: str = field(metadata={"help": "Corpus to search."})
-    queries: str = field(metadata={"help": "Queries to search with, as ref#config:split."})
+    corpus: str = field(metadata={"group": "inputs", "help": "Corpus to search."})
+    queries: str = field(metadata={"group": "inputs", "help": "Queries to search with, as ref#config:split."})
     qrels: str = field(
-        metadata={"help": "Relevance judgements of the queries; the evidence judgements where there are two kinds."}
+        metadata={
+            "group": "inputs",
+            "help": "Relevance judgements of the queries; the evidence judgements where there are two kinds.",
+        }
     )
     qrels_gold: str = field(
-        default="", metadata={"help": "Relevance judgements of the documents that hold the answer itself."}
+        default="",
+        metadata={"group": "inputs", "help": "Relevance judgements of the documents that hold the answer itself."},
     )
     models: list[str] = field(
         default_factory=list,
-        metadata={"help": "SentenceTransformers to compare; the first system is the baseline.", "recipe": False},
+        metadata={
+            "group": "inputs",
+            "help": "SentenceTransformers to compare; the first system is the baseline.",
+            "recipe": False,
+        },
     )
     index: list[str] = field(
-        default_factory=list, metadata={"help": "Indexes of the corpus to compare, or the URLs of servers of indexes."}
+        default_factory=list,
+        metadata={"group": "inputs", "help": "Indexes of the corpus to compare, or the URLs of servers of indexes."},
     )
     runs: list[str] = field(
-        default_factory=list, metadata={"help": "Run files of other systems to compare, in TREC format."}
+        default_factory=list,
+        metadata={"group": "inputs", "help": "Run files of other systems to compare, in TREC format."},
     )
-    bm25: bool = field(default=True, metadata={"help": "Whether to compare BM25; --no_bm25 leaves it out."})
+    bm25: bool = field(
+        default=True,
+        metadata={
+            "group": "essentials",
+            "help": "Whether to compare BM25.",
+            "off": "Leave BM25 out of the comparison.",
+        },
+    )
     fusion: bool = field(
-        default=False, metadata={"help": "Also compare the reciprocal rank fusion of BM25 with each model and index."}
+        default=False,
+        metadata={
+            "group": "essentials",
+            "help": "Also compare the reciprocal rank fusion of BM25 with each model and index.",
+        },
     )
-    depth: int = field(default=1000, metadata={"help": "Number of results per query."})
+    depth: int = field(default=1000, metadata={"group": "essentials", "help": "Number of results per query."})
     check_passages: int = field(
         default=500,
         metadata={
-            "help": "Number of passages of the controls, whose queries are sentences and titles; 0 skips the controls."
+            "group": "essentials",
+            "help": "Number of passages of the controls, whose queries are sentences and titles; 0 skips them.",
         },
     )
     trajectories: str = field(
-        default="", metadata={"help": "Trajectories whose searches are replayed with every system."}
+        default="", metadata={"group": "inputs", "help": "Trajectories whose searches are replayed with every system."}
     )
     evidence: str = field(
-        default="", metadata={"help": "Relevance judgements of the questions of `trajectories`; `qrels` if empty."}
+        default="",
+        metadata={
+            "group": "inputs",
+            "help": "Relevance judgements of the questions of `trajectories`; `qrels` if empty.",
+        },
     )
     pairs: str = field(
-        default="", metadata={"help": "Mined pairs, whose positives are ranked among their own candidates."}
+        default="",
+        metadata={"group": "inputs", "help": "Mined pairs, whose positives are ranked among their own candidates."},
     )
     max_length: int = field(
         default=0,
@@ -80,7 +107,10 @@ class Arguments(StageArguments):
     )
     results_into: list[str] = field(
         default_factory=list,
-        metadata={"help": "Names (namespace/name) of the compared models whose cards get the results."},
+        metadata={
+            "group": "essentials",
+            "help": "Names (namespace/name) of the compared models whose cards get the results.",
+        },
     )
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -111,10 +112,10 @@ def imported(hub, tmp_path_factory):
     return str(cli.run(["import", str(folder), "--to", "lrat/cli-runs"]))
 
 
-def fails(capsys, *words):
+def fails(capsys, *words, code=1):
     """Runs a command that must fail, and gives its one line of error."""
     capsys.readouterr()
-    assert cli.main([str(word) for word in words]) == 1
+    assert cli.main([str(word) for word in words]) == code
     lines = capsys.readouterr().err.strip().splitlines()
     errors = [line for line in lines if line.startswith("error: ")]
     assert len(errors) == 1
@@ -125,7 +126,6 @@ def fails(capsys, *words):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("nonsense",), "expected a command"),
         (("mine", "--trajectories", "lrat/nowhere", "--to", "lrat/x"), "no such dataset repository"),
         (("mine", "--trajectories", "{runs}@nope", "--to", "lrat/x"), "has no revision 'nope'"),
         (("train", "--pairs", "{pin}", "--model", "lrat/no-model", "--to", "lrat/x"), "no such model repository"),
@@ -147,7 +147,7 @@ def test_bad_input_is_one_line_and_a_failing_exit_code(imported, tmp_path, capsy
 
 @pytest.mark.parametrize(
     "line",
-    ["jugde: none", "judge: llm", "outcomes: correct", "half_life: [1]", "trajectories: null", "- 1"],
+    ["judge: llm", "outcomes: correct", "half_life: [1]", "trajectories: null", "- 1"],
 )
 def test_a_recipe_with_an_unknown_key_or_a_wrong_value_is_an_error(imported, tmp_path, capsys, line):
     recipe = tmp_path / "recipe.yaml"
@@ -222,5 +222,115 @@ def test_an_unreachable_hub_is_one_line():
 
 
 def test_a_recipe_that_is_not_named_is_one_line(capsys):
-    assert cli.main(["mine", "--to", "a/b", "--config"]) == 1
+    assert cli.main(["mine", "--to", "a/b", "--config"]) == 2
     assert capsys.readouterr().err == "error: lrat mine: --config: expected a recipe, found nothing behind it.\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("nonsense",), "lrat: expected a command, found 'nonsense'. See lrat --help."),
+        (("improt", "runs"), "lrat: expected a command, found 'improt'; did you mean lrat import?"),
+        (("eval", "retreival"), "lrat: expected a command, found 'eval retreival'; did you mean lrat eval retrieval?"),
+        (("mine", "--tokeniser", "x"), "lrat mine: unknown option --tokeniser; did you mean --tokenizer?"),
+        (("mine", "--judge-promt=x"), "lrat mine: unknown option --judge-promt; did you mean --judge_prompt?"),
+        (("mine", "--zzz", "x"), "lrat mine: unknown option --zzz. See lrat mine --help."),
+        (("mine", "runs", "--to", "a/b"), "lrat mine: expected options, found 'runs'. See lrat mine --help."),
+        (("mine",), "lrat mine: missing --to. See lrat mine --help."),
+        (("mine", "--to", "a/b", "--seed", "many"), "lrat mine: --seed: invalid int value: 'many'."
+         " See lrat mine --help."),
+        (("mine", "--profile", "epsode", "--to", "a/b"),
+         "lrat mine: --profile: expected paper, episode, released, found 'epsode'; did you mean episode?"),
+        (("import", "x", "--format", "chta", "--to", "a/b"), "found 'chta'; did you mean chat?"),
+        (("export", "--pair", "a/b"), "lrat export: unknown option --pair; did you mean --pairs?"),
+        (("hub", "srve"), "lrat hub: COMMAND: expected serve, env, token, gc, verify, found 'srve'; did"
+         " you mean serve?"),
+        (("hub", "env", "--rot", "x"), "lrat hub env: unknown option --rot; did you mean --root?"),
+    ],
+)  # fmt: skip
+def test_what_is_not_understood_is_answered_with_the_nearest_there_is(capsys, words, message):
+    assert fails(capsys, *words, code=2).endswith(message)
+
+
+@pytest.mark.parametrize(
+    ("line", "message", "code"),
+    [
+        ("jugde: none", "recipe.yaml: unknown option jugde; did you mean judge?", 2),
+        ("profile: epsode", "profile: expected paper, episode, released, found 'epsode'; did you mean episode?", 1),
+        ("- 1", "expected options, as a YAML mapping; found a str.", 1),
+    ],
+)
+def test_so_is_a_recipe(tmp_path, capsys, line, message, code):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(f"to: lrat/x\n{line}\n" if line[0] != "-" else "only words\n")
+    assert fails(capsys, "mine", "--config", recipe, code=code).endswith(message)
+
+
+def test_a_group_of_commands_lists_them(capsys):
+    assert cli.main(["eval"]) == 0
+    shown = capsys.readouterr().out
+    assert all(f"\n  {name} " in shown for name in cli.COMMANDS if name.startswith("eval "))
+    assert "lineage" not in shown
+
+
+def help_of(command, capsys):
+    with pytest.raises(SystemExit):
+        cli.main([*command.split(), "--help"])
+    return capsys.readouterr().out
+
+
+STAGES = ["corpus", "import", "index", "rollout", "mine", "train", "sweep", "adopt", "eval retrieval", "eval agents",
+          "eval report", "analyze"]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", STAGES)
+def test_help_has_each_option_once_in_groups_the_most_needed_first(capsys, monkeypatch, command):
+    monkeypatch.setenv("COLUMNS", "100")
+    shown = help_of(command, capsys)
+    options = re.findall(r"^  --([\w-]+)", shown, re.MULTILINE)
+    assert len(options) == len(set(options))
+    assert not [name for name in options if "-" in name]
+    assert not {name for name in options if f"no_{name}" in options}
+    titles = re.findall(r"^(\w[\w ]+):$", shown, re.MULTILINE)
+    assert titles == [title for title in ("options", "inputs and output", "essentials", "expert options")
+                      if f"\n{title}:" in shown]  # fmt: skip
+    assert titles[1:3] == ["inputs and output", "essentials"]
+    essentials = shown.partition("\nessentials:")[2].partition("\nexpert options:")[0]
+    assert len(re.findall(r"^  --", essentials, re.MULTILINE)) <= 14
+    assert "(default: )" not in shown
+    assert "None" not in shown
+    assert "--to REPOSITORY" in shown.partition("\ninputs and output:")[2].partition("\nessentials:")[0]
+
+
+def test_help_says_what_an_option_that_turns_something_off_does(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    shown = help_of("import", capsys)
+    assert re.search(r"--no_redact +Publish keys, tokens and passwords as they stand in the texts\.", shown)
+    assert re.search(r"--format FORMAT +.*One of 3\d; docs/importing\.md describes them\. \(default: auto\)", shown)
+    assert "Leave BM25 out" in help_of("eval retrieval", capsys)
+
+
+def test_both_spellings_and_both_ways_to_turn_off_are_understood():
+    from lrat_hub.dataset_builders.import_trajectories import Arguments
+
+    from lrat_hub.cli.parsing import parse
+
+    for words in (["--no_redact"], ["--no-redact"], ["--redact", "false"]):
+        (args,) = parse([*words, "--look-at", "2"], "import", None, Arguments)
+        assert (args.redact, args.look_at) == (False, 2)
+
+
+def test_former_names_of_options_work_for_now_and_a_note_has_the_name_of_today(tmp_path, capsys):
+    from lrat_hub.dataset_builders import rollout
+
+    from lrat_hub.cli.parsing import parse
+
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("corpus: a/b\nqueries: a/b\nto: a/b\njudge: containment\n")
+    words = ["--config", str(recipe), "--base-url", "http://h/v1", "--judge_model=m"]
+    _, agent, judge = parse(words, "rollout", None, *rollout.OPTIONS)
+    assert (agent.url, judge.answer_judge, judge.answer_judge_model) == ("http://h/v1", "containment", "m")
+    assert capsys.readouterr().err.splitlines() == [
+        f"lrat rollout: --{former} is now --{name}; the old name goes with the next minor release."
+        for former, name in (("base_url", "url"), ("judge_model", "answer_judge_model"), ("judge", "answer_judge"))
+    ]

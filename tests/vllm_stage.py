@@ -59,7 +59,7 @@ def check(python: str, folder: Path, root: Path, questions: int) -> None:
             "--vllm-python", python, "--corpus", str(corpus), "--queries", f"{corpus}#queries:train",
             "--limit", str(questions), "--k", "2", "--snippet-tokens", "16", "--browse-tokens", "100",
             "--max-turns", "3", "--max-tokens", "100", "--journal", str(journal), "--concurrency", "8",
-            "--judge", "containment", "--to", f"lrat/smollm2-{protocol}",
+            "--answer_judge", "containment", "--to", f"lrat/smollm2-{protocol}",
             "--vllm-args=--dtype=float32 --enforce-eager --gpu-memory-utilization=0.4 --max-model-len=8192 "
             "--enable-auto-tool-choice --tool-call-parser=hermes",
         ])  # fmt: skip
@@ -114,7 +114,7 @@ def mine(cli: Any, run: HubRef, corpus: HubRef) -> None:
         str(run),
         "--corpus",
         str(corpus),
-        "--judge",
+        "--answer_judge",
         "none",
         "--to",
         f"{run.repo_id}-pairs",

@@ -25,8 +25,10 @@ OTHER = "Sourdough\nSourdough is bread made by the fermentation of dough with wi
 
 @dataclass(kw_only=True)
 class Arguments(StageArguments):
-    model: str = field(metadata={"help": "Checkpoint to adopt: a model repository, or a folder."})
-    family: str = field(metadata={"help": f"Family that the checkpoint was trained as: {', '.join(FAMILIES)}."})
+    model: str = field(metadata={"group": "inputs", "help": "Checkpoint to adopt: a model repository, or a folder."})
+    family: str = field(
+        metadata={"group": "essentials", "help": f"Family that the checkpoint was trained as: {', '.join(FAMILIES)}."}
+    )
     pooling: Pooling | None = field(default=None, metadata={"help": "Pooling, in place of the family's."})
     query_prompt: str | None = field(
         default=None, metadata={"help": "Text put before every query, in place of the family's prompt."}

@@ -29,27 +29,34 @@ if TYPE_CHECKING:
 @dataclass(kw_only=True)
 class Arguments(StageArguments):
     pairs: list[str] = field(
-        metadata={"help": "Mined pairs; with `vary` pairs, two datasets or more.", "recipe": False}
+        metadata={"group": "inputs", "help": "Mined pairs; with `vary` pairs, two datasets or more.", "recipe": False}
     )
-    model: str = field(metadata={"help": "SentenceTransformer that every run starts from."})
-    corpus: str = field(metadata={"help": "Corpus to evaluate on."})
-    queries: str = field(metadata={"help": "Queries to evaluate on."})
-    qrels: str = field(metadata={"help": "Relevance judgements of the queries."})
+    model: str = field(metadata={"group": "inputs", "help": "SentenceTransformer that every run starts from."})
+    corpus: str = field(metadata={"group": "inputs", "help": "Corpus to evaluate on."})
+    queries: str = field(metadata={"group": "inputs", "help": "Queries to evaluate on."})
+    qrels: str = field(metadata={"group": "inputs", "help": "Relevance judgements of the queries."})
     vary: Literal["ladder", "size", "pairs"] = field(
         default="ladder",
         metadata={
+            "group": "essentials",
             "help": "What to vary: `ladder` adds the judge's filter and then the weights to naive pairs, `size` "
-            "trains on shares of the pairs, and `pairs` on each of several datasets."
+            "trains on shares of the pairs, and `pairs` on each of several datasets.",
         },
     )
     sizes: list[float] = field(
         default_factory=lambda: [0.125, 0.25, 0.5, 1.0],
-        metadata={"help": "Shares of the pairs to train on, from 0 to 1, with `vary` size."},
+        metadata={"group": "essentials", "help": "Shares of the pairs to train on, from 0 to 1, with `vary` size."},
     )
-    seeds: int = field(default=3, metadata={"help": "Number of trainings of each variant, with the seeds 0, 1, ..."})
+    seeds: int = field(
+        default=3,
+        metadata={"group": "essentials", "help": "Number of trainings of each variant, with the seeds 0, 1, ..."},
+    )
     check_passages: int = field(
         default=500,
-        metadata={"help": "Passages of the forgetting check, which compares content retrieval; 0 skips it."},
+        metadata={
+            "group": "essentials",
+            "help": "Passages of the forgetting check, which compares content retrieval; 0 skips it.",
+        },
     )
 
 

@@ -32,20 +32,28 @@ CURVE_FILE = "loss_curve.png"
 
 @dataclass(kw_only=True)
 class Arguments(StageArguments):
-    pairs: str = field(metadata={"help": "Mined pairs, with configs `pairs` and `documents`."})
-    model: str = field(metadata={"help": "The SentenceTransformer to start from."})
+    pairs: str = field(metadata={"group": "inputs", "help": "Mined pairs, with configs `pairs` and `documents`."})
+    model: str = field(metadata={"group": "inputs", "help": "The SentenceTransformer to start from."})
     corpus: str = field(
-        default="", metadata={"help": "Corpus to evaluate on before and after training; needs `queries` and `qrels`."}
+        default="",
+        metadata={
+            "group": "inputs",
+            "help": "Corpus to evaluate on before and after training; needs `queries` and `qrels`.",
+        },
     )
     queries: str = field(
-        default="", metadata={"help": "Development queries to evaluate with; never the test queries."}
+        default="",
+        metadata={"group": "inputs", "help": "Development queries to evaluate with; never the test queries."},
     )
-    qrels: str = field(default="", metadata={"help": "Relevance judgements of the development queries."})
+    qrels: str = field(
+        default="", metadata={"group": "inputs", "help": "Relevance judgements of the development queries."}
+    )
     check_passages: int = field(
         default=500,
         metadata={
+            "group": "essentials",
             "help": "Passages of the forgetting check, which compares content retrieval before and after "
-            "training; 0 skips it."
+            "training; 0 skips it.",
         },
     )
     family: str = field(
@@ -66,6 +74,7 @@ class RunArguments:
     work_dir: str = field(
         default="",
         metadata={
+            "group": "essentials",
             "help": "Folder of the checkpoints; the same command resumes from them after a kill.",
             "recipe": False,
         },

@@ -25,7 +25,8 @@ class AgentSettings:
 
     server: ServerSettings = field(default_factory=ServerSettings)
     protocol: Literal["tongyi", "webexplorer", "agentcpm", "tools", "json"] = field(
-        default="tools", metadata={"help": "How the model calls tools: a protocol of docs/rollouts.md."}
+        default="tools",
+        metadata={"group": "essentials", "help": "How the model calls tools: a protocol of docs/rollouts.md."},
     )
     prompt: str = field(
         default="",
@@ -38,7 +39,10 @@ class AgentSettings:
         default=2025,
         metadata={"help": "Sampling seed (paper: 2025); the n-th run of a question, from 0, uses seed + n."},
     )
-    max_tokens: int = field(default=8_192, metadata={"help": "Maximum number of tokens per reply, thinking included."})
+    max_tokens: int = field(
+        default=8_192,
+        metadata={"help": "Maximum number of tokens per reply, thinking included."},
+    )
     context_tokens: int = field(
         default=0,
         metadata={
@@ -78,7 +82,7 @@ class AgentSettings:
 class RolloutSettings:
     """What can be chosen about the runs of an agent besides the agent."""
 
-    k: int = field(default=10, metadata={"help": "Number of results per query (paper: 10)."})
+    k: int = field(default=10, metadata={"group": "essentials", "help": "Number of results per query (paper: 10)."})
     snippet_tokens: int = field(
         default=64, metadata={"help": "Tokens shown of each document in a result list (paper: 64)."}
     )
@@ -105,13 +109,21 @@ class RolloutSettings:
         },
     )
     max_turns: int = field(
-        default=100, metadata={"help": "Number of actions after which the agent is asked for its answer (paper: 100)."}
+        default=100,
+        metadata={
+            "group": "essentials",
+            "help": "Number of actions after which the agent is asked for its answer (paper: 100).",
+        },
     )
-    samples: int = field(default=1, metadata={"help": "Number of runs per question."})
-    limit: int = field(default=0, metadata={"help": "Number of questions to run, from the first one; 0 runs all."})
+    samples: int = field(default=1, metadata={"group": "essentials", "help": "Number of runs per question."})
+    limit: int = field(
+        default=0,
+        metadata={"group": "essentials", "help": "Number of questions to run, from the first one; 0 runs all."},
+    )
     concurrency: int = field(
         default=64,
         metadata={
+            "group": "essentials",
             "help": "Number of questions that the agent works on at once; the offline readers always work on all.",
             "recipe": False,
         },
@@ -119,6 +131,7 @@ class RolloutSettings:
     journal: str = field(
         default="",
         metadata={
+            "group": "essentials",
             "help": "Folder that keeps the runs, so that they resume; a folder in HF_HOME, named as the output, if "
             "empty.",
             "recipe": False,

@@ -33,9 +33,13 @@ COMMANDS: dict[str, tuple[str, str]] = {
 """Command words to the module whose `main(argv)` runs them, and a line of help."""
 
 
-def usage() -> str:
-    width = max(map(len, COMMANDS))
-    lines = [f"  {name:<{width}}  {text}" for name, (_, text) in COMMANDS.items()]
+def usage(group: str = "") -> str:
+    """The commands, or those of a group such as "eval", with a line of help each."""
+    commands = {name: text for name, (_, text) in COMMANDS.items() if name.startswith(f"{group} ") or not group}
+    width = max(map(len, commands))
+    lines = [f"  {name:<{width}}  {text}" for name, text in commands.items()]
+    if group:
+        return "\n".join([f"usage: lrat {group} COMMAND [--config RECIPE.yaml] [OPTIONS]", "", *lines])
     return "\n".join(
         [
             "usage: lrat COMMAND [--config RECIPE.yaml] [OPTIONS]",
@@ -63,11 +67,9 @@ def run(words: list[str]) -> Any:
     Raises:
         LratError: There is no such command, or it failed for a reason the user can mend.
     """
-    from lrat_hub.errors import LratError
-
     command = find(words)
     if command is None:
-        raise LratError(f"lrat: expected a command, found {' '.join(words[:1])!r}; see lrat --help")
+        raise _unknown(words)
     name, rest = command
     return _load(name).main(rest)
 
@@ -83,10 +85,25 @@ def run_recipe(stage: str, recipe: str, given: Mapping[str, Any]) -> Any:
     Raises:
         LratError: The recipe can't be read, or the stage failed for a reason the user can mend.
     """
-    from lrat_hub.cli.stage import read_recipe
+    from lrat_hub.cli.parsing import read_recipe
 
     module = _load(COMMANDS[stage][0])
     return module.run(*read_recipe(stage, recipe, given, *module.OPTIONS))
+
+
+def _is_group(words: list[str]) -> bool:
+    """Whether the words ask for the commands of a group: `lrat eval`, `lrat eval --help`."""
+    return any(name.startswith(f"{words[0]} ") for name in COMMANDS) and words[1:] in ([], ["-h"], ["--help"])
+
+
+def _unknown(words: list[str]) -> Exception:
+    """What to raise for words that begin with no command."""
+    from lrat_hub.cli.parser import UsageError
+    from lrat_hub.errors import did_you_mean
+
+    given = " ".join(words[: 2 if any(name.startswith(f"{words[0]} ") for name in COMMANDS) else 1])
+    near = did_you_mean(given, COMMANDS, mark="lrat ")
+    return UsageError(f"lrat: expected a command, found {given!r}{near or '. See lrat --help.'}")
 
 
 def _load(name: str) -> ModuleType:
@@ -126,13 +143,20 @@ def require_one_tree(stage: str) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs a command. Returns the exit code: 0, or 1 with one line on stderr for what the user can mend."""
+    """Runs a command.
+
+    Returns:
+        The exit code: 0; with one line on stderr, 2 for a command line that is not understood and 1 for anything else
+        that the user can mend.
+    """
     from lrat_hub.errors import LratError
 
     words = sys.argv[1:] if argv is None else argv
     try:
         if not words or words[0] in ("-h", "--help"):
             print(usage())
+        elif _is_group(words):
+            print(usage(words[0]))
         elif words[0] == "--version":
             from lrat_hub import __version__
 
@@ -141,11 +165,12 @@ def main(argv: list[str] | None = None) -> int:
             run(words)
         sys.stdout.flush()
     except LratError as error:
-        from lrat_hub.cli.stage import with_flags
+        from lrat_hub.cli.parser import UsageError
+        from lrat_hub.cli.parsing import with_flags
 
         # Whatever a message quotes, it stays one line.
         print(f"error: {' '.join(with_flags(str(error)).split())}", file=sys.stderr)
-        return 1
+        return 2 if isinstance(error, UsageError) else 1
     except BrokenPipeError:
         # Whoever read the output, such as `head`, has seen enough. Nothing may be left to flush at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

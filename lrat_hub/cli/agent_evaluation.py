@@ -30,35 +30,51 @@ class RunOptions(StageArguments):
     """Options of the runs that an evaluation makes now."""
 
     corpus: str = field(
-        default="", metadata={"help": "Corpus that agents of --agents and --rollouts search and browse."}
+        default="",
+        metadata={"group": "inputs", "help": "Corpus that agents of --agents and --rollouts search and browse."},
     )
     agents: list[str] = field(
         default_factory=list,
         metadata={
-            "help": f"Agents to run now: {', '.join(AGENTS)} (both work offline), or plug-ins as module:object."
+            "group": "inputs",
+            "help": f"Agents to run now: {', '.join(AGENTS)} (both work offline), or plug-ins as module:object.",
         },
     )
     rollouts: list[str] = field(
         default_factory=list,
-        metadata={"help": "Agents to run now by recipes of lrat rollout; one recipe for each agent."},
+        metadata={
+            "group": "inputs",
+            "help": "Agents to run now by recipes of lrat rollout; one recipe for each agent.",
+        },
     )
     retrievers: list[str] = field(
         default_factory=list,
-        metadata={"help": "Retrievers that agents of --agents and --rollouts search with; see lrat rollout --help."},
+        metadata={
+            "group": "inputs",
+            "help": "Retrievers that agents of --agents and --rollouts search with; see lrat rollout --help.",
+        },
     )
     k: list[int] = field(
         default_factory=lambda: [10],
-        metadata={"help": "Number of results per query; each agent is run with each of several values."},
+        metadata={
+            "group": "essentials",
+            "help": "Number of results per query; each agent is run with each of several values.",
+        },
     )
     snippet_tokens: int = field(
         default=64, metadata={"help": "Tokens shown of each document in a result list (paper: 64)."}
     )
     max_turns: int = field(
-        default=50, metadata={"help": "Number of actions after which an agent is asked for its answer (paper: 50)."}
+        default=50,
+        metadata={
+            "group": "essentials",
+            "help": "Number of actions after which an agent is asked for its answer (paper: 50).",
+        },
     )
     journal: str = field(
         default="",
         metadata={
+            "group": "essentials",
             "help": "Folder that keeps the runs of --agents, so that they resume; a folder in HF_HOME if empty.",
             "recipe": False,
         },
@@ -75,16 +91,20 @@ class RunOptions(StageArguments):
 RECORDED_JUDGE: Any = field(
     default=RECORDED,
     metadata={
+        "group": "essentials",
         "help": "Judge of answers: recorded (the verdicts that came with the runs; for agents that are run now, "
         "match), match, containment, llm (the language model of `model`), none, or a plug-in as module:object. "
-        "lrat rollout --help describes each of them."
+        "lrat rollout --help describes each of them.",
     },
 )
 SECOND_JUDGE: Any = field(
     default="",
-    metadata={"help": "Second judge of the same answers, to report its agreement with the first; none if empty."},
+    metadata={
+        "group": "essentials",
+        "help": "Second judge of the same answers, to report its agreement with the first; none if empty.",
+    },
 )
-JudgeOptions = options_of(AnswerJudgeSettings, "judge", judge=RECORDED_JUDGE)
+JudgeOptions = options_of(AnswerJudgeSettings, "answer_judge", formerly="judge", answer_judge=RECORDED_JUDGE)
 SecondJudgeOptions = options_of(AnswerJudgeSettings, "second_judge", second_judge=SECOND_JUDGE)
 
 
@@ -94,7 +114,7 @@ def judges(options: Any, second_options: Any) -> tuple[AnswerJudgeSettings, Answ
     Raises:
         LratError: One of them is none that there is.
     """
-    judge = settings_of(options, AnswerJudgeSettings, "judge")
+    judge = settings_of(options, AnswerJudgeSettings, "answer_judge")
     second = settings_of(second_options, AnswerJudgeSettings, "second_judge")
     server = second.server.started_like(judge.server)
     server = replace(server, vllm_args=server.vllm_args or judge.server.vllm_args)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
+from lrat_hub.cli.parser import CommandParser
 from lrat_hub.errors import LratError
 from lrat_hub.queries import STYLES
 
@@ -35,8 +35,8 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="lrat export", description=main.__doc__)
+def _parser() -> CommandParser:
+    parser = CommandParser(prog="lrat export", description=main.__doc__)
     parser.add_argument("--pairs", required=True, metavar="REF", help="Mined pairs, as ref or ref#pairs:split.")
     parser.add_argument(
         "--format",

@@ -7,6 +7,7 @@ import shlex
 import sys
 from pathlib import Path
 
+from lrat_hub.cli.parser import CommandParser
 from lrat_hub.errors import LratError
 from lrat_hub.localhub import DEFAULT_PORT, hub_env, serve
 
@@ -17,13 +18,13 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="lrat hub", description="A Hugging Face Hub on this machine.")
+def _parser() -> CommandParser:
+    parser = CommandParser(prog="lrat hub", description="A Hugging Face Hub on this machine.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    root = argparse.ArgumentParser(add_help=False)
+    root = CommandParser(add_help=False)
     root.add_argument("--root", type=Path, required=True, metavar="DIR", help="Folder that holds the Hub.")
-    port = argparse.ArgumentParser(add_help=False)
+    port = CommandParser(add_help=False)
     port.add_argument(
         "--port", type=int, default=DEFAULT_PORT, metavar="N", help="Port of the Hub; default: %(default)s."
     )

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
-
+from lrat_hub.cli.parser import CommandParser
 from lrat_hub.hub.lineage import Ancestor, trace
 from lrat_hub.hub.refs import HubRef
 
 
 def main(argv: list[str]) -> None:
-    parser = argparse.ArgumentParser(prog="lrat lineage", description=__doc__)
+    parser = CommandParser(prog="lrat lineage", description=__doc__)
     parser.add_argument("ref", help="namespace/name[@revision], with datasets/ in front for datasets")
     args = parser.parse_args(argv)
     for ancestor in trace(HubRef.parse(args.ref)):

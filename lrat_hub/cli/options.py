@@ -4,9 +4,9 @@ A stage's parser takes flat dataclasses; the library's settings are nested (`Age
 are asked for several times (a judge, a second judge). `options_of` flattens settings into options, and `settings_of`
 reads them back::
 
-    JudgeOptions = options_of(AnswerJudgeSettings, "judge")     # judge, judge_model, judge_url, ...
+    JudgeOptions = options_of(AnswerJudgeSettings, "answer_judge")     # answer_judge, answer_judge_model, ...
     args, options = parse(argv, "rollout", __doc__, Arguments, JudgeOptions)
-    settings = settings_of(options, AnswerJudgeSettings, "judge")
+    settings = settings_of(options, AnswerJudgeSettings, "answer_judge")
 """
 
 from __future__ import annotations
@@ -25,22 +25,33 @@ AGENTS = {
 """Agents without a language model that have a short name on the command line: of clue questions, of natural ones."""
 
 
-def options_of(settings: type[Any], prefix: str = "", **changed: Any) -> type[Any]:
+def options_of(settings: type[Any], prefix: str = "", *, formerly: str = "", **changed: Any) -> type[Any]:
     """A flat dataclass with an option for each field of settings, those of nested settings included.
 
     Args:
         prefix: Stands before the names of the options, such as "judge" in `judge_model`. A field may have another name
             there, in its metadata as `prefixed`; "" is the prefix itself.
+        formerly: A prefix under which the options are still understood, with a note.
         changed: Fields with another default or help (`field(...)`), by the name of the option.
     """
     leaves = list(_leaves(settings, prefix))
     names = {item.name: option for option, item, _ in leaves}
+    # Without a prefix, an option that has another name than its field was called as the field is.
+    former_names = {
+        option: _option_name(item, formerly) if prefix else item.name
+        for option, item, _ in leaves
+        if formerly or not prefix
+    }
 
     def option_field(option: str, item: Field[Any]) -> Any:
         item = changed.get(option, item)
         # Help names other fields of the same settings, which are options with this prefix here.
         help = re.sub(r"`(\w+)`", lambda match: f"--{names.get(match[1], match[1])}", item.metadata["help"])
-        metadata = {key: value for key, value in item.metadata.items() if key != "prefixed"} | {"help": help}
+        metadata = {key: value for key, value in item.metadata.items() if key not in ("option", "prefixed")}
+        metadata["help"] = help
+        former = former_names.get(option)
+        if former and former != option:
+            metadata["formerly"] = (former,)
         if item.default_factory is not MISSING:
             return field(default_factory=item.default_factory, metadata=metadata)
         return field(default=item.default, metadata=metadata)
@@ -77,6 +88,7 @@ def _leaves(settings: type[Any], prefix: str) -> Iterator[tuple[str, Field[Any],
 
 
 def _option_name(item: Field[Any], prefix: str) -> str:
+    name = item.metadata.get("option", item.name)
     if not prefix:
-        return item.name
-    return "_".join(part for part in (prefix, item.metadata.get("prefixed", item.name)) if part)
+        return name
+    return "_".join(part for part in (prefix, item.metadata.get("prefixed", name)) if part)

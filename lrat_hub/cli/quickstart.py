@@ -5,7 +5,6 @@ The stages are those that anyone runs, and each reads by its pin what the one be
 
 from __future__ import annotations
 
-import argparse
 import os
 import shlex
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lrat_hub import cli
+from lrat_hub.cli.parser import CommandParser
 from lrat_hub.cli.stage import say
 from lrat_hub.localhub import DEFAULT_PORT, LocalHub
 
@@ -29,7 +29,7 @@ lists train both bases at least as well as their own (chosen on dev)."""
 
 
 def main(argv: list[str]) -> None:
-    parser = argparse.ArgumentParser(prog="lrat quickstart", description=__doc__)
+    parser = CommandParser(prog="lrat quickstart", description=__doc__)
     parser.add_argument(
         "--base", choices=("minilm", "static"), default="minilm", help="Base model to train; default: %(default)s."
     )

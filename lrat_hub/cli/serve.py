@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 import socket
 
+from lrat_hub.cli.parser import CommandParser
 from lrat_hub.errors import LratError
 
 DEFAULT_PORT = 8971
@@ -34,8 +34,8 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="lrat serve", description=main.__doc__)
+def _parser() -> CommandParser:
+    parser = CommandParser(prog="lrat serve", description=main.__doc__)
     parser.add_argument("--index", required=True, metavar="REF", help="Index to serve: namespace/name, or a folder.")
     parser.add_argument(
         "--corpus", required=True, metavar="REF", help="Corpus that the index was made of; another one is refused."

@@ -13,29 +13,21 @@ A stage script defines a dataclass that extends `StageArguments` and a `main(arg
 from __future__ import annotations
 
 import os
-import re
-import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
-from functools import lru_cache
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
+from lrat_hub.cli.parsing import assignments, parse, read_recipe, recipe_path, with_flags
 from lrat_hub.errors import LratError
 
 if TYPE_CHECKING:
-    from argparse import Action
-
-    from pydantic import TypeAdapter
-
     from lrat_hub.hub.inputs import Source
     from lrat_hub.hub.lineage import Lineage
     from lrat_hub.hub.publish import Tables
     from lrat_hub.hub.refs import HubRef, RepoType
 
-
-_OPTIONS: set[str] = set()
-"""Names of the options of the commands that were parsed in this process."""
+__all__ = ["Stage", "StageArguments", "assignments", "parse", "read_recipe", "recipe_path", "say", "with_flags"]
 
 
 @dataclass(kw_only=True)
@@ -43,11 +35,16 @@ class StageArguments:
     """Options of every stage."""
 
     to: str = field(
-        metadata={"help": "Repository to publish to: namespace/name, or namespace/name@branch.", "recipe": False}
+        metadata={
+            "group": "inputs",
+            "help": "Repository to publish to: namespace/name, or namespace/name@branch.",
+            "recipe": False,
+        }
     )
     private: bool = field(
         default=False,
         metadata={
+            "group": "inputs",
             "help": "Publish to a private repository, which is made if it is missing; a public one is refused.",
             "recipe": False,
         },
@@ -55,131 +52,6 @@ class StageArguments:
     require_pinned: bool = field(
         default=False, metadata={"help": "Refuse inputs that are not given by a full commit sha.", "recipe": False}
     )
-
-
-def parse(argv: list[str] | None, stage: str, description: str | None, *arguments: type[Any]) -> tuple[Any, ...]:
-    """The stage's options, an object for each dataclass, from a recipe (`--config FILE`) and the command line.
-
-    The command line wins over the recipe.
-
-    Raises:
-        LratError: The recipe can't be read, or has an unknown key or a value of another type.
-    """
-    import yaml
-    from pydantic import ValidationError
-
-    # trl exports its names lazily, which type checkers don't see.
-    from trl import TrlParser  # pyright: ignore[reportPrivateImportUsage]
-
-    argv = [
-        part
-        for word in (sys.argv[1:] if argv is None else argv)
-        for part in (word.split("=", 1) if word.startswith("--config=") else [word])
-    ]
-
-    class Parser(TrlParser):
-        def add_argument(self, *names: Any, recipe: bool = True, **options: Any) -> Action:
-            # The parser hands over a field's whole metadata; `recipe` is for the lineage (see `Stage`).
-            return super().add_argument(*names, **options)
-
-    checks = [_type_check(kind) for kind in arguments]
-    _OPTIONS.update(item.name for kind in arguments for item in fields(kind))
-    parser = Parser(cast(Any, list(arguments)), prog=f"lrat {stage}", description=description, allow_abbrev=False)
-    parser.add_argument(
-        "--config", metavar="FILE", help="Recipe: a YAML file with these options, or the name of a packaged one."
-    )
-    if argv[-1:] == ["--config"]:
-        raise LratError(f"lrat {stage}: --config: expected a recipe, found nothing behind it.")
-    if "--config" in argv:
-        index = argv.index("--config") + 1
-        argv[index] = str(recipe_path(argv[index]))
-    try:
-        # --config leaves a namespace of its own behind the dataclasses.
-        parsed = parser.parse_args_and_config(args=argv)[: len(arguments)]
-        # argparse checks neither types nor choices of what a recipe sets.
-        for check, values in zip(checks, parsed, strict=True):
-            check.validate_python(asdict(values))
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        option = ".".join(map(str, first["loc"]))
-        raise LratError(f"lrat {stage}: {option}: {first['msg']}, found {first['input']!r}.") from error
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise LratError(f"lrat {stage}: {' '.join(str(error).split())}") from error
-    return parsed
-
-
-def read_recipe(stage: str, recipe: str, given: Mapping[str, Any], *arguments: type[Any]) -> tuple[Any, ...]:
-    """The options of a stage that another one runs: those of a recipe, with others in their place.
-
-    Args:
-        given: Values that win over the recipe's, by the name of the option.
-
-    Raises:
-        LratError: The recipe can't be read, or has an unknown key or a value of another type.
-    """
-    import yaml
-    from pydantic import ValidationError
-
-    path = recipe_path(recipe)
-    try:
-        values = {**(yaml.safe_load(path.read_text(encoding="utf-8")) or {}), **given}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise LratError(f"lrat {stage}: {' '.join(str(error).split())}") from error
-    known = {item.name for kind in arguments for item in fields(kind)}
-    if unknown := sorted(values.keys() - known):
-        raise LratError(f"lrat {stage}: {path}: expected options of the stage, found {', '.join(unknown)}.")
-    made = []
-    try:
-        for kind in arguments:
-            own = {item.name: values[item.name] for item in fields(kind) if item.name in values}
-            made.append(kind(**own))
-            _type_check(kind).validate_python(asdict(made[-1]))
-    except (ValidationError, TypeError) as error:
-        raise LratError(f"lrat {stage}: {path}: {' '.join(str(error).split())}") from error
-    return tuple(made)
-
-
-def with_flags(message: str) -> str:
-    """A message of the library in terms of the command line: `` `name` `` becomes `--name` where that is an option."""
-    return re.sub(r"`(\w+)`", lambda match: f"--{match[1]}" if match[1] in _OPTIONS else match[0], message)
-
-
-def assignments(option: str, texts: list[str]) -> dict[str, str]:
-    """What an option of the form `NAME=VALUE ...` says, by name.
-
-    Raises:
-        LratError: One of them has no "=", or a name comes twice.
-    """
-    values: dict[str, str] = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals or not name.strip() or not value.strip() or name.strip() in values:
-            raise LratError(f"--{option}: expected NAME=VALUE, each name once, found {text!r}.")
-        values[name.strip()] = value.strip()
-    return values
-
-
-@lru_cache
-def _type_check(arguments: type[Any]) -> TypeAdapter[Any]:
-    """Checks values against the types of a dataclass. Made once, before the parser simplifies these types in place."""
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(arguments)
-
-
-def recipe_path(name: str) -> Path:
-    """A recipe's file: a path, or the name of one that comes with the package, such as `training/tiny_cpu`."""
-    path = Path(name)
-    if path.exists():
-        return path
-    folder, _, recipe = name.rpartition("/")
-    packaged = Path(__file__).parents[1] / folder / "recipes" / f"{recipe}.yaml"
-    if not packaged.exists():
-        # In a checkout the stage folders lie beside the library, not in it.
-        packaged = Path(__file__).parents[2] / folder / "recipes" / f"{recipe}.yaml"
-    if not folder or not packaged.exists():
-        raise LratError(f"Recipe {name!r}: expected a YAML file or the name of a packaged recipe, found neither.")
-    return packaged
 
 
 class Stage:

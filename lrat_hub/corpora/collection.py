@@ -61,28 +61,41 @@ class ReadSettings:
 
     split: str = field(
         default="test",
-        metadata={"help": "Split to publish queries and judgements as; of BEIR and MTEB sources, the split to read."},
+        metadata={
+            "group": "essentials",
+            "help": "Split to publish queries and judgements as; of BEIR and MTEB sources, the split to read.",
+        },
     )
     document_columns: list[str] = field(
         default_factory=list,
-        metadata={"help": "Columns of the documents: docid=THEIRS text=THEIRS title=THEIRS; title= means no title."},
+        metadata={
+            "group": "essentials",
+            "help": "Columns of the documents: docid=THEIRS text=THEIRS title=THEIRS; title= means no title.",
+        },
     )
     query_columns: list[str] = field(
         default_factory=list,
         metadata={
-            "help": "Query columns: query_id=THEIRS query=THEIRS answer=THEIRS; a TSV file then needs a header."
+            "group": "essentials",
+            "help": "Query columns: query_id=THEIRS query=THEIRS answer=THEIRS; a TSV file then needs a header.",
         },
     )
     qrel_columns: list[str] = field(
         default_factory=list,
-        metadata={"help": "Columns of the judgements: query_id=THEIRS docid=THEIRS relevance=THEIRS."},
+        metadata={
+            "group": "essentials",
+            "help": "Columns of the judgements: query_id=THEIRS docid=THEIRS relevance=THEIRS.",
+        },
     )
     titles: Titles = field(
         default="column", metadata={"help": "Where titles are: in a column, or in the first line of the text."}
     )
     chunk_tokens: int = field(
         default=0,
-        metadata={"help": "Maximum number of tokens per chunk of a document (paper: 512); 0 keeps documents whole."},
+        metadata={
+            "group": "essentials",
+            "help": "Maximum number of tokens per chunk of a document (paper: 512); 0 keeps documents whole.",
+        },
     )
     quotes: Quotes = field(
         default="text",

@@ -14,18 +14,23 @@ from lrat_hub.queries import QueryStyle
 class FitSettings:
     """How a retriever is fitted; each field says what it means. The defaults are the paper's (section 6.1.4)."""
 
-    epochs: float = field(default=2.0, metadata={"help": "Number of passes over the pairs."})
+    epochs: float = field(default=2.0, metadata={"group": "essentials", "help": "Number of passes over the pairs."})
     max_steps: int = field(
-        default=-1, metadata={"help": "Number of optimizer steps; overrides `epochs` when above 0."}
+        default=-1,
+        metadata={"group": "essentials", "help": "Number of optimizer steps; overrides `epochs` when above 0."},
     )
-    batch_size: int = field(default=32, metadata={"help": "Queries per device and forward pass."})
+    batch_size: int = field(
+        default=32, metadata={"group": "essentials", "help": "Queries per device and forward pass."}
+    )
     gradient_accumulation_steps: int = field(
         default=1,
         metadata={
             "help": "Batches per optimizer step. Unlike mini-batches, they don't share their in-batch negatives."
         },
     )
-    learning_rate: float = field(default=1e-6, metadata={"help": "Peak learning rate, decayed linearly to 0."})
+    learning_rate: float = field(
+        default=1e-6, metadata={"group": "essentials", "help": "Peak learning rate, decayed linearly to 0."}
+    )
     warmup_ratio: float = field(
         default=0.1,
         metadata={"help": "Share of the steps over which the learning rate rises linearly from 0 to its peak."},
@@ -34,13 +39,17 @@ class FitSettings:
     num_negatives: int = field(
         default=9,
         metadata={
+            "group": "essentials",
             "help": "Mined negatives per query, drawn anew each epoch. The paper's group of 10 is one "
-            "positive and 9 negatives."
+            "positive and 9 negatives.",
         },
     )
     temperature: float = field(
         default=0.02,
-        metadata={"help": "Temperature of the softmax (tau in the paper); similarities are divided by it."},
+        metadata={
+            "group": "essentials",
+            "help": "Temperature of the softmax (tau in the paper); similarities are divided by it.",
+        },
     )
     reduction: Reduction = field(
         default="mean",
@@ -51,7 +60,10 @@ class FitSettings:
     )
     use_weights: bool = field(
         default=True,
-        metadata={"help": "Whether to weight pairs by their intensity weights; if false, every pair weighs 1."},
+        metadata={
+            "help": "Whether to weight pairs by their intensity weights; if false, every pair weighs 1.",
+            "off": "Give every pair the weight 1, in place of its intensity weight.",
+        },
     )
     redundant_weight: float = field(
         default=3.0,
@@ -78,19 +90,29 @@ class FitSettings:
     mini_batch_size: int = field(
         default=0,
         metadata={
+            "group": "essentials",
             "help": "Texts per forward pass with gradient caching, which saves memory; 0 embeds the "
-            "whole batch at once."
+            "whole batch at once.",
         },
     )
     query_style: QueryStyle = field(
         default="plain",
-        metadata={"help": "What the retriever reads of the agent's state besides its query; see docs/training.md."},
+        metadata={
+            "group": "essentials",
+            "help": "What the retriever reads of the agent's state besides its query; see docs/training.md.",
+        },
     )
     query_length: int = field(
-        default=512, metadata={"help": "Maximum number of tokens of a query in training; 0 uses the model's limit."}
+        default=512,
+        metadata={
+            "help": "Maximum number of tokens of a query in training; 0 uses the model's limit.",
+        },
     )
     document_length: int = field(
-        default=512, metadata={"help": "Maximum number of tokens of a document in training; 0 uses the model's limit."}
+        default=512,
+        metadata={
+            "help": "Maximum number of tokens of a document in training; 0 uses the model's limit.",
+        },
     )
     frozen_layers: int = field(
         default=0,
@@ -107,7 +129,7 @@ class FitSettings:
         },
     )
     precision: Literal["fp32", "bf16", "fp16"] = field(
-        default="fp32", metadata={"help": "Precision of the computation."}
+        default="fp32", metadata={"group": "essentials", "help": "Precision of the computation."}
     )
     gradient_checkpointing: bool = field(
         default=False, metadata={"help": "Recompute activations in the backward pass, which saves memory."}
@@ -128,7 +150,11 @@ class FitSettings:
         },
     )
     seed: int = field(
-        default=0, metadata={"help": "Random seed of the draw of negatives, the order of pairs, and dropout."}
+        default=0,
+        metadata={
+            "group": "essentials",
+            "help": "Random seed of the draw of negatives, the order of pairs, and dropout.",
+        },
     )
 
     def __post_init__(self) -> None:

@@ -30,7 +30,7 @@ PAPERS_JUDGE = "the paper's is Qwen3-30B-A3B-Thinking-2507"
 class JudgeSettings:
     """Who gives verdicts: nobody, a fixed procedure, a language model ("llm"), or a plug-in (`module:object`)."""
 
-    judge: str = field(default="none", metadata={"prefixed": "", "help": ""})
+    judge: str = field(default="none", metadata={"group": "essentials", "prefixed": "", "help": ""})
     prompt: str = field(
         default="",
         metadata={"help": "Prompt of the judge llm: a name or a YAML file; the built-in prompt if empty."},
@@ -68,6 +68,7 @@ class DocumentJudgeSettings(JudgeSettings):
     judge: str = field(
         default="none",
         metadata={
+            "group": "essentials",
             "prefixed": "",
             "help": "Judge of opened documents: none (all naive pairs are kept), rule (looks for set phrases; for "
             f"agents whose phrases are known), llm (the language model of `model`; {PAPERS_JUDGE}), or a plug-in as "
@@ -83,6 +84,7 @@ class AnswerJudgeSettings(JudgeSettings):
     judge: str = field(
         default="match",
         metadata={
+            "group": "essentials",
             "prefixed": "",
             "help": "Judge of answers: match (correct if equal to the gold answer), containment (also correct if "
             "short and containing the gold answer), llm (the language model of `model` judges the rest; "

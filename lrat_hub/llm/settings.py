@@ -14,13 +14,14 @@ _STARTED_ALIKE = ("vllm_python", "tensor_parallel", "data_parallel", "server_tim
 class ServerSettings:
     """A language model and its server: one that runs already, or vLLM, which is then started and stopped.
 
-    The metadata of a field holds its help, whether it is part of a `recipe`, and its name behind a prefix
-    (`prefixed`) where that differs from its own; see `lrat_hub.cli.options`.
+    The metadata of a field holds its help, whether it is part of a `recipe`, and its name as an `option` where that
+    differs from its own; see `lrat_hub.cli.options`.
     """
 
     model: str = field(
         default="",
         metadata={
+            "group": "essentials",
             "help": "Language model: a Hub reference, best pinned to a commit; with `base_url`, its name at that "
             "server will do.",
             "recipe": False,
@@ -29,10 +30,11 @@ class ServerSettings:
     base_url: str = field(
         default="",
         metadata={
+            "group": "essentials",
             "help": "URL of a running server of the model, up to and including /v1; if empty, a vLLM server is "
             "started and stopped with the run.",
             "recipe": False,
-            "prefixed": "url",
+            "option": "url",
         },
     )
     vllm_python: str = field(

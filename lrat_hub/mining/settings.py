@@ -124,16 +124,18 @@ class MiningOptions:
     profile: Literal["paper", "episode", "released"] = field(
         default="episode",
         metadata={
+            "group": "essentials",
             "help": "Which search a browse is paired with: 'paper' the one right before it, 'episode' the nearest "
-            "earlier one that listed the document, 'released' the one that the authors' code takes."
+            "earlier one that listed the document, 'released' the one that the authors' code takes.",
         },
     )
     negatives: Literal["default", "unbrowsed", "formula", "pooled", "tiers"] = field(
         default="default",
         metadata={
+            "group": "essentials",
             "help": "Which documents are negatives: 'unbrowsed' (the default) the listed ones that the agent never "
             "browsed, 'formula' all listed ones but the positive; 'pooled' adds those of earlier searches, 'tiers' "
-            "documents that the agent had read."
+            "documents that the agent had read.",
         },
     )
     caps: list[str] = field(
@@ -151,11 +153,14 @@ class MiningOptions:
     )
     outcomes: list[str] = field(
         default_factory=lambda: ["correct", "unjudged"],
-        metadata={"help": "Trajectories to mine: any of correct, incorrect, unjudged."},
+        metadata={"group": "essentials", "help": "Trajectories to mine: any of correct, incorrect, unjudged."},
     )
     statuses: list[str] = field(
         default_factory=lambda: ["completed"],
-        metadata={"help": "How the trajectories to mine ended: any of completed, limited, failed."},
+        metadata={
+            "group": "essentials",
+            "help": "How the trajectories to mine ended: any of completed, limited, failed.",
+        },
     )
     train_on: list[str] = field(
         default_factory=list,
@@ -177,9 +182,12 @@ class MiningOptions:
         },
     )
     validation: float = field(
-        default=0.0, metadata={"help": "Share of the questions for split `validation`, from 0 to 1."}
+        default=0.0,
+        metadata={"group": "essentials", "help": "Share of the questions for split `validation`, from 0 to 1."},
     )
-    test: float = field(default=0.0, metadata={"help": "Share of the questions for split `test`, from 0 to 1."})
+    test: float = field(
+        default=0.0, metadata={"group": "essentials", "help": "Share of the questions for split `test`, from 0 to 1."}
+    )
 
     @property
     def splits(self) -> Splits:

@@ -21,14 +21,23 @@ class IndexSettings:
     kind: Kind = field(
         default="flat",
         metadata={
-            "help": "Kind of index: flat (exact), hnsw (a graph, fast at any size) or ivf (clusters, quick to build)."
+            "group": "essentials",
+            "help": "Kind of index: flat (exact), hnsw (a graph, fast at any size) or ivf (clusters, quick to build).",
         },
     )
-    fp16: bool = field(default=False, metadata={"help": "Store vectors as float16 instead of float32."})
-    max_length: int = field(
-        default=0, metadata={"help": "Maximum number of tokens per document; 0 uses the model's own limit."}
+    fp16: bool = field(
+        default=False, metadata={"group": "essentials", "help": "Store vectors as float16 instead of float32."}
     )
-    batch_size: int = field(default=BATCH_SIZE, metadata={"help": "Number of texts that are encoded together."})
+    max_length: int = field(
+        default=0,
+        metadata={
+            "group": "essentials",
+            "help": "Maximum number of tokens per document; 0 uses the model's own limit.",
+        },
+    )
+    batch_size: int = field(
+        default=BATCH_SIZE, metadata={"group": "essentials", "help": "Number of texts that are encoded together."}
+    )
     shard_size: int = field(
         default=SHARD_SIZE, metadata={"help": "Documents per shard; a run that is killed loses at most one shard."}
     )

@@ -96,7 +96,16 @@ def test_the_documentations_agent_and_judges_run_from_the_command_line(hub, plug
     corpus = str(cli.run(["corpus", *files, "--to", "lrat/plugin-things"]))
     inputs = ["--corpus", corpus, "--queries", corpus, "--journal", str(plugins / "journal")]
     ref = cli.run(
-        ["rollout", "--agent", "my_agent:TwoStep", "--judge", "my_judges:Lenient", *inputs, "--to", "lrat/plugin-runs"]
+        [
+            "rollout",
+            "--agent",
+            "my_agent:TwoStep",
+            "--answer_judge",
+            "my_judges:Lenient",
+            *inputs,
+            "--to",
+            "lrat/plugin-runs",
+        ]
     )
     runs = list(load_trajectories(ref))
     assert [[step.action for step in run.steps] for run in runs] == [["search", "browse", "answer"]] * 4
@@ -112,7 +121,7 @@ def test_the_documentations_agent_and_judges_run_from_the_command_line(hub, plug
 
     mined = load_dataset(pairs.repo_id, "pairs", revision=pairs.revision, split="train")
     assert set(mined["judge"]) == {"my_judges:LongNotes"}
-    evaluated = cli.run(["eval", "agents", "--agents", "my_agent:TwoStep", "--retrievers", "bm25", "--judge",
+    evaluated = cli.run(["eval", "agents", "--agents", "my_agent:TwoStep", "--retrievers", "bm25", "--answer_judge",
                          "my_judges:Lenient", *inputs, "--to", "lrat/plugin-evaluated"])[0]  # fmt: skip
     assert isinstance(evaluated, HubRef)
     with pytest.raises(LratError, match="expected llm, clue-reader, reader or module:object, found 'writer'"):

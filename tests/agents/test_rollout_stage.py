@@ -36,7 +36,7 @@ def corpus(hub, tmp_path_factory) -> str:
 
 def words(corpus: str, base_url: str, to: str, journal: Path | str, *more: str, protocol: str = "json") -> list[str]:
     return [
-        "rollout", "--agent", "llm", "--model", "scripted", "--base_url", base_url, "--protocol", protocol,
+        "rollout", "--agent", "llm", "--model", "scripted", "--url", base_url, "--protocol", protocol,
         "--corpus", corpus, "--queries", corpus, "--to", to, "--journal", str(journal), "--max_turns", "20",
         "--max_tokens", "500", "--concurrency", "8", "--request_timeout", "5", *more,
     ]  # fmt: skip
@@ -54,13 +54,13 @@ def timeless_runs(ref: HubRef) -> dict[str, Trajectory]:
 
 def test_a_rollout_is_published_with_its_counts_and_comes_back_and_mines(corpus, tmp_path):
     with ChatServer(Script(protocol="json")) as server:
-        ref = cli.run(words(corpus, server.base_url, "lrat/run-json", tmp_path, "--judge", "containment"))
+        ref = cli.run(words(corpus, server.base_url, "lrat/run-json", tmp_path, "--answer_judge", "containment"))
     runs = runs_of(ref)
     assert list(runs) == [f"{question.query_id}-0" for question in QUESTIONS]
     assert all(run.sampling.seed == 2025 and run.correct is not None for run in runs.values())
     lineage = read_lineage(ref)
     assert lineage.inputs["agent"] == "scripted (served, unpinned)"
-    assert "base_url" not in lineage.recipe
+    assert "url" not in lineage.recipe
     assert "127.0.0.1" not in lineage.to_json()
     assert lineage.counts["statuses"] == {"completed": len(QUESTIONS), "limited": 0, "failed": 0, "missing": 0}
     everything = lineage.counts["outcomes"][-1]
@@ -138,8 +138,8 @@ def test_what_is_there_is_published_while_runs_go_on(corpus, tmp_path):
 @pytest.mark.slow
 def test_a_model_that_judges_is_asked_only_where_texts_do_not_match(corpus, tmp_path):
     with ChatServer(Script(protocol="json")) as server:
-        sent = words(corpus, server.base_url, "lrat/run-judged", tmp_path, "--judge", "llm")
-        run = cli.run([*sent, "--judge_model", "scripted", "--judge_url", server.base_url])
+        sent = words(corpus, server.base_url, "lrat/run-judged", tmp_path, "--answer_judge", "llm")
+        run = cli.run([*sent, "--answer_judge_model", "scripted", "--answer_judge_url", server.base_url])
         judged = [body for body in server.requests if "You grade answers" in body["messages"][0]["content"]]
     verdicts = read_lineage(run).counts["verdicts"]
     assert sum(verdicts.values()) == len(QUESTIONS)

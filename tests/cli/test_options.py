@@ -91,7 +91,7 @@ def test_a_recipe_of_another_stage_is_read_with_some_values_in_the_place_of_its_
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("jugde: llm\n", "expected options of the stage, found jugde"),
+        ("jugde: llm\n", "unknown option jugde; did you mean judge"),
         ("attempts: many\n", "attempts"),
         ("a: [\n", "lrat x: "),
         (None, "expected a YAML file or the name of a packaged recipe, found neither"),

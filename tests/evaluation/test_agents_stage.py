@@ -118,9 +118,11 @@ def test_answers_are_judged_again_and_the_judges_compared(evaluated, benchmark, 
     assert agreement["full"]["agreement"] == 1.0
     verdicts = rows(evaluated, "verdicts")
     assert {row["judge"] for row in verdicts} == {"recorded", "match"}
-    again = evaluate(benchmark, "agents-again", "--trajectories", f"{trajectories}#half", "--judge", "match")
+    again = evaluate(benchmark, "agents-again", "--trajectories", f"{trajectories}#half", "--answer_judge", "match")
     assert rows(again, "summary")[0]["success"] == 0.0
-    contained = evaluate(benchmark, "agents-again", "--trajectories", f"{trajectories}#half", "--judge", "containment")
+    contained = evaluate(
+        benchmark, "agents-again", "--trajectories", f"{trajectories}#half", "--answer_judge", "containment"
+    )
     assert rows(contained, "summary")[0]["success"] == 1.0
 
 
@@ -230,8 +232,15 @@ def test_agents_are_run_by_their_recipes_of_rollouts(benchmark, tmp_path):
 @pytest.mark.slow
 def test_a_model_that_judges_is_asked_once(benchmark, swept):
     with ChatServer(Script(protocol="json")) as server:
-        words = ["--trajectories", f"{swept}#runs_reader_bm25_k10", "--judge", "llm", "--judge_model", "scripted"]
-        words += ["--judge_url", server.base_url]
+        words = [
+            "--trajectories",
+            f"{swept}#runs_reader_bm25_k10",
+            "--answer_judge",
+            "llm",
+            "--answer_judge_model",
+            "scripted",
+        ]
+        words += ["--answer_judge_url", server.base_url]
         pin = evaluate(benchmark, "agents-judged", *words)
         asked = len(server.requests)
         (summary,) = rows(pin, "summary")

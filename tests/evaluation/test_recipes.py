@@ -18,7 +18,7 @@ def test_recipes_of_agents_have_known_options_and_the_judge_of_the_paper(name):
     args, judge, _ = parse(
         words, "eval agents", None, agents.Arguments, agents.JudgeOptions, agents.SecondJudgeOptions
     )
-    assert (judge.judge, judge.judge_model) == ("llm", "Qwen/Qwen3-30B-A3B-Thinking-2507")
+    assert (judge.answer_judge, judge.answer_judge_model) == ("llm", "Qwen/Qwen3-30B-A3B-Thinking-2507")
     # What quotes the questions of BrowseComp-Plus stays private.
     assert args.private is (args.benchmark == "BrowseComp-Plus")
     assert all(recipe_path(recipe).exists() for recipe in args.rollouts)
