@@ -18,6 +18,7 @@ LIBRARY = Path(lrat_hub.__file__).parent
 MODULES = sorted(path for path in LIBRARY.rglob("*.py") if path.relative_to(LIBRARY).parts[0] != "cli")
 FLAG = re.compile(r"(?<![\w-])--[a-z]\w[\w-]*")
 OTHERS_FLAGS = {
+    "importers/redaction/transported_secrets.py": "options with which secrets are given to commands",
     "llm/serving.py": "options of vLLM's server",
     "localhub/maintenance.py": "options of git",
     "localhub/routes_files.py": "options of git",
@@ -54,7 +55,7 @@ def test_a_module_of_the_library_names_no_option_prints_nothing_and_knows_no_com
 
 def test_loose_modules_are_few():
     loose = [path for path in LIBRARY.glob("*.py") if path.name != "__init__.py"]
-    assert len(loose) <= 10, names_of(loose)
+    assert len(loose) <= 12, names_of(loose)
 
 
 def test_exceptions_are_needed():

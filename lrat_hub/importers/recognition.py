@@ -109,7 +109,8 @@ def _has_id(run: dict[str, Any]) -> bool:
 
 
 def _is_known(value: Any, formats: Sequence[Format]) -> bool:
-    return any(known.recognise(value) for known in formats)
+    """Whether a value is a record by itself; messages of a list belong together."""
+    return any(known.recognise(value) not in (None, BARE_MESSAGE) for known in formats)
 
 
 def _joined(place: int | str | None, key: str) -> str:

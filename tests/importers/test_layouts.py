@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lrat_hub.importers import layouts
+from lrat_hub.importers.sources import layouts
 from tests.importers.reading import read
 
 ONE, TWO, THREE = {"a": 1}, {"b": {"c": [2, {"d": "}\n{"}]}}, {"e": "é\u2028"}

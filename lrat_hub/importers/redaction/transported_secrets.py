@@ -99,6 +99,9 @@ def _find_userinfo(text: str, start: int, end: int) -> Finding:
 
 _NO_USER_PASSWORDS = words("password pass passwd pwd pw secret token x-oauth-basic")
 
+# PHP and others escape slashes in JSON, and JSON within JSON doubles the escapes.
+ESCAPED_SLASHES = tuple(":" + ("\\" * count + "/") * 2 for count in (1, 2, 4, 8))
+
 _COOKIES = re.compile(
     rf"(?:{QUOTE})?\s{{0,4}}[:=]\s{{0,4}}(?:{QUOTE})?(?P<all>"
     rf"(?:[\w.%-]{{1,64}}=[^\s\"'`\\<>;,]{{0,2048}};?[ ]?){{1,40}})"
@@ -188,7 +191,7 @@ TRANSPORTED: tuple[Pattern, ...] = (
     Pattern("bearer token", ("Bearer", "bearer", "BEARER"), _find_bearer),
     Pattern("authorization header", ("uthorization", "UTHORIZATION"), _find_authorization),
     Pattern("cookie", ("ookie", "OOKIE"), _find_cookies),
-    Pattern("password in an address", ("://", ":\\/\\/", "%3A%2F%2F", "%3a%2f%2f"), _find_userinfo),
+    Pattern("password in an address", ("://", *ESCAPED_SLASHES, "%3A%2F%2F", "%3a%2f%2f"), _find_userinfo),
     Pattern("named secret", tuple(_OPTIONS), _find_option),
     Pattern("named secret", ("machine ",), _find_netrc),
     Pattern("named secret", (" -u ", " --user "), _find_curl_user),
