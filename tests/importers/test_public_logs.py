@@ -17,6 +17,9 @@ from lrat_hub.mining.weights import Weighting
 
 LOGS = Path(__file__).parent / "logs"
 CASES = sorted(folder.name for folder in LOGS.iterdir())
+ARGUED = {"open_deep_research"}
+"""Several queries share one list without repetitions, which `expected.json` has under the first of them."""
+
 DESCRIPTIONS = {"expected.json", "source.md", "mapping.yaml"}
 
 
@@ -44,8 +47,7 @@ def shown(step, expected):
     return {key: values[key] for key in expected}
 
 
-@pytest.mark.xfail(strict=False, reason="formats are still being added")
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", [name for name in CASES if name not in ARGUED])
 def test_a_log_is_read_as_expected(name):
     expected = json.loads((LOGS / name / "expected.json").read_text(encoding="utf-8"))
     runs, accounts = read(name)
@@ -72,3 +74,20 @@ def test_a_log_is_read_as_expected(name):
             assert want.get("negatives") is None or list(pair.negative_ids) == want["negatives"]
     for ledger in accounts.ledgers():
         ledger.to_dict()
+
+
+def test_a_list_that_several_queries_share_is_left_out_and_counted_unless_the_mapping_says_that_it_is_shared(tmp_path):
+    folder = LOGS / "open_deep_research"
+    (run,), accounts = read(folder.name)
+    search = run.steps[0]
+    assert (len(search.queries), search.results) == (2, ())
+    assert accounts.lists.dropped == {"lists of several queries that can't be told apart": 2}
+    mapping = (
+        (folder / "mapping.yaml").read_text(encoding="utf-8").replace("  results: {", "  results: {shared: true, ")
+    )
+    (tmp_path / "mapping.yaml").write_text(mapping, encoding="utf-8")
+    (run,) = read_trajectories(folder / "state.json", Accounts(), mapping=load_mapping(tmp_path / "mapping.yaml"))
+    expected = json.loads((folder / "expected.json").read_text(encoding="utf-8"))
+    assert [shown(run.steps[0], want) for want in expected["trajectories"][0]["steps"]] == (
+        expected["trajectories"][0]["steps"]
+    )
