@@ -28,6 +28,7 @@ from lrat_hub.agents.parsing import (
 from lrat_hub.agents.runner import Answer, Call, Invalid
 from lrat_hub.errors import LratError
 from lrat_hub.llm.chat import Reply
+from lrat_hub.llm.isolation import isolated
 from lrat_hub.llm.prompts import digest_of, read_prompt, shortened
 
 ProtocolName = Literal["tongyi", "webexplorer", "agentcpm", "tools", "json"]
@@ -94,7 +95,7 @@ class AgentPrompt:
         """The messages that a conversation begins with."""
         tools = "\n".join(json.dumps(tool, ensure_ascii=False) for tool in self.tools)
         system = self.system.strip().replace(TOOLS_MARK, tools)
-        asked = self.question.strip().replace("{question}", question)
+        asked = self.question.strip().replace("{question}", isolated(question))
         return [
             *([{"role": "system", "content": system}] if system else []),
             {"role": "user", "content": asked},
@@ -132,7 +133,7 @@ class ChatProtocol(Protocol):
     def read(self, reply: Reply, prompt: AgentPrompt) -> Turn: ...
 
     def results(self, turn: Turn, texts: Sequence[str]) -> Messages:
-        """The messages that show what the calls of a turn gave, a text for each call."""
+        """The messages that show what the calls of a turn gave, a text for each call; texts are isolated."""
         ...
 
 
@@ -176,7 +177,8 @@ class TagProtocol:
         return Turn(with_reasoning(calls, clean(reasoning)), {"role": "assistant", "content": text})
 
     def results(self, turn: Turn, texts: Sequence[str]) -> Messages:
-        return [{"role": "user", "content": "\n".join(f"<tool_response>\n{text}\n</tool_response>" for text in texts)}]
+        shown = [f"<tool_response>\n{isolated(text)}\n</tool_response>" for text in texts]
+        return [{"role": "user", "content": "\n".join(shown)}]
 
 
 @dataclass(frozen=True)
@@ -231,10 +233,10 @@ class ToolsProtocol:
 
     def results(self, turn: Turn, texts: Sequence[str]) -> Messages:
         if not turn.ids:
-            return [{"role": "user", "content": "\n\n".join(texts)}]
+            return [{"role": "user", "content": "\n\n".join(map(isolated, texts))}]
         shown: dict[str, list[str]] = {}
         for call_id, text in zip(turn.ids, texts, strict=True):
-            shown.setdefault(call_id, []).append(text)
+            shown.setdefault(call_id, []).append(isolated(text))
         return [
             {"role": "tool", "tool_call_id": call_id, "content": "\n\n".join(parts)}
             for call_id, parts in shown.items()
@@ -300,7 +302,7 @@ class JsonProtocol:
         return Turn(with_reasoning(calls, clean(reasoning)), message)
 
     def results(self, turn: Turn, texts: Sequence[str]) -> Messages:
-        return [{"role": "user", "content": "\n\n".join(texts)}]
+        return [{"role": "user", "content": "\n\n".join(map(isolated, texts))}]
 
 
 def _is_search(tool: Mapping[str, Any]) -> bool:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from lrat_hub.errors import LratError
 from lrat_hub.evaluation.agents import AgentScores, plain_id, tokens_of
 from lrat_hub.evaluation.verdicts import VerdictRow
-from lrat_hub.judges.prompting import after_thinking
+from lrat_hub.judges.replies import CONFLICT, after_thinking
 from lrat_hub.schema import Status, Step, Trajectory
 
 if TYPE_CHECKING:
@@ -163,9 +163,23 @@ def parse_judgement(text: str) -> dict[str, str]:
 
 
 def judged_correct(text: str) -> bool | None:
-    """The verdict of a reply in the official judge's format; None where it says neither yes nor no."""
-    verdict = re.match(r"\W*(yes|no)\b", parse_judgement(text).get("correct", ""), re.IGNORECASE)
-    return None if verdict is None else verdict[1].lower() == "yes"
+    """The verdict of a reply in the official judge's format; None where it says neither yes nor no, or both."""
+    verdicts = _verdicts(text)
+    return "yes" in verdicts if len(verdicts) == 1 else None
+
+
+def _verdicts(text: str) -> frozenset[str]:
+    """What a reply says: "yes", "no", both, or nothing. Answers that it quotes may have fields in them, too."""
+    text = after_thinking(text) or ""
+    fields = list(_FIELD.finditer(text))
+    ends = [*(match.start() for match in fields), len(text)][1:]
+    values = [
+        text[match.end() : end] for match, end in zip(fields, ends, strict=True) if match[1].lower() == "correct"
+    ]
+    lines = [
+        value.strip().partition("\n")[0] for value in values if re.match(r"\W*(?:yes|no)\b", value, re.IGNORECASE)
+    ]
+    return frozenset(word.lower() for line in lines for word in re.findall(r"\b(?:yes|no)\b", line, re.IGNORECASE))
 
 
 def parse_judge_prompt(text: str) -> dict[str, str]:
@@ -210,7 +224,9 @@ def read_verdicts(folder: Path) -> Iterator[VerdictRow]:
             judge=_judge_name(row),
             correct=known if is_read else judged_correct(reply),
             extracted=result.get("extracted_final_answer") or parse_judgement(reply).get("extracted_final_answer"),
-            reason=result.get("reasoning") or parse_judgement(reply).get("reasoning") or "",
+            reason=CONFLICT
+            if not is_read and len(_verdicts(reply)) > 1
+            else result.get("reasoning") or parse_judgement(reply).get("reasoning") or "",
         )
 
 

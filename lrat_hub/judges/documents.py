@@ -12,6 +12,7 @@ from typing import Any, get_args
 
 from lrat_hub.judges.llm import ReplyCache, VerdictModel
 from lrat_hub.judges.prompting import VerdictPrompt, checked_verdicts
+from lrat_hub.judges.replies import unquoted
 from lrat_hub.llm.chat import ChatBackend
 from lrat_hub.plugins import attribute_of
 from lrat_hub.schema import Pair, Verdict
@@ -23,8 +24,9 @@ NO_REASONING = "no reasoning after the browse"
 class RuleJudge:
     """An offline judge: two patterns, searched in the reasoning right after the browse, whatever the case.
 
-    What stands in “quotation marks” is the document's word and not the agent's, and is passed over. The pattern for
-    "irrelevant" is tried first, since a refusal often names what it misses ("does not help with what supports ...").
+    What stands in quotation marks, of whatever language, is the document's word and not the agent's, and is passed
+    over. The pattern for "irrelevant" is tried first, since a refusal often names what it misses ("does not help with
+    what supports ...").
     A reasoning that matches neither is "unjudged".
 
     It reads set phrases and is meant for agents whose phrases are known, such as the offline reader; it understands
@@ -40,14 +42,14 @@ class RuleJudge:
 
     @property
     def prompt(self) -> str:
-        """A hash of the patterns: what this judge goes by."""
-        return hashlib.sha256(f"{self.irrelevant}\0{self.relevant}".encode()).hexdigest()[:16]
+        """A hash of the patterns, and of how they are searched: what this judge goes by."""
+        return hashlib.sha256(f"{self.irrelevant}\0{self.relevant}\0unquoted".encode()).hexdigest()[:16]
 
     def judge(self, pairs: Sequence[Pair]) -> list[Verdict]:
         return [self._verdict(pair.reasoning) for pair in pairs]
 
     def _verdict(self, reasoning: str) -> Verdict:
-        reasoning = re.sub("“[^”]*”", "", reasoning)
+        reasoning = unquoted(reasoning)
         if re.search(self.irrelevant, reasoning, re.IGNORECASE):
             return "irrelevant"
         return "relevant" if re.search(self.relevant, reasoning, re.IGNORECASE) else "unjudged"

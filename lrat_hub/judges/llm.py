@@ -18,8 +18,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from lrat_hub.errors import LratError
-from lrat_hub.judges.prompting import VerdictPrompt, after_thinking, read_verdict
+from lrat_hub.judges.prompting import VerdictPrompt
+from lrat_hub.judges.replies import Reading, after_thinking, read_verdict
 from lrat_hub.llm.chat import ChatBackend, ChatError, Message, Reply, ToolCall
+from lrat_hub.llm.isolation import isolated
 from lrat_hub.schema import Sampling
 
 T = TypeVar("T")
@@ -115,20 +117,19 @@ class VerdictModel:
         messages = self.prompt.messages(case)
         try:
             reply = await self._reply(messages)
-            verdict = self._read(reply)
-            if verdict is None and reply.finish_reason != "length":
-                first = {"role": "assistant", "content": after_thinking(reply.content) or ""}
+            reading = self._read(reply)
+            if reading.problem and reply.finish_reason != "length":
+                # What it repeats of the texts is still theirs.
+                first = {"role": "assistant", "content": isolated(after_thinking(reply.content) or "", ())}
                 reply = await self._reply([*messages, first, {"role": "user", "content": self.prompt.again.strip()}])
-                verdict = self._read(reply)
+                reading = self._read(reply)
         except ChatError as error:
             down = isinstance(error, _NotSentError)
             return Ruling(None, NOT_ASKED if down else NO_REPLY, str(error))
-        if verdict is not None:
-            return Ruling(verdict, text=reply.content)
-        cut = reply.finish_reason == "length"
-        return Ruling(None, "reply cut off" if cut else "reply without a verdict", reply.content)
+        cut = reading.problem and reply.finish_reason == "length"
+        return Ruling(reading.verdict, "reply cut off" if cut else reading.problem, reply.content)
 
-    def _read(self, reply: Reply) -> str | None:
+    def _read(self, reply: Reply) -> Reading:
         return read_verdict(reply.content, self.prompt.labels, self.prompt.field)
 
     async def _reply(self, messages: Sequence[Message]) -> Reply:

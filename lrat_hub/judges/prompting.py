@@ -1,13 +1,8 @@
-"""Questions that have a verdict as their answer: prompts in YAML, and verdicts out of what models write to them.
-
-Verdicts come as JSON, one bold word, or a line at the end, with or without thinking before it.
-"""
+"""Questions that have a verdict as their answer: prompts in YAML, and the verdicts of plug-ins, checked."""
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,13 +10,9 @@ from typing import Any
 
 from lrat_hub.errors import LratError
 from lrat_hub.llm.chat import Message
+from lrat_hub.llm.isolation import isolated, tags_in
 from lrat_hub.llm.prompts import digest_of, read_prompt, shortened
 from lrat_hub.plugins import described
-
-THINKING_ENDS = ("</think>", "</thinking>", "</seed:think>", "[/THINK]", "<|channel|>final<|message|>")
-"""What stands between a model's thinking and its reply, where the server does not separate them."""
-
-THINKING_STARTS = ("<think>", "<thinking>", "<seed:think>", "[THINK]", "<|channel|>analysis<|message|>")
 
 
 @dataclass(frozen=True)
@@ -78,47 +69,17 @@ class VerdictPrompt:
 
         return Environment(undefined=StrictUndefined, keep_trailing_newline=False).from_string(self.user)
 
+    @cached_property
+    def _tags(self) -> frozenset[str]:
+        return tags_in(self.system, self.user)
+
     def messages(self, case: Mapping[str, str]) -> list[Message]:
-        """The conversation that asks about one case."""
+        """The conversation that asks about one case; its texts are isolated, so that none ends its section."""
+        texts = {name: isolated(text, self._tags) for name, text in case.items()}
         return [
             {"role": "system", "content": self.system.strip()},
-            {"role": "user", "content": self._template.render(case).strip()},
+            {"role": "user", "content": self._template.render(texts).strip()},
         ]
-
-
-def after_thinking(text: str) -> str | None:
-    """What a model said after it thought; None when it was cut off while thinking.
-
-    The opening tag is often missing, as chat templates put it into the prompt.
-    """
-    end = max((text.rfind(tag) + len(tag) for tag in THINKING_ENDS if tag in text), default=0)
-    rest = text[end:]
-    return None if any(tag in rest for tag in THINKING_STARTS) else rest
-
-
-def read_verdict(text: str, labels: Mapping[str, tuple[str, ...]], field: str) -> str | None:
-    """The verdict in a reply, or None when there is none, or more than one.
-
-    In this order: the named field of a JSON object; the field's name, a colon and a verdict; a line that is nothing
-    but a verdict. Case, Markdown, quotes and the full stop don't matter. A verdict in the middle of a sentence is not
-    read: "not quite irrelevant" can't be.
-
-    Args:
-        labels: Each verdict with the words that mean it, in lower case.
-        field: Name of the JSON property that holds it.
-    """
-    reply = after_thinking(text)
-    if reply is None:
-        return None
-    by_word = {word: label for label, words in labels.items() for word in words}
-    verdicts = [by_word.get(_bare(value[field])) for value in _objects(reply) if field in value]
-    if not verdicts:
-        lines = [_bare(line) for line in reply.splitlines()]
-        named = [line.partition(":") for line in lines]
-        verdicts = [by_word.get(value.strip()) for name, _, value in named if name.strip().endswith(field.lower())]
-        if not verdicts:
-            verdicts = [by_word[line] for line in lines if line in by_word]
-    return verdicts[0] if len(set(verdicts)) == 1 else None
 
 
 def checked_verdicts(judge: str, ask: Callable[[], Iterable[Any]], allowed: Sequence[str], count: int) -> list[Any]:
@@ -144,20 +105,3 @@ def checked_verdicts(judge: str, ask: Callable[[], Iterable[Any]], allowed: Sequ
             f"found {wrong[0] if wrong else len(given)}."
         )
     return given
-
-
-def _bare(value: Any) -> str:
-    """Lower case and one blank between words, without Markdown, quotes and punctuation around or behind."""
-    text = re.sub(r"[*_`#>\"'“”‘’]|^\s*[-•]\s+", "", str(value)).lower()
-    return " ".join(text.strip(" \t\r\n.!()[]{}").split())
-
-
-def _objects(text: str) -> Iterator[dict[str, Any]]:
-    decoder, start = json.JSONDecoder(), 0
-    while (start := text.find("{", start)) >= 0:
-        try:
-            value, start = decoder.raw_decode(text, start)
-        except (json.JSONDecodeError, RecursionError):
-            start += 1
-        else:
-            yield value

@@ -142,3 +142,26 @@ def test_verdicts_of_the_official_evaluation_are_read_and_read_again_where_its_p
     (tmp_path / "run_5_eval.json").write_text("[1]")
     with pytest.raises(LratError, match=r"run_5_eval\.json"):
         list(read_verdicts(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("reply", "correct"),
+    [
+        ("extracted_final_answer: Ann\ncorrect: yes\n\nreasoning: they differ\n\ncorrect: no\nconfidence: 90", None),
+        ("correct: yes or no", None),
+        ("correct: yes|no", None),
+        ("correct: no, wait, yes", None),
+        ("correct: yes\n\ncorrect: yes", True),
+        ("correct: yes\n\nNo more is needed.", True),
+        ("**correct**: no (the answer is not Ann)", False),
+    ],
+)
+def test_a_reply_in_the_official_format_that_says_both_says_neither(reply, correct):
+    assert judged_correct(reply) is correct
+
+
+def test_conflicts_in_replies_of_the_official_judge_are_unjudged_with_a_reason(tmp_path):
+    row = {"query_id": "1", "judge_response": "correct: yes\n\ncorrect: no", "judge_result": {"parse_error": True}}
+    (tmp_path / "run_1_eval.json").write_text(json.dumps(row))
+    (verdict,) = read_verdicts(tmp_path)
+    assert (verdict.correct, verdict.reason) == (None, "reply with conflicting verdicts")

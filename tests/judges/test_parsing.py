@@ -2,7 +2,8 @@
 
 import pytest
 
-from lrat_hub.judges.prompting import VerdictPrompt, read_verdict
+from lrat_hub.judges.prompting import VerdictPrompt
+from lrat_hub.judges.replies import read_verdict
 
 DOCUMENT = VerdictPrompt.load("document")
 
@@ -35,13 +36,13 @@ DOCUMENT = VerdictPrompt.load("document")
     ],
 )  # fmt: skip
 def test_a_verdict_is_read_from_what_models_write_and_only_from_that(text, verdict):
-    assert read_verdict(text, DOCUMENT.labels, DOCUMENT.field) == verdict
+    assert read_verdict(text, DOCUMENT.labels, DOCUMENT.field).verdict == verdict
 
 
 def test_labels_and_field_are_those_of_the_prompt():
     labels = {"correct": ("correct", "yes", "true"), "incorrect": ("incorrect", "no", "false")}
-    assert read_verdict("**correct:** yes", labels, "correct") == "correct"
-    assert read_verdict('{"correct": false}', labels, "correct") == "incorrect"
+    assert read_verdict("**correct:** yes", labels, "correct").verdict == "correct"
+    assert read_verdict('{"correct": false}', labels, "correct").verdict == "incorrect"
 
 
 def test_a_prompt_is_known_by_its_content_and_refused_when_it_is_another_thing(tmp_path):
