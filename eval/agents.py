@@ -107,8 +107,8 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
     from datasets import Dataset
 
     from lrat_hub.agents.journal import default_folder
-    from lrat_hub.corpora.loading import load_qrels
-    from lrat_hub.evaluation.agents import evaluate_agents, plain_id, without_texts
+    from lrat_hub.corpora.loading import load_qrels, load_questions
+    from lrat_hub.evaluation.agents import evaluate_agents, only_recorded, plain_id, without_texts
     from lrat_hub.evaluation.browsecomp import leaderboard_summary, read_verdicts, run_files
     from lrat_hub.evaluation.cards import put_agent_results_into_card
     from lrat_hub.evaluation.published import Evaluations
@@ -123,8 +123,11 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
     source = stage.input("queries", args.queries)
     logs = default_folder(stage.target)
     journal = Path(args.journal) if args.journal else logs
-    queries: Any = load_table(source, "queries", config="queries")
-    gold = {plain_id(row["query_id"]): (row["query"], row["answer"]) for row in queries}
+    queries: list[dict[str, Any]] = [
+        {"query_id": query_id, "query": query, "answer": answer}
+        for query_id, (query, answer) in load_questions(source).items()
+    ]
+    gold = {plain_id(row["query_id"]): (row["query"], row["answer"] or "") for row in queries}
     qrels = load_qrels(stage.input("qrels", args.qrels)) if args.qrels else None
     corpus = stage.input("corpus", args.corpus) if args.corpus else None
     names = dict(zip([*args.trajectories, *args.retrievers], args.names, strict=False))
@@ -171,6 +174,11 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
         trajectories = with_verdicts(runs.trajectories, first[number])
         cell = AgentSystem(*label, evaluate_agents(trajectories, list(gold), qrels))
         evaluations.cells.append(cell)
+        if recorded := sum(map(only_recorded, trajectories)):
+            say(
+                f"  {label[2] or label[1]}: {recorded} of {len(trajectories)} runs list no call; their evidence and "
+                "their steps are what their files say of them"
+            )
         if second:
             evaluations.agreements.append({**cell.names, **agreement(first[number], second[number])})
         for judged in (first[number], second[number] if second else []):

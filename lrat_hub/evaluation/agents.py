@@ -13,7 +13,8 @@ from itertools import pairwise
 from typing import Any, Literal, get_args
 
 from lrat_hub.errors import LratError
-from lrat_hub.schema import Trajectory
+from lrat_hub.importers.mapping import LogMapping
+from lrat_hub.schema import Action, Trajectory
 from lrat_hub.walk import Walk
 
 Qrels = Mapping[str, Mapping[str, int]]
@@ -27,6 +28,7 @@ OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 CALIBRATION_BIN = 100
 """Answers in a bin of the calibration error, as in BrowseComp and BrowseComp-Plus."""
 
+TOOLS = LogMapping()
 _INTEGRAL = re.compile(r"(\d+)\.0+")
 _CONFIDENCE = re.compile(r"confidence[\s*_:=`\"]{1,8}(\d{1,3}(?:\.\d+)?)\s*(%?)", re.IGNORECASE)
 
@@ -203,6 +205,11 @@ class AgentScores:
         return bool(answered) and all(question.correct is None for question in answered)
 
 
+def only_recorded(trajectory: Trajectory) -> bool:
+    """Whether a run lists no call and is scored by what it says it retrieved."""
+    return not trajectory.num_steps and _recorded(trajectory) is not None
+
+
 def evaluate_agents(
     trajectories: Iterable[Trajectory], queries: Iterable[str], qrels: Qrels | None = None
 ) -> AgentScores:
@@ -218,7 +225,8 @@ def evaluate_agents(
         qrels: Query id to docid to relevance; documents above 0 are the evidence. None where none is annotated, and
             then there is no evidence recall.
 
-    Ids are compared as `plain_id` has them: "769.0" is "769".
+    Ids are compared as `plain_id` has them: "769.0" is "769". A run that lists no call, and says what it retrieved and
+    how often it called, as run files of BrowseComp-Plus do, is scored by that; see `only_recorded`.
 
     Raises:
         LratError: There are no queries, or a query comes twice.
@@ -298,6 +306,11 @@ def _score_run(trajectory: Trajectory, query_id: str, evidence: frozenset[str]) 
     for docid, number in walk.first_listed.items():
         listed.setdefault(plain_id(docid), number)
     opened = set(map(plain_id, walk.first_opened))
+    counts = {action: trajectory.count(action) for action in ("search", "browse")}
+    if not trajectory.num_steps and (recorded := _recorded(trajectory)) is not None:
+        docids, counts = recorded
+        # Nothing says which call listed what, so everything counts as found by the last.
+        listed = dict.fromkeys(map(plain_id, docids), sum(counts.values()))
     return QuestionScores(
         query_id=query_id,
         outcome=_outcome(trajectory),
@@ -306,14 +319,32 @@ def _score_run(trajectory: Trajectory, query_id: str, evidence: frozenset[str]) 
         evidence=len(evidence),
         evidence_steps=tuple(sorted(number for docid, number in listed.items() if docid in evidence)),
         evidence_opened=len(opened & evidence),
-        steps=trajectory.num_steps,
-        searches=trajectory.count("search"),
-        browses=trajectory.count("browse"),
+        steps=sum(counts.values()),
+        searches=counts["search"],
+        browses=counts["browse"],
         invalid=trajectory.count("invalid"),
         tokens=tokens_of(trajectory),
         seconds=_number(_metadata(trajectory).get("seconds")),
         confidence=stated_confidence(trajectory.final_answer),
     )
+
+
+def _recorded(trajectory: Trajectory) -> tuple[list[str], dict[Action, int]] | None:
+    """What a run says it retrieved, and how many searches and browses it counts; None where it says nothing.
+
+    Run files of BrowseComp-Plus have `retrieved_docids` and `tool_call_counts`, and its official script takes recall
+    from the first. Some hold nothing else of what the agent did.
+    """
+    metadata = _metadata(trajectory)
+    docids, calls = metadata.get("retrieved_docids"), metadata.get("tool_call_counts")
+    if not isinstance(docids, list):
+        return None
+    counts: dict[Action, int] = {"search": 0, "browse": 0}
+    for name, count in calls.items() if isinstance(calls, dict) else ():
+        tool = TOOLS.find(name)
+        if tool is not None and tool.action in counts and isinstance(count, int) and not isinstance(count, bool):
+            counts[tool.action] += count
+    return [str(docid) for docid in docids if isinstance(docid, (str, int))], counts
 
 
 def _outcome(trajectory: Trajectory) -> Outcome:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -113,9 +114,11 @@ def parse_release(
     # A run without an item has no message, and is a run all the same.
     record = {**_settings(value), "messages": messages or [{"role": "assistant", "content": ""}]}
     without_action = UNLISTED if num_unlisted else NO_ACTION
-    yield from parse_conversation(
+    for run in parse_conversation(
         name, record, accounts, tools or Tools(), format_name, without_action=without_action, **columns
-    )
+    ):
+        # A run that was stopped and made to answer is limited; one that never answered has failed.
+        yield replace(run, status="failed") if run.status == "limited" and run.final_answer is None else run
 
 
 def parse_browsecomp(name: str, value: Any, accounts: Accounts, tools: Tools | None = None) -> Iterator[Trajectory]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lrat_hub.importers.accounts import Accounts
+from lrat_hub.importers.runs import UNLISTED
 from lrat_hub.schema import OUTCOMES, Trajectory
 
 MOST = 0.5
@@ -131,7 +132,12 @@ def concerns(summary: Summary, accounts: Accounts) -> Iterator[str]:
     )
     if unknown:
         unknown += f"; say what {'it does' if len(summary.unknown_tools) == 1 else 'they do'} with `mapping`"
-    if _is_most(summary.without_action, runs):
+    if _is_most(accounts.records.lost[UNLISTED], runs):
+        yield (
+            f"{accounts.records.lost[UNLISTED]} of {runs} runs count their calls and list none: they can be "
+            "evaluated by what they say they retrieved, and nothing can be mined from them"
+        )
+    elif _is_most(summary.without_action, runs):
         yield f"{summary.without_action} of {runs} runs have no search and no browse: {unknown or cure}"
     else:
         if not summary.actions["search"]:

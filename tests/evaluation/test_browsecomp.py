@@ -6,6 +6,7 @@ import pytest
 
 from lrat_hub import evaluate_agents, load_trajectories
 from lrat_hub.errors import LratError
+from lrat_hub.evaluation.agents import only_recorded
 from lrat_hub.evaluation.browsecomp import (
     judged_correct,
     leaderboard_summary,
@@ -165,3 +166,19 @@ def test_conflicts_in_replies_of_the_official_judge_are_unjudged_with_a_reason(t
     (tmp_path / "run_1_eval.json").write_text(json.dumps(row))
     (verdict,) = read_verdicts(tmp_path)
     assert (verdict.correct, verdict.reason) == (None, "reply with conflicting verdicts")
+
+
+def test_a_run_file_that_lists_no_call_is_scored_by_what_it_says_it_retrieved(tmp_path):
+    answer = [{"type": "output_text", "output": "Exact Answer: Ann"}]
+    counted = {"status": "completed", "result": answer, "tool_call_counts": {"search": 3, "get_document": 1, "x": 9}}
+    for query_id, docids in {"1": ["7", 8], "2": ["9"], "3": []}.items():
+        record = {"query_id": query_id, "retrieved_docids": docids, **counted}
+        (tmp_path / f"run_{query_id}.json").write_text(json.dumps(record))
+    runs = list(load_trajectories(tmp_path))
+    assert all(map(only_recorded, runs))
+    qrels = {"1": {"8": 1, "5": 1}, "2": {"9": 1}, "3": {"1": 1}, "4": {"2": 1}}
+    scores = evaluate_agents(runs, list(qrels), qrels)
+    assert [question.evidence_share for question in scores.questions] == [0.5, 1, 0, 0]
+    first = scores.questions[0]
+    assert (first.searches, first.browses, first.steps) == (3, 1, 4)
+    assert scores.questions[3].outcome == "missing"
