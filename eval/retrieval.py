@@ -16,14 +16,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lrat_hub import cli
+from lrat_hub.cli.retrieval_evaluation import (
+    models_of_indexes,
+    note_own_documents,
+    read_evaluation,
+    read_given_run,
+)
 from lrat_hub.cli.stage import Stage, StageArguments, parse, say
 from lrat_hub.errors import LratError
 from lrat_hub.hub.refs import HubRef
 
 if TYPE_CHECKING:
     from lrat_hub.evaluation.metrics import Run
-    from lrat_hub.evaluation.retrieval import RetrievalEvaluation
-    from lrat_hub.hub.inputs import Source
     from lrat_hub.queries import QueryStyle
     from lrat_hub.retrieval import Retriever
 
@@ -80,6 +84,22 @@ class Arguments(StageArguments):
         },
     )
     depth: int = field(default=1000, metadata={"group": "essentials", "help": "Number of results per query."})
+    held_out_only: bool = field(
+        default=False,
+        metadata={
+            "group": "essentials",
+            "help": "Leave out, for all systems, the queries that pairs of a model's training were mined from, by the "
+            "lineages of the models.",
+        },
+    )
+    ignore_identical: bool = field(
+        default=False,
+        metadata={
+            "group": "essentials",
+            "help": "Leave a query's own document out of its results, where queries are documents of the corpus (same "
+            "id or text, not judged relevant), as BEIR does for ArguAna and Quora.",
+        },
+    )
     check_passages: int = field(
         default=500,
         metadata={
@@ -148,8 +168,9 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
 
     from lrat_hub.evaluation.browsecomp import leaderboard_files
     from lrat_hub.evaluation.cards import put_results_into_card
-    from lrat_hub.evaluation.metrics import trec_run
+    from lrat_hub.evaluation.own_documents import OwnDocuments
     from lrat_hub.evaluation.retrieval import EVIDENCE, QUERIES, comparison_rows
+    from lrat_hub.evaluation.run_files import NAMES_FILE, escaped_names, trec_run
     from lrat_hub.evaluation.tables import interval_table, score_table, system_name
     from lrat_hub.retrieval import style_read_by
     from lrat_hub.retrieval.fusion import fuse_runs
@@ -165,11 +186,24 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
     models = {system_name(source): source for source in sources}
     if unknown := [name for name in args.results_into if name not in {getattr(s, "repo_id", None) for s in sources}]:
         raise LratError(f"`results_into` {unknown[0]}: expected one of the models that are compared.")
-    evaluation = read_evaluation(stage, args, inputs)
+    indexes = models_of_indexes(args.index)
+    evaluation, seen = read_evaluation(stage, args, inputs, {**models, **indexes})
     documents = evaluation.queries.documents
+    own = OwnDocuments.of(evaluation.queries)
+    if args.ignore_identical:
+        evaluation.leave_out_own(own)
+        say(f"  {len(own.docids)} queries are documents of the corpus themselves, which are left out of their results")
 
     systems: dict[str, Mapping[str, Run]] = {}
     styles: dict[str, QueryStyle] = {}
+    # Run files are read before a model encodes the corpus: what is wrong with them is told at once.
+    given_runs = [
+        read_given_run(stage, text, f"run_{number}", evaluation) for number, text in enumerate(args.runs, start=1)
+    ]
+    given_joins = {name: joins for name, _, joins in given_runs}
+    names = [*models, *(name for name, _, _ in given_runs), *(["bm25"] if args.bm25 else [])]
+    if len(set(names)) < len(names):
+        raise LratError(f"Evaluation: expected {len(names)} systems of different names, found {len(set(names))}.")
 
     def ask(name: str, retriever: Retriever) -> None:
         styles[name] = style_read_by(retriever)
@@ -193,8 +227,7 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
         )
         name = LONG_HASH.sub(r"\1", stage.inputs.pins[label])
         ask(name, retriever)
-    for number, text in enumerate(args.runs, start=1):
-        name, run = read_given_run(stage, text, f"run_{number}", evaluation)
+    for name, run, _ in given_runs:
         systems[name] = {QUERIES: run}
     if args.bm25:
         ask("bm25", open_retriever("bm25", corpus, documents=documents))
@@ -210,6 +243,10 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
                 for asked, run in systems[name].items()
             }
 
+    answers = {name: run[QUERIES] for name, run in systems.items()}
+    first = note_own_documents(own, answers, len(evaluation.queries.qrels))
+    joins = [join.to_dict() for join in evaluation.joins]
+    joins += [{"system": name} | join.to_dict() for name, those in given_joins.items() for join in those]
     comparisons = evaluation.compare(systems)
     scores = [row for comparison in comparisons.values() for row in comparison.scores()]
     for row in comparisons[EVIDENCE].summary():
@@ -221,17 +258,36 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
         "scores": scores,
         "values": [row for task, one in comparisons.items() if task != EVIDENCE for row in one.all_values()],
         "by_search": evaluation.curves(systems),
+        "seen": [one.to_dict() | {"query_ids": sorted(one.query_ids), "docids": sorted(one.docids)} for one in seen],
     }
     runs = {f"runs/{name.replace('/', '__')}.trec": trec_run(run[QUERIES], name) for name, run in systems.items()}
+    ids = (
+        key
+        for run in systems.values()
+        for query, hits in run[QUERIES].items()
+        for key in (query, *(hit.docid for hit in hits))
+    )
+    if escaped := escaped_names(ids):
+        runs[f"runs/{NAMES_FILE}"] = escaped
     tables = {config: rows for config, rows in tables.items() if rows}
     pin = stage.publish_dataset(
         {config: {"test": Dataset.from_list(rows)} for config, rows in tables.items()},
         template="evaluation",
-        counts={"judged_queries": len(evaluation.queries.qrels), "documents": len(documents), "query_styles": styles}
+        counts={
+            "judged_queries": len(evaluation.queries.qrels),
+            "documents": len(documents),
+            "query_styles": styles,
+            "joins": joins,
+            "seen": [one.to_dict() for one in seen],
+            "own_documents": {"queries": len(own.docids), "left_out": args.ignore_identical, "ranked_first": first},
+        }
         | evaluation.random_baselines,
         files=runs | leaderboard_files(comparisons),
         tasks={task: (score_table(scores, task), interval_table(scores, task, HEADLINE)) for task in comparisons},
         configs=list(tables),
+        seen=[str(one) for one in seen],
+        joins=[str(join) for join in evaluation.joins]
+        + [f"{name}: {join}" for name, those in given_joins.items() for join in those],
     )
     cards = [
         put_results_into_card(source, scores, system=name, benchmark=inputs, evaluation=pin)
@@ -241,55 +297,6 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
     for card in cards:
         say(f"  results are in the card: {card}")
     return pin, cards
-
-
-def read_evaluation(stage: Stage, args: Arguments, inputs: Mapping[str, Source]) -> RetrievalEvaluation:
-    """Everything that systems are asked."""
-    from lrat_hub.corpora.loading import load_qrels
-    from lrat_hub.evaluation.benchmark import Benchmark
-    from lrat_hub.evaluation.retrieval import RetrievalEvaluation
-    from lrat_hub.hub.inputs import load_table
-    from lrat_hub.schema import Pair, Trajectory
-    from lrat_hub.storage import rows_of
-
-    evidence = Benchmark.load(*(inputs[name] for name in ("corpus", "queries", "qrels")))
-    gold = None
-    if args.qrels_gold:
-        gold = evidence.judged_by(stage.input("qrels_gold", args.qrels_gold), config="qrels_gold")
-    evaluation = RetrievalEvaluation.of(evidence, gold, depth=args.depth)
-    if args.check_passages:
-        for reason in evaluation.add_controls(passages=args.check_passages):
-            say(f"  left out: {reason}")
-    if args.trajectories:
-        table = load_table(stage.input("trajectories", args.trajectories), "trajectories")
-        qrels = load_qrels(stage.input("evidence", args.evidence)) if args.evidence else evidence.qrels
-        evaluation.add_trajectories(map(Trajectory.from_dict, rows_of(table)), qrels)
-    if args.pairs:
-        table = load_table(stage.input("pairs", args.pairs), "pairs", config="pairs")
-        evaluation.add_pairs(map(Pair.from_dict, rows_of(table)))
-    return evaluation
-
-
-def read_given_run(stage: Stage, text: str, name: str, evaluation: RetrievalEvaluation) -> tuple[str, Run]:
-    """A run file, by the name of its system; what it has of queries that are not asked is told and left out."""
-    from lrat_hub.evaluation.metrics import read_run
-    from lrat_hub.evaluation.retrieval import QUERIES
-    from lrat_hub.hub.inputs import resolve
-
-    if stage.inputs.require_pinned:
-        raise LratError(f"`runs` {text}: `require_pinned` allows only references at a full commit sha, not files.")
-    path = Path(text).expanduser().resolve()
-    stage.inputs.record(name, str(resolve(str(path), repo_type="dataset")))
-    system, run = read_run(path)
-    judged, depth = evaluation.queries.qrels, evaluation.asked[QUERIES][1]
-    kept = {query_id: hits[:depth] for query_id, hits in run.items() if query_id in judged}
-    known = cache(evaluation.queries.documents.__contains__)
-    if foreign := next((hit.docid for hits in kept.values() for hit in hits if not known(hit.docid)), None):
-        raise LratError(f"`runs` {text}: expected documents of the corpus, found {foreign}. Is it of another corpus?")
-    say(
-        f"  {system}: {len(kept)} of {len(judged)} judged queries, the others count 0; {len(run) - len(kept)} unjudged"
-    )
-    return system, kept
 
 
 if __name__ == "__main__":

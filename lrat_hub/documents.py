@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from lrat_hub.errors import LratError
+from lrat_hub.joins import EXAMPLES, Join, near_miss, require_match
 from lrat_hub.schema import Document
 
 if TYPE_CHECKING:
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 BATCH_ROWS = 1_000
+
+COMPARED_IDS = 200_000
+"""How many ids of a corpus are looked at for the reason why those of others don't match."""
 
 
 class RowIndex:
@@ -119,7 +124,12 @@ class Documents(Mapping[str, Document]):
         self._table = table.select_columns(["docid", "title", "text"]).with_format("arrow")
         self._index = RowIndex(self._table, "docid")
         if repeated := len(self._index.repeated()):
-            raise LratError(f"Corpus: expected every docid once, found {repeated} repeated.")
+            rows = _rows(self._table.select_columns("docid"), self._index.repeated()[:EXAMPLES])
+            examples = set(rows["docid"].to_pylist())
+            raise LratError(
+                f"Corpus: expected every docid once, found {repeated} repeated: "
+                f"{', '.join(map(repr, sorted(examples)))}{' ...' if repeated > len(examples) else ''}."
+            )
 
     def __getitem__(self, docid: str) -> Document:
         # The document is read once, and says itself whether it is the one.
@@ -158,6 +168,37 @@ class Documents(Mapping[str, Document]):
         if None in rows:
             raise KeyError(docids[rows.index(None)])
         return self._table.with_format(None).select(rows)
+
+    def match(self, docids: Iterable[str], *, name: str, what: str, require: bool = True) -> Join:
+        """Matches ids of documents with this corpus.
+
+        Args:
+            name: What the ids are of, in the plural: "relevant documents".
+            what: What is joined, the start of an error.
+            require: Whether to raise when none of them is here.
+
+        Raises:
+            LratError: None of them is here.
+        """
+        wanted = list(dict.fromkeys(docids))
+        strays: list[str] = []
+        for start in range(0, len(wanted), BATCH_ROWS):
+            batch = wanted[start : start + BATCH_ROWS]
+            rows = self._index.find_all([(docid,) for docid in batch])
+            strays += [docid for docid, row in zip(batch, rows, strict=True) if row is None]
+        own = list(islice(self, COMPARED_IDS)) if strays else []
+        join = Join(
+            name,
+            "documents of the corpus",
+            len(wanted),
+            len(self),
+            len(wanted) - len(strays),
+            tuple(strays[:EXAMPLES]),
+            tuple(own[:EXAMPLES]) if len(strays) == len(wanted) else (),
+            near_miss(strays, own),
+            is_lookup=True,
+        )
+        return require_match(join, what=what) if require else join
 
     def lookup(self, docids: Sequence[str]) -> list[Document]:
         """The documents with these ids, in the order of the ids: several at once cost less than one by one.

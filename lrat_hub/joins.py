@@ -26,6 +26,7 @@ class Join:
         num_wanted, num_given, num_matched: Counts of distinct ids.
         wanted_strays, given_strays: The first ids of each side that the other lacks.
         hint: By what the strays differ, where that is one of the usual things; "" otherwise.
+        is_lookup: Whether the given side is only looked up in, as a corpus is: what nobody wants of it is no stray.
     """
 
     wanted: str
@@ -36,6 +37,7 @@ class Join:
     wanted_strays: tuple[str, ...] = ()
     given_strays: tuple[str, ...] = ()
     hint: str = ""
+    is_lookup: bool = False
 
     @property
     def is_complete(self) -> bool:
@@ -60,7 +62,7 @@ class Join:
             f"{name} without a match: {count} (such as {', '.join(map(repr, examples))})"
             for name, count, examples in (
                 (self.wanted, self.num_wanted - self.num_matched, self.wanted_strays),
-                (self.given, self.num_given - self.num_matched, self.given_strays),
+                (self.given, 0 if self.is_lookup else self.num_given - self.num_matched, self.given_strays),
             )
             if count
         ]
@@ -94,13 +96,22 @@ def match_ids(
         tuple(theirs_left[:EXAMPLES]),
         near_miss(mine_left, theirs_left),
     )
-    if require and not matched:
+    return require_match(join, what=what) if require else join
+
+
+def require_match(join: Join, *, what: str) -> Join:
+    """The join, when anything matched.
+
+    Raises:
+        LratError: Nothing did. It has examples of both sides and, where one is known, what keeps them apart.
+    """
+    if not join.num_matched:
         left, right = (", ".join(map(repr, strays)) or "none" for strays in (join.wanted_strays, join.given_strays))
-        sides = f"found {wanted_name} such as {left} and {given_name} such as {right}"
-        cure = f"{join.hint[0].upper()}{join.hint[1:]}." if join.hint else "They seem to be of different data."
+        sides = f"found {join.wanted} such as {left} and {join.given} such as {right}"
+        cure = f"{join.hint[0].upper()}{join.hint[1:]}." if join.hint else "They don't belong together."
         raise LratError(
-            f"{what}: expected ids that match, and 0 of {len(mine)} {wanted_name} are among the {len(theirs)} "
-            f"{given_name}; {sides}. {cure}"
+            f"{what}: expected ids that match, and 0 of {join.num_wanted} {join.wanted} are among the "
+            f"{join.num_given} {join.given}; {sides}. {cure}"
         )
     return join
 

@@ -15,6 +15,7 @@ from lrat_hub.corpora.rows import as_path
 from lrat_hub.documents import Documents
 from lrat_hub.errors import LratError
 from lrat_hub.hub.inputs import LocalSource, Source, TableKind, load_table, resolve
+from lrat_hub.joins import require_once
 from lrat_hub.ledger import Ledger
 
 
@@ -62,13 +63,14 @@ def load_questions(source: Source | str | Path) -> dict[str, tuple[str, str | No
     """Query id to text and answer, which is None where the source has none; see `load_queries`."""
     pin = _resolved(source)
     ledger = Ledger("queries")
+    ids: list[str] = []
     questions: dict[str, tuple[str, str | None]] = {}
     for row in read_queries(pin, ledger) if _is_file(pin) else _table_rows(pin, "queries", "queries"):
         query_id, answer = str(row["query_id"]), row.get("answer")
-        if query_id in questions:
-            raise LratError(f"{pin}: expected every query id once, found {query_id} repeated.")
+        ids.append(query_id)
         questions[query_id] = str(row["query"]), None if answer is None else str(answer)
     _require_all(pin, ledger)
+    require_once(ids, what=str(pin), name="query id")
     return questions
 
 

@@ -21,6 +21,7 @@ from lrat_hub.corpora.rows import (
     MAX_LENGTH,
     ColumnMap,
     SourceRow,
+    fields_of,
     file_format,
     header_rows,
     identifier,
@@ -192,10 +193,10 @@ def _grade(value: Any) -> int | None:
 def read_qrel_lines(lines: Iterable[str], ledger: Ledger) -> Iterator[SourceRow]:
     """Rows `query_id, docid, relevance` of lines `query_id iteration docid relevance`."""
     for line in lines:
-        fields = line.split()
+        fields = fields_of(line)
         if len(fields) == 4:
             yield {"query_id": fields[0], "docid": fields[2], "relevance": fields[3]}
-        elif fields:
+        elif fields != [""]:
             ledger.drop("not four fields")
 
 

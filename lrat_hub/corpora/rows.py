@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import json
+import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -50,6 +51,8 @@ MAX_LENGTH = 16_000_000
 _COMPRESSED = {".gz": gzip.open, ".bz2": bz2.open}
 _ROW_FORMATS = frozenset({".jsonl", ".parquet", ".tsv", ".txt", ".xml", ".trec", ".topics", ".sgml", ".qrels"})
 _BOM = "\ufeff"
+_ASCII_BLANKS = " \t\r\n\v\f"
+_BLANKS = re.compile(rf"[{_ASCII_BLANKS}]+")
 
 
 @dataclass(frozen=True)
@@ -279,6 +282,11 @@ def read_lines(path: Path, ledger: Ledger, *, max_length: int = MAX_LENGTH) -> I
                 continue
             yield text.removeprefix(_BOM) if first else text
             first = False
+
+
+def fields_of(line: str) -> list[str]:
+    """The fields of a line of TREC's files. Like its tools, this splits at ASCII's blanks alone."""
+    return _BLANKS.split(line.strip(_ASCII_BLANKS))
 
 
 def unusable(*texts: str, max_length: int) -> str | None:

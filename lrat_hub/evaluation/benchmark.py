@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from lrat_hub.errors import LratError
 from lrat_hub.evaluation.metrics import METRICS, RetrievalScores, Run, evaluate_retrieval, has_relevant, search_all
 from lrat_hub.hub.inputs import Source, load_table
 from lrat_hub.hub.refs import HubRef
+from lrat_hub.joins import Join, match_ids, require_once
 from lrat_hub.queries import QueryState, QueryStyle, render_query
 from lrat_hub.retrieval import Retriever
 from lrat_hub.retrieval.dense import DenseRetriever
@@ -37,6 +38,7 @@ class Benchmark:
         qrels: Query id to docid to relevance.
         clusters: Query id to the question it came from; whole questions are resampled for intervals.
         states: Query id to what an agent knew when it searched, where that is known.
+        joins: How the judgements met the queries and the documents.
     """
 
     documents: Documents
@@ -44,17 +46,20 @@ class Benchmark:
     qrels: Mapping[str, Mapping[str, int]]
     clusters: Mapping[str, str]
     states: Mapping[str, QueryState] = field(default_factory=dict)
+    joins: tuple[Join, ...] = ()
 
     @classmethod
     def load(cls, corpus: Source, queries: Source, qrels: Source) -> Benchmark:
         """Reads the three tables. Judged queries count when their text is given and a document is relevant to them.
 
         Raises:
-            LratError: One of them is missing or of another kind, or no relevant document is in the corpus.
+            LratError: One of them is missing or of another kind, an id of a query or document comes twice, or no
+                judged query or no relevant document is there.
         """
         documents = load_corpus(corpus)
         table = load_table(queries, "queries", config="queries")
         ids = list(table["query_id"])
+        require_once(ids, what=str(queries), name="query id")
         questions = table["question_id"] if "question_id" in table.column_names else ids
         known = [name for name in CONTEXT if name in table.column_names]
         rows = rows_of(table.select_columns(["query_id", "query", *known])) if known else ()
@@ -71,20 +76,23 @@ class Benchmark:
         """The same benchmark with these judgements.
 
         Raises:
-            LratError: They are none, or no relevant document is in the corpus.
+            LratError: They are none, or none of the judged queries or of the relevant documents is there.
         """
         judged = load_qrels(qrels, config=config)
-        kept = {
-            query_id: grades
-            for query_id, grades in judged.items()
-            if query_id in self.queries and has_relevant(grades)
-        }
-        relevant = {docid for grades in kept.values() for docid, grade in grades.items() if grade > 0}
-        if not any(docid in self.documents for docid in relevant):
-            raise LratError(
-                f"Qrels: expected judgements of the queries and documents given, found none in {len(judged)} judged "
-                f"queries and {len(relevant)} relevant documents of theirs. The three don't belong together."
-            )
+        wanted = {query_id: grades for query_id, grades in judged.items() if has_relevant(grades)}
+        if not wanted:
+            raise LratError(f"{qrels}: expected at least one query with a relevant document, found none.")
+        of_queries = match_ids(
+            wanted, self.queries, wanted_name="judged queries", given_name="queries", what=str(qrels)
+        )
+        kept = {query_id: grades for query_id, grades in wanted.items() if query_id in self.queries}
+        relevant = (docid for grades in kept.values() for docid, grade in grades.items() if grade > 0)
+        of_documents = self.documents.match(relevant, name="relevant documents", what=str(qrels))
+        return replace(self, qrels=kept, joins=(of_queries, of_documents))
+
+    def without(self, query_ids: Collection[str]) -> Benchmark:
+        """The same benchmark with these queries left out of what is asked and scored."""
+        kept = {query_id: grades for query_id, grades in self.qrels.items() if query_id not in query_ids}
         return replace(self, qrels=kept)
 
     def texts(self, style: QueryStyle = "plain") -> dict[str, str]:

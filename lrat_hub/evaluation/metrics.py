@@ -1,15 +1,12 @@
-"""Retrieval metrics by trec_eval's binding, per query and over the full query set, and run files in TREC's format."""
+"""Retrieval metrics by trec_eval's binding, per query and over the full query set."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-
-import numpy as np
 
 from lrat_hub.errors import LratError
+from lrat_hub.joins import match_ids
 from lrat_hub.retrieval import Hit, Retriever
 
 METRICS = ("recall@1", "recall@5", "recall@10", "ndcg@10", "mrr@10")
@@ -94,11 +91,9 @@ def search_all(retriever: Retriever, queries: Mapping[str, str], judged: Sequenc
         LratError: One of them has no text.
     """
     ids = list(judged)
-    if missing := [query_id for query_id in ids if query_id not in queries]:
-        raise LratError(
-            f"Queries: expected a text for each of the {len(ids)} judged queries, found none for {len(missing)} "
-            f"({missing[0]} ...). Queries and qrels don't belong together."
-        )
+    join = match_ids(ids, queries, wanted_name="judged queries", given_name="queries", what="Qrels")
+    if not join.is_complete:
+        raise LratError(f"Queries: expected a text for each judged query; {join}.")
     hits = retriever.search([queries[query_id] for query_id in ids], depth)
     return dict(zip(ids, hits, strict=True))
 
@@ -143,70 +138,3 @@ def _value(metric: str, measured: Mapping[str, float]) -> float:
         # The first relevant document is within the cutoff, or it does not count.
         return value if value * (cutoff(metric) or 1) > 1 - 1e-9 else 0.0
     return value
-
-
-def trec_run(run: Run, system: str) -> str:
-    """A run as text, `query_id Q0 docid rank score system` a line, which trec_eval scores exactly as `score_run` does.
-
-    trec_eval goes by the scores, which it keeps in single precision, and orders equal ones by docid. Where scores tie,
-    or would, the later hit's is written a bit lower.
-
-    Raises:
-        LratError: An id holds blanks, which the format can't.
-    """
-    system = re.sub(r"\s+", "_", system)
-    lines = []
-    for query_id, hits in run.items():
-        before = np.float32(np.inf)
-        for hit in hits:
-            score = min(np.float32(hit.score), np.nextafter(before, np.float32(-np.inf)))
-            if any(character.isspace() for character in f"{query_id}{hit.docid}"):
-                raise LratError(f"Run file: expected ids without blanks, found {query_id!r} and {hit.docid!r}.")
-            lines.append(f"{query_id} Q0 {hit.docid} {hit.rank} {score:.9g} {system}\n")
-            before = score
-    return "".join(lines)
-
-
-def read_run(path: Path) -> tuple[str, Run]:
-    """A run file's system, by its last column, and its hits in the order that trec_eval takes them in.
-
-    That is by score, in single precision, with equal ones by docid backwards; the column of ranks does not count.
-
-    Raises:
-        LratError: It is not there, a line is none of this format, or a document comes twice for a query.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise LratError(f"{path}: expected a run file in TREC format, found {error}. Check the path.") from error
-    scores: dict[str, dict[str, np.float32]] = {}
-    system = ""
-    for number, line in enumerate(text.splitlines(), start=1):
-        if not line.strip():
-            continue
-        query_id, docid, value, system = _parsed(path, number, line)
-        of_query = scores.setdefault(query_id, {})
-        if docid in of_query:
-            raise LratError(f"{path}:{number}: expected a document once for a query, found {docid} again. Remove it.")
-        of_query[docid] = value
-    if not scores:
-        raise LratError(f"{path}: expected a run file in TREC format, found no line. Check the path.")
-    return system, {query_id: _ordered(of_query) for query_id, of_query in scores.items()}
-
-
-def _parsed(path: Path, number: int, line: str) -> tuple[str, str, np.float32, str]:
-    try:
-        query_id, _, docid, _, score, system = line.split()
-        if np.isfinite(value := np.float32(score)):
-            return query_id, docid, value, system
-    except ValueError:
-        pass
-    raise LratError(
-        f"{path}:{number}: expected `query_id Q0 docid rank score system` with a finite score, "
-        f"found {line.strip()[:80]!r}. Mend or remove the line."
-    )
-
-
-def _ordered(scores: Mapping[str, np.float32]) -> list[Hit]:
-    best = sorted(scores, key=lambda docid: (scores[docid], docid), reverse=True)
-    return [Hit(docid, float(scores[docid]), rank) for rank, docid in enumerate(best, start=1)]

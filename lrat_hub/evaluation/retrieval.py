@@ -10,7 +10,10 @@ from lrat_hub.errors import LratError
 from lrat_hub.evaluation.benchmark import Benchmark
 from lrat_hub.evaluation.controls import CHECK_METRIC, content_check, title_check
 from lrat_hub.evaluation.metrics import DEPTH, Qrels, Run, Values, metrics_to, score_run
+from lrat_hub.evaluation.own_documents import OwnDocuments
 from lrat_hub.evaluation.replay import LIST_LENGTH, OwnCandidates, Replay
+from lrat_hub.evaluation.run_files import with_known_ids
+from lrat_hub.joins import Join, match_ids
 from lrat_hub.queries import QueryStyle
 from lrat_hub.retrieval import Retriever
 from lrat_hub.retrieval.fusion import FUSION_DEPTH
@@ -194,12 +197,16 @@ class RetrievalEvaluation:
         asked: Name to queries, and to how many results a query are wanted.
         replay: The searches of trajectories, when there are some.
         random_baselines: What a random order would reach, by metric, where that is known.
+        joins: How the tables met by their ids, as they were added.
+        own: Documents that are left out of the rankings of their own queries; see `leave_out_own`.
     """
 
     asked: dict[str, tuple[Benchmark, int]] = field(default_factory=dict)
     tasks: list[Task] = field(default_factory=list)
     replay: Replay | None = None
     random_baselines: dict[str, float] = field(default_factory=dict)
+    joins: list[Join] = field(default_factory=list)
+    own: OwnDocuments | None = None
 
     @classmethod
     def of(cls, evidence: Benchmark, gold: Benchmark | None = None, *, depth: int = DEPTH) -> RetrievalEvaluation:
@@ -213,7 +220,8 @@ class RetrievalEvaluation:
         judged = evidence if gold is None else replace(evidence, qrels={**gold.qrels, **evidence.qrels})
         tasks = [Task.of(EVIDENCE, QUERIES, evidence, metrics)]
         tasks += [Task.of(GOLD, QUERIES, gold, metrics)] if gold else []
-        return cls({QUERIES: (judged, depth)}, tasks)
+        joins = [join for benchmark in (evidence, gold) if benchmark for join in benchmark.joins]
+        return cls({QUERIES: (judged, depth)}, tasks, joins=joins)
 
     @property
     def queries(self) -> Benchmark:
@@ -243,14 +251,22 @@ class RetrievalEvaluation:
         """Adds the searches of trajectories, asked again.
 
         Args:
-            qrels: Of the trajectories' questions.
+            qrels: Of the trajectories' questions. Where none of these is judged, there are no figures of evidence.
 
         Raises:
-            LratError: They hold no search.
+            LratError: They hold no search, or list no document of the corpus.
         """
         self.replay = Replay.of(trajectories, qrels)
         if not self.replay.searches:
             raise LratError("Trajectories: expected some with a search, found none.")
+        what = "Trajectories"
+        asked = (search.query_id for search in self.replay.searches)
+        names = {"wanted_name": "questions of trajectories", "given_name": "questions with evidence"}
+        self.joins.append(match_ids(asked, self.replay.evidence, what=what, require=False, **names))
+        listed = {docid for search in self.replay.searches for docid in search.listed}
+        if listed:
+            name = "documents that trajectories were shown"
+            self.joins.append(self.queries.documents.match(sorted(listed), name=name, what=what))
         self.asked[SEARCHES] = (self.replay.benchmark(self.queries), max(LIST_LENGTH, FUSION_DEPTH))
         self.tasks.append(Task(SEARCHES, SEARCHES, self.replay.measure, self.replay.clusters))
 
@@ -258,18 +274,61 @@ class RetrievalEvaluation:
         """Adds the queries of mined pairs.
 
         Raises:
-            LratError: No pair is trained on and has negatives.
+            LratError: No pair is trained on and has negatives, or none of their documents is in the corpus.
         """
         own = OwnCandidates.of(pairs)
         if not own.pairs:
             raise LratError("Pairs: expected some with a weight and negatives, found none.")
+        positives = (pair.positive_id for pair in own.pairs)
+        self.joins.append(self.queries.documents.match(positives, name="positives of pairs", what="Pairs"))
         self.random_baselines["own_first_by_chance"] = own.random_baseline
         self.asked[PAIRS] = (own.benchmark(self.queries), DEPTH)
         self.tasks.append(Task(PAIRS, PAIRS, own.measure, own.clusters))
 
+    def leave_out_own(self, own: OwnDocuments) -> None:
+        """Leaves the queries' own documents out of every ranking from now on, also out of runs that are given."""
+        self.own = own
+
+    def given_run(self, run: Run) -> tuple[Run, list[Join]]:
+        """What counts of a run that was made elsewhere: its hits for judged queries, to the depth of the others.
+
+        Ids that were escaped for its file are read as they were (`lrat_hub.evaluation.run_files`).
+
+        Returns:
+            The run, and how its queries and its documents met those that are asked and searched.
+
+        Raises:
+            LratError: No query of it is judged, or a document of it is not in the corpus.
+        """
+        judged, documents, what = self.queries.qrels, self.queries.documents, "Run file"
+        run = with_known_ids(run, judged, documents)
+        of_queries = match_ids(
+            judged, run, wanted_name="judged queries", given_name="queries of the run file", what=what
+        )
+        kept = {query_id: hits for query_id, hits in run.items() if query_id in judged}
+        listed = (hit.docid for hits in kept.values() for hit in hits)
+        of_documents = documents.match(listed, name="documents of the run file", what=what)
+        if not of_documents.is_complete:
+            raise LratError(
+                f"{what}: expected documents of the corpus alone; {of_documents}. Is it of another corpus?"
+            )
+        return self._counted(kept), [of_queries, of_documents]
+
     def search(self, retriever: Retriever, *, style: QueryStyle = "plain") -> dict[str, Run]:
         """All that a retriever finds, by what was asked."""
-        return {name: asked.search(retriever, depth, style=style) for name, (asked, depth) in self.asked.items()}
+        runs = {}
+        for name, (asked, depth) in self.asked.items():
+            more = self.own.most if self.own and name == QUERIES else 0
+            run = asked.search(retriever, depth + more, style=style)
+            runs[name] = self._counted(run) if name == QUERIES else run
+        return runs
+
+    def _counted(self, run: Run) -> Run:
+        """What counts of a run of the queries: to their depth, without own documents where these are left out."""
+        depth = self.asked[QUERIES][1]
+        if self.own:
+            return self.own.without(run, depth)
+        return {query_id: hits[:depth] for query_id, hits in run.items()}
 
     def compare(self, systems: Mapping[str, Mapping[str, Run]]) -> dict[str, TaskComparison]:
         """Task to the comparison of the systems that were asked for it: a run file answers the queries alone.

@@ -43,7 +43,7 @@ def test_queries_that_cannot_be_used_are_refused(tmp_path):
     with pytest.raises(LratError, match="not two or three fields: 1"):
         load_queries(tmp_path / "short.tsv")
     (tmp_path / "twice.tsv").write_text("q1\twho?\nq1\twhere?\n")
-    with pytest.raises(LratError, match="found q1 repeated"):
+    with pytest.raises(LratError, match="expected every query id once, found 1 repeated: 'q1'"):
         load_queries(tmp_path / "twice.tsv")
 
 

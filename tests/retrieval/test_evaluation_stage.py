@@ -216,7 +216,7 @@ def test_runs_of_another_corpus_and_names_that_clash_are_refused(world, tmp_path
     foreign.write_text("q1 Q0 elsewhere 1 1.0 s\n")
     twin.write_text("q1 Q0 d1 1 1.0 bm25\n")
     for path, message in (
-        (foreign, "found elsewhere"),
+        (foreign, "0 of 1 documents of the run file .*'elsewhere'"),
         (twin, "different names, found 1"),
         (tmp_path / "no", "found"),
     ):
