@@ -1,11 +1,13 @@
 """Sources in no format that is known get in: by a reader, by grouping their records, by what the refusal says."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 
 from lrat_hub.errors import LratError
-from lrat_hub.importers import Accounts, load_trajectories, read_trajectories
+from lrat_hub.importers import FORMATS, Accounts, load_mapping, load_trajectories, read_trajectories
 from tests.importers.fixtures import ANSWER, OPENAI, QUESTION
 
 EVENTS = [
@@ -97,3 +99,56 @@ def test_objects_of_runs_are_taken_apart(tmp_path, wrap):
     runs = list(load_trajectories(path))
     assert [run.trajectory_id for run in runs] in (["runs/q1", "runs/q2"], ["runs/1", "runs/2"])
     assert [run.question for run in runs] == [QUESTION] * 2
+
+
+DOCS = (Path(__file__).parents[2] / "docs" / "importing.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", DOCS, re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def documented():
+    """The readers of the documentation, by name."""
+    names = {}
+    for language, code in BLOCKS:
+        if language == "python" and code.startswith("# my_readers.py"):
+            exec(code, names)
+    return names
+
+
+TRAIL = {
+    "id": 7, "prompt": "Who?", "ok": True, "final": "Ada",
+    "trail": [
+        {"did": "kb_search", "why": "I look.", "input": "x",
+         "hits": [{"doc": "d1", "name": "A"}, {"doc": "d2", "name": "B"}]},
+        {"did": "open_doc", "why": "The second.", "input": "d2", "text": "words"},
+    ],
+}  # fmt: skip
+ROW = {
+    "question": "Who?", "gold": "Ada", "answer": "Ada", "thought": "I look.", "queries": '["x", "y"]',
+    "hits": '[["d1", "d2"], ["d3"]]', "opened": '["d2"]',
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "records", "group_by"), [("trail", [TRAIL], None), ("events", EVENTS[::2], "run"), ("rows", [ROW], None)]
+)
+def test_the_readers_of_the_documentation_read_what_they_are_written_for(
+    documented, name, records, group_by, tmp_path
+):
+    accounts = Accounts()
+    path = write(tmp_path / "log.jsonl", records)
+    (run,) = read_trajectories(path, accounts, reader=documented[name], group_by=group_by)
+    assert [step.action for step in run.steps][:2] == ["search", "browse"]
+    assert [hit.docid for hit in run.steps[0].results][:2] == ["d1", "d2"]
+    assert (run.question, run.steps[1].docid, accounts.num_lost) == ("Who?", "d2", 0)
+
+
+def test_the_mapping_file_of_the_documentation_is_one(tmp_path):
+    (block,) = [code for language, code in BLOCKS if language == "yaml"]
+    (tmp_path / "mapping.yaml").write_text(block)
+    assert load_mapping(tmp_path / "mapping.yaml").find("find_papers").action == "search"
+
+
+def test_every_format_is_in_the_table_of_the_documentation():
+    table = "\n".join(line for line in DOCS.splitlines() if line.startswith("| `"))
+    assert [name for name in FORMATS if f"`{name}`" not in table] == []
