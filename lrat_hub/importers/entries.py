@@ -103,24 +103,50 @@ def entries_of(text: str) -> list[Entry]:
     return next((entries for read in _FORMS if (entries := list(read(text)))), [])
 
 
-def entries_by(pattern: re.Pattern[str], text: str) -> Iterator[Entry]:
-    """The entries that a pattern finds the begin of; see `ResultFormat.pattern`."""
-    has_id = "docid" in pattern.groupindex
-    matches = [(match, docid_of(match["docid"]) if has_id else None) for match in pattern.finditer(text)]
-    matches = [(match, docid) for match, docid in matches if docid or not has_id]
-    ends = [match.start() for match, _ in matches[1:]] + [len(text)]
-    for (match, docid), end in zip(matches, ends, strict=False):
-        groups = match.groupdict()
-        snippet = groups["snippet"] or "" if "snippet" in groups else text[match.end() : end]
-        number = groups.get("number")
+def entries_by(pattern: re.Pattern[str], text: str, begin: str | None = None) -> Iterator[Entry]:
+    """The entries that a pattern finds the begin of; see `ResultFormat.pattern`.
+
+    Args:
+        begin: Text with which every match begins, at the begin of a line: it is found much faster than a pattern.
+    """
+    groups = pattern.groupindex
+    matches = list(pattern.finditer(text) if begin is None else _matches(pattern, text, begin))
+    docids: list[str | None] = [None] * len(matches)
+    if "docid" in groups:
+        docids = [docid_of(match["docid"]) for match in matches]
+        if not all(docids):
+            kept = [(match, docid) for match, docid in zip(matches, docids, strict=True) if docid]
+            matches, docids = [match for match, _ in kept], [docid for _, docid in kept]
+    has_title, has_number, has_snippet = ("title" in groups, "number" in groups, "snippet" in groups)
+    ends = [match.start() for match in matches[1:]] + [len(text)]
+    for match, docid, end in zip(matches, docids, ends, strict=False):
+        snippet = match["snippet"] or "" if has_snippet else text[match.end() : end]
+        number = match["number"] if has_number else None
         yield Entry(
-            docid, (groups.get("title") or "").strip(), snippet.strip(),
+            docid, (match["title"] or "").strip() if has_title else "", snippet.strip(),
             number=int(number) if number else None, start=match.start(),
         )  # fmt: skip
 
 
-def _reader(pattern: re.Pattern[str]) -> Callable[[str], Iterator[Entry]]:
-    return lambda text: entries_by(pattern, text)
+def _matches(pattern: re.Pattern[str], text: str, begin: str) -> Iterator[re.Match[str]]:
+    """What `finditer` gives for a pattern whose matches begin with a text at the begin of a line."""
+    newline = f"\n{begin}"
+    at = 0 if text.startswith(begin) else text.find(newline) + 1 or -1
+    while at >= 0:
+        match = pattern.match(text, at)
+        if match is not None:
+            yield match
+        # The newline before the next one may be the last character of this match.
+        at = text.find(newline, at if match is None else match.end() - 1) + 1 or -1
+
+
+def _reader(pattern: re.Pattern[str], *marks: str, begin: str | None = None) -> Callable[[str], Iterator[Entry]]:
+    """What reads the entries that a pattern finds, of texts that have the marks without which it finds none."""
+
+    def read(text: str) -> Iterator[Entry]:
+        return entries_by(pattern, text, begin) if all(mark in text for mark in marks) else iter(())
+
+    return read
 
 
 def _elements(text: str) -> Iterator[Entry]:
@@ -241,6 +267,7 @@ def _wikipedia(text: str) -> Iterator[Entry]:
 
 
 _FORMS: Sequence[Callable[[str], Iterator[Entry]]] = (
-    _reader(_BLOCKS), _search_r1, _elements, _reader(_LINKS), _reader(_LISTED_LINKS), _wikipedia,
-    _reader(_PAIRS_IN_LINE), _key_values, _reader(_TITLES), _reader(_ADDRESSES),
+    _reader(_BLOCKS, begin="DocID:"), _search_r1, _elements, _reader(_LINKS, "]("), _reader(_LISTED_LINKS, "]("),
+    _wikipedia, _reader(_PAIRS_IN_LINE, "snippet: ", ", title: ", ", link: "), _key_values, _reader(_TITLES, "["),
+    _reader(_ADDRESSES, "http"),
 )  # fmt: skip

@@ -86,6 +86,8 @@ def join_texts(*texts: str) -> str:
 
 def identifier_of(value: Any) -> str | None:
     """An id as a string: numbers without a fraction as integers; None for what can't be an id."""
+    if type(value) is str:
+        return value.strip() or None
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
