@@ -361,7 +361,7 @@ class _Reader:
             return listings
         if listings and len(entries) == len(docids):
             ids = iter(docids)
-            named = [[replace(entry, docid=next(ids)) for entry in listing.entries] for listing in listings]
+            named = [[entry._replace(docid=next(ids)) for entry in listing.entries] for listing in listings]
             return [replace(listing, entries=tuple(new)) for listing, new in zip(listings, named, strict=True)]
         if len(self.asked) > 1:
             raise _Inseparable

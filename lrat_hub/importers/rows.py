@@ -12,6 +12,7 @@ import json
 import re
 import warnings
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
 from lrat_hub.importers.entries import Entry
@@ -193,6 +194,7 @@ def by_query(value: Any, asked: Sequence[str], known: ResultFormat) -> Iterator[
             yield query, rows
 
 
+@lru_cache(maxsize=256)
 def plain(query: str) -> str:
     """A query without what tools change about it: case, quotes around it and spaces."""
     return " ".join(query.split()).strip("\"'“”‘’`").casefold()

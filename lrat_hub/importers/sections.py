@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import accumulate
 
 from lrat_hub.importers.rows import plain
 
@@ -38,6 +37,7 @@ _AFTER_NAME = frozenset(
 )  # fmt: skip
 _RULE = re.compile(r"[ \t]*(?:={3,}|-{3,}|\*{3,}|_{3,}|#{3,}|~{3,}|<hr ?/?>)[ \t]*")
 _SIGNS = frozenset("=-*_#~< \t")
+_WORD = re.compile(r"\w+")
 MAX_NAMED = 100
 
 
@@ -107,14 +107,12 @@ class _Asked:
 
     Args:
         known: A query by what tools leave of it.
-        words: The words of each.
-        rarest: The longest word of each: a line that names a query has it.
+        words: The words of each that has some.
         shortest, longest: Lengths of the lines that can name one.
     """
 
     known: dict[str, str]
     words: dict[str, list[str]]
-    rarest: dict[str, str]
     shortest: int
     longest: int
 
@@ -122,54 +120,49 @@ class _Asked:
 # The texts of a call are divided several times, each time for the same queries.
 @lru_cache(maxsize=8)
 def _asked(queries: tuple[str, ...]) -> _Asked:
-    words = {query: re.findall(r"\w+", query.casefold()) for query in list(dict.fromkeys(queries))[:MAX_NAMED]}
+    words = {query: _WORD.findall(query.casefold()) for query in list(dict.fromkeys(queries))[:MAX_NAMED]}
+    words = {query: wanted for query, wanted in words.items() if wanted}
     longest = max(map(len, queries), default=0) + 120
-    return _Asked(
-        {plain(query): query for query in queries},
-        words,
-        {query: max(wanted, key=len) for query, wanted in words.items() if wanted},
-        # Folding makes a text at most three times as long.
-        min((len("".join(wanted)) for wanted in words.values() if wanted), default=longest) // 3,
-        longest,
-    )
+    # Folding makes a text at most three times as long.
+    shortest = min((sum(map(len, wanted)) for wanted in words.values()), default=longest) // 3
+    return _Asked({plain(query): query for query in queries}, words, shortest, longest)
 
 
 def _headings(text: str, queries: Sequence[str]) -> Iterator[_Heading]:
     asked = _asked(tuple(queries))
+    starts: set[int] = set()
     for pattern, mark in ((_ANNOUNCED, " found "), (_NOTHING, "No results ")):
         for match in pattern.finditer(f"\n{text}") if mark in text else ():
-            count = int(match["count"]) if pattern is _ANNOUNCED else 0
-            yield _Heading(
-                match.start(), match.end() - 1, asked.known.get(plain(match["query"]), match["query"]), count
-            )
-    yield from _named_by_lines(text, asked)
+            query, count = match["query"], int(match["count"]) if pattern is _ANNOUNCED else 0
+            yield _Heading(match.start(), match.end() - 1, asked.known.get(plain(query), query), count)
+            starts.add(match.start())
+    yield from _named_by_lines(text, asked, starts)
 
 
-def _named_by_lines(text: str, asked: _Asked) -> Iterator[_Heading]:
-    """The lines that say nothing but that what follows belongs to a query."""
-    lines = text.splitlines(keepends=True)
-    short = [
-        (end, line)
-        for line, end in zip(lines, accumulate(map(len, lines)), strict=True)
-        if asked.shortest <= len(line) <= asked.longest
-    ]
+def _named_by_lines(text: str, asked: _Asked, known: set[int]) -> Iterator[_Heading]:
+    """The lines that say nothing but that what follows belongs to a query.
+
+    Args:
+        known: Where lines begin that are headings already.
+    """
+    short: list[tuple[int, str]] = []
+    at = 0
+    for line in text.splitlines(keepends=True):
+        if asked.shortest <= len(line) <= asked.longest and at not in known:
+            short.append((at, line))
+        at += len(line)
     # Folded at once, which takes a fraction of the time, as it changes nothing about what ends lines.
     folded = "".join([line for _, line in short]).casefold()
-    rarest = [(query, word) for query, word in asked.rarest.items() if word in folded]
-    if not rarest:
+    likely = [(query, words) for query, words in asked.words.items() if all(map(folded.__contains__, words))]
+    if not likely:
         return
     bares = folded.splitlines(keepends=True)
     if len(bares) != len(short):
         bares = [line.casefold() for _, line in short]  # "\r" and "\n" of different lines have met
-    for (end, line), bare in zip(short, bares, strict=True):
-        tokens: list[str] | None = None
-        for query, word in rarest:
-            if word not in bare:
-                continue
-            if tokens is None:
-                tokens = re.findall(r"\w+", bare)
-            if _names(line.strip(), tokens, asked.words[query]):
-                yield _Heading(end - len(line), end, query, None)
+    for (at, line), bare in zip(short, bares, strict=True):
+        for query, words in likely:
+            if all(map(bare.__contains__, words)) and _names(line.strip(), _WORD.findall(bare), words):
+                yield _Heading(at, at + len(line), query, None)
                 break
 
 
@@ -213,9 +206,11 @@ def pieces_between_rules(text: str, count: int) -> Iterator[tuple[str, list[str]
     """The pieces between lines of signs, such as `=======`, for each sign that gives as many as are wanted."""
     rules: dict[str, list[tuple[int, int]]] = {}
     lines = text.splitlines(keepends=True)
-    for line, end in zip(lines, accumulate(map(len, lines)), strict=True):
+    at = 0
+    for line in lines:
         if line[0] in _SIGNS and _RULE.fullmatch(line.rstrip("\r\n")):
-            rules.setdefault(line.strip(), []).append((end - len(line), end))
+            rules.setdefault(line.strip(), []).append((at, at + len(line)))
+        at += len(line)
     for sign, spans in rules.items():
         starts = [0] + [end for _, end in spans]
         ends = [start for start, _ in spans] + [len(text)]
