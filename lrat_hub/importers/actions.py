@@ -73,7 +73,8 @@ class Recorder:
             return self.broken_call(problem, result.text, joined=joined, example=text_of(arguments))
         if tool is None:
             return self._unknown(name, values, result.text, joined=joined)
-        self.accounts.calls.lose(CUT_OFF, int(is_cut), example=text_of(arguments))
+        if is_cut:
+            self.accounts.calls.lose(CUT_OFF, example=text_of(arguments))
         if tool.action == "search":
             return self._search(tool, values, result, joined=joined, shared=shared)
         if tool.action == "browse":
@@ -184,8 +185,9 @@ class Recorder:
         """
         self.accounts.calls.keep()
         self.accounts.lists.keep(num_lists)
-        step = Step(0, self._taken(joined), "search", tuple(queries), tuple(results), None, observation, error)
-        self._add(step)
+        self._add(
+            Step(self._turn, self._taken(joined), "search", tuple(queries), tuple(results), None, observation, error)
+        )
 
     def browse(
         self, docid: str, observation: str, *, joined: bool = False, error: str | None = None, is_call: bool = True
@@ -200,7 +202,7 @@ class Recorder:
         self.accounts.browses.note("browses that failed", int(error is not None), example=error or "")
         if error is None and self._is_other_address(docid):
             self.accounts.browses.note(OTHER_ADDRESS, example=docid)
-        self._add(Step(0, self._taken(joined), "browse", docid=docid, observation=observation, error=error))
+        self._add(Step(self._turn, self._taken(joined), "browse", docid=docid, observation=observation, error=error))
 
     def _is_other_address(self, docid: str) -> bool:
         """Whether a listed page is opened under an address that no list has."""
@@ -217,21 +219,21 @@ class Recorder:
     def answer(self, text: str, *, joined: bool = False) -> None:
         """The final answer; a later one replaces it."""
         self.final_answer = text
-        self._add(Step(0, self._taken(joined), "answer"))
+        self._add(Step(self._turn, self._taken(joined), "answer"))
 
     def invalid(self, error: str, observation: str = "", *, joined: bool = False) -> None:
         """An action that can't be read. What stands before a colon in the error is the reason in the ledger."""
-        self._add(Step(0, self._taken(joined), "invalid", observation=observation, error=error))
+        self._add(Step(self._turn, self._taken(joined), "invalid", observation=observation, error=error))
 
     def aside(self, what: str, observation: str, *, joined: bool = False) -> None:
         """An action that was read and is none of ours: an `invalid` step, which keeps turns and reasoning in place."""
         self.accounts.calls.keep()
         self.ledger.note(f"kept as invalid steps, {what}")
-        self._add(Step(0, self._taken(joined), "invalid", observation=observation, error=what), is_loss=False)
+        self._add(Step(self._turn, self._taken(joined), "invalid", observation=observation, error=what), is_loss=False)
 
     def restore(self, step: Step, *, joined: bool = False) -> None:
         """A step that was recorded once before; its turn and reasoning follow from its place."""
-        self._add(replace(step, reasoning=self._taken(joined)), is_loss=False)
+        self._add(replace(step, turn=self._turn, reasoning=self._taken(joined)), is_loss=False)
 
     def finish(self, *, restored: bool = False, without_action: str = NO_ACTION) -> tuple[Step, ...]:
         """All steps. What was reasoned last, in a run that ended there, still belongs to the browse before it.
@@ -246,9 +248,14 @@ class Recorder:
             self.accounts.records.lose(without_action)
         return tuple(self.steps)
 
+    @property
+    def _turn(self) -> int:
+        """The turn of the next step."""
+        return len(self.steps)
+
     def _taken(self, joined: bool) -> str | None:
         """The reasoning of an action; None when it shares that of the action before it."""
-        reasoning = join_texts(*self._reasoning)
+        reasoning = join_texts(*self._reasoning) if self._reasoning else ""
         self._reasoning = []
         return None if joined and not reasoning else reasoning
 
@@ -257,7 +264,7 @@ class Recorder:
             self.ledger.drop((step.error or "").partition(":")[0])
         else:
             self.ledger.keep()
-        self.steps.append(replace(step, turn=len(self.steps)))
+        self.steps.append(step)
 
 
 def arguments_of(arguments: Any, tool: Tool | None) -> tuple[dict[str, Any] | None, str, bool]:

@@ -72,7 +72,7 @@ def read_results(
         docids: The ids of what was listed, where the log keeps them apart from the text.
     """
     reader = _Reader(tuple(asked), known or ResultFormat())
-    text = text.replace("\r\n", "\n")
+    text = text.replace("\r\n", "\n") if "\r" in text else text
     if known is not None and known.shared:
         reader = _Reader(tuple(asked[:1]), replace(known, section=None, shared=False))
     try:
@@ -105,9 +105,10 @@ class _Reader:
 
     def assembled(self, listings: Sequence[Listing]) -> SearchResults:
         """The lists in the order of the queries; those of queries that were not asked come where they stand."""
-        order = {plain(query): index for index, query in reversed(list(enumerate(self.asked)))}
-        if all(plain(listing.query) in order for listing in listings):
-            listings = sorted(listings, key=lambda listing: order[plain(listing.query)])
+        if len(listings) > 1:
+            order = {plain(query): index for index, query in reversed(list(enumerate(self.asked)))}
+            if all(plain(listing.query) in order for listing in listings):
+                listings = sorted(listings, key=lambda listing: order[plain(listing.query)])
         candidates = [
             Candidate(index, rank, entry.docid, entry.title, entry.snippet, entry.score)
             for index, listing in enumerate(listings)

@@ -55,6 +55,9 @@ MAX_REPR = 500_000
 _TRIES = 50
 _OPENING = re.compile(r"^[ \t]{0,40}(?:[^\n\[{]{0,200}:[ \t]*)?(?=[\[{])", re.MULTILINE)
 _NESTED = re.compile(r"\[\s*[\[\]]")
+_ROWS_BEGIN = re.compile(r"\[\s*(?=\{)")
+_COMMA = re.compile(r"\s*,\s*")
+_DECODER = json.JSONDecoder()
 _NUMPY = re.compile(r"\bnp\.(?:float|int)\d*\(([^()]{0,40})\)")
 _NOT_A_NUMBER = re.compile(r"(?<=[:,\[]) ?-?\b(?:nan|inf)\b(?= ?[,}\]])")
 
@@ -87,10 +90,10 @@ def values_in(text: str) -> list[Any]:
     """The objects and lists of objects that stand in a text as JSON, each at the begin of a line or after a colon."""
     if "{" not in text and not _NESTED.search(text):
         return []
-    decoder, values, failures, at = json.JSONDecoder(), [], 0, 0
+    values, failures, at = [], 0, 0
     while failures < _TRIES and (opening := _OPENING.search(text, at)):
         try:
-            value, at = decoder.raw_decode(text, opening.end())
+            value, at = _DECODER.raw_decode(text, opening.end())
         except (ValueError, RecursionError):
             failures += 1
             newline = text.find("\n", opening.end())
@@ -108,16 +111,16 @@ def values_in(text: str) -> list[Any]:
 
 def rows_cut_off(text: str) -> list[Any]:
     """The complete rows of a JSON list that is cut off in the middle."""
-    opening = re.search(r"\[\s*(?=\{)", text[:2000])
-    decoder, rows = json.JSONDecoder(), []
+    opening = _ROWS_BEGIN.search(text[:2000]) if "{" in text else None
+    rows: list[Any] = []
     at = opening.end() if opening else len(text)
     while at < len(text) and text[at] == "{":
         try:
-            row, at = decoder.raw_decode(text, at)
+            row, at = _DECODER.raw_decode(text, at)
         except (ValueError, RecursionError):
             break
         rows.append(storable(row))
-        between = re.compile(r"\s*,\s*").match(text, at)
+        between = _COMMA.match(text, at)
         at = between.end() if between else len(text)
     return rows
 

@@ -205,12 +205,14 @@ def sections_by_number(text: str, count: int) -> list[str]:
 def pieces_between_rules(text: str, count: int) -> Iterator[tuple[str, list[str]]]:
     """The pieces between lines of signs, such as `=======`, for each sign that gives as many as are wanted."""
     rules: dict[str, list[tuple[int, int]]] = {}
+    at = before = 0
     lines = text.splitlines(keepends=True)
-    at = 0
-    for line in lines:
-        if line[0] in _SIGNS and _RULE.fullmatch(line.rstrip("\r\n")):
+    for index in [index for index, line in enumerate(lines) if line[0] in _SIGNS]:
+        line = lines[index]
+        if _RULE.fullmatch(line.rstrip("\r\n")):
+            at += sum(map(len, lines[before:index]))
             rules.setdefault(line.strip(), []).append((at, at + len(line)))
-        at += len(line)
+            before = index
     for sign, spans in rules.items():
         starts = [0] + [end for _, end in spans]
         ends = [start for start, _ in spans] + [len(text)]

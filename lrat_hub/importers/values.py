@@ -81,7 +81,7 @@ _RESPONSE = {"name", "content", "tool_call_id", "id", "role"}
 
 def join_texts(*texts: str) -> str:
     """The texts that say something, a line each."""
-    return "\n".join(text for text in texts if text)
+    return "\n".join(filter(None, texts))
 
 
 def identifier_of(value: Any) -> str | None:
@@ -145,11 +145,14 @@ def sampling_of(settings: Mapping[str, Any]) -> Sampling:
     )
 
 
+_METADATA = json.JSONEncoder(ensure_ascii=False, sort_keys=True, default=str, allow_nan=False)
+
+
 def metadata_of(format_name: str, values: Mapping[str, Any]) -> str:
     """What a source says beyond the columns, as the JSON text of a trajectory's `metadata`."""
     metadata = {"format": format_name, **values}
     try:
-        return json.dumps(metadata, ensure_ascii=False, sort_keys=True, default=str, allow_nan=False)
+        return _METADATA.encode(metadata)
     except ValueError:
         return json.dumps(_finite(metadata), ensure_ascii=False, sort_keys=True, default=str)
 
