@@ -110,7 +110,7 @@ def entries_by(pattern: re.Pattern[str], text: str, begin: str | None = None) ->
     """
     groups = pattern.groupindex
     matches = list(pattern.finditer(text) if begin is None else _matches(pattern, text, begin))
-    docids: list[str | None] = [None] * len(matches)
+    docids: Sequence[str | None] = [None] * len(matches)
     if "docid" in groups:
         docids = [docid_of(match["docid"]) for match in matches]
         if not all(docids):
