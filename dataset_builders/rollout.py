@@ -20,7 +20,7 @@ from lrat_hub import cli
 from lrat_hub.agents.settings import AgentSettings, RolloutSettings
 from lrat_hub.cli.options import AGENTS, options_of, settings_of
 from lrat_hub.cli.stage import Stage, StageArguments, parse, say
-from lrat_hub.errors import LratError
+from lrat_hub.errors import LratError, did_you_mean
 from lrat_hub.hub.refs import HubRef
 from lrat_hub.judges.settings import ANSWER_JUDGES, AnswerJudgeSettings
 
@@ -96,7 +96,8 @@ def run(args: Arguments, agent_options: Any, judge_options: Any) -> HubRef | Non
     judge_settings = replace(judge_settings, server=judge_settings.server.started_like(settings.server))
     require_judge(judge_settings.judge, *ANSWER_JUDGES)
     if args.agent != "llm" and args.agent not in AGENTS and not is_plugin(args.agent):
-        raise LratError(f"Agent: expected llm, {', '.join(AGENTS)} or module:object, found {args.agent!r}.")
+        end = did_you_mean(args.agent, ["llm", *AGENTS]) or "."
+        raise LratError(f"Agent: expected llm, {', '.join(AGENTS)} or module:object, found {args.agent!r}{end}")
     shard = Shard.parse(args.shard)
     model = tokenizer = None
     stage = Stage("rollout", args, *([agent_options] if args.agent == "llm" else []), judge_options)
@@ -186,15 +187,14 @@ def publish(
     from datasets import concatenate_datasets
 
     from lrat_hub.agents.collecting import collect_runs
+    from lrat_hub.cli.tables import show_table
     from lrat_hub.importers import trace_files
 
     with tempfile.TemporaryDirectory() as folder:
         runs = collect_runs(journals, questions, judge, Path(folder))
         if not runs.tables or set(runs.statuses) <= {"failed", "missing"}:
             raise LratError(f"lrat rollout: expected runs that ended, found none. The first error: {runs.first_error}")
-        for row in runs.outcomes:
-            shown = (f"{key} {value:.2f}" if isinstance(value, float) else str(value) for key, value in row.items())
-            say("  " + ", ".join(shown))
+        show_table(runs.outcomes)
         if failed := runs.statuses["failed"]:
             say(f"  {failed} runs failed; the same command tries them again. The first error: {runs.first_error}")
         counts = {"questions": len(questions), **runs.to_dict()}

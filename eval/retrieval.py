@@ -166,6 +166,7 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
 
     from datasets import Dataset
 
+    from lrat_hub.cli.tables import show_table, transposed
     from lrat_hub.evaluation.browsecomp import leaderboard_files
     from lrat_hub.evaluation.cards import put_results_into_card
     from lrat_hub.evaluation.own_documents import OwnDocuments
@@ -249,8 +250,7 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
     joins += [{"system": name} | join.to_dict() for name, those in given_joins.items() for join in those]
     comparisons = evaluation.compare(systems)
     scores = [row for comparison in comparisons.values() for row in comparison.scores()]
-    for row in comparisons[EVIDENCE].summary():
-        say("  " + ", ".join(f"{key} {value:.3f}" if key != "system" else value for key, value in row.items()))
+    show_table(transposed(comparisons[EVIDENCE].summary(), name="system"))
     tables = {
         "summary": comparisons[EVIDENCE].summary(),
         "comparisons": comparison_rows(row for row in scores if row["task"] == EVIDENCE),

@@ -69,11 +69,11 @@ def main(argv: list[str] | None = None) -> HubRef:
 
     from datasets import Dataset
 
+    from lrat_hub.cli.tables import show_table
     from lrat_hub.evaluation.benchmark import Benchmark
     from lrat_hub.evaluation.tables import system_name
     from lrat_hub.evaluation.training import TrainingEvaluation, run_rows, sweep_table
     from lrat_hub.fitting.variants import ladder, sizes, sources
-    from lrat_hub.hub.cards import markdown_table
     from lrat_hub.hub.inputs import load_model, load_table
 
     stage = Stage("sweep", args, settings)
@@ -97,7 +97,7 @@ def main(argv: list[str] | None = None) -> HubRef:
         scores = ", ".join(f"{name} recall@10 {scores.mean('recall@10'):.3f}" for name, scores in run.scores.items())
         say(f"{run.variant}{'' if run.seed is None else f', seed {run.seed}'}: {scores}")
     table = sweep_table(runs, evaluation)
-    say(f"\n{markdown_table(table)}\n")
+    show_table(table)
     return stage.publish_dataset(
         {"summary": {"test": Dataset.from_list(table)}, "runs": {"test": Dataset.from_list(run_rows(runs))}},
         template="sweep",

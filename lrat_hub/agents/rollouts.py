@@ -170,7 +170,9 @@ async def run_shown(
         bar.set_postfix_str(str(progress), refresh=False)
         bar.update(0)
 
-    with tqdm(total=len(pending), desc=f"{agent.name} with {environment.retriever.name}", unit="run") as bar:
+    title = f"{agent.name} with {environment.retriever.name}"
+    # By itself the bar would wait for as many runs as it had between two looks: steps are to be seen, too.
+    with tqdm(total=len(pending), desc=title, unit="run", miniters=0) as bar:
         await run_journaled(
             agent, pending, environment, journal,
             max_turns=max_turns, concurrency=concurrency, on_step=on_step, on_run=on_run,
@@ -203,15 +205,23 @@ def journaled_runs(
     title = f"{agent.name} with {environment.retriever.name}, k = {environment.settings['k']}"
     with Journal(folder / digest, settings) as journal:
         pending = journal.pending(questions)
-        with tqdm(total=len(questions), initial=len(questions) - len(pending), desc=title, unit="question") as bar:
+        with tqdm(
+            total=len(questions), initial=len(questions) - len(pending), desc=title, unit="question", miniters=0
+        ) as bar:
+            progress = RolloutProgress(getattr(agent, "usage", None))
 
             async def on_run(_: Trajectory) -> None:
                 bar.update()
 
+            def on_step(step: Step) -> None:
+                progress.step(step)
+                bar.set_postfix_str(f"{progress.steps} steps", refresh=False)
+                bar.update(0)
+
             if pending:
                 work = run_journaled(
                     agent, pending, environment, journal,
-                    max_turns=max_turns, concurrency=concurrency or len(pending), on_run=on_run,
+                    max_turns=max_turns, concurrency=concurrency or len(pending), on_step=on_step, on_run=on_run,
                 )  # fmt: skip
                 asyncio.run(work)
         return list(journal.trajectories(questions))

@@ -91,6 +91,16 @@ def run_recipe(stage: str, recipe: str, given: Mapping[str, Any]) -> Any:
     return module.run(*read_recipe(stage, recipe, given, *module.OPTIONS))
 
 
+def _show_next() -> None:
+    """Says what usually follows the stage that was run."""
+    if "lrat_hub.cli.stage" in sys.modules:
+        from lrat_hub.cli.following import take
+        from lrat_hub.cli.stage import say
+
+        for number, command in enumerate(take()):
+            say(f"{'    or' if number else '  next'}: {command}")
+
+
 def _is_group(words: list[str]) -> bool:
     """Whether the words ask for the commands of a group: `lrat eval`, `lrat eval --help`."""
     return any(name.startswith(f"{words[0]} ") for name in COMMANDS) and words[1:] in ([], ["-h"], ["--help"])
@@ -163,6 +173,7 @@ def main(argv: list[str] | None = None) -> int:
             print(f"lrat-hub {__version__}")
         else:
             run(words)
+            _show_next()
         sys.stdout.flush()
     except LratError as error:
         from lrat_hub.cli.parser import UsageError

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from lrat_hub import cli
 from lrat_hub.cli.options import AGENTS, options_of, settings_of
 from lrat_hub.cli.stage import StageArguments
-from lrat_hub.errors import LratError
+from lrat_hub.errors import LratError, did_you_mean
 from lrat_hub.evaluation.verdicts import RECORDED
 from lrat_hub.judges.settings import ANSWER_JUDGES, AnswerJudgeSettings, require_judge
 from lrat_hub.plugins import is_plugin, plugin_identity
@@ -83,7 +83,8 @@ class RunOptions(StageArguments):
     def check(self) -> None:
         """Raises LratError for options that don't go together."""
         if unknown := [name for name in self.agents if name not in AGENTS and not is_plugin(name)]:
-            raise LratError(f"`agents` {unknown[0]}: expected {', '.join(AGENTS)} or module:object.")
+            end = did_you_mean(unknown[0], AGENTS) or "."
+            raise LratError(f"`agents`: expected {', '.join(AGENTS)} or module:object, found {unknown[0]!r}{end}")
         if (self.agents or self.rollouts) and not (self.retrievers and self.corpus):
             raise LratError("Evaluation: agents that are run need `retrievers` and `corpus`. Give both.")
 

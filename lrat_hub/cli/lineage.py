@@ -3,16 +3,34 @@
 from __future__ import annotations
 
 from lrat_hub.cli.parser import CommandParser
+from lrat_hub.errors import LratError
 from lrat_hub.hub.lineage import Ancestor, trace
 from lrat_hub.hub.refs import HubRef
 
 
 def main(argv: list[str]) -> None:
     parser = CommandParser(prog="lrat lineage", description=__doc__)
-    parser.add_argument("ref", help="namespace/name[@revision], with datasets/ in front for datasets")
+    parser.add_argument(
+        "ref",
+        help="namespace/name[@revision]: a model, or a dataset where there is no model of that name; datasets/ in "
+        "front makes sure.",
+    )
     args = parser.parse_args(argv)
-    for ancestor in trace(HubRef.parse(args.ref)):
+    for ancestor in trace(_artifact(args.ref)):
         print(line(ancestor))
+
+
+def _artifact(text: str) -> HubRef:
+    """The pin of the model, or else the dataset, that a reference names."""
+    try:
+        return HubRef.parse(text).pin()
+    except LratError:
+        try:
+            return HubRef.parse(text, repo_type="dataset").pin()
+        except LratError:
+            # The first error says more about a Hub that can't be reached.
+            pass
+        raise
 
 
 def line(ancestor: Ancestor) -> str:

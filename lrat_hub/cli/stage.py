@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lrat_hub.cli import following
 from lrat_hub.cli.parsing import assignments, parse, read_recipe, recipe_path, with_flags
 from lrat_hub.errors import LratError
 
@@ -121,6 +122,7 @@ class Stage:
 
     def _done(self, ref: HubRef) -> HubRef:
         say(f"  published: {ref}")
+        following.note(self.name, ref, self.inputs.pins)
         return ref
 
 
@@ -128,7 +130,12 @@ def _recipe_of(options: Any) -> dict[str, Any]:
     return {item.name: getattr(options, item.name) for item in fields(options) if item.metadata.get("recipe", True)}
 
 
+def is_first() -> bool:
+    """Whether this is the first of several processes, which speaks for all."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def say(text: str) -> None:
     """Tells the person at the terminal; stages print, the library does not. Of several processes the first speaks."""
-    if os.environ.get("RANK", "0") == "0":
+    if is_first():
         print(text, flush=True)

@@ -28,7 +28,7 @@ Values = Mapping[str, Mapping[str, float]]
 """Metric to what it was measured on (a query, a search, a trajectory, a pair) to its value."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RetrievalScores:
     """Scores of one system.
 
@@ -50,6 +50,14 @@ class RetrievalScores:
     @property
     def means(self) -> dict[str, float]:
         return {metric: self.mean(metric) for metric in self.metrics}
+
+    def __repr__(self) -> str:
+        """The means as a table: what is looked at first, whatever the number of queries."""
+        if not self.per_query:
+            return "RetrievalScores of no queries"
+        width = max(map(len, self.metrics))
+        lines = [f"{metric:<{width}}  {mean:.3f}" for metric, mean in self.means.items()]
+        return "\n".join([f"RetrievalScores of {len(self.per_query)} queries", *lines])
 
     def values(self, metric: str) -> dict[str, float]:
         """Query id to the metric's value: what intervals and tests take."""

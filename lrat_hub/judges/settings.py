@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lrat_hub.errors import LratError
+from lrat_hub.errors import LratError, did_you_mean
 from lrat_hub.judges import Judge, RuleJudge
 from lrat_hub.judges.answers import AnswerJudge, PluginAnswerJudge
 from lrat_hub.judges.documents import LLMJudge, PluginJudge
@@ -180,4 +180,5 @@ def open_answer_judge(
 def require_judge(judge: str, *names: str) -> None:
     """Raises LratError for a judge that is neither one of some names nor a plug-in."""
     if judge not in names and not is_plugin(judge):
-        raise LratError(f"Judge: expected {', '.join(names)} or module:object, found {judge!r}.")
+        end = did_you_mean(judge, names) or "."
+        raise LratError(f"Judge: expected {', '.join(names)} or module:object, found {judge!r}{end}")

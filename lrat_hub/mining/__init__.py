@@ -28,6 +28,7 @@ from lrat_hub.mining.weights import Guard, LengthMeasure, WeightFit, Weighting, 
 from lrat_hub.schema import Outcome, Pair, Status, Trajectory, Verdict
 
 if TYPE_CHECKING:
+    from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerBase
 
 __all__ = [
@@ -61,7 +62,7 @@ def mine_pairs(
     *,
     profile: Profile = "episode",
     judge: Judge | None = None,
-    tokenizer: PreTrainedTokenizerBase | None = None,
+    tokenizer: PreTrainedTokenizerBase | Tokenizer | None = None,
     negatives: Negatives | None = None,
     outcomes: Collection[Outcome] = ("correct", "unjudged"),
     statuses: Collection[Status] = ("completed",),

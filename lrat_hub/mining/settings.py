@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, cast, get_args
 
-from lrat_hub.errors import LratError
+from lrat_hub.errors import LratError, did_you_mean
 from lrat_hub.mining.tables import Splits
 from lrat_hub.mining.weights import GUARDS, Guard, Weighting
 from lrat_hub.schema import OUTCOMES, STATUSES, VERDICTS, Outcome, Status, Verdict
@@ -116,7 +116,8 @@ def _current(outcomes: Iterable[str]) -> tuple[Outcome, ...]:
 
 def _require(what: str, values: Iterable[str], allowed: tuple[str, ...]) -> None:
     if unknown := sorted(set(values) - set(allowed)):
-        raise LratError(f"{what}: expected some of {', '.join(allowed)}, found {', '.join(map(str, unknown))}.")
+        end = did_you_mean(unknown[0], allowed) or "."
+        raise LratError(f"{what}: expected some of {', '.join(allowed)}, found {', '.join(map(str, unknown))}{end}")
 
 
 @dataclass(kw_only=True)

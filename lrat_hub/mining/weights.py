@@ -19,6 +19,7 @@ from lrat_hub.errors import LratError
 from lrat_hub.schema import Pair
 
 if TYPE_CHECKING:
+    from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerBase
 
 
@@ -195,17 +196,19 @@ class LengthMeasure:
     """Gives the length of each text in tokens without special ones. It can be sent to other processes.
 
     Args:
-        tokenizer: None counts words between blanks.
+        tokenizer: Of transformers or of tokenizers, as static models have; None counts words between blanks.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase | None) -> None:
-        self._tokenizer = self._backend = None
-        if tokenizer is not None and getattr(tokenizer, "is_fast", False):
-            from tokenizers import Tokenizer
+    def __init__(self, tokenizer: PreTrainedTokenizerBase | Tokenizer | None) -> None:
+        self._tokenizer: Any = None
+        self._backend: Tokenizer | None = None
+        # Only fast tokenizers have it. A static model's tokenizer is one itself.
+        backend: Any = getattr(tokenizer, "backend_tokenizer", tokenizer)
+        if hasattr(backend, "encode_batch_fast"):
+            from tokenizers import Tokenizer as Backend
 
             # A copy, as files of tokenizers often set a length to cut or fill to.
-            backend: Any = getattr(tokenizer, "backend_tokenizer")  # noqa: B009  (only fast tokenizers have it)
-            self._backend = Tokenizer.from_str(backend.to_str())
+            self._backend = Backend.from_str(backend.to_str())
             self._backend.no_truncation()
             self._backend.no_padding()
         else:
@@ -226,7 +229,7 @@ class LengthMeasure:
         return [len(ids) for ids in self._tokenizer(list(texts), **options)["input_ids"]]
 
 
-def token_lengths(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase | None) -> list[int]:
+def token_lengths(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase | Tokenizer | None) -> list[int]:
     """Length of each text in tokens without special ones, or in blank-separated words without a tokenizer."""
     return LengthMeasure(tokenizer)(texts)
 

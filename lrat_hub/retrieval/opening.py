@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from lrat_hub.encoders import query_style_of
-from lrat_hub.errors import LratError
+from lrat_hub.errors import LratError, did_you_mean
 from lrat_hub.hub.inputs import Inputs, load_cross_encoder, load_model, load_table
 from lrat_hub.plugins import is_plugin, load_plugin, plugin_identity
 from lrat_hub.retrieval import Retriever
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from lrat_hub.queries import QueryStyle
 
 INDEX_PREFIX = "index:"
+_FILES = frozenset({".csv", ".gz", ".json", ".jsonl", ".parquet", ".tsv", ".txt", ".zip"})
 RETRIEVER_MEMBERS = ("name", "revision", "search")
 
 PartKind = Literal["bm25", "url", "plugin", "index", "repository", "reranker"]
@@ -106,6 +107,11 @@ class RetrieverName:
             return cls("bm25", part)
         if is_url(part):
             return cls("url", part)
+        if "/" not in part and part[0] not in ".~" and not part.startswith(INDEX_PREFIX) and not is_plugin(part):
+            raise LratError(
+                f"Retriever {whole!r}: expected bm25, a model or an index as namespace/name or a path with / or ./ in "
+                f"front, a URL, or a plug-in as module:object; found {part!r}{did_you_mean(part, ['bm25']) or '.'}"
+            )
         if part.startswith(INDEX_PREFIX):
             return cls("index", part.removeprefix(INDEX_PREFIX))
         return cls("plugin" if is_plugin(part) else "repository", part)
@@ -157,6 +163,11 @@ def open_retriever(
         >>> retriever = open_retriever("bm25+me/wiki-index", corpus="datasets/me/wiki")
         >>> retriever.search(["who invented the printing press"], k=10)
     """
+    if isinstance(corpus, str) and (Path(corpus).is_file() or Path(corpus).suffix in _FILES):
+        raise LratError(
+            f"Retriever: `corpus` {corpus}: expected a corpus dataset as namespace/name, found a file. Its documents "
+            f"do for what is neither an index nor served: documents=load_corpus({corpus!r})."
+        )
     inputs = inputs or Inputs()
     pin = inputs.resolve("corpus", corpus) if isinstance(corpus, str) else corpus
     opener = RetrieverOpener(pin, documents, inputs=inputs, show_progress=show_progress)

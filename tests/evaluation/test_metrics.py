@@ -156,3 +156,10 @@ def test_damaged_run_files_are_refused_by_line(text, found, tmp_path):
         read_run(path)
     with pytest.raises(LratError, match="Check the path"):
         read_run(tmp_path / "none.trec")
+
+
+def test_scores_are_shown_as_a_table_of_means_whatever_the_number_of_queries():
+    run = {f"q{number}": hits("a") for number in range(500)}
+    scores = score_run(run, {query_id: {"a": 1, "b": 1} for query_id in run})
+    assert repr(scores).splitlines()[:2] == ["RetrievalScores of 500 queries", "recall@1   0.500"]
+    assert len(repr(scores).splitlines()) == 1 + len(scores.metrics)

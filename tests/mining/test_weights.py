@@ -7,7 +7,7 @@ import pytest
 
 from lrat_hub import intensity_weights
 from lrat_hub.errors import LratError
-from lrat_hub.mining.weights import WeightFit, Weighting, fit_weights, recover_constants
+from lrat_hub.mining.weights import WeightFit, Weighting, fit_weights, recover_constants, token_lengths
 
 
 def test_published_vector_is_reproduced():
@@ -64,3 +64,14 @@ def test_constants_of_several_groups_are_recovered_from_their_weights():
     found = recover_constants(np.concatenate(lengths), weights)
     assert sorted(beta for beta, _, places in found if len(places) > 150) == [fit.half_life for fit in fits]
     assert sum(len(places) for _, _, places in found) == 400
+
+
+def test_a_static_models_tokenizer_measures_reasonings():
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordLevel
+    from tokenizers.pre_tokenizers import Whitespace
+
+    tokenizer = Tokenizer(WordLevel({"[UNK]": 0, "a": 1, ".": 2}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = Whitespace()
+    tokenizer.enable_truncation(2)
+    assert token_lengths(["a a. b", ""], tokenizer) == [4, 0]

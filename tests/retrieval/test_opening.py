@@ -323,3 +323,20 @@ def test_models_that_cannot_rerank_are_refused(corpus: Documents, model_folder: 
     retriever = RerankedRetriever(BM25Retriever(corpus.in_order()), _Scored(float("nan")), corpus)
     with pytest.raises(LratError, match="bm25>cross-encoder: expected finite scores"):
         retriever.search([corpus["d3"].text], 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "end"),
+    [("bm52", "found 'bm52'; did you mean bm25?"), ("mine", "found 'mine'."), ("x+bm25", "'x'.")],
+)
+def test_a_name_that_can_be_none_is_answered_with_what_is_expected(text: str, end: str):
+    with pytest.raises(LratError, match="expected bm25, a model or an index as namespace/name or a path") as error:
+        RetrieverName.parse(text)
+    assert str(error.value).endswith(end)
+
+
+def test_a_file_as_corpus_is_answered_with_how_to_give_its_documents(tmp_path: Path):
+    (tmp_path / "docs").write_text("")
+    for name in ("docs.jsonl", str(tmp_path / "docs")):
+        with pytest.raises(LratError, match=r"expected a corpus dataset .* documents=load_corpus\('.*docs"):
+            open_retriever("bm25", corpus=name)
