@@ -141,13 +141,19 @@ def main():
     parser.add_argument("--mutations", type=int, default=2_000)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    rng, outcomes = random.Random(args.seed), Counter()
+    print(f"{args.mutations} mutations, seed {args.seed}: {dict(outcomes_of(args.mutations, args.seed))}")
+
+
+def outcomes_of(mutations, seed):
+    """What the mutations come to: how often to runs, to drops alone, and to an error of the project."""
+    rng, outcomes = random.Random(seed), Counter()
     files = list(texts_of_files())
     values = list(values_of(files))
     everything = [value for _, records, _ in values for value in records]
     folder = Path(tempfile.mkdtemp())
+    number, path = 0, folder
     try:
-        for number in range(args.mutations):
+        for number in range(mutations):
             if number % 4:
                 name, records, suffix = rng.choice(values)
                 made = [mutated(record, everything, rng) for record in records]
@@ -160,10 +166,10 @@ def main():
             outcomes[read(path, rng.choice([None, None, None, rng.choice(list(FORMATS))]))] += 1
             path.unlink()
     except BaseException:
-        print(f"mutation {number} of seed {args.seed}, kept at {path}")
+        print(f"mutation {number} of seed {seed}, kept at {path}")
         raise
     shutil.rmtree(folder)
-    print(f"{args.mutations} mutations, seed {args.seed}: {dict(outcomes)}")
+    return outcomes
 
 
 def read(path, format):

@@ -24,6 +24,7 @@ from lrat_hub.importers.sources.records import CHUNK
 from lrat_hub.schema import Trajectory, trajectory_features
 from lrat_hub.storage import write_trajectories
 from tests.importers.fixtures import OPENAI, RECORDS
+from tests.importers.fuzz import outcomes_of
 from tests.importers.test_release import REAL
 
 JUNK = st.sampled_from(
@@ -208,3 +209,9 @@ def test_an_empty_file_is_counted_and_holds_nothing(suffix, tmp_path):
     path.write_bytes(gzip.compress(b"") if suffix.endswith(".gz") else b"")
     with pytest.raises(LratError, match="found none that can be read: 1 "):
         list(load_trajectories(path))
+
+
+@pytest.mark.slow
+def test_mutations_of_every_log_keep_all_counts():
+    outcomes = outcomes_of(1_500, seed=0)
+    assert outcomes["runs"] > outcomes["refused"] > 0
