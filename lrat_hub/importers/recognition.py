@@ -80,7 +80,7 @@ def unfolded(records: Iterator[Record], formats: Sequence[Format]) -> Iterator[R
     for record in records:
         parts = [] if _is_known(record.value, formats) else _runs_in(record.value, formats)
         if parts:
-            yield from (replace(record, place=_joined(record.place, key), value=run) for key, run in parts)
+            yield from (replace(record, position=_joined(record.position, key), value=run) for key, run in parts)
         else:
             yield record
 
@@ -113,5 +113,5 @@ def _is_known(value: Any, formats: Sequence[Format]) -> bool:
     return any(known.recognise(value) not in (None, BARE_MESSAGE) for known in formats)
 
 
-def _joined(place: int | str | None, key: str) -> str:
-    return key if place is None else f"{place}/{key}"
+def _joined(position: int | str | None, key: str) -> str:
+    return key if position is None else f"{position}/{key}"

@@ -229,7 +229,7 @@ def sessions(records: Iterator[Record]) -> Iterator[Record]:
             if starts:
                 if open_session is not None:
                     yield open_session
-                number = None if record.place in (None, 1) else record.place
+                number = None if record.position in (None, 1) else record.position
                 open_session = Record(record.source, number, [record.value])
             elif open_session is not None:
                 open_session.value.append(record.value)

@@ -126,6 +126,6 @@ def _snippets(text: str, tag: str | None = None) -> Iterator[tuple[int, Row]]:
         docid = fields.get("URL") or (fields.get("Title") if tag is None else None)
         if docid:
             snippet = fields.get("Snippet") or fields.get("Search Snippet") or fields.get("Summary") or ""
-            place = match["id"].rpartition("-")[2]
-            number = int(place) + 1 if place.isdecimal() and len(place) < 6 else 0
+            position = match["id"].rpartition("-")[2]
+            number = int(position) + 1 if position.isdecimal() and len(position) < 6 else 0
             yield number, {"docid": docid, "title": fields.get("Title", ""), "snippet": snippet}

@@ -94,7 +94,7 @@ def group_spans(records: Iterator[Record]) -> Iterator[Record]:
     names: set[str] = set()
     for record in by_key(trace_of)(_taken_apart(records)):
         if record.name in names:
-            record = replace(record, place=f"{record.place or 1}/{trace_of(listed(record.value)[0])}")
+            record = replace(record, position=f"{record.position or 1}/{trace_of(listed(record.value)[0])}")
         names.add(record.name)
         yield record
 

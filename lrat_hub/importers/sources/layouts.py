@@ -28,8 +28,8 @@ has, and some more. A line costs time whatever its length."""
 
 TOO_DEEP = "nested too deeply"
 
-Place = int | str | None
-Value = tuple[Place, Any]
+Position = int | str | None
+Value = tuple[Position, Any]
 
 # Blanks, commas after values, the separators of JSON text sequences, and byte order marks of files that were joined.
 _BLANK = re.compile("[\\s,\x1e\ufeff]*")
@@ -41,7 +41,7 @@ _DECODER = json.JSONDecoder()
 def values_of(
     stream: io.BufferedReader, name: str, records: Ledger, is_part: IsPart, *, limit: int, one_a_line: bool
 ) -> Iterator[Value]:
-    """The values of a text in UTF-8, each with its place: its line, its element, or None when it is all there is.
+    """The values of a text in UTF-8, each with its position: its line, its element, or None when it is all there is.
 
     Args:
         name: The file's name, for the examples in the account.
@@ -106,23 +106,23 @@ class _Text:
         before, values = self._records.read, self._values()
         first, second = next(values, None), next(values, None)
         if first is not None:
-            # A value that is the whole file has no place in it.
+            # A value that is the whole file has no position in it.
             yield first if second is not None or self._records.read > before else (None, first[1])
         if second is not None:
             yield second
             yield from values
 
-    def _array(self, head: bytes, place: Place) -> Iterator[Value]:
+    def _array(self, head: bytes, position: Position) -> Iterator[Value]:
         """The elements of an array, and what comes after it; or the array, when they are parts of one record.
 
         Args:
             head: Its beginning, which has been read.
-            place: That of the array, when it is a record.
+            position: That of the array, when it is a record.
         """
         elements = Elements(self._stream, head, self._limit)
         problem = ""
         try:
-            yield from self._elements(elements, place)
+            yield from self._elements(elements, position)
         except UnicodeDecodeError as error:
             problem = why_not_utf8(error.object[max(0, error.start - 4) : error.end + 4])
         except RecursionError:
@@ -140,7 +140,7 @@ class _Text:
             # Elements have numbers already, and lines must have others.
             yield (f"{line}/1" if isinstance(line, int) else line), value
 
-    def _elements(self, elements: Elements, place: Place) -> Iterator[Value]:
+    def _elements(self, elements: Elements, position: Position) -> Iterator[Value]:
         values = iter(elements)
         for number, value in enumerate(values, start=1):
             if value is TOO_LONG:
@@ -155,7 +155,7 @@ class _Text:
                     elif parts:
                         parts.append(part)
                 if parts:
-                    yield place, parts
+                    yield position, parts
                 else:
                     self._drop(self._too_long, 1)
 
@@ -173,7 +173,7 @@ class _Text:
             except ValueError:
                 yield from self._unusual(line)
             else:
-                yield self._place(number), value
+                yield self._position(number), value
 
     def _unusual(self, line: _Line) -> Iterator[Value]:
         """The values of a line that is not one: several side by side, the beginning of one, or none."""
@@ -195,7 +195,7 @@ class _Text:
             if not isinstance(value, (dict, list)) and start < len(text):
                 self._drop(why_not_json(text), line.number)  # prose that begins with a number
                 return
-            yield self._place(line.number), value
+            yield self._position(line.number), value
 
     def _spread(self, head: _Line) -> Iterator[Value]:
         """A value that begins in one line and ends in another."""
@@ -220,7 +220,7 @@ class _Text:
                     problem = why_not_json(text)
             else:
                 self._return_rest(lines, text, end)
-                yield self._place(head.number), value
+                yield self._position(head.number), value
                 return
         self._drop(problem, head.number)
         # What follows is part of the broken value, up to a line that begins as values do.
@@ -279,7 +279,7 @@ class _Text:
 
         self._stream = forward(read)
 
-    def _place(self, number: int) -> Place:
+    def _position(self, number: int) -> Position:
         """The place of the next value, which begins in this line: the first one there has the line's number."""
         self._count = self._count + 1 if number == self._last else 1
         self._last = number

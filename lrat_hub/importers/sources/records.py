@@ -21,7 +21,7 @@ from lrat_hub.importers.sources import containers
 from lrat_hub.importers.sources.arrays import IsPart
 from lrat_hub.importers.sources.bounds import CHUNK, HEAD, Budget, BudgetExceeded, LimitExceeded, Limits
 from lrat_hub.importers.sources.folders import ONE_A_LINE, PARQUET, files_in, is_hidden, is_read, passed_over, split
-from lrat_hub.importers.sources.layouts import Place, Value, values_of
+from lrat_hub.importers.sources.layouts import Position, Value, values_of
 from lrat_hub.importers.sources.tables import PARQUET_MAGIC, rows_of
 from lrat_hub.importers.sources.texts import as_utf8, problem_of
 from lrat_hub.ledger import Ledger
@@ -41,18 +41,18 @@ class Record:
 
     Args:
         source: Its file, without suffix and relative to the folder or archive.
-        place: Its line, row or element, 1 for the first, or the key that it stands under; None when it is the whole
+        position: Its line, row or element, 1 for the first, or the key that it stands under; None when it is the whole
             file.
     """
 
     source: str
-    place: Place
+    position: Position
     value: Any
 
     @property
     def name(self) -> str:
         """What it is called: no other record of the same import has this name."""
-        return self.source if self.place is None else f"{self.source}/{self.place}"
+        return self.source if self.position is None else f"{self.source}/{self.position}"
 
 
 def read_records(
@@ -117,7 +117,7 @@ class _Reader:
         try:
             with raw, io.BufferedReader(raw, CHUNK // 4) as stream:
                 budget = Budget(self._limits, os.fstat(raw.fileno()).st_size, raw.tell)
-                yield from self._content(_Place(folder, name, is_source=is_source), stream, budget)
+                yield from self._content(_Location(folder, name, is_source=is_source), stream, budget)
         except (OSError, LimitExceeded, MemoryError) as error:
             self._lose(error, folder + name, before)
 
@@ -136,56 +136,56 @@ class _Reader:
                 reason, example = f"file is {CUT_OFF}", f"{name}: {error}"
         (self._records if self._files.read > before else self._files).drop(reason, example=example)
 
-    def _content(self, place: _Place, stream: io.BufferedReader[Any], budget: Budget) -> Iterator[Record]:
+    def _content(self, location: _Location, stream: io.BufferedReader[Any], budget: Budget) -> Iterator[Record]:
         """The records of a file, unpacked as often as it is packed."""
-        in_place, depth = not place.depth, 0
+        in_place, depth = not location.depth, 0
         while compression := containers.compression_of(head := stream.peek(HEAD)):
             depth += 1
             if depth > self._limits.depth:
                 raise LimitExceeded(f"compressed more than {self._limits.depth} times")
             stream, in_place = containers.decompressed(stream, compression, budget), False
-        archive = containers.archive_of(head, place.suffix)
-        if archive is not None and place.depth == self._limits.depth:
+        archive = containers.archive_of(head, location.suffix)
+        if archive is not None and location.depth == self._limits.depth:
             raise LimitExceeded(f"archive in more than {self._limits.depth} archives")
         if archive == "tar":
-            yield from self._members(place, containers.tar_members(stream, budget), budget)
+            yield from self._members(location, containers.tar_members(stream, budget), budget)
         elif archive == "zip":
             with containers.seekable(stream, in_place, self._limits.spooled) as file:
-                yield from self._members(place, containers.zip_members(file, budget, in_place=in_place), budget)
+                yield from self._members(location, containers.zip_members(file, budget, in_place=in_place), budget)
         elif head.startswith(PARQUET_MAGIC):
             if in_place:
                 budget.read_out_of_order()
             with containers.seekable(stream, in_place, self._limits.spooled) as file:
-                yield from self._records_of(place, rows_of(file, place.path, self._records, budget))
-        elif problem := problem_of(head) or (f"file is {CUT_OFF}" if head and place.suffix == PARQUET else ""):
-            self._files.drop(problem, example=place.path)
+                yield from self._records_of(location, rows_of(file, location.path, self._records, budget))
+        elif problem := problem_of(head) or (f"file is {CUT_OFF}" if head and location.suffix == PARQUET else ""):
+            self._files.drop(problem, example=location.path)
         else:
             values = values_of(
-                as_utf8(stream, head), place.path, self._records, self._is_part,
-                limit=self._limits.record, one_a_line=place.suffix in ONE_A_LINE,
+                as_utf8(stream, head), location.path, self._records, self._is_part,
+                limit=self._limits.record, one_a_line=location.suffix in ONE_A_LINE,
             )  # fmt: skip
-            yield from self._records_of(place, values)
+            yield from self._records_of(location, values)
 
-    def _members(self, archive: _Place, members: Iterator[containers.Member], budget: Budget) -> Iterator[Record]:
+    def _members(self, archive: _Location, members: Iterator[containers.Member], budget: Budget) -> Iterator[Record]:
         before, failure = self._files.read, None
         try:
             for member in members:
                 if failure is not None:
                     self._lose(*failure)
-                place, failure = archive.member(member.name), None
-                if any(is_hidden(part) for part in place.name.split("/")):
-                    self._files.note("hidden file", example=place.path)
-                elif member.problem or not is_read(place.name):
-                    self._files.drop(member.problem or passed_over(place.name), example=place.path)
+                location, failure = archive.member(member.name), None
+                if any(is_hidden(part) for part in location.name.split("/")):
+                    self._files.note("hidden file", example=location.path)
+                elif member.problem or not is_read(location.name):
+                    self._files.drop(member.problem or passed_over(location.name), example=location.path)
                 else:
                     before_member = self._files.read
                     try:
                         with member.open() as stream:
-                            yield from self._content(place, stream, budget)
+                            yield from self._content(location, stream, budget)
                     except (BudgetExceeded, MemoryError):
                         raise
                     except (OSError, LimitExceeded) as error:
-                        failure = (error, place.path, before_member)
+                        failure = (error, location.path, before_member)
         except OSError as error:
             # What came before the damage has been read; the rest is one loss that can't be counted in records. A
             # member that failed just before is part of it.
@@ -197,8 +197,8 @@ class _Reader:
         if self._files.read == before:
             self._files.drop("empty archive", example=archive.path)
 
-    def _records_of(self, place: _Place, values: Iterator[Value]) -> Iterator[Record]:
-        source, before, count = self._names.of(place), self._records.read, 0
+    def _records_of(self, location: _Location, values: Iterator[Value]) -> Iterator[Record]:
+        source, before, count = self._names.of(location), self._records.read, 0
         try:
             for key, value in values:
                 count += 1
@@ -210,11 +210,11 @@ class _Reader:
         if count or self._records.read > before:
             self._files.keep()
         else:
-            self._files.drop("empty file", example=place.path)
+            self._files.drop("empty file", example=location.path)
 
 
 @dataclass(frozen=True)
-class _Place:
+class _Location:
     """Where a file is.
 
     Args:
@@ -237,12 +237,12 @@ class _Place:
     def suffix(self) -> str:
         return split(self.name)[1]
 
-    def member(self, name: str) -> _Place:
+    def member(self, name: str) -> _Location:
         """Where a file of this archive is. Its path may be anything, and is only a name here."""
         parts = _UNSAFE.sub("\ufffd", name).replace("\\", "/").split("/")
         path = "/".join(part for part in parts if part not in ("", ".", "..") and not _DRIVE.fullmatch(part))
         folder = self.folder if self.is_source else f"{self.folder}{split(self.name)[0]}/"
-        return _Place(folder, path[-NAME_LENGTH:] or "file", depth=self.depth + 1)
+        return _Location(folder, path[-NAME_LENGTH:] or "file", depth=self.depth + 1)
 
 
 class _Names:
@@ -252,10 +252,10 @@ class _Names:
         self._taken: set[str] = set()
         self._numbered: set[str] = set()
 
-    def of(self, place: _Place) -> str:
+    def of(self, location: _Location) -> str:
         """The name of the next file."""
-        stem = _UNSAFE.sub("\ufffd", place.folder + split(place.name)[0])
-        path = _UNSAFE.sub("\ufffd", place.path)
+        stem = _UNSAFE.sub("\ufffd", location.folder + split(location.name)[0])
+        path = _UNSAFE.sub("\ufffd", location.path)
         name, number = stem, 1
         while name in self._taken or name in self._numbered or not self._taken.isdisjoint(_parents(name)):
             name, number = (path if number == 1 else f"{path} ({number})"), number + 1

@@ -28,7 +28,7 @@ def rows_of(file: IO[bytes], name: str, records: Ledger, budget: Budget) -> Iter
     import pyarrow
     import pyarrow.parquet
 
-    limit, place = budget.limits.record, 0
+    limit, position = budget.limits.record, 0
     try:
         with damage_named():
             # A buffer lets pages be read one by one; without one, whole columns of a group of rows are.
@@ -48,15 +48,15 @@ def rows_of(file: IO[bytes], name: str, records: Ledger, budget: Budget) -> Iter
             # Rows are made one by one only where one of them can't be.
             rows = _values(batch)
             for number in range(batch.num_rows):
-                place += 1
+                position += 1
                 part = batch.slice(number, 1)
                 row = rows[number] if rows is not None else (_values(part) or [None])[0]
                 if row is None:
-                    records.drop("row that can't be read", example=f"{name}/{place}")
+                    records.drop("row that can't be read", example=f"{name}/{position}")
                 elif batch.nbytes > limit and part.nbytes > limit:
-                    records.drop(f"record longer than {in_bytes(limit)}", example=f"{name}/{place}")
+                    records.drop(f"record longer than {in_bytes(limit)}", example=f"{name}/{position}")
                 else:
-                    yield place, row
+                    yield position, row
     except pyarrow.ArrowException as error:
         raise Damaged(str(error)) from error
 
