@@ -11,12 +11,20 @@ from __future__ import annotations
 import json
 import re
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lrat_hub import cli
-from lrat_hub.cli.agent_evaluation import JudgeOptions, RunOptions, SecondJudgeOptions, judges, run_agents, run_recipes
+from lrat_hub.cli.agent_evaluation import (
+    JudgeOptions,
+    RunOptions,
+    SecondJudgeOptions,
+    judges,
+    run_agents,
+    run_recipes,
+    seen_by,
+)
 from lrat_hub.cli.stage import Stage, assignments, parse, say
 from lrat_hub.errors import LratError
 from lrat_hub.evaluation.verdicts import RECORDED
@@ -24,6 +32,7 @@ from lrat_hub.hub.refs import HubRef
 
 if TYPE_CHECKING:
     from lrat_hub.evaluation.systems import AgentSystem
+    from lrat_hub.joins import Join
 
 
 @dataclass(kw_only=True)
@@ -79,6 +88,14 @@ class Arguments(RunOptions):
         default=False,
         metadata={"help": "Also write the runs and the summary in the formats of the BrowseComp-Plus leaderboard."},
     )
+    held_out_only: bool = field(
+        default=False,
+        metadata={
+            "group": "essentials",
+            "help": "Leave out, for all systems, the questions that pairs of a retrieval model's training were mined "
+            "from, by the lineages of the models.",
+        },
+    )
     verdicts: list[str] = field(
         default_factory=list,
         metadata={
@@ -108,15 +125,22 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
 
     from lrat_hub.agents.journal import default_folder
     from lrat_hub.corpora.loading import load_qrels, load_questions
-    from lrat_hub.evaluation.agents import evaluate_agents, only_recorded, plain_id, without_texts
+    from lrat_hub.evaluation.agents import (
+        evaluate_agents,
+        only_recorded,
+        plain_id,
+        without_texts,
+    )
     from lrat_hub.evaluation.browsecomp import leaderboard_summary, read_verdicts, run_files
     from lrat_hub.evaluation.cards import put_agent_results_into_card
+    from lrat_hub.evaluation.matches import match_evidence, match_runs, match_verdicts
     from lrat_hub.evaluation.published import Evaluations
     from lrat_hub.evaluation.report import agent_tables
     from lrat_hub.evaluation.systems import AgentSystem, identity_of, model_of, require_distinct
     from lrat_hub.evaluation.verdicts import AgentRuns, agreement, judged_runs, with_verdicts
     from lrat_hub.hub.inputs import load_table
     from lrat_hub.importers import load_trajectories
+    from lrat_hub.joins import require_once
     from lrat_hub.storage import trajectory_table
 
     stage = Stage("eval agents", args, options, second_options)
@@ -127,21 +151,34 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
         {"query_id": query_id, "query": query, "answer": answer}
         for query_id, (query, answer) in load_questions(source).items()
     ]
+    require_once((plain_id(row["query_id"]) for row in queries), what=str(source), name="query id")
     gold = {plain_id(row["query_id"]): (row["query"], row["answer"] or "") for row in queries}
     qrels = load_qrels(stage.input("qrels", args.qrels)) if args.qrels else None
     corpus = stage.input("corpus", args.corpus) if args.corpus else None
     names = dict(zip([*args.trajectories, *args.retrievers], args.names, strict=False))
-    given = [(text, names.get(text, "")) for text in args.trajectories]
+    runs_of: list[AgentRuns] = []
+    joins: list[tuple[str, Join]] = []
+
+    def read_runs(text: str, name: str) -> None:
+        pin = stage.input(f"trajectories_{len(runs_of) + 1}", text)
+        runs = load_trajectories(load_table(pin, "trajectories"))
+        # Texts are only written out again; the runs of a whole table with them would not fit into memory.
+        cell = AgentRuns(name, list(runs if args.browsecomp else map(without_texts, runs)))
+        what = f"`trajectories` {text}"
+        of_evidence = match_evidence(cell.trajectories, gold, qrels, what=what) if qrels is not None else []
+        for join in [match_runs(cell.trajectories, gold, what=what), *of_evidence]:
+            say(f"  {text}: {join}")
+            joins.append((text, join))
+        runs_of.append(cell)
+
+    # What is there is read, and known to be of these questions, before hours of runs or a judge begin.
+    for text in args.trajectories:
+        read_runs(text, names.get(text, ""))
     # Their own judge is asked only when its verdicts are those that count.
     own_judge = {} if judge.judge == RECORDED else {"answer_judge": "none"}
     recipes = run_recipes(args, own_judge, target=stage.target.repo_id, corpus=str(corpus), queries=str(source))
-    given += [(str(pin), names.get(text, "")) for text, pin in recipes]
-    runs_of: list[AgentRuns] = []
-    for number, (text, name) in enumerate(given, start=1):
-        pin = stage.input(f"trajectories_{number}", text)
-        runs = load_trajectories(load_table(pin, "trajectories"))
-        # Texts are only written out again; the runs of a whole table with them would not fit into memory.
-        runs_of.append(AgentRuns(name, list(runs if args.browsecomp else map(without_texts, runs))))
+    for text, pin in recipes:
+        read_runs(str(pin), names.get(text, ""))
     if args.agents and corpus is not None:
         for text, runs in run_agents(stage.inputs, args, corpus, queries, journal):
             runs_of.append(AgentRuns(names.get(text, ""), runs, made_now=True))
@@ -155,11 +192,28 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
         labels.append((args.benchmark or name_of_queries, agent, runs.name or recorded, k))
     if unknown := [name for name in args.results_into if name not in {model.repo_id for model in models if model}]:
         raise LratError(f"`results_into` {unknown[0]}: expected a model that agents searched with, found it nowhere.")
+    seen = seen_by(models, gold, source)
+    if args.held_out_only:
+        left_out = frozenset[str]().union(*(one.query_ids for one in seen))
+        gold = {query_id: row for query_id, row in gold.items() if query_id not in left_out}
+        say(f"  {len(left_out)} questions are left out for all systems, {len(gold)} are held out")
+        if not gold:
+            raise LratError("Queries: expected some that no model was trained on (`held_out_only`), found none.")
+        runs_of = [
+            replace(runs, trajectories=[run for run in runs.trajectories if plain_id(run.query_id) not in left_out])
+            for runs in runs_of
+        ]
     first = judged_runs(stage.inputs, judge, runs_of, gold, log=logs / "vllm-judge.log")
     for name, folder in assignments("verdicts", args.verdicts).items():
         if name not in {label[2] for label in labels}:
             raise LratError(f"`verdicts` {name}: expected a retriever that is evaluated, found none of that name.")
         official = list(read_verdicts(Path(folder)))
+        require_once((verdict.query_id for verdict in official), what=f"`verdicts` {name}", name="query id")
+        asked = [run.query_id for label, runs in zip(labels, runs_of, strict=True) if label[2] == name
+                 for run in runs.trajectories]  # fmt: skip
+        join = match_verdicts(asked, official, what=f"`verdicts` {name}")
+        say(f"  {name}: {join}")
+        joins.append((name, join))
         first = [official if label[2] == name else rows for label, rows in zip(labels, first, strict=True)]
     second = []
     if second_judge is not None:
@@ -199,7 +253,13 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
     pin = stage.publish_dataset(
         {config: {"test": table} for config, table in tables.items()},
         template="evaluation_agents",
-        counts={"cells": [{**cell.names, **cell.scores.counts} for cell in evaluations.cells]},
+        counts={
+            "cells": [{**cell.names, **cell.scores.counts} for cell in evaluations.cells],
+            "joins": [{"of_runs": name} | join.to_dict() for name, join in joins],
+            "seen": [one.to_dict() for one in seen],
+        },
+        joins=[f"{name}: {join}" for name, join in joins],
+        seen=[str(one) for one in seen],
         files=files,
         page=page,
         configs=list(tables),

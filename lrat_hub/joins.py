@@ -135,8 +135,10 @@ def near_miss(wanted: Iterable[str], given: Iterable[str]) -> str:
     if not mine or not theirs:
         return ""
     for difference, plain in DIFFERENCES.items():
-        common = {plain(key) for key in mine} & {plain(key) for key in theirs}
-        if 2 * len(common) >= min(len(mine), len(theirs)):
+        ours, others = {plain(key) for key in mine}, {plain(key) for key in theirs}
+        # Where it makes many ids one, as a prefix of chunks does that are numbered in each document, it explains none.
+        keeps_apart = 2 * len(ours) > len(mine) and 2 * len(others) > len(theirs)
+        if keeps_apart and 2 * len(common := ours & others) >= min(len(mine), len(theirs)):
             return f"{len(common)} of them would match but for {difference}"
     return ""
 

@@ -52,6 +52,7 @@ def test_usual_differences_are_named(wanted, given, difference):
 def test_ids_of_other_data_get_no_hint():
     assert near_miss(["a1", "b2"], ["zebra", "lion"]) == ""
     assert near_miss([], ["1"]) == ""
+    assert near_miss(["a-0", "a-1", "b-0", "b-1", "c-0"], ["x-0", "x-1", "y-0", "y-1"]) == ""
 
 
 def test_an_id_that_comes_twice_is_refused():

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from lrat_hub import cli
 from lrat_hub.cli.options import AGENTS, options_of, settings_of
-from lrat_hub.cli.stage import StageArguments
+from lrat_hub.cli.stage import StageArguments, say
 from lrat_hub.errors import LratError, did_you_mean
 from lrat_hub.evaluation.verdicts import RECORDED
 from lrat_hub.judges.settings import ANSWER_JUDGES, AnswerJudgeSettings, require_judge
 from lrat_hub.plugins import is_plugin, plugin_identity
 
 if TYPE_CHECKING:
+    from lrat_hub.evaluation.seen import Seen
     from lrat_hub.hub.inputs import Inputs, Source
     from lrat_hub.hub.refs import HubRef
     from lrat_hub.schema import Trajectory
@@ -164,6 +165,25 @@ def run_agents(
                         concurrency=None if name in AGENTS else CONCURRENCY,
                     ),
                 )
+
+
+def seen_by(models: Sequence[HubRef | None], gold: Mapping[str, tuple[str, str]], queries: Source) -> list[Seen]:
+    """What the models that agents searched with have seen of the questions, which is told.
+
+    Args:
+        gold: Query id to question and answer.
+        queries: Where the questions are from.
+    """
+    from lrat_hub.evaluation.seen import Seen, TrainingPairs
+
+    texts = {query_id: question for query_id, (question, _) in gold.items()}
+    seen = [
+        Seen.of(f"{model.repo_id}@{model.revision[:7]}", TrainingPairs.of(model, queries=queries), texts, (), None)
+        for model in dict.fromkeys(model for model in models if model is not None)
+    ]
+    for one in seen:
+        say(f"  {one}")
+    return seen
 
 
 def run_recipes(

@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args
 
 from lrat_hub.errors import LratError
 from lrat_hub.importers.mapping import LogMapping
+from lrat_hub.joins import require_once
 from lrat_hub.schema import Action, Trajectory
 from lrat_hub.walk import Walk
 
@@ -232,10 +233,9 @@ def evaluate_agents(
         LratError: There are no queries, or a query comes twice.
     """
     ids = [plain_id(query_id) for query_id in queries]
-    if not ids or len(set(ids)) < len(ids):
-        twice = next((query_id for query_id, count in Counter(ids).items() if count > 1), None)
-        found = f"{twice!r} twice" if twice else "none"
-        raise LratError(f"Queries: expected the ids of all questions of the benchmark, each once, found {found}.")
+    if not ids:
+        raise LratError("Queries: expected the ids of all questions of the benchmark, found none.")
+    require_once(ids, what="Queries", name="query id")
     evidence = {
         plain_id(query_id): frozenset(plain_id(docid) for docid, grade in grades.items() if grade > 0)
         for query_id, grades in (qrels or {}).items()

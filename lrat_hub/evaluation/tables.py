@@ -88,8 +88,12 @@ def interval_rows(cells: Sequence[AgentSystem]) -> Rows:
 
 def outcome_rows(cells: Sequence[AgentSystem]) -> Rows:
     """What became of the questions of each cell; columns of what never happened are left out."""
-    rows = [{**cell.names, **cell.scores.counts} for cell in cells]
-    rare = [*OUTCOMES[1:], "unjudged", "duplicates", "strangers"]
+    other = "runs of other questions"
+    rows = [
+        {**cell.names, **{other if name == "strangers" else name: count for name, count in cell.scores.counts.items()}}
+        for cell in cells
+    ]
+    rare = [*OUTCOMES[1:], "unjudged", "duplicates", other]
     never = {name for name in rare if not any(row[name] for row in rows)}
     rows = [{name: value for name, value in row.items() if name not in never} for row in rows]
     return _without_constant(rows, ("benchmark", "k"))

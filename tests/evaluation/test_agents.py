@@ -61,7 +61,7 @@ def test_ids_that_were_read_as_fractions_are_the_same_ids():
     assert (question.outcome, question.evidence_share, scores.foreign_runs) == ("completed", 1.0, 0)
     # Ids of other kinds keep their dots.
     assert evaluate_agents([run("v1.0", ("d",))], ["v1"]).counts["missing"] == 1
-    with pytest.raises(LratError, match="'7' twice"):
+    with pytest.raises(LratError, match="query id once, found 1 repeated: '7'"):
         evaluate_agents([], ["7", "7.0"])
 
 

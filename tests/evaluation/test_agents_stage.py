@@ -299,3 +299,78 @@ def test_what_can_be_mended_is_said_in_a_line(benchmark, trajectories, words, me
 def test_a_dataset_of_another_kind_is_no_evaluation(benchmark):
     with pytest.raises(LratError, match="expected an evaluation that lrat eval has published"):
         cli.run(["eval", "report", "--evaluations", str(benchmark), "--to", "lrat/agents-refused"])
+
+
+def test_runs_of_other_questions_are_an_error_before_any_judge(benchmark, trajectories, tmp_path):
+    other = publish("agents-other", {"runs": trajectory_table([run("x-1", ("granite-0",)), run("x-2", ("comet-0",))])})
+    message = r"`trajectories` .*agents-other.*0 of 8 questions of the benchmark .*'0', '1', '2'.*'x-1', 'x-2'"
+    with pytest.raises(LratError, match=message):
+        evaluate(benchmark, "agents-none", "--trajectories", other, "--judge", "match")
+    prefixed = publish("agents-prefixed", {"runs": trajectory_table([run(f"Q{n}", ("granite-0",)) for n in range(8)])})
+    with pytest.raises(LratError, match="8 of them would match but for a prefix"):
+        evaluate(benchmark, "agents-none", "--trajectories", prefixed)
+    chunks = publish("agents-chunks", {"runs": trajectory_table(
+        [run(str(n), (f"{topic}-0".upper(), f"{topic}-1".upper())) for n, topic in enumerate(TOPICS)])})  # fmt: skip
+    with pytest.raises(LratError, match=r"documents of the evidence .*upper and lower case"):
+        evaluate(benchmark, "agents-none", "--trajectories", chunks)
+
+
+def test_runs_of_some_questions_say_so_in_output_lineage_and_card(benchmark, trajectories, capsys):
+    rows = [run(str(n), (f"{topic}-0",), correct=True) for n, topic in enumerate(TOPICS[:3])] + [run("99", ("x",))]
+    some = publish("agents-some", {"runs": trajectory_table(rows)})
+    pin = evaluate(benchmark, "agents-partly", "--trajectories", some)
+    told = "matched 3 of 8 questions of the benchmark with questions of the runs"
+    assert told in capsys.readouterr().out
+    assert told in card(pin)
+    joins = read_lineage(pin).counts["joins"]
+    assert [(join["matched"], join["of"]) for join in joins] == [(3, 8), (8, 8), (3, 16)]
+    assert joins[0]["given_strays"] == ["99"]
+
+
+def test_questions_that_come_twice_and_verdicts_of_other_runs_are_refused(benchmark, trajectories, tmp_path):
+    twice = publish("agents-twice", {"queries": [
+        {"query_id": query_id, "query": "Which?", "answer": "this"} for query_id in ("1", "2", "1")
+    ]})  # fmt: skip
+    with pytest.raises(LratError, match="expected every query id once, found 1 repeated: '1'"):
+        evaluate_only(twice, trajectories)
+    fractions = publish("agents-fractions", {"queries": [
+        {"query_id": query_id, "query": "Which?", "answer": "this"} for query_id in ("1", "2", "1.0")
+    ]})  # fmt: skip
+    with pytest.raises(LratError, match="expected every query id once, found 1 repeated: '1'"):
+        evaluate_only(fractions, trajectories)
+    (tmp_path / "run_1_eval.json").write_text(json.dumps({"query_id": "q-900", "judge_result": {"correct": True}}))
+    with pytest.raises(LratError, match=r"`verdicts` half: .*0 of 8 questions of the runs"):
+        evaluate(benchmark, "agents-none", "--trajectories", f"{trajectories}#half", "--verdicts", f"half={tmp_path}")
+
+
+def evaluate_only(queries, trajectories):
+    words = ["--queries", f"{queries}#queries", "--trajectories", f"{trajectories}#half", "--to", "lrat/agents-none"]
+    return cli.run(["eval", "agents", *words])[0]
+
+
+def test_questions_that_a_retrieval_model_was_mined_from_are_told_and_left_out(benchmark, tmp_path, capsys):
+    from lrat_hub.mining.tables import pair_table
+    from lrat_hub.schema import Pair
+
+    questions = [row["query"] for row in load_split(HubRef.parse(f"{benchmark}#queries"))]
+    pairs = [
+        Pair(f"p{n}", f"t{n}", f"train-{n}", 0, 1, questions[n], "a search", "granite-0", (), (), "", 0, weight=1.0)
+        for n in (0, 1)
+    ]
+    mined = publish("agents-pairs", {"pairs": pair_table(pairs)})
+    (tmp_path / "README.md").write_text("---\ntags: [test]\n---\n# A model\n")
+    model = publish_folder(HubRef("lrat/agents-model"), tmp_path, Lineage("train", {"pairs": f"{mined}#pairs"}, {}))
+    runs = [
+        run(str(n), (f"{topic}-0",), retriever=model.repo_id, retriever_revision=model.revision, correct=n < 2)
+        for n, topic in enumerate(TOPICS)
+    ]
+    given = publish("agents-model-runs", {"runs": trajectory_table(runs)})
+    told = f"lrat/agents-model@{model.revision[:7]}: 2 of 8 queries were mined from"
+    pin = evaluate(benchmark, "agents-seen", "--trajectories", given)
+    assert told in capsys.readouterr().out
+    assert told in card(pin)
+    assert rows(pin, "summary")[0]["success"] == 2 / 8
+    held_out = evaluate(benchmark, "agents-held-out", "--trajectories", given, "--held_out_only")
+    assert "2 questions are left out for all systems, 6 are held out" in capsys.readouterr().out
+    (summary,) = rows(held_out, "summary")
+    assert (summary["success"], summary["questions"], summary["strangers"]) == (0, 6, 0)

@@ -111,7 +111,7 @@ def run_of(pin, name):
 def test_every_system_answers_every_task_it_can(world, evaluated):
     pin, _ = evaluated
     assert get_dataset_config_names(pin.repo_id, revision=pin.revision) == [
-        "summary", "comparisons", "per_query", "scores", "values", "by_search"
+        "summary", "comparisons", "per_query", "scores", "values", "by_search", "seen"
     ]  # fmt: skip
     model = f"lrat/eval-model@{world['model'].revision[:7]}"
     whole = [model, "other-system", "bm25", f"bm25+{model}"]
