@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+import sys
+import unicodedata
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import cast, overload
 
@@ -15,6 +19,8 @@ from lrat_hub.retrieval.settings import K1, B
 from lrat_hub.schema import Document
 
 STOPWORDS = "en"
+
+_ASCII_WORD = re.compile(r"\w\w+")
 
 
 class BM25Retriever:
@@ -45,7 +51,7 @@ class BM25Retriever:
         self._docids: Sequence[str]
         self._docids = docids = []
         tokens = _TokenIds()
-        tokenizer = Tokenizer(stopwords=STOPWORDS)
+        tokenizer = Tokenizer(splitter=words, stopwords=STOPWORDS)
 
         def texts() -> Iterator[str]:
             for document in documents:
@@ -95,16 +101,45 @@ class BM25Retriever:
 
     def search(self, queries: Sequence[str], k: int) -> list[list[Hit]]:
         """See `Retriever.search`. A query with no word of the corpus finds nothing."""
-        import bm25s
+        from bm25s.tokenization import Tokenizer
 
         results = []
-        tokenized = bm25s.tokenize(query_list(queries), stopwords=STOPWORDS, return_ids=False, show_progress=False)
-        for tokens in cast("list[list[str]]", tokenized):
+        tokenizer = Tokenizer(splitter=words, stopwords=STOPWORDS)
+        texts = query_list(queries)
+        tokenized = list(tokenizer.streaming_tokenize(texts, allow_empty=False))
+        by_id = {number: word for word, number in tokenizer.get_vocab_dict().items()}
+        for tokens in ([by_id[number] for number in ids] for ids in tokenized):
             known = [token for token in tokens if token in self._index.vocab_dict]
             # get_scores answers exactly; bm25s' own top-k leaves the order of ties open.
             scores = self._index.get_scores(known) if known else np.zeros(0, dtype=np.float32)
             results.append(ranked(self._docids, scores, k, above=0.0))
         return results
+
+
+def words(text: str) -> list[str]:
+    """The words of a text: two or more letters, digits or underscores, as bm25s splits texts by default.
+
+    Texts that Unicode can write in two ways are read as one: an "é" of one character, and an "e" with an accent of its
+    own, as file systems and PDFs give it. Vowel signs and accents that have no letter of their own belong to their
+    word, without which a word of Hindi, Tamil or pointed Hebrew would be letters that are dropped.
+    """
+    if text.isascii():
+        return _ASCII_WORD.findall(text)
+    return _unicode_word().findall(unicodedata.normalize("NFC", text))
+
+
+@cache
+def _unicode_word() -> re.Pattern[str]:
+    marks: list[str] = []
+    start = None
+    for code in range(0x300, sys.maxunicode + 2):
+        is_mark = code <= sys.maxunicode and unicodedata.category(chr(code))[0] == "M"
+        if is_mark and start is None:
+            start = code
+        elif not is_mark and start is not None:
+            marks.append(f"{chr(start)}-{chr(code - 1)}")
+            start = None
+    return re.compile(rf"\w[\w{''.join(marks)}]+")
 
 
 def ranked(docids: Sequence[str], scores: np.ndarray, k: int, *, above: float = -np.inf) -> list[Hit]:

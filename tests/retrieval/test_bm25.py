@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lrat_hub.errors import LratError
-from lrat_hub.retrieval.bm25 import STOPWORDS, BM25Retriever, ranked
+from lrat_hub.retrieval.bm25 import STOPWORDS, BM25Retriever, ranked, words
 from lrat_hub.schema import Document
 
 
@@ -71,3 +71,33 @@ def test_damaged_files_and_other_numbers_of_documents_are_refused(documents, tmp
     scores.write_bytes(scores.read_bytes()[:1000])
     with pytest.raises(LratError, match="Build it again"):
         BM25Retriever.load(tmp_path, [document.docid for document in documents])
+
+
+# castorini/pyserini#1251: "Top-k retrieval from bm25 maybe empty".
+@pytest.mark.parametrize(
+    ("text", "query"),
+    [
+        ("un caf\u00e9 noir", "cafe\u0301"), ("un cafe\u0301 noir", "CAF\u00c9"), ("Zu\u0308rich", "Z\u00fcrich"),
+        ("हिन्दी भाषा", "भाषा"), ("தமிழ் மொழி", "மொழி"), ("שָׁלוֹם עולם", "שָׁלוֹם"),
+    ],
+)  # fmt: skip
+def test_words_with_accents_and_vowel_signs_are_found_however_unicode_writes_them(text, query):
+    retriever = BM25Retriever([Document("0", "", "another text"), Document("1", "", text)])
+    (hits,) = retriever.search([query], 2)
+    assert [hit.docid for hit in hits] == ["1"]
+
+
+# xhluca/bm25s#127: a shared word scored 0 for one of two documents, and an empty token stood in the vocabulary.
+def test_documents_that_share_a_word_share_its_score():
+    texts = ["foo", "dog", "baz", "quick god", "quick fox"]
+    (hits,) = BM25Retriever([Document(str(row), "", text) for row, text in enumerate(texts)]).search(["quick"], 99)
+    assert [hit.docid for hit in hits] == ["3", "4"]
+    assert hits[0].score == hits[1].score > 0
+
+
+def test_texts_without_such_signs_are_split_as_bm25s_splits_them(documents):
+    import re
+
+    texts = [*(document.content for document in documents), "naïve A1 b_c x-y don't 李白 的诗 ＡＢ Straße ﬁn 3.14 _ __"]
+    for text in texts:
+        assert words(text) == re.findall(r"(?u)\b\w\w+\b", text)
