@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -117,9 +118,13 @@ def score_run(run: Run, qrels: Qrels, *, metrics: Sequence[str] = METRICS) -> Re
     What nobody has judged counts as not relevant, and queries of the run that nobody has judged count for nothing.
 
     Raises:
-        LratError: There are no relevant documents at all.
+        LratError: There are no relevant documents at all, or the run is none: a document or a rank comes twice for a
+            query, or a score is not a number.
     """
     import pytrec_eval
+
+    for query_id, hits in run.items():
+        _check_hits(query_id, hits)
 
     judged = {query_id: dict(relevance) for query_id, relevance in qrels.items() if has_relevant(relevance)}
     if not judged:
@@ -132,6 +137,21 @@ def score_run(run: Run, qrels: Qrels, *, metrics: Sequence[str] = METRICS) -> Re
     return RetrievalScores(
         {query_id: {name: _value(name, measured.get(query_id, {})) for name in metrics} for query_id in judged}, run
     )
+
+
+def _check_hits(query_id: str, hits: Sequence[Hit]) -> None:
+    """trec_eval's binding takes a mapping, where the last of two hits of a document would win."""
+    for what, values in (("document", [hit.docid for hit in hits]), ("rank", [hit.rank for hit in hits])):
+        if len(set(values)) < len(values):
+            repeated = next(value for index, value in enumerate(values) if value in values[:index])
+            raise LratError(
+                f"Run: expected each {what} once for query {query_id!r}, found {repeated!r} again. Does the retriever "
+                "index a document several times?"
+            )
+    if any(math.isnan(hit.score) for hit in hits):
+        raise LratError(
+            f"Run: expected scores that are numbers for query {query_id!r}, found NaN. Mend the retriever."
+        )
 
 
 def _measure(metric: str) -> str:

@@ -10,6 +10,7 @@ from typing import cast
 import numpy as np
 from sentence_transformers import SentenceTransformer
 
+from lrat_hub.errors import LratError
 from lrat_hub.fitting.runs import processes
 from lrat_hub.retrieval.dense import encode_documents
 from lrat_hub.schema import Document
@@ -72,7 +73,7 @@ def encode_base(
         max_length: Tokens of a document, as they are cut in training; 0 for the model's limit.
 
     Raises:
-        LratError: A vector is not finite.
+        LratError: A vector is not finite, or too large for float16.
     """
     state = processes()
     folder.mkdir(parents=True, exist_ok=True)
@@ -83,7 +84,13 @@ def encode_base(
     with cut_to(model, max_length):
         for start in range(0, len(own), DOCUMENTS_AT_ONCE):
             batch = [documents[docid] for docid in own[start : start + DOCUMENTS_AT_ONCE]]
-            vectors[start : start + len(batch)] = encode_documents(model, batch)
+            encoded = encode_documents(model, batch)
+            if (largest := np.abs(encoded).max()) > np.finfo(np.float16).max:
+                raise LratError(
+                    f"Anchor: expected vectors whose numbers fit into float16, found {largest:.3g}. Train without the "
+                    "anchor, or with a model that normalizes its vectors."
+                )
+            vectors[start : start + len(batch)] = encoded
     vectors.flush()
     state.wait_for_everyone()
     return BaseVectors(docids, parts)

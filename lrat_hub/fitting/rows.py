@@ -126,7 +126,8 @@ class PairCollator(SentenceTransformerDataCollator):
         columns = [name for name in texts[0] if name not in (*self.valid_label_columns, "anchor", "dataset_name")]
         for index, column in enumerate(columns):
             docids = [row[DOCUMENT_IDS][index] for row in features]
-            batch[f"{column}_{DOCUMENT_IDS}"] = torch.tensor([document_number(docid) for docid in docids])
+            # Two documents of one text are one document: neither is a negative where the other is the positive.
+            batch[f"{column}_{DOCUMENT_IDS}"] = torch.tensor([content_number(row[column]) for row in features])
             if index:
                 weights = [row[NEGATIVE_WEIGHTS][index - 1] for row in features]
                 batch[f"{column}_{NEGATIVE_WEIGHTS}"] = torch.tensor(weights)
@@ -173,9 +174,9 @@ def stable_order(texts: Iterable[str], seed: int) -> list[str]:
     return sorted(texts, key=lambda text: (_number(f"{seed}/{_normalised(text)}"), text))
 
 
-def document_number(docid: str) -> int:
-    """A document id as a 63-bit integer, the same in every process."""
-    return _number(docid)
+def content_number(text: str) -> int:
+    """A document's text as a 63-bit integer that tells it from others, the same in every process."""
+    return _number(text)
 
 
 def _number(text: str) -> int:

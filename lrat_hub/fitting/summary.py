@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from lrat_hub.fitting.rows import TrainingRows, document_number
+from lrat_hub.fitting.rows import TrainingRows, content_number
 from lrat_hub.fitting.runs import processes
 from lrat_hub.fitting.settings import FitSettings
 from lrat_hub.fitting.trainer import count_steps
-from lrat_hub.losses import DOCUMENT_IDS, NEGATIVE_WEIGHTS, BatchLabels
+from lrat_hub.losses import NEGATIVE_WEIGHTS, BatchLabels
 from lrat_hub.losses.labels import excluded_documents
 
 SAMPLED_BATCHES = 8
@@ -80,9 +80,9 @@ def _counted(rows: TrainingRows, batch_size: int, seed: int) -> float:
     means = []
     for start in range(0, min(len(order) - batch_size + 1, SAMPLED_BATCHES * batch_size), batch_size):
         batch: dict[str, Any] = view[order[start : start + batch_size].tolist()]
-        numbers = [[document_number(docid) for docid in docids] for docids in batch[DOCUMENT_IDS]]
+        numbers = [[content_number(text) for text in batch[column]] for column in rows.columns]
         weights = torch.tensor(batch[NEGATIVE_WEIGHTS]).T if rows.settings.num_negatives else None
-        labels = BatchLabels(torch.ones(batch_size), torch.tensor(numbers).T, weights)
+        labels = BatchLabels(torch.ones(batch_size), torch.tensor(numbers), weights)
         excluded = excluded_documents(labels, torch.arange(batch_size))
         assert excluded is not None
         means.append(float((~excluded).sum(dim=1).float().mean()) - 1)

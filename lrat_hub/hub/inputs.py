@@ -174,11 +174,14 @@ def load_split(source: Source, wanted: str = "data that load_dataset reads", *, 
 def load_splits(source: Source, wanted: str = "data that load_dataset reads") -> dict[str, Dataset]:
     """All splits of one config of a dataset, memory-mapped; see `load_split`."""
     import datasets
+    from datasets.config import HF_DATASETS_CACHE
     from datasets.exceptions import DatasetNotFoundError
 
     try:
         if isinstance(source, LocalSource):
-            loaded = datasets.load_dataset(str(source.path), source.config)
+            # datasets takes files for unchanged that have the same name, size and time; the digest has their content.
+            cache = Path(HF_DATASETS_CACHE) / "by_content" / source.digest[:16]
+            loaded = datasets.load_dataset(str(source.path), source.config, cache_dir=str(cache))
         else:
             with hub_errors(source):
                 loaded = datasets.load_dataset(source.repo_id, source.config, revision=source.revision)

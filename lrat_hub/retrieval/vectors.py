@@ -89,13 +89,15 @@ class VectorIndex:
     def search(self, vectors: np.ndarray, k: int) -> list[list[Hit]]:
         """The `k` best documents for each query, equal scores by position in the corpus.
 
-        An HNSW or IVF index may miss some of the best; those it finds are scored and ordered as a flat one's.
+        An HNSW or IVF index may miss some of the best; those it finds are scored and ordered as a flat one's. A query
+        whose vector is zero, such as an empty text's by a model of word vectors, is as near to every document as to
+        any other, and finds nothing.
 
         Args:
             vectors: Shape (queries, dimension), float32.
         """
         results: list[list[Hit]] = [[] for _ in vectors]
-        pending, depth = np.arange(len(vectors)), min(k + TIE_MARGIN, len(self._docids))
+        pending, depth = np.flatnonzero(vectors.any(axis=1)), min(k + TIE_MARGIN, len(self._docids))
         while len(pending):
             unsettled = []
             for row, positions, fetched in self._fetched(pending, self._find(vectors[pending], depth)):

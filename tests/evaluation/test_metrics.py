@@ -163,3 +163,25 @@ def test_scores_are_shown_as_a_table_of_means_whatever_the_number_of_queries():
     scores = score_run(run, {query_id: {"a": 1, "b": 1} for query_id in run})
     assert repr(scores).splitlines()[:2] == ["RetrievalScores of 500 queries", "recall@1   0.500"]
     assert len(repr(scores).splitlines()) == 1 + len(scores.metrics)
+
+
+# embeddings-benchmark/mteb#3030 (NaN, nDCG above 1), cvangysel/pytrec_eval#50 and castorini/anserini#476 (twice).
+@pytest.mark.parametrize(
+    ("hits", "message"),
+    [
+        ([Hit("a", 2.0, 1), Hit("b", 1.0, 2), Hit("a", 0.5, 3)], "each document once for query 'q', found 'a' again"),
+        ([Hit("b", 1.0, 1), Hit("a", 1.0, 1)], "each rank once for query 'q', found 1 again"),
+        ([Hit("a", float("nan"), 1)], "found NaN"),
+    ],
+)
+def test_runs_that_list_a_document_twice_or_score_it_with_nan_are_refused(hits, message):
+    with pytest.raises(LratError, match=message):
+        score_run({"q": hits}, {"q": {"a": 1}})
+
+
+# embeddings-benchmark/mteb#5376: the order of a mapping decided between documents whose scores tie.
+def test_equal_scores_are_scored_in_the_order_of_their_ranks():
+    first = [Hit("a", 1.0, 1), Hit("b", 1.0, 2)]
+    for hits in (first, first[::-1]):
+        assert score_run({"q": hits}, {"q": {"a": 1}}).mean("mrr@10") == 1.0
+        assert score_run({"q": hits}, {"q": {"b": 1}}).mean("mrr@10") == 0.5

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from lrat_hub.errors import LratError
 from lrat_hub.fitting import TrainingRows, fit_retriever
 from lrat_hub.fitting.anchor import encode_base
 from lrat_hub.fitting.settings import FitSettings
@@ -17,6 +18,14 @@ def test_base_vectors_are_those_of_encode_document_and_nothing_has_zeros(model, 
     np.testing.assert_allclose(vectors["c"], expected, atol=1e-3)
     assert not vectors[""].any()
     assert len(vectors) == len(DOCUMENTS)
+
+
+# facebookresearch/faiss#3244, #5286: what does not fit into float16 becomes infinite without a word.
+def test_base_vectors_that_do_not_fit_into_float16_are_refused(model, tmp_path):
+    model.similarity_fn_name = "dot"
+    model[0].embedding.weight.data *= 1e6
+    with pytest.raises(LratError, match="fit into float16, found"):
+        encode_base(model, DOCUMENTS, sorted(DOCUMENTS), tmp_path)
 
 
 @pytest.mark.slow

@@ -6,10 +6,11 @@ import pytest
 
 from lrat_hub.errors import LratError
 from lrat_hub.fitting import PairCollator, TrainingRows, fit_retriever, split_questions
-from lrat_hub.fitting.rows import document_number
+from lrat_hub.fitting.rows import content_number
 from lrat_hub.fitting.settings import FitSettings
 from lrat_hub.mining.tables import document_table, pair_table, triplet_table
 from lrat_hub.queries import QueryState, render_query
+from lrat_hub.schema import Document
 
 from .small import DOCUMENTS, pair, rows_of
 
@@ -48,8 +49,33 @@ def test_places_that_a_small_pool_leaves_empty_count_for_nothing(model):
     assert [row["negative_weights"] for row in view] == [[1.0, 0.0], [0.0, 0.0]]
     batch = PairCollator(preprocess_fn=model.preprocess)([view[0], view[1]])
     assert batch["negative_1_negative_weights"].tolist() == [1.0, 0.0]
-    assert batch["positive_document_ids"].tolist() == [document_number("a"), document_number("c")]
+    assert batch["positive_document_ids"].tolist() == [content_number(DOCUMENTS[name].content) for name in "ac"]
     assert batch["label"].tolist() == [1.0, 1.0]
+
+
+# huggingface/sentence-transformers#3189: identical texts in a batch; #2818: one text several times in a corpus.
+def test_a_copy_of_the_positive_under_another_id_is_no_negative(model):
+    import torch
+
+    from lrat_hub.losses.labels import BatchLabels, excluded_documents
+
+    copies = {**DOCUMENTS, "b": Document("b", DOCUMENTS["a"].title, DOCUMENTS["a"].text)}
+    pairs = pair_table([pair("one", "a", "bc"), pair("two", "d", "be")])
+    rows = TrainingRows(pairs, copies, FitSettings(num_negatives=2, batch_size=2))
+    view = rows.view()
+    batch = PairCollator(preprocess_fn=model.preprocess)([view[0], view[1]])
+    ids = torch.stack([batch[f"{column}_document_ids"] for column in rows.columns])
+    excluded = excluded_documents(BatchLabels(torch.ones(2), ids), torch.arange(2))
+    texts = [[view[row][column] for row in range(2)] for column in rows.columns]
+    own = view[0]["positive"]
+    assert sum(text == own for column in texts for text in column) == 3
+    shown = excluded.reshape(2, 3, 2)
+    for column, both in enumerate(texts):
+        for row, text in enumerate(both):
+            if text == own:
+                assert bool(shown[0, column, row]) is ((column, row) != (0, 0))
+    # The other query has the text once as its negative, by whichever id.
+    assert sum(not shown[1, c, r] for c, both in enumerate(texts) for r, text in enumerate(both) if text == own) == 1
 
 
 def test_kinds_of_negatives_weigh_by_their_tier():

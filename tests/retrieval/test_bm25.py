@@ -98,6 +98,9 @@ def test_documents_that_share_a_word_share_its_score():
 def test_texts_without_such_signs_are_split_as_bm25s_splits_them(documents):
     import re
 
-    texts = [*(document.content for document in documents), "naïve A1 b_c x-y don't 李白 的诗 ＡＢ Straße ﬁn 3.14 _ __"]
+    texts = [
+        *(document.content for document in documents),
+        "naïve A1 b_c x-y don't 李白 的诗 ＡＢ Straße ﬁn 3.14 _ __",
+    ]
     for text in texts:
         assert words(text) == re.findall(r"(?u)\b\w\w+\b", text)

@@ -135,3 +135,15 @@ def test_settings_that_make_no_sense_are_refused():
     for setting in ({"batch_size": 0}, {"shard_size": -1}, {"ivf_lists": -1}):
         with pytest.raises(LratError, match=next(iter(setting))):
             IndexSettings(**setting)
+
+
+# embeddings-benchmark/mteb#1043: models make other vectors of empty texts; a zero vector is near to nothing.
+@pytest.mark.parametrize("kind", ["flat", "hnsw"])
+def test_a_query_whose_vector_is_zero_finds_nothing(kind):
+    vectors = np.eye(50, 64, dtype=np.float32)
+    index = VectorIndex(build_index([vectors], IndexSettings(kind=kind)), [str(row) for row in range(50)])
+    queries = np.stack([np.zeros(64), vectors[3], -vectors[3]]).astype(np.float32)
+    none, own, opposite = index.search(queries, 3)
+    assert none == []
+    assert own[0].docid == "3"
+    assert len(opposite) == 3
