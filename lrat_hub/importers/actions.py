@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -327,11 +328,18 @@ def queries_of(tool: Tool, arguments: Mapping[str, Any]) -> list[str]:
     return [text_of(query) for part in listed(value) if identifier_of(query := _inner(part, ("query", "q")))]
 
 
+_ADDRESS = re.compile(r"https?://\S+")
+_BETWEEN_ADDRESSES = re.compile(r"[,;]?\s{1,20}(?=https?://)")
+
+
 def documents_of(tool: Tool, arguments: Mapping[str, Any]) -> list[str]:
     """The documents that a call is to open, each once."""
     value = tool.argument(arguments)
     if isinstance(value, str) and value.lstrip().startswith("[") and isinstance(inner := value_of(value), list):
         value = inner
+    if isinstance(value, str) and "://" in value:
+        addresses = _BETWEEN_ADDRESSES.split(value.strip())
+        value = addresses if all(_ADDRESS.fullmatch(address) for address in addresses) else value
     keys = ("docid", "id", "url", "link")
     return list(dict.fromkeys(docid for part in listed(value) if (docid := docid_of(_inner(part, keys))) is not None))
 

@@ -27,8 +27,9 @@ from lrat_hub.importers.accounts import Accounts
 from lrat_hub.importers.actions import NO_ACTION, Recorder
 from lrat_hub.importers.converters.conversations import native_messages
 from lrat_hub.importers.mapped_records import chat_record
-from lrat_hub.importers.mapping import Tools
+from lrat_hub.importers.mapping import Tools, short_name
 from lrat_hub.importers.messages import Call, Message, Result, is_message, read_messages
+from lrat_hub.importers.other_tools import ASKS
 from lrat_hub.importers.outcomes import (
     IDS,
     QUESTIONS,
@@ -127,7 +128,10 @@ class _Run:
 
     @property
     def is_answered(self) -> bool:
-        """Whether tools were called, and the agent then spoke to the user."""
+        """Whether tools were called, and the agent then spoke to the user, and did not ask something back."""
+        last = next((turn.message.calls for turn in reversed(self.turns) if turn.message.calls), ())
+        if any(isinstance(call.name, str) and short_name(call.name) in ASKS for call in last):
+            return False
         return (
             bool(self.turns)
             and not self.turns[-1].message.calls
@@ -313,7 +317,9 @@ def _runs(messages: Sequence[Message], accounts: Accounts, *, whole: bool) -> li
             for result in message.results:
                 _match(run, result, accounts.parts)
         elif message.role == "user" and message.text:
-            if not whole and run.is_answered and not _NUDGE.search(message.text):
+            # A context that was cut down begins again with the question and what is known by then.
+            is_again = run.question != "" and run.question != message.text and run.question in message.text
+            if not whole and run.is_answered and not is_again and not _NUDGE.search(message.text):
                 runs.append(_Run(message.text))
             elif not run.question and not run.turns:
                 run.question = message.text
@@ -333,11 +339,18 @@ def _match(run: _Run, result: Result, parts: Ledger) -> None:
             # Nothing says which of the calls it answers: it may be all of them.
             last.unmatched.append(result)
             return
-        index = next((index for index, known in enumerate(last.results) if known is None), None)
+        index = _in_order(last, last.results, result)
         if index is not None:
             last.results[index] = result
             return
     parts.lose("tool results without a call", example=result.text)
+
+
+def _in_order(turn: _Turn, results: Sequence[Result | None], result: Result) -> int | None:
+    """The first call without a result, of those of the tool that the result names where there are any."""
+    waiting = [index for index, known in enumerate(results) if known is None]
+    named = [index for index in waiting if result.tool is not None and turn.message.calls[index].name == result.tool]
+    return next(iter(named or waiting), None)
 
 
 def _record(turns: Sequence[_Turn], recorder: Recorder, reader: CallReader) -> None:
@@ -358,7 +371,7 @@ def _record_calls(turn: _Turn, recorder: Recorder, reader: CallReader) -> None:
     results = list(turn.results)
     for result in turn.unmatched:
         # Several results for several calls, none of which names its call: they come in the order of the calls.
-        waiting = next((index for index, known in enumerate(results) if known is None), None)
+        waiting = _in_order(turn, results, result)
         if waiting is None:
             recorder.accounts.parts.lose("tool results without a call", example=result.text)
         else:

@@ -4,7 +4,7 @@ Read are blocks of `DocID:` (the LRAT release), Markdown links with or without n
 smolagents), elements such as `<document>` and `<snippet>` (DR-Tulu, Claude), lines of `Title:` and `URL:` (Jina, MCP
 servers, open_deep_research), `Doc 1(Title: "...")` (Search-R1), `snippet: ..., title: ..., link: ...` (LangChain's
 DuckDuckGo), `Page:` with `Summary:` (LangChain's Wikipedia), and lines that are an address. Numbered titles without
-an address are entries without an id.
+an address are entries without an id. Titles are the ids of Search-R1's entries and of R1-Searcher's `(1)Title   text`.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ _LISTED_LINKS = re.compile(
 _SEARCH_R1 = re.compile(
     r"^[ \t]{0,40}Doc (?P<number>\d{1,6})[ \t]*\(Title:[ \t]*(?P<docid>\".*?\"|.*?)\)", re.MULTILINE
 )
+_R1_SEARCHER = re.compile(r"^\((?P<number>\d{1,6})\)(?P<docid>\S.{0,300}?) {3}", re.MULTILINE)
 _WIKIPEDIA = re.compile(r"^Page: (?P<docid>.+)\n(?=Summary: )", re.MULTILINE)
 _PAIRS_IN_LINE = re.compile(
     r"snippet: (?P<snippet>(?:(?!, title: |snippet: ).)*), title: (?P<title>(?:(?!, link: |snippet: ).)*), "
@@ -260,13 +261,21 @@ def _search_r1(text: str) -> Iterator[Entry]:
             yield Entry(title, title, entry.snippet, number=entry.number, start=entry.start)
 
 
+def _r1_searcher(text: str) -> Iterator[Entry]:
+    """Entries whose titles are all that tells them apart; other texts also have numbers in brackets."""
+    entries = list(entries_by(_R1_SEARCHER, text)) if text.lstrip().startswith("(1)") else []
+    if [entry.number for entry in entries] == list(range(1, len(entries) + 1)):
+        for entry in entries:
+            yield entry._replace(title=entry.docid or "")
+
+
 def _wikipedia(text: str) -> Iterator[Entry]:
     for entry in entries_by(_WIKIPEDIA, text):
         yield Entry(entry.docid, entry.docid or "", entry.snippet.removeprefix("Summary: "), start=entry.start)
 
 
 _FORMS: Sequence[Callable[[str], Iterator[Entry]]] = (
-    _reader(_BLOCKS, begin="DocID:"), _search_r1, _elements, _reader(_LINKS, "]("), _reader(_LISTED_LINKS, "]("),
-    _wikipedia, _reader(_PAIRS_IN_LINE, "snippet: ", ", title: ", ", link: "), _key_values, _reader(_TITLES, "["),
-    _reader(_ADDRESSES, "http"),
+    _reader(_BLOCKS, begin="DocID:"), _search_r1, _r1_searcher, _elements, _reader(_LINKS, "]("),
+    _reader(_LISTED_LINKS, "]("), _wikipedia, _reader(_PAIRS_IN_LINE, "snippet: ", ", title: ", ", link: "),
+    _key_values, _reader(_TITLES, "["), _reader(_ADDRESSES, "http"),
 )  # fmt: skip

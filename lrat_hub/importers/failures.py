@@ -64,6 +64,8 @@ _LINES = (
     r"McpError\b.*",
     r"tool_use_error>.*",
     r"net::ERR_\w+.*",
+    r"Error:? [^.\n]{0,60}\bstatus(?: code)?[ :=]{1,3}" + _STATUS + r"\b.*",
+    r"HTTPS?ConnectionPool\(.*",
     r"(?:page\.goto|browserType\.launch): .*",
 )
 """Whole first lines, whatever follows: nobody writes a document that begins so."""
@@ -150,6 +152,7 @@ _BEGINNINGS = (
     r"(?:api |the |your )?(?:rate|request|usage|token|daily|monthly)[- ]?(?:limit|quota)s?\b.{0,40}?\b(?:exceeded|"
     r"reached|hit|"
     r"exhausted)",
+    r"you(?: have|'ve)? (?:reached|exceeded) (?:the|your) (?:maximum|limit|allowed)",
     r"(?:api )?quota exceeded|insufficient (?:credits?|balance|quota)|you (?:have )?exceeded your",
     r"rate[- ]limited" + _END,
     # Time and the net
@@ -163,8 +166,31 @@ _BEGINNINGS = (
 )
 """Beginnings of texts that are short."""
 
+_ABROAD = (
+    # Chinese, Japanese, Korean
+    r"(?:很?抱歉|对不起)?[,，。 ]*(?:错误[:：]|(?:该|此|目标|请求的|您(?:要)?访问的)?"
+    r"(?:网页|页面|网站|链接|文档|内容|文件|资源)"
+    r"(?:无法|不能|未能|不存在|未找到|找不到|已被?删除|(?:访问|加载|打开)失败)|(?:无法|不能|未能)(?:访问|打开|加载|获取|读取|抓取|解析|连接|找到)"
+    r"|(?:访问|加载|抓取|获取|读取|请求|连接|解析)(?:网页|页面|内容)?(?:失败|超时|被拒绝|错误|出错)|网络(?:错误|超时|异常)"
+    r"|(?:未找到|找不到)(?:该|此)?(?:网页|页面|内容|文档))",
+    r"エラー[:：]|(?:お探しの|指定された|この)?(?:ページ|サイト|コンテンツ)(?:が見つかりません|[はが]存在しません|を表示できません|にアクセスできません)|アクセスが拒否",
+    r"오류[:：]|(?:요청하신 |해당 )?페이지를 (?:찾을|표시할|열) 수 없|접근이 거부",
+    # German, French, Spanish and Portuguese, Italian, Russian
+    r"(?:fehler|erreur|error|erro|errore|ошибка) ?(?:(?:http )?[45]\d\d)? ?[:：](?! ?(?:an?|eine?|un[aeo]?|uma?|il) )",
+    r"(?:die )?seite (?:wurde )?nicht gefunden|zugriff verweigert",
+    r"page (?:introuvable|non trouvée)|accès (?:refusé|interdit)",
+    r"p[aá]gina (?:no|não|non) (?:encontrada|trovata)|(?:acceso|acesso|accesso) (?:denegado|negado|negato)",
+    r"страница не найдена|доступ (?:запрещ[её]н|закрыт)",
+)
+"""Beginnings of short texts in other languages."""
+_SHORT_ABROAD = 200
+
+# What tools write above a page that has no title.
+_NO_TITLE = re.compile(r"#{1,6} *(?:untitled|no title|none|null|undefined)? *\n\s*", re.IGNORECASE)
+
 _LINE = re.compile(_TAG + "(?:" + "|".join(_LINES) + r")\s*", re.IGNORECASE)
-_BEGINNING = re.compile(_TAG + "(?:" + "|".join(_BEGINNINGS) + ")", re.IGNORECASE)
+_BEGINNING = re.compile(r"(?:#{1,6} )?" + _TAG + "(?:" + "|".join(_BEGINNINGS) + ")", re.IGNORECASE)
+_BEGINNING_ABROAD = re.compile(r"(?:#{1,6} )?" + _TAG + "(?:" + "|".join(_ABROAD) + ")", re.IGNORECASE)
 
 # What stands within the form in which a tool shows every page.
 _INSIDE = re.compile(
@@ -195,11 +221,15 @@ def failure_of(observation: str, patterns: Sequence[re.Pattern[str]] = ()) -> st
         return first_line(text)
     if text.startswith(("{", "[")) and (value := value_of(text)) is not None:
         return _failure_in(value)
+    if text.startswith("#") and (untitled := _NO_TITLE.match(text)):
+        text = text[untitled.end() :]
     line = first_line(text)
     if len(line) <= 2000 and _LINE.fullmatch(line):
         return line
-    if len(text) <= SHORT and _BEGINNING.match(text) and not _goes_on(text):
-        return line
+    if len(text) <= SHORT and not _goes_on(text):
+        straight = text.replace("’", "'")
+        if _BEGINNING.match(straight) or (len(text) <= _SHORT_ABROAD and _BEGINNING_ABROAD.match(straight)):
+            return line
     if (inside := _INSIDE.search(text[:4000])) and (len(text) <= 4000 or "Warning" in inside[0]):
         return inside[0].strip().rpartition("\n")[2]
     return None

@@ -89,6 +89,7 @@ class Result:
         failed: Whether the log marks it as a failure.
         results: What a search listed, a list of rows for each query, where the log keeps it apart from the text.
         docids: Documents that a browse opened, where the log names them apart from the arguments.
+        tool: The tool that showed it, where the message names it.
     """
 
     text: str
@@ -96,6 +97,7 @@ class Result:
     failed: bool = False
     results: tuple[tuple[Any, ...], ...] | None = None
     docids: tuple[str, ...] = ()
+    tool: str | None = None
 
 
 @dataclass(frozen=True)
@@ -140,9 +142,10 @@ def read_messages(raw: Mapping[str, Any], account: Ledger) -> Iterator[Message]:
         call_id = next(
             (raw[key] for key in ("tool_call_id", "toolCallId", "call_id") if raw.get(key) is not None), None
         )
+        tool = next((raw[key] for key in ("name", "tool_name") if isinstance(raw.get(key), str)), None)
         # The prefix of smolagents' tool responses.
         text = message.text.removeprefix("Observation:\n")
-        yield replace(message, results=(Result(text, _id(call_id), failed, _lists(raw), _docids(raw)),))
+        yield replace(message, results=(Result(text, _id(call_id), failed, _lists(raw), _docids(raw), tool),))
     else:
         yield message
 

@@ -12,17 +12,25 @@ from typing import Any
 LOOKS = frozenset({"find_in_page", "find", "page_down", "page_up", "find_on_page_ctrl_f", "find_next"})
 """Looks at a page that is open."""
 
+ASKS = frozenset(
+    {
+        "ask_clarification", "ask_for_clarification", "ask_user", "ask_human", "ask_question", "ask_followup_question",
+        "clarify", "clarify_with_user", "request_user_input", "human_input", "AskUserQuestion",
+    }
+)  # fmt: skip
+"""Questions to the user, whose answer is no new question."""
+
 OTHER_TOOLS = frozenset(
     {
         # OpenAI's hosted tools, and Codex
         "code_interpreter", "computer", "image_generation", "local_shell", "shell", "apply_patch", "tool_search",
         "program", "exec_command", "write_stdin", "update_plan", "view_image", "spawn_agent", "send_input",
-        "close_agent", "wait", "request_user_input",
+        "close_agent", "wait",
         # Anthropic's server tools, and Claude Code
         "code_execution", "bash_code_execution", "text_editor_code_execution", "tool_search_tool_regex",
         "tool_search_tool_bm25", "advisor", "Bash", "BashOutput", "KillShell", "KillBash", "Task", "Agent",
         "TaskCreate", "TaskGet", "TaskList", "TaskOutput", "TaskStop", "TaskUpdate", "SendMessage", "TodoWrite",
-        "TodoRead", "Write", "Edit", "MultiEdit", "NotebookEdit", "ExitPlanMode", "EnterPlanMode", "AskUserQuestion",
+        "TodoRead", "Write", "Edit", "MultiEdit", "NotebookEdit", "ExitPlanMode", "EnterPlanMode", 
         "Skill", "SlashCommand", "ToolSearch", "StructuredOutput", "Workflow", "Monitor", "ScheduleWakeup",
         "EnterWorktree", "ExitWorktree", "ListAgents",
         # Interpreters, plans and thoughts of research agents
@@ -46,6 +54,6 @@ def other_action(name: Any) -> str | None:
         return None
     if name in LOOKS:
         return "looks at a page that is open"
-    if name in OTHER_TOOLS:
+    if name in OTHER_TOOLS or name in ASKS:
         return f"calls of {name}"
     return "handoffs to another agent" if _HANDOFF.match(name) else None

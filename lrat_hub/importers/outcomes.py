@@ -44,6 +44,9 @@ VERDICTS = (
 )  # fmt: skip
 """Keys that hold the verdict on the answer."""
 
+EVALUATIONS = ("judge", "evaluation", "eval", "eval_result", "grading", "judge_output", "metrics", "scores")
+"""Keys of objects in which a verdict may stand under a key of its own."""
+
 STATUSES = (
     "status",
     "termination",
@@ -145,6 +148,9 @@ def verdict_of(record: Mapping[str, Any]) -> tuple[bool | None, list[str]]:
     Keys that contradict each other leave the verdict open.
     """
     verdicts = {key: verdict_in(record[key]) for key in VERDICTS if not _is_blank(record.get(key))}
+    if not verdicts:
+        inner = {key: verdict_in(record[key]) for key in EVALUATIONS if isinstance(record.get(key), dict)}
+        verdicts = {key: verdict for key, verdict in inner.items() if verdict is not None}
     clear = {verdict for verdict in verdicts.values() if verdict is not None}
     if len(clear) == 1:
         return clear.pop(), []

@@ -107,6 +107,13 @@ def test_each_document_of_a_call_is_a_browse_with_its_own_text(name):
     assert (accounts.calls.read, accounts.calls.kept) == (1, 1)
 
 
+@pytest.mark.parametrize("between", [", ", " ", "\n", "; "])
+def test_addresses_in_one_text_are_a_browse_each(between):
+    steps, accounts = recorded(("visit", {"url": f"{X}{between}{Y}"}, "Words without a name."))
+    assert [step.docid for step in steps] == [X, Y]
+    assert accounts.browses.read == 2
+
+
 def test_documents_whose_texts_can_not_be_told_apart_are_browses_and_a_loss():
     steps, accounts = recorded(("visit", {"url": [X, Y]}, "Words without a name."))
     assert [(step.docid, step.observation) for step in steps] == [(X, "Words without a name."), (Y, "")]

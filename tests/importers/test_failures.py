@@ -49,6 +49,18 @@ FAILURES = [
     '[{"type": "text", "text": "Error: could not open"}]', "{'success': False, 'error': 'x'}",
     '{"isError": true, "content": [{"type": "text", "text": "boom"}]}', '{"ok": false}', '{"detail": "Not Found"}',
     '[{"error": "403", "url": "a"}, {"error": "404", "url": "b"}]',
+    # Under the title that a tool writes above pages without one
+    "# Untitled\n\nNo content could be extracted from this page",
+    "# Just a moment...\n\nEnable JavaScript and cookies",
+    '# Untitled\n\nError: Reader API returned status 451: {"data":null,"message":"' + "words " * 200 + '"}',
+    "This site can’t be reached", "We can’t find that page", "You have reached the maximum number of visits.",
+    "HTTPSConnectionPool(host='example.org', port=443): Max retries exceeded with url: /x",
+    # In other languages
+    "错误：无法访问该网页", "抱歉，网页无法打开，请稍后再试。", "请求超时",
+    "エラー：ページが見つかりません", "お探しのページは存在しません。",
+    "요청하신 페이지를 찾을 수 없습니다.", "Fehler: Seite nicht gefunden", "Zugriff verweigert",
+    "Erreur 404 : page introuvable",
+    "Error 404: página no encontrada", "Página não encontrada", "Страница не найдена", "Accesso negato",
 ]  # fmt: skip
 
 HARMLESS = [
@@ -83,6 +95,10 @@ HARMLESS = [
     '{"title": "Error handling", "content": "How to handle"}', '{"success": true, "extracted_info": "Words"}',
     '{"error": null, "text": "Words"}', '[{"docid": 1, "text": "404 not found is a status"}]',
     '{"error": "partial", "content": "A page of words."}', '{"docid": "7", "text": "Long text of words"}',
+    "Erreur : un film de 1999.", "Fehler: ein Roman von 1920",
+    "错误的喜剧是莎士比亚的一部戏剧。", "网页设计是一门学科。", "エラーはプログラムの用語です。",
+    "# Forbidden City\n\nA palace in Beijing.", "# Untitled\n\nA poem of 1912 about the sea.", "请求权是民法的概念。",
+    "Error 404: una novela de 2012", "# HTTP 404\n\nA status." + " It says that a page was not found." * 40,
     '{"code": 404, "data": {"title": "T"}}', "[1, 2, 3]", '{"status": "ok"}',
 ]  # fmt: skip
 

@@ -7,6 +7,7 @@ import pytest
 from lrat_hub import mine_pairs
 from lrat_hub.errors import LratError
 from lrat_hub.importers import Accounts, read_trajectories, recognise_format
+from lrat_hub.importers.outcomes import verdict_of
 from tests.importers import fixtures
 from tests.importers.fixtures import RECORDS, THOUGHTS, call, line, memory_step
 
@@ -65,6 +66,43 @@ def test_what_is_unknown_or_ambiguous_names_the_candidates_and_the_setting(tmp_p
     path.write_text(json.dumps(fixtures.SMOLAGENTS) + "\n" + json.dumps(fixtures.OPENAI))
     with pytest.raises(LratError, match=r"found several: smolagents .*chat .*Give `format`"):
         recognise_format(path)
+
+
+def test_results_without_an_id_go_to_the_call_of_the_tool_that_they_name(chat):
+    calls = [call("search", {"query": "a"}, None), call("visit", {"url": "https://example.org/x"}, None)]
+    run, _ = chat(
+        {"role": "user", "content": "Q?"},
+        {"role": "assistant", "content": "", "tool_calls": calls},
+        {"role": "tool", "name": "visit", "content": "A page."},
+        {"role": "tool", "name": "search", "content": '[{"docid": 1}]'},
+    )
+    assert [(step.observation, len(step.results)) for step in run.steps] == [('[{"docid": 1}]', 1), ("A page.", 0)]
+
+
+def test_a_context_that_begins_again_and_an_answer_to_the_agent_are_no_further_questions(chat):
+    run, _ = chat(
+        {"role": "user", "content": "Who built it?"},
+        {"role": "assistant", "content": "", "tool_calls": [call("ask_clarification", {"question": "Which?"}, "c1")]},
+        {"role": "tool", "tool_call_id": "c1", "content": "Which?"},
+        {"role": "assistant", "content": "Which?"},
+        {"role": "user", "content": "The one in Turku."},
+        {"role": "assistant", "content": "", "tool_calls": [call("search", {"query": "a"}, "c2")]},
+        {"role": "tool", "tool_call_id": "c2", "content": '[{"docid": 1}]'},
+        {"role": "assistant", "content": "Known by now: nothing."},
+        {"role": "user", "content": "Who built it?\n\nKnown by now: nothing."},
+        {"role": "assistant", "content": "", "tool_calls": [call("get_document", {"docid": "1"}, "c3")]},
+        {"role": "tool", "tool_call_id": "c3", "content": "Ann built it."},
+        {"role": "assistant", "content": "Ann."},
+    )
+    assert run.question == "Who built it?"
+    assert [step.action for step in run.steps] == ["invalid", "search", "browse", "answer"]
+    assert run.final_answer == "Ann."
+
+
+def test_a_verdict_may_stand_in_an_object_of_the_evaluation():
+    assert verdict_of({"judge": {"verdict": "INCORRECT"}}) == (False, [])
+    assert verdict_of({"metrics": {"em": 0, "f1": 0.5}}) == (False, [])
+    assert verdict_of({"judge": {"model": "m"}, "metrics": "none"}) == (None, [])
 
 
 def test_calls_of_one_message_share_its_reasoning_and_find_their_results_by_id(chat):

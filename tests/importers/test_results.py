@@ -60,6 +60,11 @@ TEXTS = {
 }
 
 
+def test_titles_are_the_ids_of_passages_that_have_nothing_else():
+    text = "(1)House of X   House of X is a house.\n- http://example.org/reference\n(2)Y (town)   Y lies in Z."
+    assert hits(text) == {A: ["House of X", "Y (town)"]}
+
+
 @pytest.mark.parametrize("name", TEXTS)
 def test_a_list_is_read_in_every_way_of_writing_it(name):
     assert hits(TEXTS[name]) == {A: [X, Y]}
