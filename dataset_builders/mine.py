@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from lrat_hub.documents import Documents
     from lrat_hub.judges import Judge
     from lrat_hub.judges.agreement import Agreement, QrelAgreement
+    from lrat_hub.ledger import Ledger
     from lrat_hub.mining.tables import MinedTables
 
 Counts = dict[str, Any]
@@ -125,8 +126,10 @@ def main(argv: list[str] | None = None) -> HubRef:
 
     from lrat_hub.documents import Documents
     from lrat_hub.hub.inputs import load_table, load_tokenizer
+    from lrat_hub.joins import match_ids
     from lrat_hub.judges.agreement import evidence_of, qrel_agreement
     from lrat_hub.judges.settings import open_document_judge, pin_judge, require_judge
+    from lrat_hub.ledger import Ledger
     from lrat_hub.mining.bulk import mine_tables
     from lrat_hub.mining.formats import import_pairs, released_files
     from lrat_hub.mining.rejudging import load_pairs, rejudge_tables
@@ -148,6 +151,20 @@ def main(argv: list[str] | None = None) -> HubRef:
     if args.tokenizer != "words":
         tokenizer = load_tokenizer(stage.input("tokenizer", args.tokenizer, repo_type="model"))
     judge_model = pin_judge(stage.inputs, judge_settings)
+    joins = []
+    if args.held_out and documents is not None:
+        joins.append(documents.match(held_out, name="held-out documents", what="`held_out`"))
+    if qrels is not None and not args.from_released_pairs:
+        kind = "trajectories" if args.trajectories else "pairs"
+        tables = [load_table(source, kind, config=None if args.trajectories else "pairs") for source in sources]
+        asked = (query_id for table in tables if "query_id" in table.column_names for query_id in table["query_id"])
+        # Judges may take hours: what there is nothing to compare with is told before.
+        joins.append(
+            match_ids(asked, qrels["query_id"], wanted_name=f"questions of {kind}",
+                      given_name="questions with annotated evidence", what="`qrels`")
+        )  # fmt: skip
+    for join in joins:
+        say(f"  {join}")
     settings, splits, agreements = args.settings(held_out), args.splits, {}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -175,13 +192,16 @@ def main(argv: list[str] | None = None) -> HubRef:
             agreements["with qrels"] = qrel_agreement(
                 ((pair.query_id, pair.positive_id, pair.verdict) for pair in mined.pairs()), evidence
             )
-        counts = report(mined, judge, agreements)
+        counts = report(mined, judge, agreements) | {"joins": [join.to_dict() for join in joins]}
         published: dict[str, Mapping[str, Dataset]] = {"pairs": dict(mined.splits.items())}
         if documents is not None:
             published["documents"] = {"train": document_table(mined.pairs(), documents)}
-            if triplets := triplet_tables(mined, documents, args, folder):
+            account = Ledger("pairs that are trained on, as triplets")
+            if triplets := triplet_tables(mined, documents, args, folder, account):
                 published["triplets"] = triplets
                 counts["triplets"] = {split: len(table) for split, table in triplets.items()}
+                counts["triplets_account"] = account.to_dict()
+                say(str(account))
         return stage.publish_dataset(
             published,
             template="pairs",
@@ -191,10 +211,13 @@ def main(argv: list[str] | None = None) -> HubRef:
             agreements=agreements,
             configs=list(published),
             query_style=args.query_style,
+            joins=[str(join) for join in joins],
         )
 
 
-def triplet_tables(mined: MinedTables, documents: Documents, args: Arguments, folder: Path) -> dict[str, Dataset]:
+def triplet_tables(
+    mined: MinedTables, documents: Documents, args: Arguments, folder: Path, account: Ledger
+) -> dict[str, Dataset]:
     """Config `triplets` by split; nothing when it is not wanted or no pair has a negative."""
     from lrat_hub.mining.tables import triplet_table
 
@@ -202,7 +225,7 @@ def triplet_tables(mined: MinedTables, documents: Documents, args: Arguments, fo
         split: triplet_table(
             mined.pairs(split, trained=True), documents,
             num_negatives=args.triplet_negatives, seed=args.seed, style=args.query_style,
-            path=folder / f"triplets-{split}.arrow",
+            path=folder / f"triplets-{split}.arrow", ledger=account,
         )
         for split in (mined.splits if args.triplet_negatives > 0 else ())
     }  # fmt: skip

@@ -12,10 +12,13 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+from lrat_hub.documents import COMPARED_IDS
 from lrat_hub.errors import LratError
+from lrat_hub.joins import near_miss
 from lrat_hub.ledger import Ledger
 from lrat_hub.queries import QueryStyle, render_query
 from lrat_hub.schema import Document, Pair, document_features, pair_features
@@ -31,6 +34,11 @@ if TYPE_CHECKING:
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+
+
+WITHOUT_NEGATIVES = "without a negative, and so without a row"
+REPEATED_NEGATIVES = "rows with a negative more than once, as there are fewer"
+"""What the account of config `triplets` counts."""
 
 
 def question_key(pair: Pair) -> str:
@@ -153,10 +161,11 @@ def require_documents(wanted: Iterable[str], documents: Mapping[str, Document]) 
     """Raises LratError when an id that pairs name is not among the documents."""
     ids = set(wanted)
     if missing := sorted(docid for docid in ids if docid not in documents):
+        hint = near_miss(missing, islice(documents, COMPARED_IDS))
         raise LratError(
             f"Corpus: expected the {len(ids)} documents of the pairs, found {len(ids) - len(missing)}; "
-            f"missing are {', '.join(missing[:3])}{' ...' if len(missing) > 3 else ''}. "
-            "Give the corpus that the trajectories were collected on."
+            f"missing are {', '.join(missing[:3])}{' ...' if len(missing) > 3 else ''}"
+            f"{f' ({hint})' if hint else ''}. Give the corpus that the trajectories were collected on."
         )
 
 
@@ -190,6 +199,7 @@ def triplet_table(
     seed: int = 0,
     style: QueryStyle = "plain",
     path: Path | None = None,
+    ledger: Ledger | None = None,
 ) -> Dataset | None:
     """Config `triplets`: anchor, positive, negative_1 ... negative_n and the weight as `label`.
 
@@ -200,15 +210,22 @@ def triplet_table(
     Args:
         style: How the query is rendered into the anchor; a model that is trained on it must be served with the same.
         path: Where to write the table, when memory should not hold it.
+        ledger: Counts the pairs that have a row, those left out, and the rows with a negative more than once.
     """
     from datasets import Features, Value
+
+    account = Ledger("pairs") if ledger is None else ledger
 
     names = ["anchor", "positive", *(f"negative_{number}" for number in range(1, num_negatives + 1))]
     features = Features({name: Value("large_string") for name in names} | {"label": Value("float64")})
 
     def rows() -> Iterator[dict[str, Any]]:
         for pair in pairs:
-            if pair.negative_ids:
+            if not pair.negative_ids:
+                account.drop(WITHOUT_NEGATIVES)
+            else:
+                account.keep()
+                account.note(REPEATED_NEGATIVES, int(len(set(pair.negative_ids)) < num_negatives))
                 drawn = _draw_filled(pair.negative_ids, num_negatives, f"{seed}/{pair.pair_id}")
                 texts = (documents[docid].content for docid in (pair.positive_id, *drawn))
                 yield dict(zip(names, (render_query(pair, style), *texts), strict=True)) | {"label": pair.weight}
