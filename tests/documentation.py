@@ -24,7 +24,7 @@ _COMMENT = re.compile(r"<!-- not run(?: \((?P<begins>[^)]+)\))?: (?P<reason>.+?)
 
 README = {
     "make ": "the whole loop, and all tests, which are this one among others",
-    "lrat import": "me/runs are the agent's here; docs/importing.md has the same command",
+    "lrat import": "docs/importing.md has the same commands",
     "lrat rollout --agent llm": "needs a GPU",
     "lrat adopt": "a checkpoint of your own",
     "lrat hub serve": "tests/localhub runs it with servers and shells of its own",

@@ -279,10 +279,7 @@ def test_tables_are_made_again_from_the_published_evaluation_alone(evaluated, sw
     ("words", "message"),
     [
         ([], "expected `trajectories`"),
-        (
-            ["--trajectories", "{runs}#half", "--agents", "writer"],
-            "`agents` writer: expected clue-reader, reader or module:object",
-        ),
+        (["--trajectories", "{runs}#half", "--agents", "writer"], "found 'writer'"),
         (["--trajectories", "{runs}#half", "{runs}#half"], "twice"),
         (["--trajectories", "{runs}#half", "--names", "a", "b"], "`names`: expected one for each of 1 trajectories"),
         (["--trajectories", "{runs}#half", "--verdicts", "half"], "--verdicts: expected NAME=VALUE"),
