@@ -85,8 +85,8 @@ BARE_MESSAGE = "a message that stands alone"
 
 RUN_KEYS = (
     "conversation_id", "session_id", "sessionId", "run_id", "runId", "thread_id", "trajectory_id", "rollout_id",
-    "dialogue_id", "dialog_id", "chat_id", "episode_id", "trace_id", "traceId", "conversation", "session", "run", "chat",
-    "thread", "trajectory", "episode", "query_id", "qid", "question_id", "task_id",
+    "dialogue_id", "dialog_id", "chat_id", "episode_id", "trace_id", "traceId", "conversation", "session", "run",
+    "chat", "thread", "trajectory", "episode", "query_id", "qid", "question_id", "task_id",
 )  # fmt: skip
 """Keys of messages that stand alone that name the run they belong to."""
 
