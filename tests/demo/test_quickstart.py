@@ -61,7 +61,8 @@ def environment(finished):
 
 
 def recall_at_10(output):
-    row = re.search(r"^\| recall@10 \|(.*)$", output, re.MULTILINE)[1].split("|")
+    # The stage's own table has such a row, too; that of the report comes last.
+    row = re.findall(r"^\| recall@10 \|(.*)$", output, re.MULTILINE)[-1].split("|")
     base, trained = float(row[0]), float(row[1])
     difference, low, high = map(float, re.findall(r"[-+]?\d\.\d+", row[2]))
     return base, trained, difference, low, high
