@@ -158,7 +158,7 @@ def test_a_folder_of_another_run_is_refused(hub, pairs, base, tmp_path):
     [
         (("--batch_size", 1, "--num_negatives", 0), "batches of one pair without mined negatives"),
         (("--family", "qwen"), "expected one of qwen3-embedding"),
-        (("--query_style", "verse"), "invalid choice"),
+        (("--query_style", "verse"), "expected plain, question"),
         (("--patience", 2), "Set validation_share"),
         (("--precision", "fp16"), "fp16 needs a GPU"),
         (("--frozen_layers", 2), "more than 2 layers"),
