@@ -24,6 +24,7 @@ ROWS = (
     "webPages.value", "search_results", "searchResults", "result", "docs", "passages", "sources", "data.results",
     "results.results", "response.results", "structuredContent.results", "structuredContent.result", "output",
     "matches", "web", "news", "papers", "articles", "links", "search_result", "retrieved_documents", "value",
+    "web_page_info_list",
 )  # fmt: skip
 """Where the list is, the first that is one counts."""
 
@@ -41,7 +42,7 @@ TITLES = (
 SNIPPETS = (
     "snippet", "text", "content", "contents", "description", "body", "summary", "abstract", "page_content", "passage",
     "document.contents", "document.text", "document.content", "_source.text", "_source.content", "_source.contents",
-    "highlights", "excerpts", "extracted_info", "chunk",
+    "highlights", "excerpts", "extracted_info", "chunk", "quick_summary",
 )  # fmt: skip
 SCORES = ("score", "_score", "relevance_score", "similarity")
 QUERIES = (

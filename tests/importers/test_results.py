@@ -60,6 +60,15 @@ TEXTS = {
 }
 
 
+def test_lists_that_name_their_query_in_a_key_of_deep_researcher_are_told_apart():
+    answer = [
+        {"search_query": B, "web_page_info_list": [{"url": Y, "title": "Two", "quick_summary": "w"}]},
+        {"search_query": A, "web_page_info_list": [{"url": X, "title": "One"}]},
+    ]
+    results = read_results(json.dumps(answer), [A, B])
+    assert [(hit.query_index, hit.docid) for hit in results.candidates] == [(0, X), (1, Y)]
+
+
 def test_titles_are_the_ids_of_passages_that_have_nothing_else():
     text = "(1)House of X   House of X is a house.\n- http://example.org/reference\n(2)Y (town)   Y lies in Z."
     assert hits(text) == {A: ["House of X", "Y (town)"]}

@@ -69,8 +69,9 @@ def add_message(conversation: Conversation, message: Any, parts: Ledger, key: An
 
 
 def add_user_blocks(conversation: Conversation, content: Any, parts: Ledger) -> None:
-    """Adds what a message of the user has: results of tools, and a question."""
+    """Adds what a message of the user has: results of tools, or a question; words beside results are no question."""
     texts = []
+    has_results = any(object_of(part).get("type") == "tool_result" for part in listed(content))
     for part in listed(content):
         block = {"type": "text", "text": part} if isinstance(part, str) else object_of(part)
         kind = kind_of(block)
@@ -83,6 +84,9 @@ def add_user_blocks(conversation: Conversation, content: Any, parts: Ledger) -> 
             _add_server_result(conversation, block, parts)
         else:
             _add_silent(kind, part, parts)
+    if has_results and not conversation.is_empty:
+        parts.note("words beside results of tools, which are no question", int(any(text.strip() for text in texts)))
+        return
     conversation.user(join_texts(*texts))
 
 

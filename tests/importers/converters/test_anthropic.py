@@ -175,6 +175,21 @@ def test_parallel_calls_get_their_results_by_id_and_repeated_ids_in_their_order(
     ]  # fmt: skip
 
 
+def test_words_beside_results_of_tools_are_no_further_question() -> None:
+    made, parts = chats(
+        "anthropic",
+        {
+            "messages": [
+                user(QUESTION), agent(use(1, "search", query="a")),
+                user([result(1, "first"), text("You have 3 calls left.")]), agent(text("So.")),
+            ]
+        },
+    )  # fmt: skip
+    assert outline(made[0])[-1] == ("", "So.", [])
+    assert len(made) == 1
+    assert parts.notes == {"words beside results of tools, which are no question": 1}
+
+
 def test_blocks_of_search_results_are_a_list() -> None:
     blocks = [
         {"type": "search_result", "source": name, "title": name.upper(), "content": [text("Words.")]} for name in "ab"
