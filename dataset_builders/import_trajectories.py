@@ -22,7 +22,7 @@ from lrat_hub.importers import FormatName
 
 if TYPE_CHECKING:
     from lrat_hub.hub.inputs import Inputs
-    from lrat_hub.importers import Accounts, Reader, Redactor, Tools
+    from lrat_hub.importers import Accounts, LogMapping, Reader, Redactor
     from lrat_hub.importers.bulk import RecordImport
     from lrat_hub.importers.questions import Questions
 
@@ -222,7 +222,7 @@ def look(args: Arguments) -> None:
 def _joined(accounts: Accounts, questions: Questions) -> str:
     """How many of the runs without a question got one. None of them is an error, as it can't be meant."""
     from lrat_hub.importers.questions import JOINED, NOT_JOINED
-    from lrat_hub.joins import near_miss
+    from lrat_hub.ledger.joins import near_miss
 
     joined, missing = (accounts.records.notes[note] for note in (JOINED, NOT_JOINED))
     text = f"{joined} of {joined + missing} runs without a question got one by their query id"
@@ -282,7 +282,7 @@ def _source(inputs: Inputs, text: str, *, pinned: bool = True) -> Path:
         return Path(snapshot_download(ref.repo_id, repo_type="dataset", revision=ref.revision))
 
 
-def _mapping(inputs: Inputs, mapping: str) -> Tools | None:
+def _mapping(inputs: Inputs, mapping: str) -> LogMapping | None:
     from lrat_hub.hub.inputs import LocalSource, path_digest
     from lrat_hub.importers import load_mapping
 

@@ -126,10 +126,10 @@ def main(argv: list[str] | None = None) -> HubRef:
 
     from lrat_hub.documents import Documents
     from lrat_hub.hub.inputs import load_table, load_tokenizer
-    from lrat_hub.joins import match_ids
     from lrat_hub.judges.agreement import evidence_of, qrel_agreement
     from lrat_hub.judges.settings import open_document_judge, pin_judge, require_judge
     from lrat_hub.ledger import Ledger
+    from lrat_hub.ledger.joins import match_ids
     from lrat_hub.mining.bulk import mine_tables
     from lrat_hub.mining.formats import import_pairs, released_files
     from lrat_hub.mining.rejudging import load_pairs, rejudge_tables

@@ -32,7 +32,7 @@ from lrat_hub.hub.refs import HubRef
 
 if TYPE_CHECKING:
     from lrat_hub.evaluation.systems import AgentSystem
-    from lrat_hub.joins import Join
+    from lrat_hub.ledger.joins import Join
 
 
 @dataclass(kw_only=True)
@@ -140,7 +140,7 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
     from lrat_hub.evaluation.verdicts import AgentRuns, agreement, judged_runs, with_verdicts
     from lrat_hub.hub.inputs import load_table
     from lrat_hub.importers import load_trajectories
-    from lrat_hub.joins import require_once
+    from lrat_hub.ledger.joins import require_once
     from lrat_hub.storage import trajectory_table
 
     stage = Stage("eval agents", args, options, second_options)

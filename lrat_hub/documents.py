@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from lrat_hub.errors import LratError
-from lrat_hub.joins import EXAMPLES, Join, near_miss, require_match
+from lrat_hub.ledger.joins import EXAMPLES, Join, near_miss, require_match
 from lrat_hub.schema import Document
 
 if TYPE_CHECKING:

@@ -55,7 +55,7 @@ def test_a_module_of_the_library_names_no_option_prints_nothing_and_knows_no_com
 
 def test_loose_modules_are_few():
     loose = [path for path in LIBRARY.glob("*.py") if path.name != "__init__.py"]
-    assert len(loose) <= 12, names_of(loose)
+    assert len(loose) <= 10, names_of(loose)
 
 
 def test_exceptions_are_needed():

@@ -3,7 +3,7 @@
 import pytest
 
 from lrat_hub.errors import LratError
-from lrat_hub.joins import match_ids, near_miss, require_once
+from lrat_hub.ledger.joins import match_ids, near_miss, require_once
 
 NAMES = {"wanted_name": "judged queries", "given_name": "queries of the run", "what": "Run file x.trec"}
 

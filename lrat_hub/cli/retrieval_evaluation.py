@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from lrat_hub.evaluation.retrieval import RetrievalEvaluation
     from lrat_hub.evaluation.seen import Seen, TrainingPairs
     from lrat_hub.hub.inputs import Source
-    from lrat_hub.joins import Join
+    from lrat_hub.ledger.joins import Join
 
 
 def read_evaluation(

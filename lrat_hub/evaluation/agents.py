@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args
 
 from lrat_hub.errors import LratError
 from lrat_hub.importers.mapping import LogMapping
-from lrat_hub.joins import require_once
+from lrat_hub.ledger.joins import require_once
 from lrat_hub.schema import Action, Trajectory
 from lrat_hub.walk import Walk
 

@@ -12,7 +12,7 @@ from lrat_hub.errors import LratError
 from lrat_hub.evaluation.metrics import METRICS, RetrievalScores, Run, evaluate_retrieval, has_relevant, search_all
 from lrat_hub.hub.inputs import Source, load_table
 from lrat_hub.hub.refs import HubRef
-from lrat_hub.joins import Join, match_ids, require_once
+from lrat_hub.ledger.joins import Join, match_ids, require_once
 from lrat_hub.queries import QueryState, QueryStyle, render_query
 from lrat_hub.retrieval import Retriever
 from lrat_hub.retrieval.dense import DenseRetriever

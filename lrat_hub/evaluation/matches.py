@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from lrat_hub.evaluation.agents import Qrels, plain_id
-from lrat_hub.joins import Join, match_ids, require_match
+from lrat_hub.ledger.joins import Join, match_ids, require_match
 from lrat_hub.schema import Trajectory
 from lrat_hub.walk import Walk
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lrat_hub.errors import LratError
-from lrat_hub.joins import match_ids
+from lrat_hub.ledger.joins import match_ids
 from lrat_hub.retrieval import Hit, Retriever
 
 METRICS = ("recall@1", "recall@5", "recall@10", "ndcg@10", "mrr@10")

@@ -13,7 +13,7 @@ from lrat_hub.evaluation.metrics import DEPTH, Qrels, Run, Values, metrics_to, s
 from lrat_hub.evaluation.own_documents import OwnDocuments
 from lrat_hub.evaluation.replay import LIST_LENGTH, OwnCandidates, Replay
 from lrat_hub.evaluation.run_files import with_known_ids
-from lrat_hub.joins import Join, match_ids
+from lrat_hub.ledger.joins import Join, match_ids
 from lrat_hub.queries import QueryStyle
 from lrat_hub.retrieval import Retriever
 from lrat_hub.retrieval.fusion import FUSION_DEPTH

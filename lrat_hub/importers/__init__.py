@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from lrat_hub.importers.accounts import Accounts
 from lrat_hub.importers.formats import FORMATS, FormatName, Reader
-from lrat_hub.importers.mapping import Tools
+from lrat_hub.importers.mapping import LogMapping
 from lrat_hub.importers.mapping_files import load_mapping
 from lrat_hub.importers.reading import check_import, load_trajectories, read_trajectories
 from lrat_hub.importers.recognition import Recognised, recognise_format
@@ -16,7 +16,21 @@ from lrat_hub.importers.redaction.redactor import EMAIL, SECRETS, Redactor, load
 from lrat_hub.importers.traces import trace_files, trace_text
 
 __all__ = [
-    "EMAIL", "FORMATS", "SECRETS", "Accounts", "FormatName", "Reader", "Recognised", "Redactor", "Tools",
-    "check_import", "load_hook", "load_mapping", "load_trajectories", "read_trajectories", "recognise_format",
-    "trace_files", "trace_text",
+    "EMAIL",
+    "FORMATS",
+    "SECRETS",
+    "Accounts",
+    "FormatName",
+    "LogMapping",
+    "Reader",
+    "Recognised",
+    "Redactor",
+    "check_import",
+    "load_hook",
+    "load_mapping",
+    "load_trajectories",
+    "read_trajectories",
+    "recognise_format",
+    "trace_files",
+    "trace_text",
 ]  # fmt: skip

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from lrat_hub.addresses import page_of
 from lrat_hub.importers.accounts import Accounts
 from lrat_hub.importers.failures import error_of
 from lrat_hub.importers.listings import SearchResults
@@ -19,6 +18,7 @@ from lrat_hub.importers.results import read_results
 from lrat_hub.importers.rows import value_of
 from lrat_hub.importers.values import docid_of, identifier_of, join_texts, json_or_none, listed, text_of
 from lrat_hub.schema import Candidate, Step
+from lrat_hub.walk.addresses import page_of
 
 SHARED = "lists of several searches in one text"
 NO_ACTION = "runs without a search or a browse"
@@ -38,12 +38,12 @@ class Recorder:
     An action that can't be read becomes an `invalid` step: it costs itself and keeps its turn.
 
     Args:
-        tools: What the tools of the log do.
+        mapping: What the tools of the log do.
         accounts: What was read, kept and lost is counted here.
     """
 
-    def __init__(self, tools: LogMapping, accounts: Accounts) -> None:
-        self.tools = tools
+    def __init__(self, mapping: LogMapping, accounts: Accounts) -> None:
+        self.mapping = mapping
         self.accounts = accounts
         self.ledger = accounts.steps
         self.steps: list[Step] = []
@@ -66,7 +66,7 @@ class Recorder:
             joined: Whether it came in the same message as the action before it.
             shared: Whether the text is that of other searches too, so that what it lists may be theirs.
         """
-        tool = self.tools.find(name)
+        tool = self.mapping.find(name)
         if tool is None and isinstance(name, str) and (what := other_action(short_name(name))) is not None:
             return self.aside(what, result.text, joined=joined)
         values, problem, is_cut = arguments_of(arguments, tool)
@@ -94,16 +94,16 @@ class Recorder:
         Args:
             failure: Why they failed, where they did.
         """
-        tools = [None if call.error else self.tools.find(call.name) for call in calls]
-        searches = [place for place, tool in enumerate(tools) if tool is not None and tool.action == "search"]
+        known = [None if call.error else self.mapping.find(call.name) for call in calls]
+        searches = [index for index, tool in enumerate(known) if tool is not None and tool.action == "search"]
         holder = searches[0] if searches else 0
-        for place, call in enumerate(calls):
-            shown = (observation if place == holder else "") or failure
+        for index, call in enumerate(calls):
+            shown = (observation if index == holder else "") or failure
             if call.error is not None:
-                self.broken_call(call.error, shown, joined=place > 0, example=text_of(call.arguments))
+                self.broken_call(call.error, shown, joined=index > 0, example=text_of(call.arguments))
             else:
                 result = Result(shown, failed=bool(failure))
-                self.call(call.name, call.arguments, result, joined=place > 0, shared=len(searches) > 1)
+                self.call(call.name, call.arguments, result, joined=index > 0, shared=len(searches) > 1)
 
     def broken_call(self, error: str, observation: str = "", *, joined: bool = False, example: str = "") -> None:
         """A call that can't be read: an `invalid` step."""
@@ -134,7 +134,7 @@ class Recorder:
             return self.broken_call("search without a query", result.text, joined=joined, example=text_of(arguments))
         error = None
         if result.failed or not results.candidates:
-            error = error_of(result.text, failed=result.failed, patterns=self.tools.failures)
+            error = error_of(result.text, failed=result.failed, patterns=self.mapping.failures)
         if error is None or results.candidates:
             for reason, count in results.dropped:
                 lists.drop(reason, count, example=result.text)
@@ -166,13 +166,13 @@ class Recorder:
             text = opened.texts.get(docid, "") if opened.is_divided or not result.text else result.text
             failed = result.failed or docid in opened.failed
             shown = opened.failed.get(docid) or opened.texts.get(docid, "")
-            error = error_of(shown if opened.is_divided else text, failed=failed, patterns=self.tools.failures)
+            error = error_of(shown if opened.is_divided else text, failed=failed, patterns=self.mapping.failures)
             self.browse(docid, shown, joined=joined, error=error, is_call=False)
             joined = True
         return None
 
     def _open(self, docid: str, text: str, failed: bool, *, joined: bool) -> None:
-        error = error_of(text, failed=failed, patterns=self.tools.failures)
+        error = error_of(text, failed=failed, patterns=self.mapping.failures)
         self.browse(docid, text, joined=joined, error=error, is_call=False)
 
     def search(

@@ -22,7 +22,7 @@ from lrat_hub.importers.accounts import Accounts
 from lrat_hub.importers.actions import Recorder, queries_of
 from lrat_hub.importers.chat import call_names, conversation_of, parse_conversation
 from lrat_hub.importers.failures import error_of
-from lrat_hub.importers.mapping import SEARCH, Tools, short_name
+from lrat_hub.importers.mapping import SEARCH, LogMapping, short_name
 from lrat_hub.importers.messages import Result
 from lrat_hub.importers.results import TOLD_APART
 from lrat_hub.importers.values import docid_of, integer_of, json_or_none, object_of
@@ -60,7 +60,9 @@ def recognise_browser(value: Any) -> str | None:
     return "messages with calls of `search` and `open`" if {"search", "open"} <= names else None
 
 
-def parse_browser(name: str, value: Any, accounts: Accounts, tools: Tools | None = None) -> Iterator[Trajectory]:
+def parse_browser(
+    name: str, value: Any, accounts: Accounts, mapping: LogMapping | None = None
+) -> Iterator[Trajectory]:
     """A conversation with browser calls as a trajectory; see `lrat_hub.importers.chat.parse_chat`."""
     browsers: list[_Browser] = []
 
@@ -68,7 +70,7 @@ def parse_browser(name: str, value: Any, accounts: Accounts, tools: Tools | None
         browsers.append(_Browser(recorder))
         return browsers[-1]
 
-    for trajectory in parse_conversation(name, value, accounts, tools or Tools(), FORMAT, reader):
+    for trajectory in parse_conversation(name, value, accounts, mapping or LogMapping(), FORMAT, reader):
         yield replace(trajectory, steps=tuple(browsers[-1].named(step) for step in trajectory.steps))
 
 
@@ -103,7 +105,7 @@ class _Browser:
 
     def _search(self, name: str, values: Mapping[str, Any], result: Result, joined: bool) -> None:
         observation = result.text
-        asked = queries_of(self._recorder.tools.find(name) or SEARCH, values)
+        asked = queries_of(self._recorder.mapping.find(name) or SEARCH, values)
         links = list(_LINK.finditer(observation))
         if asked and links and not result.failed:
             hits = self._candidates(asked, links, values)
@@ -152,7 +154,7 @@ class _Browser:
             if number is not None and docid not in self._listed():
                 self._recorder.broken_call(f"open of a link that no page shows: {number}", observation, joined=joined)
                 return
-        error = error_of(observation, failed=result.failed, patterns=self._recorder.tools.failures)
+        error = error_of(observation, failed=result.failed, patterns=self._recorder.mapping.failures)
         if docid is None:
             self._recorder.broken_call("browse without a docid", observation, joined=joined)
             return
@@ -204,9 +206,9 @@ def _numbers(observation: str, results: tuple[Candidate, ...]) -> dict[int, str]
     numbers = {}
     for row in rows if isinstance(rows, list) else ():
         keys = object_of(row)
-        docid = next((found for key in ("docid", "url", "link") if (found := docid_of(keys.get(key))) in listed), None)
+        docid = next((name for key in ("docid", "url", "link") if (name := docid_of(keys.get(key))) in listed), None)
         number = next(
-            (found for key in ("id", "index", "rank") if (found := integer_of(keys.get(key))) is not None), None
+            (number for key in ("id", "index", "rank") if (number := integer_of(keys.get(key))) is not None), None
         )
         if docid is not None and number is not None:
             numbers[number] = docid

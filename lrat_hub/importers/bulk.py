@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from lrat_hub.importers.accounts import Accounts
 from lrat_hub.importers.formats import Format, FormatName, Reader
-from lrat_hub.importers.mapping import Tools
+from lrat_hub.importers.mapping import LogMapping
 from lrat_hub.importers.questions import Questions
 from lrat_hub.importers.reading import format_of, records_of, trajectories_of
 from lrat_hub.importers.recognition import recognise_format
@@ -51,7 +51,7 @@ class RecordImport:
     """
 
     format: FormatName | None = None
-    mapping: Tools | None = None
+    mapping: LogMapping | None = None
     reader: Reader | None = None
     group_by: str | None = None
     questions: Questions | None = None

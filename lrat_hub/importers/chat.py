@@ -25,9 +25,9 @@ from typing import Any, Protocol
 
 from lrat_hub.importers.accounts import Accounts
 from lrat_hub.importers.actions import NO_ACTION, Recorder
-from lrat_hub.importers.converters.conversations import native_messages
-from lrat_hub.importers.mapped_records import chat_record
-from lrat_hub.importers.mapping import Tools, short_name
+from lrat_hub.importers.converters.native import native_messages
+from lrat_hub.importers.mapped_records import MESSAGES, chat_record
+from lrat_hub.importers.mapping import LogMapping, short_name
 from lrat_hub.importers.messages import Call, Message, Result, is_message, read_messages
 from lrat_hub.importers.other_tools import ASKS
 from lrat_hub.importers.outcomes import (
@@ -56,7 +56,6 @@ from lrat_hub.schema import Trajectory
 
 FORMAT = "chat messages"
 
-MESSAGES = ("messages", "conversations", "conversation")
 COLUMNS = {
     *MESSAGES,
     "prompt",
@@ -88,7 +87,7 @@ RUN_KEYS = (
     "dialogue_id", "dialog_id", "chat_id", "episode_id", "trace_id", "traceId", "conversation", "session", "run",
     "chat", "thread", "trajectory", "episode", "query_id", "qid", "question_id", "task_id",
 )  # fmt: skip
-"""Keys of messages that stand alone that name the run they belong to."""
+"""Keys that often name the run of a record that is a part of one, such as a message or an event."""
 
 
 class CallReader(Protocol):
@@ -183,7 +182,7 @@ def recognise_chat(value: Any) -> str | None:
     return f"{where} of messages with `{shown}`{'' if shown == 'role' else ' (LangChain)' if shown != 'from' else ''}"
 
 
-def parse_chat(name: str, value: Any, accounts: Accounts, tools: Tools | None = None) -> Iterator[Trajectory]:
+def parse_chat(name: str, value: Any, accounts: Accounts, mapping: LogMapping | None = None) -> Iterator[Trajectory]:
     """The trajectories of a conversation: one, or one for each question where a conversation goes on to further ones.
 
     The first message of the user is the question where the record names none. Text and reasoning of a message with
@@ -197,7 +196,7 @@ def parse_chat(name: str, value: Any, accounts: Accounts, tools: Tools | None = 
     Raises:
         UnreadableRecord: There are no messages in it.
     """
-    mapping = tools or Tools()
+    mapping = mapping or LogMapping()
     yield from parse_conversation(name, chat_record(value, mapping), accounts, mapping, FORMAT)
 
 
@@ -205,7 +204,7 @@ def parse_conversation(
     name: str,
     value: Any,
     accounts: Accounts,
-    tools: Tools,
+    mapping: LogMapping,
     format_name: str,
     reader: Callable[[Recorder], CallReader] = lambda recorder: recorder,
     without_action: str = NO_ACTION,
@@ -226,7 +225,7 @@ def parse_conversation(
     runs = _runs(list(_readable(native_messages(raw, accounts.parts), accounts)), accounts, whole=names_question)
     accounts.records.note(QUESTIONS_IN_ONE, len(runs) - 1)
     for number, run in enumerate(runs, start=1):
-        recorder = Recorder(tools, accounts)
+        recorder = Recorder(mapping, accounts)
         _record(run.turns, recorder, reader(recorder))
         steps = recorder.finish(without_action=without_action)
         yield Trajectory(

@@ -67,7 +67,7 @@ from lrat_hub.importers.converters.rollouts import convert_rollout, recognise_ro
 from lrat_hub.importers.converters.skimsearch import convert_skimsearch, recognise_skimsearch
 from lrat_hub.importers.converters.spans import convert_spans, group_spans, recognise_spans
 from lrat_hub.importers.converters.vercel import convert_vercel, group_vercel, is_vercel_step, recognise_vercel
-from lrat_hub.importers.mapping import Tools
+from lrat_hub.importers.mapping import LogMapping
 from lrat_hub.importers.runs import (
     parse_agentir,
     parse_browsecomp,
@@ -106,11 +106,11 @@ class Parser(Protocol):
         name: The record's name, unique in its source; usually the trajectory's id.
         value: The record: what JSON or a row of a table can hold.
         accounts: What `lrat_hub.importers.actions.Recorder` fills.
-        tools: What the tools of the log do; None for the defaults.
+        mapping: What the tools of the log do; None for the defaults.
     """
 
     def __call__(
-        self, name: str, value: Any, accounts: Accounts, tools: Tools | None = None
+        self, name: str, value: Any, accounts: Accounts, mapping: LogMapping | None = None
     ) -> Iterable[Trajectory]: ...
 
 
@@ -132,12 +132,12 @@ class Format:
     is_part: Callable[[Any], bool] | None = None
     special_case_of: FormatName | None = None
 
-    def trajectories(self, record: Record, accounts: Accounts, tools: Tools | None) -> Iterator[Trajectory]:
+    def trajectories(self, record: Record, accounts: Accounts, mapping: LogMapping | None) -> Iterator[Trajectory]:
         """The runs in a record. Raises UnreadableRecord when it holds none."""
         if self.parse is not None:
-            yield from self.parse(record.name, record.value, accounts, tools)
+            yield from self.parse(record.name, record.value, accounts, mapping)
         elif self.convert is not None:
-            yield from parse_chat_records(record.name, self.convert(record.value, accounts.parts), accounts, tools)
+            yield from parse_chat_records(record.name, self.convert(record.value, accounts.parts), accounts, mapping)
 
 
 FormatName = Literal[
@@ -213,14 +213,14 @@ FORMATS: dict[FormatName, Format] = {
 
 
 def parse_chat_records(
-    name: str, records: Iterable[Any], accounts: Accounts, tools: Tools | None
+    name: str, records: Iterable[Any], accounts: Accounts, mapping: LogMapping | None
 ) -> Iterator[Trajectory]:
     """Trajectories of chat records that come from one record; from the second on, the name has a number."""
     empty, count = True, 0
     for chat in records:
         empty = False
         # A conversation of several questions numbers its runs itself, so that the number is that of the next run.
-        for trajectory in parse_chat(name if count == 0 else f"{name}-{count + 1}", chat, accounts, tools):
+        for trajectory in parse_chat(name if count == 0 else f"{name}-{count + 1}", chat, accounts, mapping):
             count += 1
             yield trajectory
     if empty:

@@ -13,6 +13,9 @@ from typing import Any
 from lrat_hub.importers.mapping import CallKeys, FieldName, LogMapping, TagName, first_at
 from lrat_hub.importers.values import UnreadableRecord, identifier_of, listed, text_of
 
+MESSAGES = ("messages", "conversations", "conversation")
+"""Keys under which records keep their messages."""
+
 _ACTIONS: Mapping[str, tuple[str, str]] = {"search": ("search", "query"), "browse": ("visit", "url")}
 """For tags that hold an action, the tool that stands for it and its argument."""
 
@@ -53,9 +56,7 @@ def _messages(record: Any, mapping: LogMapping) -> list[Any] | None:
         return messages
     if isinstance(record, list):
         return record
-    keys = ("messages", "conversations", "conversation")
-    messages = next((inner for key in keys if isinstance(inner := first_at(record, (key,)), list)), None)
-    return messages
+    return next((inner for key in MESSAGES if isinstance(inner := first_at(record, (key,)), list)), None)
 
 
 def _value(record: Any, name: FieldName, mapping: LogMapping, messages: Sequence[Any] | None) -> Any:

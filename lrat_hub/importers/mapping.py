@@ -204,9 +204,6 @@ class LogMapping:
         return "messages" in self.fields or self.calls is not None or bool(self.tags)
 
 
-Tools = LogMapping
-
-
 def short_name(name: str) -> str:
     """A tool's name without namespaces."""
     return re.split(r"\.|__|/|:", name)[-1]

@@ -329,8 +329,8 @@ def _protocol(message: Message) -> Iterator[Message]:
         yield replace(message, text=message.text.strip()) if message.text else message
         return
     pieces = _TOOL_RESPONSE.split(message.text)
-    for place, piece in enumerate(pieces):
-        if place % 2:
+    for index, piece in enumerate(pieces):
+        if index % 2:
             yield Message("tool", results=(Result(response_text(piece)),))
         elif piece.strip() or len(pieces) == 1:
             thought, rest = split_thought(piece)
@@ -338,7 +338,7 @@ def _protocol(message: Message) -> Iterator[Message]:
             yield Message(
                 "assistant",
                 _ANSWER.sub("", _TOOL_CALL.sub("", rest)).strip(),
-                join_texts(message.reasoning if place == 0 else "", thought),
+                join_texts(message.reasoning if index == 0 else "", thought),
                 tuple(_tagged_call(body) for body in _TOOL_CALL.findall(rest)),
                 answer=answer[1].strip() if answer else None,
             )

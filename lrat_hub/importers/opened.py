@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lrat_hub.addresses import page_of
 from lrat_hub.importers.mapping import first_at
 from lrat_hub.importers.rows import ADDRESSES, DOCIDS, texts_of_parts, value_of
 from lrat_hub.importers.sections import pieces_between_rules, sections_by
 from lrat_hub.importers.values import docid_of, object_of, text_of
+from lrat_hub.walk.addresses import page_of
 
 _BEFORE_ID = re.compile(
     r"[\s#>*=\[(<\"'`_\d.:|-]*(?:(?:the|useful|relevant|web|full|page|text|raw|information|in|from|on|contents?|of|for|"

@@ -11,7 +11,7 @@ from lrat_hub.errors import LratError
 from lrat_hub.importers.accounts import Accounts
 from lrat_hub.importers.actions import NO_ACTION
 from lrat_hub.importers.formats import FORMATS, Converter, Format, FormatName, Reader
-from lrat_hub.importers.mapping import Tools, value_at
+from lrat_hub.importers.mapping import LogMapping, value_at
 from lrat_hub.importers.questions import Questions, with_question
 from lrat_hub.importers.recognition import is_part, recognise_format, unfolded
 from lrat_hub.importers.sources.grouping import Oversized, by_key
@@ -32,7 +32,7 @@ def load_trajectories(
     *,
     strict: bool = False,
     format: FormatName | None = None,
-    mapping: Tools | None = None,
+    mapping: LogMapping | None = None,
     reader: Reader | None = None,
     group_by: str | None = None,
     questions: Questions | None = None,
@@ -72,7 +72,7 @@ def read_trajectories(
     accounts: Accounts,
     *,
     format: FormatName | None = None,
-    mapping: Tools | None = None,
+    mapping: LogMapping | None = None,
     reader: Reader | None = None,
     group_by: str | None = None,
     questions: Questions | None = None,
@@ -100,7 +100,7 @@ def format_of(
     path: Path,
     format: FormatName | None = None,
     reader: Reader | None = None,
-    mapping: Tools | None = None,
+    mapping: LogMapping | None = None,
     group_by: str | None = None,
 ) -> Format:
     """The format of a source: that of a reader, one by its name, or the one that is recognised.
@@ -131,7 +131,7 @@ def trajectories_of(
     record: Record,
     known: Format,
     accounts: Accounts,
-    mapping: Tools | None = None,
+    mapping: LogMapping | None = None,
     questions: Questions | None = None,
 ) -> Iterator[Trajectory]:
     """The trajectories of a record, or a drop in the account of records."""

@@ -13,11 +13,11 @@ from lrat_hub.importers.accounts import Accounts
 from lrat_hub.importers.chat import BARE_MESSAGE
 from lrat_hub.importers.formats import FORMATS, Format, FormatName
 from lrat_hub.importers.messages import is_message
+from lrat_hub.importers.outcomes import query_id_of
 from lrat_hub.importers.refusals import refusal
 from lrat_hub.importers.smolagents import is_memory_step
 from lrat_hub.importers.sources.records import Record, read_records
 from lrat_hub.importers.traces import is_trace_line
-from lrat_hub.importers.values import identifier_of
 
 RECORDS_LOOKED_AT = 20
 
@@ -95,17 +95,13 @@ def _runs_in(value: Any, formats: Sequence[Format]) -> list[tuple[str, Any]]:
     if not all(_is_known(run, formats) for run in value.values()):
         return []
     return [
-        (str(key), {"query_id": key, **run} if isinstance(run, dict) and not _has_id(run) else run)
+        (str(key), {"query_id": key, **run} if isinstance(run, dict) and query_id_of(run) is None else run)
         for key, run in value.items()
     ]
 
 
 WRAPPER_KEYS = 8
 """An object with fewer keys than this may be a wrapper around a list of runs."""
-
-
-def _has_id(run: dict[str, Any]) -> bool:
-    return any(identifier_of(run.get(key)) for key in ("query_id", "qid", "question_id", "task_id", "id"))
 
 
 def _is_known(value: Any, formats: Sequence[Format]) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from lrat_hub.importers.chat import RUN_KEYS
 from lrat_hub.importers.messages import is_message
 from lrat_hub.importers.sources.records import Record
 from lrat_hub.importers.values import identifier_of
@@ -13,12 +14,6 @@ from lrat_hub.importers.values import identifier_of
 KEYS_SHOWN = 10
 DEPTH = 4
 LIST_ITEMS = 50
-RUN_KEYS = (
-    "conversation_id", "session_id", "sessionId", "run_id", "runId", "trajectory_id", "trace_id", "traceId",
-    "thread_id", "rollout_id", "episode_id", "episode", "dialogue_id", "run", "session", "trajectory", "query_id",
-    "qid", "task_id",
-)  # fmt: skip
-"""Keys that often hold the name of a run whose steps are records of their own."""
 
 
 def refusal(path: Path, records: Sequence[Record]) -> str:

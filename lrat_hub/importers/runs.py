@@ -21,9 +21,9 @@ from typing import Any
 from lrat_hub.importers.accounts import Accounts
 from lrat_hub.importers.actions import NO_ACTION
 from lrat_hub.importers.chat import parse_conversation
-from lrat_hub.importers.converters.listings import lists_in
 from lrat_hub.importers.converters.tagged import tagged_messages
-from lrat_hub.importers.mapping import Tools
+from lrat_hub.importers.converters.tagged_lists import lists_in
+from lrat_hub.importers.mapping import LogMapping
 from lrat_hub.importers.outcomes import status_in
 from lrat_hub.importers.values import (
     UnreadableRecord,
@@ -86,7 +86,7 @@ def _is_run(value: Any) -> bool:
 
 
 def parse_release(
-    name: str, value: Any, accounts: Accounts, tools: Tools | None = None, *, format_name: str = RELEASE_FORMAT
+    name: str, value: Any, accounts: Accounts, mapping: LogMapping | None = None, *, format_name: str = RELEASE_FORMAT
 ) -> Iterator[Trajectory]:
     """One run as a trajectory.
 
@@ -115,20 +115,24 @@ def parse_release(
     record = {**_settings(value), "messages": messages or [{"role": "assistant", "content": ""}]}
     without_action = UNLISTED if num_unlisted else NO_ACTION
     for run in parse_conversation(
-        name, record, accounts, tools or Tools(), format_name, without_action=without_action, **columns
+        name, record, accounts, mapping or LogMapping(), format_name, without_action=without_action, **columns
     ):
         # A run that was stopped and made to answer is limited; one that never answered has failed.
         yield replace(run, status="failed") if run.status == "limited" and run.final_answer is None else run
 
 
-def parse_browsecomp(name: str, value: Any, accounts: Accounts, tools: Tools | None = None) -> Iterator[Trajectory]:
+def parse_browsecomp(
+    name: str, value: Any, accounts: Accounts, mapping: LogMapping | None = None
+) -> Iterator[Trajectory]:
     """One run of BrowseComp-Plus as a trajectory; see `parse_release`."""
-    return parse_release(name, value, accounts, tools, format_name=BROWSECOMP_FORMAT)
+    return parse_release(name, value, accounts, mapping, format_name=BROWSECOMP_FORMAT)
 
 
-def parse_agentir(name: str, value: Any, accounts: Accounts, tools: Tools | None = None) -> Iterator[Trajectory]:
+def parse_agentir(
+    name: str, value: Any, accounts: Accounts, mapping: LogMapping | None = None
+) -> Iterator[Trajectory]:
     """One run of AgentIR as a trajectory; see `parse_release`."""
-    return parse_release(name, value, accounts, tools, format_name=AGENTIR_FORMAT)
+    return parse_release(name, value, accounts, mapping, format_name=AGENTIR_FORMAT)
 
 
 def _settings(value: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from typing import Any
 
 from lrat_hub.importers.accounts import Accounts
 from lrat_hub.importers.actions import Recorder
-from lrat_hub.importers.mapping import Tools
+from lrat_hub.importers.mapping import LogMapping
 from lrat_hub.importers.messages import Call
 from lrat_hub.importers.outcomes import gold_answer_of, query_id_of, question_of, verdict_of
 from lrat_hub.importers.values import (
@@ -64,7 +64,7 @@ def recognise_memory(value: Any) -> str | None:
     return "steps with `task` and `step_number`"
 
 
-def parse_memory(name: str, value: Any, accounts: Accounts, tools: Tools | None = None) -> Iterator[Trajectory]:
+def parse_memory(name: str, value: Any, accounts: Accounts, mapping: LogMapping | None = None) -> Iterator[Trajectory]:
     """An agent's memory as a trajectory.
 
     Args:
@@ -82,7 +82,7 @@ def parse_memory(name: str, value: Any, accounts: Accounts, tools: Tools | None 
         # What the object says beside its steps holds for the first run.
         record = object_of(value) if number == 1 else {}
         yield _trajectory(
-            name if number == 1 else f"{name}-{number}", record, steps, Recorder(tools or Tools(), accounts)
+            name if number == 1 else f"{name}-{number}", record, steps, Recorder(mapping or LogMapping(), accounts)
         )
 
 
@@ -142,9 +142,9 @@ def _record_action(step: Mapping[str, Any], recorder: Recorder) -> None:
     output = step.get("model_output")
     parts = [object_of(part).get("text", part) for part in output] if isinstance(output, list) else [output]
     recorder.reason(_CODE.sub("", "\n".join(map(text_of, parts))).strip().removeprefix("Thought:").strip())
-    calls = [call for raw in listed(step.get("tool_calls")) for call in _calls(raw, recorder.tools)]
+    calls = [call for raw in listed(step.get("tool_calls")) for call in _calls(raw, recorder.mapping)]
     if not calls and isinstance(step.get("code_action"), str):
-        calls = list(_calls_in(step["code_action"], recorder.tools))
+        calls = list(_calls_in(step["code_action"], recorder.mapping))
     observation = _LOGS.sub("", text_of(step.get("observations")))
     error = object_of(step.get("error"))
     failure, is_last = text_of(error.get("message")), error.get("type") == MAX_STEPS
@@ -161,20 +161,20 @@ def _answer(recorder: Recorder, output: Any, *, joined: bool = False) -> None:
         recorder.answer(text_of(output), joined=joined)
 
 
-def _calls(raw: Any, tools: Tools) -> Iterator[Call]:
+def _calls(raw: Any, mapping: LogMapping) -> Iterator[Call]:
     function = object_of(object_of(raw).get("function"))
     name, arguments = function.get("name"), function.get("arguments")
-    tool = tools.find(name)
+    tool = mapping.find(name)
     if name == CODE_TOOL and isinstance(arguments, str):
-        yield from _calls_in(arguments, tools)
+        yield from _calls_in(arguments, mapping)
     elif tool is not None and isinstance(arguments, str) and not arguments.lstrip().startswith("{"):
-        # Tools with one argument may be called with it alone.
+        # LogMapping with one argument may be called with it alone.
         yield Call(name, {tool.keys[0]: arguments})
     else:
         yield Call(name, arguments)
 
 
-def _calls_in(code: str, tools: Tools) -> Iterator[Call]:
+def _calls_in(code: str, mapping: LogMapping) -> Iterator[Call]:
     """Calls of known tools in a piece of Python, in the order they are written in."""
     try:
         with warnings.catch_warnings():
@@ -187,7 +187,7 @@ def _calls_in(code: str, tools: Tools) -> Iterator[Call]:
     known = [
         (node, node.func.id, tool)
         for node in nodes
-        if isinstance(node.func, ast.Name) and (tool := tools.find(node.func.id)) is not None
+        if isinstance(node.func, ast.Name) and (tool := mapping.find(node.func.id)) is not None
     ]
     constants = _constants(tree)
     for node, name, tool in sorted(known, key=lambda item: (item[0].lineno, item[0].col_offset)):

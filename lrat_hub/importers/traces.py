@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, cast, get_args
 from lrat_hub.importers.accounts import Accounts
 from lrat_hub.importers.actions import Recorder
 from lrat_hub.importers.chat import parse_conversation
-from lrat_hub.importers.mapping import Tools
+from lrat_hub.importers.mapping import LogMapping
 from lrat_hub.importers.sources.records import Record
 from lrat_hub.importers.values import (
     UnreadableRecord,
@@ -248,7 +248,7 @@ def recognise_trace(value: Any) -> str | None:
     return f"lines of type session and message, harness {text_of(header.get('harness')) or 'unknown'}"
 
 
-def parse_trace(name: str, value: Any, accounts: Accounts, tools: Tools | None = None) -> Iterator[Trajectory]:
+def parse_trace(name: str, value: Any, accounts: Accounts, mapping: LogMapping | None = None) -> Iterator[Trajectory]:
     """A session as a trajectory.
 
     Args:
@@ -262,14 +262,14 @@ def parse_trace(name: str, value: Any, accounts: Accounts, tools: Tools | None =
     if not isinstance(value, list) or recognise_trace(value) is None:
         raise UnreadableRecord("not a trajectory: no session or message lines")
     header = value[0] if value[0]["type"] == "session" else {}
-    recorder = Recorder(tools or Tools(), accounts)
+    recorder = Recorder(mapping or LogMapping(), accounts)
     if header.get("harness") == HARNESS and isinstance(header.get(KEY), dict):
         yield _restored(name, header[KEY], value[1:], recorder)
         return
     messages = [line.get("message") for line in value if isinstance(line, dict) and line.get("type") == "message"]
     extra = {key: header[key] for key in ("harness", "id", "name") if key in header}
     yield from parse_conversation(
-        name, messages, accounts, tools or Tools(), FORMAT,
+        name, messages, accounts, mapping or LogMapping(), FORMAT,
         query_id=identifier_of(header.get("id")) or name,
         agent=text_of(header.get("harness")),
         metadata=metadata_of(FORMAT, extra),

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from lrat_hub.documents import COMPARED_IDS
 from lrat_hub.errors import LratError
-from lrat_hub.joins import near_miss
 from lrat_hub.ledger import Ledger
+from lrat_hub.ledger.joins import near_miss
 from lrat_hub.queries import QueryStyle, render_query
 from lrat_hub.schema import Document, Pair, document_features, pair_features
 from lrat_hub.storage import BATCH_ROWS, TableWriter, table_of

@@ -6,7 +6,6 @@ import re
 import pytest
 
 from lrat_hub import mine_pairs
-from lrat_hub.addresses import page_of
 from lrat_hub.importers.accounts import Accounts
 from lrat_hub.importers.actions import Recorder
 from lrat_hub.importers.mapping import BROWSE, LogMapping
@@ -14,6 +13,7 @@ from lrat_hub.importers.messages import Result
 from lrat_hub.importers.opened import read_documents
 from lrat_hub.mining.weights import Weighting
 from lrat_hub.schema import Trajectory
+from lrat_hub.walk.addresses import page_of
 
 X, Y = "https://example.org/x", "https://example.org/y"
 

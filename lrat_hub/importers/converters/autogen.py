@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from lrat_hub.importers.converters.pieces import Turns, calls_in, chat_record, conversation_in, flat, kind_of
+from lrat_hub.importers.converters.turns import Turns, calls_in, chat_record, conversation_in, flat, kind_of
 from lrat_hub.importers.values import UnreadableRecord, listed, object_of, text_of
 from lrat_hub.ledger import Ledger
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from lrat_hub.importers.converters.chats import (
+from lrat_hub.importers.converters.trace_values import (
     MAX_DEPTH,
     Chat,
     Unknown,

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from itertools import count
 from typing import Any
 
-from lrat_hub.importers.converters.pieces import Turns, chat_record, shown_by
+from lrat_hub.importers.converters.turns import Turns, chat_record, shown_by
 from lrat_hub.importers.values import UnreadableRecord, object_of, text_of
 from lrat_hub.ledger import Ledger
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from lrat_hub.importers.converters.pieces import (
+from lrat_hub.importers.converters.turns import (
     Turns,
     chat_record,
     conversation_in,

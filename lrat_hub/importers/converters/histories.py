@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from lrat_hub.importers.converters.chats import Chat, assistant, tool_result
 from lrat_hub.importers.converters.observations import Observation, keys_of
+from lrat_hub.importers.converters.trace_values import Chat, assistant, tool_result
 from lrat_hub.importers.mapping import short_name
 from lrat_hub.importers.values import identifier_of, listed, object_of, text_of
 

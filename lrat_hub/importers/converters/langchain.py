@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lrat_hub.importers.converters.pieces import (
+from lrat_hub.importers.converters.turns import (
     Turns,
     calls_in,
     constructed,

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lrat_hub.importers.converters.langchain import STATES, add_message, is_langchain_message, state_in
-from lrat_hub.importers.converters.pieces import (
+from lrat_hub.importers.converters.turns import (
     Turns,
     chat_record,
     constructed,

@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Set
 from typing import Any
 
-from lrat_hub.importers.converters.chats import Unknown, call_id_in, parsed, question_in, shown_text
 from lrat_hub.importers.converters.dialects import messages_in
 from lrat_hub.importers.converters.observations import (
     Kind,
@@ -22,8 +21,9 @@ from lrat_hub.importers.converters.observations import (
     seconds_of,
 )
 from lrat_hub.importers.converters.span_records import tree_of
+from lrat_hub.importers.converters.trace_values import Unknown, call_id_in, parsed, question_in, shown_text
 from lrat_hub.importers.converters.transcripts import runs_of
-from lrat_hub.importers.mapping import Tools, short_name
+from lrat_hub.importers.mapping import LogMapping, short_name
 from lrat_hub.importers.outcomes import verdict_in
 from lrat_hub.importers.sources.grouping import by_key, parts_of
 from lrat_hub.importers.values import UnreadableRecord, identifier_of, listed, number_of, object_of, text_of
@@ -188,7 +188,7 @@ def _find_tools(items: list[Observation]) -> None:
         for chat in (*item.inputs, *item.outputs)
         for call in listed(chat.get("tool_calls"))
     }
-    tools = Tools()
+    tools = LogMapping()
     has_children = {item.parent for item in items}
     for item in items:
         name = next((item.name.removeprefix(p) for p in _TOOL_PREFIXES if item.name.startswith(p)), item.name)

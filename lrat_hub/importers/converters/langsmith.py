@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from lrat_hub.importers.converters.chats import Unknown, call_id_in, parsed, question_in, shown_text
 from lrat_hub.importers.converters.dialects import messages_in
 from lrat_hub.importers.converters.observations import (
     Kind,
@@ -18,6 +17,7 @@ from lrat_hub.importers.converters.observations import (
     documents_of,
     seconds_of,
 )
+from lrat_hub.importers.converters.trace_values import Unknown, call_id_in, parsed, question_in, shown_text
 from lrat_hub.importers.converters.transcripts import runs_of
 from lrat_hub.importers.sources.grouping import by_key, parts_of
 from lrat_hub.importers.values import UnreadableRecord, identifier_of, listed, number_of, object_of, text_of

@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from lrat_hub.importers.converters.pieces import calls_in
+from lrat_hub.importers.converters.turns import calls_in
 from lrat_hub.importers.messages import is_message
 from lrat_hub.importers.sources.grouping import by_key, parts_of
 from lrat_hub.importers.values import UnreadableRecord, json_or_none, listed, object_of

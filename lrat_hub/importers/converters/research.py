@@ -12,10 +12,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from lrat_hub.importers.converters.conversations import native_messages, plain_text
-from lrat_hub.importers.converters.listings import Row, lists_in
+from lrat_hub.importers.converters.native import native_messages, plain_text
 from lrat_hub.importers.converters.tag_calls import call
 from lrat_hub.importers.converters.tagged import count_unknown, result_message, tagged_messages
+from lrat_hub.importers.converters.tagged_lists import Row, lists_in
 from lrat_hub.importers.outcomes import gold_answer_of
 from lrat_hub.importers.values import (
     UnreadableRecord,

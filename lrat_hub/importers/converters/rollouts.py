@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from lrat_hub.importers.converters.conversations import (
+from lrat_hub.importers.converters.native import (
     native_messages,
     plain_text,
     role_of,

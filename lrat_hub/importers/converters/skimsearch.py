@@ -10,10 +10,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from lrat_hub.importers.converters.listings import Row, ranked_rows
 from lrat_hub.importers.converters.research import answered
 from lrat_hub.importers.converters.tag_calls import call
 from lrat_hub.importers.converters.tagged import tagged_messages
+from lrat_hub.importers.converters.tagged_lists import Row, ranked_rows
 from lrat_hub.importers.values import UnreadableRecord, docid_of, integer_of, listed, object_of, text_of
 from lrat_hub.ledger import Ledger
 

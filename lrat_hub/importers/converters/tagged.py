@@ -18,7 +18,6 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, Literal
 
-from lrat_hub.importers.converters.listings import lists_in, pages_opened
 from lrat_hub.importers.converters.tag_calls import (
     Call,
     attribute_call,
@@ -29,6 +28,7 @@ from lrat_hub.importers.converters.tag_calls import (
     kimi_call,
     mcp_call,
 )
+from lrat_hub.importers.converters.tagged_lists import lists_in, pages_opened
 from lrat_hub.importers.values import response_text
 from lrat_hub.ledger import Ledger
 

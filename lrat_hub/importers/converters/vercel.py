@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from lrat_hub.importers.converters.pieces import Turns, chat_record, conversation_in, flat, kind_of, shown_by
+from lrat_hub.importers.converters.turns import Turns, chat_record, conversation_in, flat, kind_of, shown_by
 from lrat_hub.importers.sources.grouping import by_key, parts_of
 from lrat_hub.importers.values import UnreadableRecord, identifier_of, listed, object_of, text_of
 from lrat_hub.ledger import Ledger

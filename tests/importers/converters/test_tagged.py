@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from lrat_hub.importers.converters.conversations import native_messages, template_messages
-from lrat_hub.importers.converters.listings import lists_in, ranked_rows
+from lrat_hub.importers.converters.native import native_messages, template_messages
 from lrat_hub.importers.converters.react import react_run
 from lrat_hub.importers.converters.tagged import TAGS, tagged_messages, unknown_tags
+from lrat_hub.importers.converters.tagged_lists import lists_in, ranked_rows
 from lrat_hub.ledger import Ledger
 
 

@@ -7,7 +7,7 @@ Mining, rollouts, replay, analysis and the evaluation of agents all read traject
 - A **browse belongs to** the nearest earlier search that listed its document, and there to the query that ranked the
   document best (the first of equals). A document that no earlier search listed belongs to none.
 - An **address** that no earlier search listed is that of a listed page where the two differ only in how they are
-  written (`lrat_hub.addresses`): the browse opens the document that was listed.
+  written (`lrat_hub.walk.addresses`): the browse opens the document that was listed.
 - A **failed browse**, one with an error or without a document, opens nothing and belongs to no search. The reasoning
   after it is about the failure: it counts for no browse, but it is what the agent had in mind at its next action.
 - The **reasoning right after** a browse is that of the next message. Actions of one message share the reasoning before
@@ -24,9 +24,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from lrat_hub.addresses import page_of
 from lrat_hub.queries import QueryState
 from lrat_hub.schema import Candidate, Step
+from lrat_hub.walk.addresses import page_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,7 +141,7 @@ def template_messages(text: str) -> list[dict[str, Any]] | None:
             return None
         # In what follows a role's line, others are words of a text.
         wanted = ("system", "user", "assistant")
-        matches = [match for place, match in enumerate(matches) if match["role"] in wanted[place:]][:3]
+        matches = [match for index, match in enumerate(matches) if match["role"] in wanted[index:]][:3]
         roles, lead = [match["role"] for match in matches], ""
     ends = [match.start() for match in matches[1:]] + [len(text)]
     messages = [
