@@ -27,9 +27,9 @@ README = {
     "lrat import": "docs/importing.md has the same commands",
     "lrat rollout --agent llm": "needs a GPU",
     "lrat adopt": "a checkpoint of your own",
-    "lrat hub serve": "tests/localhub runs it with servers and shells of its own",
-    'eval "$(lrat hub env': "tests/localhub runs it with servers and shells of its own",
-    "pip install": "tests/test_packaging.py installs the package",
+    "lrat hub serve": "needs the server of the line above it in the background",
+    'eval "$(lrat hub env': "needs the server of the line above it in the background",
+    "pip install": "tests/wheel_stage.sh installs the wheel, and tests/vllm_stage.sh a vLLM",
 }
 """What of the README is not run, and why: the front page has no marks of its own."""
 
