@@ -142,7 +142,19 @@ class Trajectory:
     @property
     def num_steps(self) -> int:
         """Searches and browses together: what the paper counts as steps (section 6.1.3)."""
-        return self.count("search") + self.count("browse")
+        return self.num_searches + self.num_browses
+
+    @property
+    def num_searches(self) -> int:
+        return self.count("search")
+
+    @property
+    def num_browses(self) -> int:
+        return self.count("browse")
+
+    @property
+    def num_invalid(self) -> int:
+        return self.count("invalid")
 
     def to_dict(self) -> dict[str, Any]:
         # dataclasses.asdict copies each text's container and takes five times as long.
@@ -157,9 +169,9 @@ class Trajectory:
             **{name: getattr(self, name) for name in _field_names(Trajectory)},
             "steps": tuple(steps),
             "sampling": dict(vars(self.sampling)),
-            "num_searches": self.count("search"),
-            "num_browses": self.count("browse"),
-            "num_invalid": self.count("invalid"),
+            "num_searches": self.num_searches,
+            "num_browses": self.num_browses,
+            "num_invalid": self.num_invalid,
         }
 
     @classmethod

@@ -6,8 +6,8 @@ import pyarrow as pa
 import pytest
 
 from lrat_hub import storage
-from lrat_hub.schema import Trajectory, document_features
-from lrat_hub.storage import TableWriter, rows_of, table_of, write_table, write_trajectories
+from lrat_hub.schema import Candidate, Sampling, Step, Trajectory, document_features, trajectory_features
+from lrat_hub.storage import TableWriter, rows_of, table_of, trajectory_batch, write_table, write_trajectories
 from tests.builders import answer, browse, search, trajectory
 
 
@@ -82,3 +82,23 @@ def test_trajectories_come_back_as_they_were_written(tmp_path):
     ]
     table = write_trajectories(iter(runs), tmp_path / "runs.arrow")
     assert [Trajectory.from_dict(row) for row in table] == runs
+
+
+def test_a_batch_built_by_columns_is_that_of_the_rows():
+    hits = (Candidate(0, 1, "1", "É", "snippet", 0.5), Candidate(1, 1, "2"))
+    failed = Step(2, None, "invalid", observation="?", error="unknown tool")
+    runs = [
+        trajectory(Step(0, "", "search", ("a", "b"), hits), browse("2"), failed, answer()),
+        Trajectory("empty", "q", "", ()),
+        Trajectory(
+            "full", "q", "Who?", (), "gold", "final", "limited", True, "agent", "a" * 40, "retriever", "b" * 40,
+            Sampling(0.5, 1.0, 0.0, 2**40), '{"format": "x"}',
+        ),
+    ]  # fmt: skip
+    schema = trajectory_features().arrow_schema
+    for some in (runs, runs[1:2], []):
+        expected = pa.RecordBatch.from_pylist([run.to_dict() for run in some], schema=schema)
+        batch = trajectory_batch(iter(some), schema)
+        batch.validate(full=True)
+        assert batch.equals(expected)
+        assert batch.schema == schema
