@@ -10,9 +10,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
+from itertools import accumulate, chain
 from typing import Any, NamedTuple, cast
 
-from ahocorasick_rs import AhoCorasick, Implementation
+from ahocorasick_rs import BytesAhoCorasick, Implementation
 
 from lrat_hub.errors import LratError
 from lrat_hub.importers.redaction.issued_tokens import ISSUED
@@ -37,7 +38,7 @@ SECRETS: tuple[Pattern, ...] = (*PRIVATE_KEYS, *ISSUED, *TRANSPORTED, *NAMED)
 """All kinds of secrets. Where two overlap, the first names the replacement."""
 
 # Between two texts that are scanned as one: no mark has it.
-_BETWEEN = "\0"
+_BETWEEN = b"\0"
 
 _LOCAL_PART = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.%+-"
 _DOMAIN = re.compile(r"(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}\b")
@@ -113,10 +114,10 @@ class Redactor:
 
     def value(self, value: Any, ledger: Ledger) -> Any:
         """A JSON value with its texts and keys redacted, and with the values of keys such as `api_key`."""
-        return _Passed(self._changes(list(_texts_in(value)), ledger), ledger, self._knows_names).value(value)
+        return _Passed(self._changes(_texts_in(value), ledger), ledger, self._knows_names).value(value)
 
     @cached_property
-    def _scanner(self) -> tuple[AhoCorasick, list[tuple[int, ...]]]:
+    def _scanner(self) -> tuple[BytesAhoCorasick, list[tuple[int, ...]]]:
         return _automaton(self.patterns)
 
     def __reduce__(self) -> tuple[type[Redactor], tuple[tuple[Pattern, ...], Hook | None]]:
@@ -152,29 +153,27 @@ class Redactor:
         if not self.patterns or not texts:
             return
         automaton, owners = self._scanner
-        joined = _BETWEEN.join(texts)
-        try:
-            hits = automaton.find_matches_as_indexes(joined, overlapping=True)
-        except UnicodeEncodeError:  # a lone surrogate; the character in its stead keeps all indexes
-            hits = automaton.find_matches_as_indexes(joined.encode("utf-8", "replace").decode(), overlapping=True)
+        # Bytes, of which the scanner need not count the characters. No mark has a part of a lone surrogate.
+        encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
+        joined = _BETWEEN.join(encoded)
+        hits = automaton.find_matches_as_indexes(joined, overlapping=True)
         if not hits:
             return
-        starts, position = [], 0
-        for text in texts:
-            starts.append(position)
-            position += len(text) + 1
+        starts = [0, *accumulate([len(text) + len(_BETWEEN) for text in encoded])]
         spans: list[tuple[Span, int]] = []
-        current, resume = -1, {}
+        current, resume, at, characters = -1, {}, 0, 0
         for mark, start, end in hits:
             index = bisect_right(starts, start) - 1
             if index != current:
                 if spans:
                     yield texts[current], self._resolved(spans)
-                current, spans, resume = index, [], {}
-            offset, text = starts[index], texts[index]
+                current, spans, resume, at, characters = index, [], {}, starts[index], 0
+            # Hits come by their ends. Marks are ASCII: they have as many characters as bytes.
+            characters += len(joined[at:end].decode("utf-8", "surrogatepass"))
+            text, first, at = texts[index], characters - (end - start), end
             for owner in owners[mark]:
-                if start - offset >= resume.get(owner, 0):
-                    finding = self.patterns[owner].find(text, start - offset, end - offset)
+                if first >= resume.get(owner, 0):
+                    finding = self.patterns[owner].find(text, first, characters)
                     if finding is not NOTHING:
                         resume[owner] = finding.resume
                         spans.extend((span, owner) for span in finding.spans)
@@ -259,7 +258,8 @@ def _secrets_by_key(value: Any) -> Iterator[str]:
             yield from _secrets_by_key(part)
     elif isinstance(value, (list, tuple)):
         for part in value:
-            yield from _secrets_by_key(part)
+            if isinstance(part, (dict, list, tuple)):
+                yield from _secrets_by_key(part)
 
 
 def _unused(key: str | None, used: dict[Any, Any]) -> str:
@@ -280,26 +280,30 @@ def _texts_of(trajectory: Trajectory) -> list[str]:
     return [text for text in texts if text]
 
 
-def _texts_in(value: Any) -> Iterator[str]:
+def _texts_in(value: Any) -> list[str]:
+    texts: list[str] = []
+    _collect(value, texts)
+    return texts
+
+
+def _collect(value: Any, texts: list[str]) -> None:
     if isinstance(value, str):
-        yield value
-    elif isinstance(value, (list, tuple)):
-        for part in value:
-            yield from _texts_in(part)
-    elif isinstance(value, dict):
-        for key, part in value.items():
-            yield from _texts_in(key)
-            yield from _texts_in(part)
+        texts.append(value)
+    elif isinstance(value, (list, tuple, dict)):
+        for part in chain.from_iterable(value.items()) if isinstance(value, dict) else value:
+            # Most parts are texts, for which a call takes longer than everything else.
+            texts.append(part) if isinstance(part, str) else _collect(part, texts)
 
 
 @lru_cache(maxsize=8)
-def _automaton(patterns: tuple[Pattern, ...]) -> tuple[AhoCorasick, list[tuple[int, ...]]]:
+def _automaton(patterns: tuple[Pattern, ...]) -> tuple[BytesAhoCorasick, list[tuple[int, ...]]]:
     """All marks as one automaton, and for each the patterns that look at it. Built once in each process."""
     owners: dict[str, tuple[int, ...]] = {}
     for index, pattern in enumerate(patterns):
         for mark in pattern.marks:
             owners[mark] = (*owners.get(mark, ()), index)
-    return AhoCorasick(list(owners), implementation=Implementation.DFA), list(owners.values())
+    marks = [mark.encode() for mark in owners]
+    return BytesAhoCorasick(marks, implementation=Implementation.DFA), list(owners.values())
 
 
 def _replaced(text: str, spans: Iterable[tuple[Span, str]]) -> _Change:

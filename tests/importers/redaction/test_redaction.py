@@ -177,6 +177,14 @@ def test_any_text_is_redacted_without_an_error_even_lone_surrogates(text):
     assert redacted(clean, patterns=EVERYTHING)[0] == clean
 
 
+@PROPERTY
+@given(st.lists(st.lists(st.text("a é中𐍈\ud800", max_size=4), min_size=1, max_size=5), max_size=4))
+def test_secrets_are_found_at_their_places_among_characters_of_any_width(texts):
+    before = [f" {KEYS['AWS key']} ".join(parts) for parts in texts]
+    after = [" [redacted: AWS key] ".join(parts) for parts in texts]
+    assert Redactor(SECRETS).value(before, Ledger("texts")) == after
+
+
 # Each pattern's own worst input: marks without an end, each of which could begin a secret in what follows.
 WORST = """
 import sys
