@@ -120,12 +120,10 @@ def entries_by(pattern: re.Pattern[str], text: str, begin: str | None = None) ->
     has_title, has_number, has_snippet = ("title" in groups, "number" in groups, "snippet" in groups)
     ends = [match.start() for match in matches[1:]] + [len(text)]
     for match, docid, end in zip(matches, docids, ends, strict=False):
+        title = (match["title"] or "").strip() if has_title else ""
         snippet = match["snippet"] or "" if has_snippet else text[match.end() : end]
         number = match["number"] if has_number else None
-        yield Entry(
-            docid, (match["title"] or "").strip() if has_title else "", snippet.strip(),
-            number=int(number) if number else None, start=match.start(),
-        )  # fmt: skip
+        yield Entry(docid, title, snippet.strip(), None, int(number) if number else None, match.start())
 
 
 def _matches(pattern: re.Pattern[str], text: str, begin: str) -> Iterator[re.Match[str]]:

@@ -37,6 +37,8 @@ _AFTER_NAME = frozenset(
 )  # fmt: skip
 _RULE = re.compile(r"[ \t]*(?:={3,}|-{3,}|\*{3,}|_{3,}|#{3,}|~{3,}|<hr ?/?>)[ \t]*")
 _SIGNS = frozenset("=-*_#~< \t")
+# What a rule has in it, the most frequent first.
+_IN_RULES = ("---", "===", "***", "###", "___", "<hr", "~~~")
 _WORD = re.compile(r"\w+")
 MAX_NAMED = 100
 
@@ -204,6 +206,8 @@ def sections_by_number(text: str, count: int) -> list[str]:
 
 def pieces_between_rules(text: str, count: int) -> Iterator[tuple[str, list[str]]]:
     """The pieces between lines of signs, such as `=======`, for each sign that gives as many as are wanted."""
+    if not any(map(text.__contains__, _IN_RULES)):
+        return
     rules: dict[str, list[tuple[int, int]]] = {}
     at = before = 0
     lines = text.splitlines(keepends=True)

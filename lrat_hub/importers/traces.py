@@ -49,7 +49,8 @@ FOLDER = "traces"
 NAME_LENGTH = 80
 INT32 = range(-(2**31), 2**31)
 
-_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
+# Lines are made here, of records, so that nothing in them holds itself.
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=False)
 _TOOLS = {"search": "search", "browse": "get_document", "invalid": "invalid"}
 
 
@@ -185,7 +186,9 @@ def _extra(step: Step) -> dict[str, Any]:
     if step.queries:
         extra["queries"] = step.queries
     if step.results:
-        extra["results"] = [_finite(vars(hit)) for hit in step.results]
+        extra["results"] = [
+            vars(hit) if hit.score is None or math.isfinite(hit.score) else _finite(vars(hit)) for hit in step.results
+        ]
     if step.docid is not None:
         extra["docid"] = step.docid
     if step.action == "answer" and step.observation:
