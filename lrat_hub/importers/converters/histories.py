@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from lrat_hub.importers.converters.observations import Observation, keys_of
@@ -17,13 +18,24 @@ LOOKED_BACK = 50
 """Conversations of a trace that a model call may go on from: a trace can hold thousands of calls without a history."""
 
 
-@dataclass
+@dataclass(eq=False)
 class _Entry:
     """A message and the number of the observation in which it was first seen."""
 
     chat: Chat
     order: int
     key: Key
+
+    @cached_property
+    def call_ids(self) -> frozenset[Any]:
+        """What says to which calls it belongs. A history is compared with many conversations."""
+        calls = listed(self.chat.get("tool_calls"))
+        ids: list[Any] = [identifier_of(call.get("id")) for call in calls]
+        if self.chat["role"] == "tool":
+            ids.append(identifier_of(self.chat.get("tool_call_id")))
+        if any(not call.get("id") for call in calls):
+            ids.append(self.key)
+        return frozenset(ids) - {None}
 
 
 @dataclass
@@ -92,12 +104,10 @@ class Conversation:
     def calls(self) -> Iterator[PlacedCall]:
         """Calls with their results: by id, or by order where one of the two has none."""
         for index, entry in enumerate(self.entries):
-            results = []
-            for following in self.entries[index + 1 :]:
-                if following.chat["role"] != "tool":
-                    break
-                results.append(following.chat)
-            for call in listed(entry.chat.get("tool_calls")):
+            calls = listed(entry.chat.get("tool_calls"))
+            behind = self._after_results(index + 1) if calls else index + 1
+            results = [following.chat for following in self.entries[index + 1 : behind]]
+            for call in calls:
                 call_id = identifier_of(call.get("id"))
                 named = [result for result in results if call_id and result.get("tool_call_id") == call_id]
                 unnamed = [result for result in results if not (call_id and result.get("tool_call_id"))]
@@ -109,8 +119,7 @@ class Conversation:
 
     def show(self, entry: _Entry, result: Chat) -> None:
         """Puts the result of a call behind those of the calls before it."""
-        index = next(index for index, known in enumerate(self.entries) if known is entry)
-        index = self._after_results(index + 1)
+        index = self._after_results(self.entries.index(entry) + 1)
         self.entries.insert(index, _Entry(result, entry.order, _key(result)))
 
     def insert(self, call: Mapping[str, Any], tool: Observation, order: int) -> None:
@@ -195,9 +204,8 @@ def _continue(
     if common == len(history):
         return _branch(conversation, common, given)
     # The history was cut or edited on the way, but its calls are those of this conversation.
-    theirs = [_call_ids([entry]) for entry in history]
-    mine = _call_ids(known) if any(theirs) else set()
-    shared = [index for index, ids in enumerate(theirs) if ids & mine]
+    mine = frozenset[Any]().union(*(entry.call_ids for entry in known))
+    shared = [index for index, entry in enumerate(history) if not mine.isdisjoint(entry.call_ids)]
     if not shared:
         return False
     if _calls(known) <= _calls(history):
@@ -268,16 +276,6 @@ def _calls(entries: Sequence[_Entry]) -> set[Key]:
         for entry in entries
         for call in listed(entry.chat.get("tool_calls"))
     }
-
-
-def _call_ids(entries: Sequence[_Entry]) -> set[Any]:
-    ids = {identifier_of(call.get("id")) for entry in entries for call in listed(entry.chat.get("tool_calls"))}
-    ids |= {identifier_of(entry.chat.get("tool_call_id")) for entry in entries if entry.chat["role"] == "tool"}
-    unnamed = {
-        entry.key for entry in entries
-        if any(not call.get("id") for call in listed(entry.chat.get("tool_calls")))
-    }  # fmt: skip
-    return (ids | unnamed) - {None}
 
 
 def _complete(mine: Chat, theirs: Chat) -> None:

@@ -67,8 +67,8 @@ def convert_langsmith(value: Any, parts: Ledger) -> Iterator[dict[str, Any]]:
     runs = [run for part in parts_of(value) for run in _flat(part)]
     if not any(recognise_langsmith(run) for run in runs):
         raise UnreadableRecord("not a run of LangSmith: no `run_type` with inputs or outputs")
-    ids = {identifier_of(run.get("id")) for run in runs}
-    roots = [run for run in runs if identifier_of(run.get("parent_run_id")) not in ids - {None}]
+    ids = {identifier_of(run.get("id")) for run in runs} - {None}
+    roots = [run for run in runs if identifier_of(run.get("parent_run_id")) not in ids]
     at_the_root = set(map(id, roots))
     unknown = Unknown(parts)
     observations: list[Observation] = []

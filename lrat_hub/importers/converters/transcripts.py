@@ -68,10 +68,11 @@ def _conversations(
 ) -> list[Conversation]:
     """The conversations of a scope with what its tools did; those without a call only where none has one."""
     models = _recorded_once([item for item in items if item.kind == "model"], tree)
+    roots = set(map(id, tree.roots))
     outlines = [
         item
         for item in items
-        if item.kind in ("agent", "other") and (item.kind == "agent" or item in tree.roots)
+        if item.kind in ("agent", "other") and (item.kind == "agent" or id(item) in roots)
         and any(chat.get("tool_calls") for chat in item.outputs)
     ]  # fmt: skip
     tools = [item for item in items if item.kind in ("tool", "retriever")]
