@@ -26,7 +26,7 @@ def folder(tmp_path):
 
 
 def test_files_come_in_the_order_of_their_names_and_others_are_counted_by_suffix(folder):
-    for name in ("README.md", "b/picture.PNG", "b/picture2.png", "LICENSE", "run.2026-01-01", "notes.txt"):
+    for name in ("log.md", "b/picture.PNG", "b/picture2.png", "runs-1", "run.2026-01-01", "notes.txt"):
         (folder / name).write_text("{}")
     result = read(folder)
     assert list(result.values) == ["a", "b/c", "d"]
@@ -42,7 +42,22 @@ def test_a_folder_without_a_file_that_is_read_is_refused_with_what_is_there(tmp_
     for name in ("a.png", "b.png", "c.csv", ".hidden.json"):
         (tmp_path / name).write_text("{}")
     refusal = read(tmp_path).refusal
-    assert "found none that can be read: 2 not read: .png, 1 not read: .csv, 1 hidden file" in refusal
+    assert "found none that can be read: 2 not read: .png, 1 not read: .csv; write it as JSON lines" in refusal
+
+
+def test_cards_and_licences_are_no_logs_and_no_loss(folder):
+    for name in ("README.md", "LICENSE", "b/LICENSE.txt", "CITATION.cff", "dataset_infos.json", "lineage.json"):
+        (folder / name).write_text("{}")
+    (folder / ".gitattributes").write_text("*.parquet filter=lfs")
+    result = read(folder)
+    assert list(result.values) == ["a", "b/c", "d"]
+    assert (result.files.num_lost, result.files.notes["card, licence and the like"]) == (0, 6)
+
+
+@pytest.mark.parametrize("name", ["runs.csv", "runs.TSV", "runs.yaml", "runs.yml"])
+def test_files_whose_content_can_be_written_as_lines_are_refused_with_the_cure(tmp_path, name):
+    (tmp_path / name).write_text("question,answer\nWho?,Ada\n")
+    assert f"not read: .{name[5:].lower()}; write it as JSON lines" in read(tmp_path / name).refusal
 
 
 def test_hidden_files_and_folders_are_not_read(folder):

@@ -23,6 +23,14 @@ ARCHIVES = (*TAR, ".zip", ".eval")  # the logs of inspect, .eval, are zip archiv
 
 HIDDEN_FOLDERS = ("__MACOSX",)
 
+AS_LINES = (".csv", ".tsv", ".yaml", ".yml", ".xlsx", ".xls", ".ods")
+"""Files that may hold runs and are not read: what they hold can be written as JSON lines."""
+
+# What repositories hold beside their data says nothing of runs.
+_FURNITURE = re.compile(
+    r"(?:readme|licen[cs]e|notice|citation|changelog)(?:\.\w{1,4})?|dataset_infos?\.json|lineage\.json", re.IGNORECASE
+)
+
 _SUFFIX = re.compile(r"\.[A-Za-z][A-Za-z0-9]{0,9}")
 
 
@@ -56,10 +64,18 @@ def _files_in(
             yield from _files_in(Path(entry.path), f"{name}/", root, blobs, files)
         elif not entry.is_file(follow_symlinks=False):
             files.drop("not a regular file", example=name)
-        elif is_read(name):
-            yield name, Path(entry.path)
         else:
-            files.drop(passed_over(name), example=name)
+            yield from _if_read(name, Path(entry.path), files)
+
+
+def _if_read(name: str, path: Path, files: Ledger) -> Iterator[tuple[str, Path]]:
+    """A file with its name where it is one to read; otherwise it is counted."""
+    if _FURNITURE.fullmatch(name.rpartition("/")[2]):
+        files.note("card, licence and the like", example=name)
+    elif is_read(name):
+        yield name, path
+    else:
+        files.drop(passed_over(name), example=name)
 
 
 def _linked(name: str, link: Path, root: Path, blobs: tuple[Path, ...], files: Ledger) -> Iterator[tuple[str, Path]]:
@@ -72,19 +88,13 @@ def _linked(name: str, link: Path, root: Path, blobs: tuple[Path, ...], files: L
     if target.is_dir() and target.is_relative_to(root):
         files.note("link to a folder that is read under its own name", example=name)
     elif any(target.is_relative_to(folder) for folder in blobs) and target.is_file():
-        if is_read(name):
-            yield name, target
-        else:
-            files.drop(passed_over(name), example=name)
+        yield from _if_read(name, target, files)
     elif not target.is_relative_to(root):
         files.drop("link that leads out of the folder", example=name)
     elif not target.is_file():
         files.drop("not a regular file", example=name)
     elif any(is_hidden(part) for part in target.relative_to(root).parts) or not is_read(target.name):
-        if is_read(name):
-            yield name, target
-        else:
-            files.drop(passed_over(name), example=name)
+        yield from _if_read(name, target, files)
     else:
         files.note("link to a file that is read under its own name", example=name)
 
@@ -130,5 +140,7 @@ def passed_over(name: str) -> str:
     suffix = _suffix(name).lower()
     if not suffix:
         return "not read: no suffix"
+    if suffix in AS_LINES:
+        return f"not read: {suffix}; write it as JSON lines, an object a line"
     # Names with dates and version numbers in them would each be a reason of its own.
     return f"not read: {suffix}" if _SUFFIX.fullmatch(suffix) else "not read: other suffix"

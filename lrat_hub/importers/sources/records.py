@@ -13,14 +13,23 @@ import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from lrat_hub.errors import LratError
 from lrat_hub.importers.sources import containers
 from lrat_hub.importers.sources.arrays import IsPart
 from lrat_hub.importers.sources.bounds import CHUNK, HEAD, Budget, BudgetExceeded, LimitExceeded, Limits
-from lrat_hub.importers.sources.folders import ONE_A_LINE, PARQUET, files_in, is_hidden, is_read, passed_over, split
+from lrat_hub.importers.sources.folders import (
+    AS_LINES,
+    ONE_A_LINE,
+    PARQUET,
+    files_in,
+    is_hidden,
+    is_read,
+    passed_over,
+    split,
+)
 from lrat_hub.importers.sources.layouts import Position, Value, values_of
 from lrat_hub.importers.sources.tables import PARQUET_MAGIC, rows_of
 from lrat_hub.importers.sources.texts import as_utf8, problem_of
@@ -157,7 +166,9 @@ class _Reader:
                 budget.read_out_of_order()
             with containers.seekable(stream, in_place, self._limits.spooled) as file:
                 yield from self._records_of(location, rows_of(file, location.path, self._records, budget))
-        elif problem := problem_of(head) or (f"file is {CUT_OFF}" if head and location.suffix == PARQUET else ""):
+        elif problem := _problem_of(location.name, head) or (
+            f"file is {CUT_OFF}" if head and location.suffix == PARQUET else ""
+        ):
             self._files.drop(problem, example=location.path)
         else:
             values = values_of(
@@ -262,6 +273,11 @@ class _Names:
         self._taken.add(name)
         self._numbered.update(_parents(name))
         return name
+
+
+def _problem_of(name: str, head: bytes) -> str:
+    """Why a file holds no records, from its name and its first bytes; empty when it may hold some."""
+    return passed_over(name) if PurePath(name).suffix.lower() in AS_LINES else problem_of(head)
 
 
 def _parents(name: str) -> Iterator[str]:
