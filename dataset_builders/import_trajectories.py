@@ -207,16 +207,22 @@ def _with_source(argv: list[str]) -> list[str]:
 
 
 def look(args: Arguments) -> None:
-    """Shows what the source would be imported as."""
+    """Shows what the source would be imported as.
+
+    Raises:
+        LratError: The import would be strict, and refused.
+    """
     from lrat_hub.hub.inputs import Inputs
     from lrat_hub.importers.look import look_at
     from lrat_hub.importers.page import page_of
 
     inputs = Inputs(require_pinned=args.require_pinned)
     path, settings = _source(inputs, args.source, pinned=False), _settings(inputs, args)
-    page = page_of(look_at(path, settings, shown=args.look_at, strict=args.strict), width=_width())
+    seen = look_at(path, settings, shown=args.look_at, strict=args.strict)
     encoding = sys.stdout.encoding or "utf-8"
-    say(with_flags(page).encode(encoding, "backslashreplace").decode(encoding))
+    say(with_flags(page_of(seen, width=_width())).encode(encoding, "backslashreplace").decode(encoding))
+    if args.strict and seen.refusal:
+        raise LratError(seen.refusal)
 
 
 def _joined(accounts: Accounts, questions: Questions) -> str:

@@ -31,7 +31,8 @@ class Look:
         accounts: Examples in them are redacted, too.
         shown: The run to show, counted from 1; None where the source has none of that number.
         mined: What mining makes of the runs with its defaults and without a judge; None where it refuses.
-        refusals: Why an import, or mining, would end with an error.
+        refusal: Why an import would end with an error; "" where it would not.
+        mining_refusal: Why mining would.
     """
 
     format: str
@@ -41,7 +42,8 @@ class Look:
     summary: Summary
     shown: int | None
     mined: MiningResult | None
-    refusals: list[str]
+    refusal: str
+    mining_refusal: str
 
 
 def look_at(
@@ -76,14 +78,12 @@ def look_at(
         runs += settings.trajectories([record], known, accounts)
     for run in runs:
         summary.count(run)
-    refusals = []
+    refusal = ""
     try:
         check_import(path, accounts, strict=strict)
     except LratError as error:
-        refusals.append(f"the import would be refused: {error}")
-    mined, refusal = _mined(runs)
-    refusals += [f"mining would be refused: {refusal}"] if refusal else []
-    refusals = [settings.clean(text) for text in refusals]
+        refusal = str(error)
+    mined, mining_refusal = _mined(runs)
     return Look(
         format=why,
         runs=runs,
@@ -92,7 +92,8 @@ def look_at(
         summary=summary,
         shown=shown if 1 <= shown <= len(runs) else None,
         mined=mined,
-        refusals=refusals,
+        refusal=settings.clean(refusal),
+        mining_refusal=settings.clean(mining_refusal),
     )
 
 

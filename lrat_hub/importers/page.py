@@ -30,7 +30,11 @@ def page_of(look: Look, width: int) -> str:
         "NOT UNDERSTOOD", *(list(_loss_lines(look)) or ["  nothing"]), "",
         "MINING, with its defaults and without a judge", *_mining_lines(look), "",
     ]  # fmt: skip
-    warnings = [*concerns(look.summary, look.accounts), *look.refusals]
+    refusals = {"the import": look.refusal, "mining": look.mining_refusal}
+    warnings = [
+        *concerns(look.summary, look.accounts),
+        *(f"{what} would be refused: {why}" for what, why in refusals.items() if why),
+    ]
     lines += ["WARNINGS" if warnings else "No warnings."]
     for warning in warnings:
         lines += _wrapped(f"! {plain(warning)}", width, indent="  ", following="    ", most=8)

@@ -6,7 +6,7 @@ import pytest
 
 from lrat_hub import cli
 from lrat_hub.errors import LratError
-from lrat_hub.importers import SECRETS, Redactor
+from lrat_hub.importers import SECRETS, Redactor, load_trajectories
 from lrat_hub.importers.bulk import RecordImport
 from lrat_hub.importers.look import look_at
 from lrat_hub.importers.page import page_of, plain
@@ -142,6 +142,20 @@ def test_a_source_without_a_run_is_shown_with_the_reason(look):
     page = look({"a": 1}, words=["--format", "chat"])
     assert "records: 1 read, 0 kept, 1 dropped" in page
     assert "the import would be refused: Import: expected trajectories" in page
+
+
+def test_a_strict_look_ends_as_the_strict_import_would(tmp_path, capsys):
+    lossy = conversation(call("search", 1, query="q"), shown(1, LISTED), call("unheard_of", 2, q="x"), shown(2, "t"))
+    path = str(write(tmp_path / "runs.jsonl", lossy))
+    assert cli.run(["import", path, "--look"]) is None
+    with pytest.raises(LratError, match="`strict` allows no loss") as refused:
+        cli.run(["import", path, "--look", "--strict"])
+    assert "the import would be refused: " in capsys.readouterr().out
+    with pytest.raises(LratError) as imported:
+        list(load_trajectories(path, strict=True))
+    assert str(imported.value) == str(refused.value)
+    path = str(write(tmp_path / "fine.jsonl", conversation(call("search", 1, query="q"), shown(1, LISTED))))
+    assert cli.run(["import", path, "--look", "--strict"]) is None
 
 
 def test_a_look_publishes_nothing_and_needs_no_target(look, hub):
