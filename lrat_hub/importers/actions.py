@@ -129,7 +129,7 @@ class Recorder:
                 result.text, asked, tool.result_format, results=result.results, docids=result.docids or None
             )
             lists.note(NOT_RUN, results.not_run)
-            lists.lose(UNREAD, results.unread, example=result.text)
+            lists.lose(UNREAD, results.unread, example=result.text or text_of(list(result.results or ())))
         if not any(results.queries):
             return self.broken_call("search without a query", result.text, joined=joined, example=text_of(arguments))
         error = None
@@ -137,7 +137,7 @@ class Recorder:
             error = error_of(result.text, failed=result.failed, patterns=self.mapping.failures)
         if error is None or results.candidates:
             for reason, count in results.dropped:
-                lists.drop(reason, count, example=result.text)
+                lists.drop(reason, count, example=result.text or text_of(list(result.results or ())))
         else:
             lists.note("searches that failed")
         self.search(

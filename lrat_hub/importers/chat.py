@@ -28,6 +28,7 @@ from lrat_hub.importers.actions import NO_ACTION, Recorder
 from lrat_hub.importers.converters.native import native_messages
 from lrat_hub.importers.mapped_records import MESSAGES, chat_record
 from lrat_hub.importers.mapping import LogMapping, short_name
+from lrat_hub.importers.message_lists import BARE_MESSAGE, conversation_of, is_bare_message, several_runs
 from lrat_hub.importers.messages import Call, Message, Result, is_message, read_messages
 from lrat_hub.importers.other_tools import ASKS
 from lrat_hub.importers.outcomes import (
@@ -41,9 +42,9 @@ from lrat_hub.importers.outcomes import (
     status_of,
     verdict_of,
 )
+from lrat_hub.importers.sources.grouping import Oversized
 from lrat_hub.importers.values import (
     UnreadableRecord,
-    identifier_of,
     join_texts,
     metadata_of,
     model_name,
@@ -71,6 +72,7 @@ COLUMNS = {
 """Keys of a record that are columns of the trajectory, or that its steps were made of."""
 
 QUESTIONS_IN_ONE = "further questions of a conversation, which are runs of their own"
+SEVERAL_RUNS = "conversations whose messages may be of several runs, named by their key "
 
 # What users write to an agent that has stopped is no question.
 _NUDGE = re.compile(
@@ -78,16 +80,6 @@ _NUDGE = re.compile(
     r"|<answer>|\btool calls?\b|\bfinal answer\b|\bformat\b",
     re.IGNORECASE,
 )
-
-
-BARE_MESSAGE = "a message that stands alone"
-
-RUN_KEYS = (
-    "conversation_id", "session_id", "sessionId", "run_id", "runId", "thread_id", "trajectory_id", "rollout_id",
-    "dialogue_id", "dialog_id", "chat_id", "episode_id", "trace_id", "traceId", "conversation", "session", "run",
-    "chat", "thread", "trajectory", "episode", "query_id", "qid", "question_id", "task_id",
-)  # fmt: skip
-"""Keys that often name the run of a record that is a part of one, such as a message or an event."""
 
 
 class CallReader(Protocol):
@@ -140,37 +132,6 @@ class _Run:
         )
 
 
-def conversation_of(value: Any) -> Sequence[Any] | None:
-    """The list of messages in a record, or None when it has none."""
-    if isinstance(value, list):
-        messages = value
-    elif not isinstance(value, dict):
-        return None
-    elif isinstance(value.get("prompt"), list) and isinstance(value.get("completion"), list):
-        messages = [*value["prompt"], *value["completion"]]
-    else:
-        messages = next((value[key] for key in MESSAGES if isinstance(value.get(key), list)), None)
-    return messages if messages and any(map(is_message, messages)) else None
-
-
-def is_bare_message(value: Any) -> bool:
-    """Whether a record is one message of a run, and not an item of an API, which has a type."""
-    return (
-        isinstance(value, dict)
-        and isinstance(value.get("role"), str)
-        and "type" not in value
-        and bool(value.keys() & {"content", "tool_calls"})
-        and is_message(value)
-    )
-
-
-def run_of_message(value: Any) -> str | None:
-    """The run of a message that stands alone, "" where it names none; None for other records."""
-    if not is_bare_message(value) or conversation_of(value) is not None:
-        return None
-    return next((name for key in RUN_KEYS if (name := identifier_of(value.get(key)))), "")
-
-
 def recognise_chat(value: Any) -> str | None:
     """Why a value is a conversation, or None."""
     messages = conversation_of(value)
@@ -197,7 +158,15 @@ def parse_chat(name: str, value: Any, accounts: Accounts, mapping: LogMapping | 
         UnreadableRecord: There are no messages in it.
     """
     mapping = mapping or LogMapping()
-    yield from parse_conversation(name, chat_record(value, mapping), accounts, mapping, FORMAT)
+    if isinstance(value, Oversized):
+        raise UnreadableRecord(value.reason)
+    record, count = chat_record(value, mapping), 0
+    for trajectory in parse_conversation(name, record, accounts, mapping, FORMAT):
+        count += 1
+        yield trajectory
+    if isinstance(value, list) and (found := several_runs(conversation_of(record) or ())):
+        key, expected = found
+        (accounts.records.note if count == expected else accounts.records.lose)(f"{SEVERAL_RUNS}{key}", example=name)
 
 
 def parse_conversation(

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from lrat_hub.importers.accounts import Accounts
 from lrat_hub.importers.browser import parse_browser, recognise_browser
-from lrat_hub.importers.chat import parse_chat, recognise_chat, run_of_message
+from lrat_hub.importers.chat import parse_chat, recognise_chat
 from lrat_hub.importers.converters.anthropic import convert_anthropic, group_anthropic, recognise_anthropic
 from lrat_hub.importers.converters.atif import convert_atif, recognise_atif
 from lrat_hub.importers.converters.autogen import convert_autogen, is_autogen_message, recognise_autogen
@@ -68,6 +68,7 @@ from lrat_hub.importers.converters.skimsearch import convert_skimsearch, recogni
 from lrat_hub.importers.converters.spans import convert_spans, group_spans, recognise_spans
 from lrat_hub.importers.converters.vercel import convert_vercel, group_vercel, is_vercel_step, recognise_vercel
 from lrat_hub.importers.mapping import LogMapping
+from lrat_hub.importers.message_lists import messages_by, run_of_message
 from lrat_hub.importers.runs import (
     parse_agentir,
     parse_browsecomp,
@@ -77,17 +78,11 @@ from lrat_hub.importers.runs import (
     recognise_release,
 )
 from lrat_hub.importers.smolagents import parse_memory, recognise_memory
-from lrat_hub.importers.sources.grouping import by_key
 from lrat_hub.importers.sources.records import Record
 from lrat_hub.importers.traces import parse_trace, recognise_trace, sessions
 from lrat_hub.importers.values import UnreadableRecord
 from lrat_hub.ledger import Ledger
 from lrat_hub.schema import Trajectory
-
-if TYPE_CHECKING:
-    pass
-
-RECORDS_LOOKED_AT = 20
 
 Reader = Callable[[Any], "dict[str, Any] | Iterable[dict[str, Any]] | None"]
 """A function of the user's: a record in, a chat record out, or several, or None to leave the record out."""
@@ -123,6 +118,7 @@ class Format:
             None when it is not.
         is_part: Whether an element of a JSON array is a part of a record, so that the array is one record.
         special_case_of: A more general format whose `recognise` accepts this format's records, too.
+        group_by: Path of keys to the name of a run, by which the user wants records to be put together.
     """
 
     recognise: Callable[[Any], str | None]
@@ -131,6 +127,7 @@ class Format:
     group: Grouper | None = None
     is_part: Callable[[Any], bool] | None = None
     special_case_of: FormatName | None = None
+    group_by: str | None = None
 
     def trajectories(self, record: Record, accounts: Accounts, mapping: LogMapping | None) -> Iterator[Trajectory]:
         """The runs in a record. Raises UnreadableRecord when it holds none."""
@@ -153,7 +150,7 @@ FORMATS: dict[FormatName, Format] = {
     "lrat": Format(recognise_release, parse_release, special_case_of="browsecomp-plus"),
     "browsecomp-plus": Format(recognise_browsecomp, parse_browsecomp),
     "agentir": Format(recognise_agentir, parse_agentir, special_case_of="browsecomp-plus"),
-    "chat": Format(recognise_chat, parse_chat, group=by_key(run_of_message)),
+    "chat": Format(recognise_chat, parse_chat, group=messages_by(run_of_message)),
     "smolagents": Format(recognise_memory, parse_memory),
     "openresearcher": Format(recognise_browser, parse_browser, special_case_of="chat"),
     "traces": Format(recognise_trace, parse_trace, group=sessions),

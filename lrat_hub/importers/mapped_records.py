@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from lrat_hub.importers.mapping import CallKeys, FieldName, LogMapping, TagName, first_at
+from lrat_hub.importers.mapping import CallKeys, FieldName, LogMapping, MessageKeys, TagName, first_at
 from lrat_hub.importers.values import UnreadableRecord, identifier_of, listed, text_of
 
 MESSAGES = ("messages", "conversations", "conversation")
@@ -31,6 +31,8 @@ def chat_record(record: Any, mapping: LogMapping) -> Any:
     if not mapping.reshapes:
         return record
     messages = _messages(record, mapping)
+    if messages is not None and mapping.message is not None:
+        messages = [_renamed(message, mapping.message) for message in messages]
     changed: dict[str, Any] = dict(record) if isinstance(record, dict) else {}
     for name, known in mapping.fields.items():
         if name == "messages":
@@ -59,6 +61,22 @@ def _messages(record: Any, mapping: LogMapping) -> list[Any] | None:
     return next((inner for key in MESSAGES if isinstance(inner := first_at(record, (key,)), list)), None)
 
 
+def _renamed(message: Any, keys: MessageKeys) -> Any:
+    """A message with its keys and its role under their usual names."""
+    if not isinstance(message, dict):
+        return message
+    role = first_at(message, keys.role) if keys.role else _role(message)
+    changed = {**message, "role": keys.roles.get(text_of(role).strip().casefold(), role)}
+    for name, paths in (
+        ("content", keys.content),
+        ("reasoning_content", keys.reasoning),
+        ("tool_call_id", keys.call_id),
+    ):
+        if paths:
+            changed[name] = first_at(message, paths)
+    return changed
+
+
 def _value(record: Any, name: FieldName, mapping: LogMapping, messages: Sequence[Any] | None) -> Any:
     known = mapping.fields[name]
     value = known.find(record)
@@ -83,7 +101,7 @@ def _text_of_role(messages: Sequence[Any], roles: Sequence[str], *, last: bool) 
 def _role(message: Any) -> str:
     if not isinstance(message, dict):
         return ""
-    return text_of(message.get("role") or message.get("from") or message.get("type"))
+    return text_of(message.get("role") or message.get("from") or message.get("type")).casefold()
 
 
 def _content(message: Mapping[str, Any]) -> str:

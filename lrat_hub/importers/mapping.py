@@ -163,6 +163,22 @@ class CallKeys:
 
 
 @dataclass(frozen=True)
+class MessageKeys:
+    """What the keys and the roles of messages are called, where that is unusual.
+
+    Args:
+        role, content, reasoning, call_id: Paths of keys in a message; `call_id` leads to the call that a tool answers.
+        roles: The usual role by the text of an unusual one in lower case.
+    """
+
+    role: tuple[str, ...] = ()
+    content: tuple[str, ...] = ()
+    reasoning: tuple[str, ...] = ()
+    call_id: tuple[str, ...] = ()
+    roles: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class LogMapping:
     """How the records of a log are to be understood.
 
@@ -170,6 +186,7 @@ class LogMapping:
         by_name: Tools by name.
         failures: Patterns; an observation in which one is found is that of a failed call.
         fields: Where records keep what is not a call, for the fields that a mapping file names.
+        message: What keys and roles of messages are called, where that is unusual.
         calls: Where messages keep their calls, where that is unusual.
         tags: What stands before and after the parts of texts in tags, by what they hold.
     """
@@ -177,6 +194,7 @@ class LogMapping:
     by_name: Mapping[str, Tool] = field(default_factory=lambda: NAMES)
     failures: tuple[re.Pattern[str], ...] = ()
     fields: Mapping[FieldName, Field] = field(default_factory=dict)
+    message: MessageKeys | None = None
     calls: CallKeys | None = None
     tags: Mapping[TagName, tuple[str, str]] = field(default_factory=dict)
 
@@ -196,12 +214,12 @@ class LogMapping:
     @property
     def reshapes(self) -> bool:
         """Whether records have to go through `lrat_hub.importers.mapped_records.chat_record` before they are read."""
-        return bool(self.fields or self.calls or self.tags)
+        return bool(self.fields or self.message or self.calls or self.tags)
 
     @property
     def says_where_messages_are(self) -> bool:
         """Whether every record is a conversation by what the file says, whatever it looks like."""
-        return "messages" in self.fields or self.calls is not None or bool(self.tags)
+        return "messages" in self.fields or bool(self.message or self.calls or self.tags)
 
 
 def short_name(name: str) -> str:

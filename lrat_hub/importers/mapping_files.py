@@ -29,6 +29,8 @@ r"""Mapping files: how a log is to be understood, said in YAML. Each section and
     query_id: task.number
     correct: {key: grade, true: [A, CORRECT], false: [B, C]}
     status: {key: stopped, completed: [done], limited: [max_turns], failed: [crash]}
+    message: {role: speaker, content: text, reasoning: thought, call_id: answers}           # keys of messages
+    roles: {user: [Customer], assistant: [Bot], tool: [Env], system: [Setup]}               # values of the role
     calls: {list: actions, name: tool, arguments: tool_input, id: number, result: output}   # keys of messages, calls
     tags:                           # parts of texts; a name is <name>...</name>, a list what stands before and after
       search: query
@@ -64,6 +66,7 @@ from lrat_hub.importers.mapping import (
     Field,
     FieldName,
     LogMapping,
+    MessageKeys,
     ResultFormat,
     TagName,
     Tool,
@@ -76,10 +79,28 @@ _MEANINGS: Mapping[FieldName, Mapping[str, Any]] = {
     "status": {"completed": "completed", "limited": "limited", "failed": "failed"},
 }
 _CALL_KEYS = ("list", "name", "arguments", "id", "result")
-_SECTIONS = (*ARGUMENTS, "failure", *get_args(FieldName), "calls", "tags")
+_MESSAGE_KEYS = ("role", "content", "reasoning", "call_id")
+_ROLES = ("system", "user", "assistant", "tool")
+_SECTIONS = (*ARGUMENTS, "failure", *get_args(FieldName), "message", "roles", "calls", "tags")
 
 
-def load_mapping(path: Path) -> LogMapping:
+def mapping_of(mapping: LogMapping | str | Path | None) -> LogMapping | None:
+    """A mapping as it is, or that of the file that a path names.
+
+    Raises:
+        LratError: It is neither, or the file is none; see `load_mapping`.
+    """
+    if mapping is None or isinstance(mapping, LogMapping):
+        return mapping
+    if not isinstance(mapping, (str, Path)):
+        found = type(mapping).__name__
+        raise LratError(
+            f"Import: `mapping`: expected the path of a mapping file or what `load_mapping` gives, found a {found}."
+        )
+    return load_mapping(mapping)
+
+
+def load_mapping(path: str | Path) -> LogMapping:
     """The default understanding of logs, changed as a mapping file says.
 
     Raises:
@@ -87,6 +108,7 @@ def load_mapping(path: Path) -> LogMapping:
     """
     import yaml
 
+    path = Path(path).expanduser()
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError, ValueError, RecursionError) as error:
@@ -112,6 +134,7 @@ class _File:
             MappingProxyType(tools),
             tuple(self._patterns("failure", content["failure"])) if "failure" in content else (),
             fields,
+            self._message(content.get("message", {}), content.get("roles", {})),
             self._calls(content["calls"]) if "calls" in content else None,
             self._tags(content["tags"]) if "tags" in content else {},
         )
@@ -175,6 +198,13 @@ class _File:
             for word in _listed(section.get(key, []))
         }
         return Field(name, paths, pattern, words)
+
+    def _message(self, section: Any, roles: Any) -> MessageKeys | None:
+        self._check_keys("message", section, _MESSAGE_KEYS)
+        self._check_keys("roles", roles, _ROLES)
+        paths = {key: self._names(f"message.{key}", value, is_path=True) for key, value in section.items()}
+        words = {text_of(word).strip().casefold(): role for role, value in roles.items() for word in _listed(value)}
+        return MessageKeys(**paths, roles=words) if paths or words else None
 
     def _calls(self, section: Any) -> CallKeys:
         self._check_keys("calls", section, _CALL_KEYS)

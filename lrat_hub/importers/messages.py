@@ -41,6 +41,11 @@ ROLES: dict[str, Role] = {
     ),
 }
 
+USUAL_ROLES = "system, user, assistant, tool"
+"""The roles of a chat record's messages."""
+
+WRONG_RESULTS = "`results` of a message that are no list, or lists, of rows"
+
 TEXTS = frozenset({None, "text", "output_text", "input_text", "refusal", "summary_text"})
 REASONING = frozenset(
     {"thinking", "reasoning", "redacted_thinking", "reasoning.text", "reasoning.summary", "reasoning.encrypted"}
@@ -114,7 +119,12 @@ class Message:
 
 def is_message(value: Any) -> bool:
     """Whether a value is a message of a dialect that is read."""
-    return isinstance(value, dict) and _role(_unwrapped(value)) is not None
+    return role_of(value) is not None
+
+
+def role_of(value: Any) -> Role | None:
+    """The role of a message, or None for what is none."""
+    return _role(_unwrapped(value)) if isinstance(value, dict) else None
 
 
 def read_messages(raw: Mapping[str, Any], account: Ledger) -> Iterator[Message]:
@@ -145,7 +155,7 @@ def read_messages(raw: Mapping[str, Any], account: Ledger) -> Iterator[Message]:
         tool = next((raw[key] for key in ("name", "tool_name") if isinstance(raw.get(key), str)), None)
         # The prefix of smolagents' tool responses.
         text = message.text.removeprefix("Observation:\n")
-        yield replace(message, results=(Result(text, _id(call_id), failed, _lists(raw), _docids(raw), tool),))
+        yield replace(message, results=(Result(text, _id(call_id), failed, _lists(raw, account), _docids(raw), tool),))
     else:
         yield message
 
@@ -179,15 +189,27 @@ def _role(raw: Mapping[str, Any]) -> Role | None:
     # A type alone also names things that are no messages: those have a content.
     if not raw.keys() & {"role", "from"} and not raw.keys() & {"content", "tool_calls"}:
         return None
-    return ROLES.get(name) if isinstance(name, str) else None
+    # Clients write roles with a capital, or in capitals.
+    return ROLES.get(name) or ROLES.get(name.casefold()) if isinstance(name, str) else None
 
 
-def _lists(raw: Mapping[str, Any]) -> tuple[tuple[Any, ...], ...] | None:
+def _lists(raw: Mapping[str, Any], account: Ledger) -> tuple[tuple[Any, ...], ...] | None:
     """The result lists that a chat record keeps beside the text of a tool message."""
     lists = raw.get("results")
-    if not isinstance(lists, list):
+    if lists is None:
         return None
-    return tuple(tuple(rows) for rows in lists) if all(isinstance(rows, list) for rows in lists) else (tuple(lists),)
+    if isinstance(lists, list) and all(isinstance(rows, list) for rows in lists):
+        return tuple(tuple(map(_row, rows)) for rows in lists)
+    if isinstance(lists, list) and not any(isinstance(row, list) for row in lists):
+        return (tuple(map(_row, lists)),)
+    account.drop(WRONG_RESULTS, example=text_of(lists))
+    return None
+
+
+def _row(row: Any) -> Any:
+    """A row of a list; an id alone is one, too."""
+    docid = docid_of(row)
+    return row if docid is None else {"docid": docid}
 
 
 def _docids(raw: Mapping[str, Any]) -> tuple[str, ...]:

@@ -189,7 +189,7 @@ def verdict_in(value: Any) -> bool | None:
 def status_of(record: Mapping[str, Any], answer: str | None) -> tuple[Status, list[str]]:
     """How a run ended, the worst where several keys say it, and the keys whose values were not understood.
 
-    A run without an answer has failed, whatever it says; one that was stopped at a limit and answered is limited.
+    A run without an answer has failed, unless it says that a limit stopped it.
     """
     statuses = {key: status_in(record[key]) for key in STATUSES if not _is_blank(record.get(key))}
     clear = [status for status in statuses.values() if status is not None]
@@ -199,7 +199,7 @@ def status_of(record: Mapping[str, Any], answer: str | None) -> tuple[Status, li
             status = known
             break
     unclear = [key for key, known in statuses.items() if known is None]
-    if answer is None:
+    if answer is None and status != "limited":
         status = "failed"
     return status, unclear
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -12,13 +14,17 @@ from lrat_hub.importers.accounts import Accounts
 from lrat_hub.importers.actions import NO_ACTION
 from lrat_hub.importers.formats import FORMATS, Converter, Format, FormatName, Reader
 from lrat_hub.importers.mapping import LogMapping, value_at
+from lrat_hub.importers.mapping_files import mapping_of
+from lrat_hub.importers.message_lists import conversation_of, messages_by
+from lrat_hub.importers.messages import USUAL_ROLES
 from lrat_hub.importers.questions import Questions, with_question
-from lrat_hub.importers.recognition import is_part, recognise_format, unfolded
-from lrat_hub.importers.sources.grouping import Oversized, by_key
+from lrat_hub.importers.recognition import RECORDS_LOOKED_AT, is_part, recognise_format, unfolded
+from lrat_hub.importers.refusals import shape_of
+from lrat_hub.importers.sources.grouping import Grouper, Oversized, by_key
 from lrat_hub.importers.sources.records import Record, read_records
 from lrat_hub.importers.values import UnreadableRecord, identifier_of
 from lrat_hub.ledger import Ledger
-from lrat_hub.plugins import described
+from lrat_hub.plugins import described, load_object
 from lrat_hub.schema import Trajectory
 
 if TYPE_CHECKING:
@@ -32,8 +38,8 @@ def load_trajectories(
     *,
     strict: bool = False,
     format: FormatName | None = None,
-    mapping: LogMapping | None = None,
-    reader: Reader | None = None,
+    mapping: LogMapping | str | Path | None = None,
+    reader: Reader | str | None = None,
     group_by: str | None = None,
     questions: Questions | None = None,
 ) -> Iterator[Trajectory]:
@@ -72,8 +78,8 @@ def read_trajectories(
     accounts: Accounts,
     *,
     format: FormatName | None = None,
-    mapping: LogMapping | None = None,
-    reader: Reader | None = None,
+    mapping: LogMapping | str | Path | None = None,
+    reader: Reader | str | None = None,
     group_by: str | None = None,
     questions: Questions | None = None,
 ) -> Iterator[Trajectory]:
@@ -82,16 +88,20 @@ def read_trajectories(
     Args:
         accounts: Filled as reading goes on.
         format: One of `FORMATS`; None to recognise it.
-        mapping: What the tools of the logs do, and where what stands in their records; see `load_mapping`.
-        reader: Makes chat records of the source's records, which then need no format.
+        mapping: What the tools of the logs do, and where what stands in their records; see `load_mapping`. It may be
+            the path of a mapping file.
+        reader: Makes chat records of the source's records, which then need no format. It may be named, as
+            module:function.
         group_by: Path of keys to the name of a run, for sources whose runs are spread over records, such as one with
             an event a line. Records of a file with the same value there are read as one record, the list of them.
         questions: Query id to question and gold answer, for runs that have none.
 
     Raises:
-        LratError: The path does not exist, has no file that is read, or its format is unknown.
+        LratError: The path does not exist, has no file that is read, or its format is unknown; the mapping file or the
+            reader can't be loaded; or no record has a run to group by.
     """
-    known = format_of(path, format, reader, mapping, group_by)
+    mapping = mapping_of(mapping)
+    known = format_of(path, format, reader_of(reader), mapping, group_by)
     for record in records_of(path, accounts, known):
         yield from trajectories_of(record, known, accounts, mapping, questions)
 
@@ -108,10 +118,9 @@ def format_of(
     Where a mapping says where the messages are, or records are grouped, records are conversations, whatever they look
     like.
     """
-    group = by_key(lambda value: identifier_of(value_at(value, group_by))) if group_by else None
     if reader is not None:
-        return Format(_is_read, convert=_converter(reader), group=group)
-    if format is None and (group is not None or (mapping is not None and mapping.says_where_messages_are)):
+        return Format(_is_read, convert=_converter(reader), group=_by_path(group_by), group_by=group_by)
+    if format is None and (group_by or (mapping is not None and mapping.says_where_messages_are)):
         format = "chat"
     if format is None:
         recognised = recognise_format(path)
@@ -119,7 +128,18 @@ def format_of(
         format = recognised.format if recognised else "lrat"
     if format not in FORMATS:
         raise LratError(f"Import: expected a format out of {', '.join(FORMATS)}, found {format!r}.")
-    return FORMATS[format] if group is None else replace(FORMATS[format], group=group)
+    if not group_by:
+        return FORMATS[format]
+    group = messages_by(partial(_run_at, group_by)) if format == "chat" else _by_path(group_by)
+    return replace(FORMATS[format], group=group, group_by=group_by)
+
+
+def _by_path(path: str | None) -> Grouper | None:
+    return by_key(partial(_run_at, path)) if path else None
+
+
+def _run_at(path: str, value: Any) -> str | None:
+    return identifier_of(value_at(value, path))
 
 
 def _is_read(value: Any) -> str | None:
@@ -199,9 +219,45 @@ def check_import(path: Path, accounts: Accounts, *, strict: bool) -> None:
 
 
 def records_of(path: Path, accounts: Accounts, known: Format) -> Iterator[Record]:
-    """The records of a source in one format: lines of a session are put together, objects of runs are unfolded."""
-    records = unfolded(read_records(path, accounts.records, is_part, accounts.files), [known])
-    return known.group(records) if known.group is not None else records
+    """The records of a source in one format: lines of a session are put together, objects of runs are unfolded.
+
+    Raises:
+        LratError: The path does not exist or has no file that is read, or the first records have no run to group by.
+    """
+    if known.group_by is None or known.group is None:
+        records = unfolded(read_records(path, accounts.records, is_part, accounts.files), [known])
+        return known.group(records) if known.group is not None else records
+    # A run's records may be the elements of an array.
+    records = read_records(path, accounts.records, lambda _: False, accounts.files)
+    return known.group(_with_run(path, records, accounts, known.group_by))
+
+
+def _with_run(path: Path, records: Iterator[Record], accounts: Accounts, key: str) -> Iterator[Record]:
+    """The records that name their run; the others are dropped."""
+    first = list(islice(records, RECORDS_LOOKED_AT))
+    if first and all(_run_at(key, record.value) is None for record in first):
+        raise LratError(
+            f"Import: `group_by`: expected the name of a run at {key} in the records of {path}, found none in the "
+            f"first {len(first)}. {first[0].name} is {shape_of(first[0].value)}. A path has a dot between keys, such "
+            "as meta.run_id."
+        )
+    for record in chain(first, records):
+        if _run_at(key, record.value) is None:
+            accounts.records.drop(f"no run at {key} to group by", example=record.name)
+        else:
+            yield record
+
+
+def reader_of(reader: Reader | str | None) -> Reader | None:
+    """A reader by its name, module:function, or as it is.
+
+    Raises:
+        LratError: It is no function.
+    """
+    made = load_object(reader) if isinstance(reader, str) else reader
+    if made is not None and not callable(made):
+        raise LratError(f"Import: `reader`: expected a function, or its name as module:function, found {made!r:.80}.")
+    return cast("Reader | None", made)
 
 
 def _converter(reader: Reader) -> Converter:
@@ -210,12 +266,28 @@ def _converter(reader: Reader) -> Converter:
             raise UnreadableRecord(value.reason)
         try:
             made = reader(value)
-            chats: list[dict[str, Any]] = (
-                [] if made is None else [cast("dict[str, Any]", made)] if isinstance(made, dict) else list(made)
-            )
+            several = made is not None and not isinstance(made, dict)
+            chats: list[Any] = list(cast("Iterable[Any]", made)) if several else [] if made is None else [made]
         except Exception as error:  # it is the user's code, which may raise anything, and costs the record
             parts.drop(READER_FAILED, example=described(error))
             raise UnreadableRecord(f"the reader failed: {type(error).__name__}") from error
-        yield from chats
+        if chats and conversation_of(chats) is not None:
+            chats = [{"messages": chats}]  # the messages of a run, without a record around them
+        for chat in chats:
+            yield _checked(chat)
 
     return convert
+
+
+def _checked(chat: Any) -> dict[str, Any]:
+    """What a reader made, which is a chat record."""
+    expected = "expected an object with a list `messages`, several such objects, or None"
+    if not isinstance(chat, dict):
+        raise UnreadableRecord(f"the reader gave {shape_of(chat)}: {expected}")
+    if isinstance(chat.get("messages"), list) and chat["messages"] and conversation_of(chat) is None:
+        first = chat["messages"][0]
+        role = repr(first.get("role"))[:40] if isinstance(first, dict) else "none"
+        raise UnreadableRecord(f"the reader's first message has the role {role}: expected one of {USUAL_ROLES}")
+    if conversation_of(chat) is None:
+        raise UnreadableRecord(f"the reader gave {shape_of(chat)}: {expected}")
+    return chat

@@ -10,8 +10,8 @@ from typing import Any
 
 from lrat_hub.errors import LratError
 from lrat_hub.importers.accounts import Accounts
-from lrat_hub.importers.chat import BARE_MESSAGE
 from lrat_hub.importers.formats import FORMATS, Format, FormatName
+from lrat_hub.importers.message_lists import BARE_MESSAGE
 from lrat_hub.importers.messages import is_message
 from lrat_hub.importers.outcomes import query_id_of
 from lrat_hub.importers.refusals import refusal

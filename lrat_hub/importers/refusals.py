@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from lrat_hub.importers.chat import RUN_KEYS
+from lrat_hub.importers.mapping import value_at
+from lrat_hub.importers.message_lists import RUN_KEYS
 from lrat_hub.importers.messages import is_message
 from lrat_hub.importers.sources.records import Record
 from lrat_hub.importers.values import identifier_of
@@ -37,9 +38,34 @@ def way_in(records: Sequence[Record]) -> str:
         return f"Several records have the same {run_key!r}: give `group_by` {run_key}, with a `reader` of your own."
     if (messages := next(_lists(value, is_message), None)) is not None:
         return f"Messages stand under {messages}: say so in a `mapping` file (messages: {messages})."
+    if (named := next(_lists(value, _is_like_message), None)) is not None:
+        return _unusual_messages(named, value_at(value, named))
     if (steps := next(_lists(value, lambda item: isinstance(item, dict)), None)) is not None:
         return f"If its steps are those under {steps}, a `reader` of your own makes a chat record of them."
     return "A `reader` of your own, a function that makes a chat record of a record, reads anything."
+
+
+_ROLE_KEYS = ("role", "from", "speaker", "sender", "author", "source", "who", "name", "type")
+_CONTENT_KEYS = ("content", "value", "text", "message", "body", "utterance", "msg")
+
+
+def _is_like_message(item: Any) -> bool:
+    """Whether a value could be a message under other names: it says who speaks and what."""
+    return isinstance(item, dict) and all(
+        any(isinstance(item.get(key), str) for key in keys) for keys in (_ROLE_KEYS, _CONTENT_KEYS)
+    )
+
+
+def _unusual_messages(path: str, items: Sequence[Any]) -> str:
+    """What to say in a mapping about messages of other keys or roles."""
+    role = next(key for key in _ROLE_KEYS if isinstance(items[0].get(key), str))
+    content = next(key for key in _CONTENT_KEYS if isinstance(items[0].get(key), str))
+    found = list(dict.fromkeys(item[role] for item in items if isinstance(item.get(role), str)))[:KEYS_SHOWN]
+    return (
+        f"If those under {path} are messages, by {', '.join(map(repr, found))}, say so in a `mapping` file "
+        f"(messages: {path}; message: {{role: {role}, content: {content}}}; roles: {{user: [...], "
+        "assistant: [...], tool: [...]})."
+    )
 
 
 def shape_of(value: Any) -> str:

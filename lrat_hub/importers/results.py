@@ -39,6 +39,7 @@ from lrat_hub.schema import Candidate
 
 TOLD_APART = "lists of several queries that can't be told apart"
 UNRECOGNISED = "lists in no form that is known"
+NOT_ONE_EACH = "lists beside a text that are not one for each query"
 NOT_NAMED = "lists of which nothing says to which query they belong"
 
 _EMPTY = re.compile(
@@ -83,7 +84,8 @@ def read_results(
             if docids:
                 listings = reader.with_docids(listings, [identifier_of(docid) for docid in docids])
     except _Inseparable:
-        return SearchResults(tuple(asked), dropped=((TOLD_APART, len(asked)),))
+        reason = TOLD_APART if results is None else NOT_ONE_EACH
+        return SearchResults(tuple(asked), dropped=((reason, len(asked)),))
     if listings is None:
         # A log that does not keep what its tools show has nothing that could be lost here.
         num_dropped = 0 if not text.strip() else max(1, len(asked))
@@ -222,8 +224,9 @@ class _Reader:
         """The lists of a text, or None where it has none that can be read."""
         if self.known.pattern is None and depth < _DEPTH and (value := value_of(text)) is not None:
             return self.of_value(value, depth + 1)
-        if self.known.section is not None:
-            return self._of_sections(sections_by(self.known.section, text), depth)
+        if self.known.section is not None and (sections := sections_by(self.known.section, text)):
+            before = text[: found.start()] if (found := self.known.section.search(text)) else ""
+            return self._of_sections(text, before, sections, depth)
         before, sections = sections_by_query(text, self.asked)
         if len(self.asked) > 1 and (divided := self._between_rules(text, depth)) is not None:
             return divided
@@ -237,9 +240,9 @@ class _Reader:
         entries = self._entries(text, depth)
         return None if entries is None else [Listing((*self.asked, "")[0], tuple(entries))]
 
-    def _of_sections(self, sections: Sequence[Section], depth: int) -> list[Listing] | None:
+    def _of_sections(self, text: str, before: str, sections: Sequence[Section], depth: int) -> list[Listing] | None:
         if any(section.name is not None for section in sections):
-            return self._of_named("", "", sections, depth)
+            return self._of_named(text, before, sections, depth)
         if len(sections) != max(1, len(self.asked)):
             raise _Inseparable
         queries = self.asked or ("",)

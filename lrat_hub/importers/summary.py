@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lrat_hub.importers.accounts import Accounts
+from lrat_hub.importers.chat import SEVERAL_RUNS
 from lrat_hub.importers.runs import UNLISTED
 from lrat_hub.schema import OUTCOMES, Trajectory
 
@@ -167,6 +168,10 @@ def concerns(summary: Summary, accounts: Accounts) -> Iterator[str]:
             f"all {runs - summary.without_question} runs have the same question, {_short(question)!r}; if that is "
             "none, say where it stands with `mapping`"
         )
+    for reason in accounts.records.lost:
+        if reason.startswith(SEVERAL_RUNS):
+            key = reason.removeprefix(SEVERAL_RUNS)
+            yield f"messages of one file differ in {key}, so they may be of several runs: give `group_by` {key}"
     if _is_most(summary.without_answer, runs):
         yield f"{summary.without_answer} of {runs} runs have no answer"
     for ledger, what in (

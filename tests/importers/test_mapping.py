@@ -84,6 +84,8 @@ def test_lists_that_are_text_are_read_by_a_pattern(tmp_path):
         ("gold_answer: {pattern: '(?P<gold_answer>x)'}", "gold_answer: expected key; found pattern"),
         ("correct: {key: a, right: b}", "correct: expected key, true, false; found right"),
         ("status: {completed: b}", "status: expected key; found completed"),
+        ("message: {who: a}", "message: expected role, content, reasoning, call_id; found who"),
+        ("roles: {bot: a}", "roles: expected system, user, assistant, tool; found bot"),
         ("calls: {names: a}", "calls: expected list, name, arguments, id, result; found names"),
         ("tags: {look: a}", "tags: expected search, results, browse, page, answer, reasoning; found look"),
         ("tags: {search: [a]}", "tags.search: expected the name of a tag, or a list of what stands before and after"),
@@ -137,6 +139,26 @@ def test_a_record_of_unusual_keys_is_read_as_the_file_says(tmp_path):
     )  # fmt: skip
     assert [(step.action, step.reasoning) for step in run.steps[:2]] == [("search", "Look."), ("browse", None)]
     assert ([hit.docid for hit in run.steps[0].results], run.steps[1].docid) == (["7", "8"], "8")
+    assert accounts.num_lost == 0
+
+
+def test_keys_and_roles_of_messages_have_the_names_that_the_file_says(tmp_path):
+    turns = [
+        {"speaker": "Customer", "say": {"text": "Who made it?"}},
+        {"speaker": "BOT", "say": {"text": "Look."}, "thought": "I look.",
+         "tool_calls": [call("search", {"query": "maker"}, "c1")]},
+        {"speaker": "Env", "say": {"text": json.dumps([{"docid": 7}])}, "answers": "c1"},
+        {"speaker": "bot", "say": {"text": "L."}},
+    ]  # fmt: skip
+    run, accounts = imported(
+        tmp_path, {"dialogue": turns, "prompt": "Who?"},
+        "messages: dialogue\n"
+        "question: {pattern: '(?P<question>.*)'}\n"
+        "message: {role: speaker, content: say.text, reasoning: thought, call_id: answers}\n"
+        "roles: {user: [customer], assistant: Bot, tool: [Env]}",
+    )  # fmt: skip
+    assert (run.question, run.final_answer, run.steps[0].reasoning) == ("Who made it?", "L.", "I look.\nLook.")
+    assert [hit.docid for hit in run.steps[0].results] == ["7"]
     assert accounts.num_lost == 0
 
 

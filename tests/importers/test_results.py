@@ -5,7 +5,7 @@ import json
 import pytest
 
 from lrat_hub.importers.mapping import ResultFormat
-from lrat_hub.importers.results import NOT_NAMED, TOLD_APART, UNRECOGNISED, read_results
+from lrat_hub.importers.results import NOT_NAMED, NOT_ONE_EACH, TOLD_APART, UNRECOGNISED, read_results
 
 A, B = "astrolabe maker", "museums of Turku"
 X, Y, Z = (f"https://example.org/{name}" for name in "xyz")
@@ -174,6 +174,18 @@ def test_a_mapping_can_say_that_the_list_is_shared_or_how_the_text_is_divided():
     }
 
 
+def test_a_list_without_the_line_that_a_mapping_says_begins_one_is_read_as_usual():
+    import re
+
+    section = ResultFormat(section=re.compile(r"^Papers on (?P<query>.*)$", re.MULTILINE))
+    assert hits(links(X, Y), known=section) == {A: [X, Y]}
+    assert hits(f"Papers on {A}\n{links(X)}", known=section) == {A: [X]}
+    assert hits(announced(A, X) + "\n=======\n" + announced(B, Y), (A, B), known=section) == {A: [X], B: [Y]}
+    assert read_results(links(X, Y), (A, B), section).dropped == ((TOLD_APART, 2),)
+    assert hits(f"{links(X)}\nPapers on {B}\n{links(Y)}", (A, B), known=section) == {B: [Y]}
+    assert read_results(f"{links(X)}\nPapers on {B}\n{links(Y)}", (A, B), section).dropped == ((NOT_NAMED, 1),)
+
+
 def test_a_section_without_results_is_an_empty_list():
     text = f"No results found for '{A}'. Try with a more general query.\n=======\n{announced(B, Y)}"
     results = read_results(text, (A, B))
@@ -226,7 +238,7 @@ def test_lists_that_the_log_keeps_apart_are_those_of_the_queries_in_order():
     lists = [[{"docid": "7", "score": float("nan")}], [{"docid": 8, "title": "T"}]]
     assert hits("anything", (A, B), results=lists) == {A: ["7"], B: ["8"]}
     assert read_results("", (A, B), results=lists).candidates[0].score is None
-    assert read_results("", (A, B), results=lists[:1]).dropped == ((TOLD_APART, 2),)
+    assert read_results("", (A, B), results=lists[:1]).dropped == ((NOT_ONE_EACH, 2),)
 
 
 def test_a_line_of_a_document_that_repeats_the_query_does_not_divide_its_list():

@@ -8,6 +8,10 @@ import pytest
 
 from lrat_hub.errors import LratError
 from lrat_hub.importers import FORMATS, Accounts, load_mapping, load_trajectories, read_trajectories
+from lrat_hub.importers.chat import SEVERAL_RUNS
+from lrat_hub.importers.messages import WRONG_RESULTS
+from lrat_hub.importers.results import NOT_ONE_EACH
+from lrat_hub.importers.summary import Summary, concerns
 from tests.importers.fixtures import ANSWER, OPENAI, QUESTION
 
 EVENTS = [
@@ -76,12 +80,154 @@ def test_messages_that_stand_alone_are_put_together_by_their_run_or_file(tmp_pat
     assert len(list(load_trajectories(write(tmp_path / "other.jsonl", other), group_by="meta.chat"))) == 2
 
 
+def mixed(key, messages, runs=(1, 2)):
+    return [{**message, **key(name)} for message in messages for name in runs]
+
+
+@pytest.mark.parametrize(
+    ("key", "path"), [(lambda run: {"dialog": run}, "dialog"), (lambda run: {"meta": {"chat": run}}, "meta.chat")]
+)
+@pytest.mark.parametrize("layout", ["mixed", "one after the other"])
+def test_messages_of_several_runs_without_a_key_that_is_known_are_a_loss_that_names_the_key(
+    tmp_path, key, path, layout
+):
+    records = mixed(key, OPENAI["messages"][:-1])
+    if layout != "mixed":
+        records.sort(key=str)
+        records = [record for run in (1, 2) for record in mixed(key, OPENAI["messages"][:-1], (run,))]
+    source = write(tmp_path / "log.jsonl", records)
+    accounts = Accounts()
+    runs = list(read_trajectories(source, accounts))
+    assert f"{SEVERAL_RUNS}{path}" in accounts.records.lost
+    summary = Summary()
+    for run in runs:
+        summary.count(run)
+    assert any(f"give `group_by` {path}" in concern for concern in concerns(summary, accounts))
+    with pytest.raises(LratError, match=f"key {path}"):
+        list(load_trajectories(source, strict=True))
+    grouped = list(load_trajectories(source, group_by=path, strict=True))
+    assert [(run.query_id, run.question) for run in grouped] == [("1", QUESTION), ("2", QUESTION)]
+
+
+@pytest.mark.parametrize("key", ["turn", "model", "at"])
+def test_keys_that_do_not_name_runs_are_no_loss(tmp_path, key):
+    values = {"turn": lambda number: number // 2, "model": lambda _: "m", "at": lambda number: number}
+    records = [{**message, key: values[key](number)} for number, message in enumerate(OPENAI["messages"])]
+    assert len(list(load_trajectories(write(tmp_path / "log.jsonl", records), strict=True))) == 1
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".json"])
+@pytest.mark.parametrize("key", ["conversation_id", "dialog"])
+def test_a_run_of_messages_has_its_name_as_query_id_and_what_all_of_them_say(tmp_path, suffix, key):
+    records = mixed(lambda run: {key: f"q{run}", "gold_answer": f"gold {run}"}, OPENAI["messages"])
+    path = tmp_path / f"log{suffix}"
+    path.write_text(json.dumps(records) if suffix == ".json" else "\n".join(map(json.dumps, records)))
+    runs = list(load_trajectories(path, group_by=None if key == "conversation_id" else key, strict=True))
+    assert [(run.query_id, run.gold_answer, run.question) for run in runs] == [
+        ("q1", "gold 1", QUESTION), ("q2", "gold 2", QUESTION),
+    ]  # fmt: skip
+    named = mixed(lambda run: {key: f"run {run}", "qid": 7}, OPENAI["messages"], (1,))
+    path.write_text(json.dumps(named) if suffix == ".json" else "\n".join(map(json.dumps, named)))
+    (run,) = load_trajectories(path, group_by=key)
+    assert run.query_id == "7"
+
+
+def test_a_path_to_group_by_that_no_record_has_is_refused_and_records_without_it_are_counted(tmp_path):
+    source = write(tmp_path / "events.jsonl", EVENTS)
+    with pytest.raises(LratError, match=r"expected the name of a run at meta.run in the records.*events/1 is .*'run'"):
+        list(load_trajectories(source, reader=from_events, group_by="meta.run"))
+    source = write(tmp_path / "head.jsonl", [{"version": 1}, *EVENTS])
+    accounts = Accounts()
+    assert len(list(read_trajectories(source, accounts, reader=from_events, group_by="run"))) == 2
+    assert accounts.records.dropped == {"no run at run to group by": 1}
+
+
+def chat_of(**shown):
+    """A chat record of one search, with what a reader says of its result."""
+    function = {"name": "search", "arguments": {"query": "x"}}
+    return {
+        "messages": [
+            {"role": "User", "content": "Who?"},
+            {"role": "ASSISTANT", "tool_calls": [{"id": "1", "function": function}]},
+            {"role": "Tool", "tool_call_id": "1", "content": "", **shown},
+        ]
+    }
+
+
+@pytest.mark.parametrize(
+    "results", [[["d1", 2]], ["d1", 2], [{"docid": "d1"}, {"docid": 2}], [[{"docid": "d1"}, {"id": "2"}]]]
+)
+def test_lists_of_a_reader_may_be_rows_or_ids_and_one_list_alone(tmp_path, results):
+    source = write(tmp_path / "log.jsonl", [{}])
+    (run,) = load_trajectories(source, reader=lambda _: chat_of(results=results), strict=True)
+    assert [hit.docid for hit in run.steps[0].results] == ["d1", "2"]
+
+
+@pytest.mark.parametrize(
+    ("results", "reason"),
+    [
+        ({"docid": "d1"}, WRONG_RESULTS), ("d1", WRONG_RESULTS), ([["d1"], {"docid": "d2"}], WRONG_RESULTS),
+        ([["d1"], ["d2"]], NOT_ONE_EACH), ([{"doc": "d1"}], "entries of lists that can't be read"),
+    ],
+)  # fmt: skip
+def test_wrong_lists_of_a_reader_are_counted_by_what_is_wrong_with_them(tmp_path, results, reason):
+    accounts = Accounts()
+    source = write(tmp_path / "log.jsonl", [{}])
+    list(read_trajectories(source, accounts, reader=lambda _: chat_of(results=results)))
+    (ledger,) = [ledger for ledger in accounts.ledgers() if reason in ledger.dropped + ledger.lost]
+    assert "d1" in ledger.examples[reason]
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        ("text", "the reader gave text: expected an object with a list `messages`"),
+        ([1], "the reader gave number: expected an object"),
+        ({"turns": []}, r"the reader gave an object with 'turns' \(a list of 0\): expected an object"),
+        ({"messages": [{"role": "bot", "content": "x"}]}, "has the role 'bot': expected one of system, user"),
+        ({"messages": []}, "expected an object with a list `messages`"),
+    ],
+)
+def test_what_a_reader_should_have_given_is_said(tmp_path, made, message):
+    with pytest.raises(LratError, match=message):
+        list(load_trajectories(write(tmp_path / "log.jsonl", [{}]), reader=lambda _: made))
+
+
+def test_messages_that_a_reader_gives_without_a_record_are_a_run(tmp_path):
+    source = write(tmp_path / "log.jsonl", [{}])
+    (run,) = load_trajectories(source, reader=lambda _: OPENAI["messages"])
+    assert (run.question, run.final_answer) == (QUESTION, ANSWER)
+
+
+def test_readers_and_mappings_may_be_named(tmp_path, monkeypatch):
+    (tmp_path / "named_reader.py").write_text("def made(record):\n    return record['run']\nnumber = 7\n")
+    (tmp_path / "tools.yaml").write_text("search: {tools: find}")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    run = json.loads(json.dumps(OPENAI).replace('"search"', '"find"'))
+    source = write(tmp_path / "log.jsonl", [{"run": run}])
+    for mapping in ("tools.yaml", tmp_path / "tools.yaml", load_mapping("tools.yaml")):
+        (read,) = load_trajectories(source, reader="named_reader:made", mapping=mapping, strict=True)
+        assert read.steps[0].action == "search"
+    for wrong, message in ((7, "found 7"), ("named_reader:number", "found 7"), ("nothing", "expected module:object")):
+        with pytest.raises(LratError, match=message):
+            list(load_trajectories(source, reader=wrong))
+    with pytest.raises(LratError, match=r"`mapping`: expected the path of a mapping file.*found a dict"):
+        list(load_trajectories(source, mapping={"search": {}}))
+    with pytest.raises(LratError, match=r"Mapping missing\.yaml: expected a YAML file"):
+        list(load_trajectories(source, mapping="missing.yaml"))
+
+
 @pytest.mark.parametrize(
     ("records", "shape", "cure"),
     [
         (EVENTS, "'kind' (text)", "give `group_by` run, with a `reader`"),
         ([{"out": {"turns": OPENAI["messages"]}, "n": 1}], "'n' (number)", "`mapping` file (messages: out.turns)"),
         ([{"trail": [{"did": "x"}, {"did": "y"}]}], "'trail' (a list of 2", "steps are those under trail, a `reader`"),
+        (
+            [{"turns": [{"speaker": "Bot", "text": "a"}, {"speaker": "Client", "text": "b"}]}], "'turns' (a list of 2",
+            "by 'Bot', 'Client', say so in a `mapping` file (messages: turns; message: {role: speaker, content: text}",
+        ),
         ([{"pairs": []}], "'pairs' (a list of 0)", "A `reader` of your own"),
     ],
 )  # fmt: skip

@@ -50,9 +50,9 @@ def plain_text(message: Any) -> str | None:
 
 
 def role_of(message: Any) -> str | None:
-    """The role as it is written, or None."""
+    """The role as it is written, in lower case, or None."""
     role = (message.get("role") or message.get("from")) if isinstance(message, dict) else None
-    return role if isinstance(role, str) else None
+    return role.casefold() if isinstance(role, str) else None
 
 
 def native_messages(messages: Sequence[Any], parts: Ledger) -> list[Any]:
