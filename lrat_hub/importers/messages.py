@@ -70,6 +70,8 @@ WITHOUT_ACTION = frozenset(
 
 _KNOWN = TEXTS | REASONING | CALLS | RESULTS | WITHOUT_ACTION
 
+_PLAIN = frozenset({"role", "content", "reasoning_content", "tool_calls"})
+
 _TOOL_CALL = re.compile(r"<tool_call>(.*?)(?:</tool_call>|$)", re.DOTALL)
 _TOOL_RESPONSE = re.compile(r"<tool_response>(.*?)(?:</tool_response>|$)", re.DOTALL)
 _ANSWER = re.compile(r"<answer>(.*?)(?:</answer>|$)", re.DOTALL)
@@ -187,7 +189,7 @@ def _unwrapped(raw: Mapping[str, Any]) -> Mapping[str, Any]:
 def _role(raw: Mapping[str, Any]) -> Role | None:
     name = raw.get("role") or raw.get("from") or raw.get("type")
     # A type alone also names things that are no messages: those have a content.
-    if not raw.keys() & {"role", "from"} and not raw.keys() & {"content", "tool_calls"}:
+    if not ("role" in raw or "from" in raw or "content" in raw or "tool_calls" in raw):
         return None
     # Clients write roles with a capital, or in capitals.
     return ROLES.get(name) or ROLES.get(name.casefold()) if isinstance(name, str) else None
@@ -237,6 +239,9 @@ def _parsed(role: Role, raw: Mapping[str, Any], account: Ledger) -> Message:
         parts, text = [], content
         if role != "assistant":
             return Message(role, text)
+        if raw.keys() <= _PLAIN and raw.get("role") == "assistant":
+            calls = listed(raw.get("tool_calls") or None)
+            return Message(role, text, _thoughts(raw.get("reasoning_content")), tuple(map(_call, calls)))
     else:
         parts = [part if isinstance(part, dict) else {"type": "text", "text": part} for part in listed(content)]
         _count_parts(parts, account)

@@ -37,8 +37,6 @@ _AFTER_NAME = frozenset(
 )  # fmt: skip
 _RULE = re.compile(r"[ \t]*(?:={3,}|-{3,}|\*{3,}|_{3,}|#{3,}|~{3,}|<hr ?/?>)[ \t]*")
 _SIGNS = frozenset("=-*_#~< \t")
-# What a rule has in it, the most frequent first.
-_IN_RULES = ("---", "===", "***", "###", "___", "<hr", "~~~")
 _WORD = re.compile(r"\w+")
 MAX_NAMED = 100
 
@@ -105,15 +103,13 @@ def sections_by_query(text: str, asked: Sequence[str]) -> tuple[str, list[Sectio
 
 @dataclass(frozen=True)
 class _Asked:
-    """Queries as headings name them.
+    """Queries as lines name them.
 
     Args:
-        known: A query by what tools leave of it.
         words: The words of each that has some.
         shortest, longest: Lengths of the lines that can name one.
     """
 
-    known: dict[str, str]
     words: dict[str, list[str]]
     shortest: int
     longest: int
@@ -127,18 +123,22 @@ def _asked(queries: tuple[str, ...]) -> _Asked:
     longest = max(map(len, queries), default=0) + 120
     # Folding makes a text at most three times as long.
     shortest = min((sum(map(len, wanted)) for wanted in words.values()), default=longest) // 3
-    return _Asked({plain(query): query for query in queries}, words, shortest, longest)
+    return _Asked(words, shortest, longest)
 
 
 def _headings(text: str, queries: Sequence[str]) -> Iterator[_Heading]:
-    asked = _asked(tuple(queries))
-    starts: set[int] = set()
+    known = {plain(query): query for query in queries}
+    left, starts = set(queries), set[int]()
     for pattern, mark in ((_ANNOUNCED, " found "), (_NOTHING, "No results ")):
         for match in pattern.finditer(f"\n{text}") if mark in text else ():
             query, count = match["query"], int(match["count"]) if pattern is _ANNOUNCED else 0
-            yield _Heading(match.start(), match.end() - 1, asked.known.get(plain(query), query), count)
+            query = known.get(plain(query), query)
+            yield _Heading(match.start(), match.end() - 1, query, count)
             starts.add(match.start())
-    yield from _named_by_lines(text, asked, starts)
+            left.discard(query)
+    # Where each query is announced, a line with nothing but a query is a document's.
+    if left:
+        yield from _named_by_lines(text, _asked(tuple(queries)), starts)
 
 
 def _named_by_lines(text: str, asked: _Asked, known: set[int]) -> Iterator[_Heading]:
@@ -206,8 +206,6 @@ def sections_by_number(text: str, count: int) -> list[str]:
 
 def pieces_between_rules(text: str, count: int) -> Iterator[tuple[str, list[str]]]:
     """The pieces between lines of signs, such as `=======`, for each sign that gives as many as are wanted."""
-    if not any(map(text.__contains__, _IN_RULES)):
-        return
     rules: dict[str, list[tuple[int, int]]] = {}
     at = before = 0
     lines = text.splitlines(keepends=True)

@@ -205,6 +205,13 @@ def test_queries_that_the_tool_did_not_run_are_none():
     assert (results.queries, results.not_run, results.dropped) == ((A,), 1, ())
 
 
+def test_a_line_of_a_document_that_names_an_announced_query_begins_no_other_list():
+    text = announced(A, X, Y).replace("Words.", f"## {A}\nWords.", 1)
+    assert hits(text) == {A: [X, Y]}
+    results = read_results(text, (A,))
+    assert (results.dropped, results.unread) == ((), 0)
+
+
 def test_a_document_that_is_listed_twice_stays_listed_twice():
     assert hits([{"docid": 12}, {"docid": 11}, {"docid": 12}]) == {A: ["12", "11", "12"]}
 
