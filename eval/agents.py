@@ -8,7 +8,6 @@ Publishes a row for each cell and question, and tables with intervals and paired
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from dataclasses import dataclass, field, replace
@@ -131,7 +130,7 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
         plain_id,
         without_texts,
     )
-    from lrat_hub.evaluation.browsecomp import leaderboard_summary, read_verdicts, run_files
+    from lrat_hub.evaluation.browsecomp import read_verdicts, submission
     from lrat_hub.evaluation.cards import put_agent_results_into_card
     from lrat_hub.evaluation.matches import match_evidence, match_runs, match_verdicts
     from lrat_hub.evaluation.published import Evaluations
@@ -240,9 +239,10 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
         if runs.made_now:
             tables[f"runs_{slug(cell)}"] = trajectory_table(trajectories)
         if args.browsecomp:
-            summary = leaderboard_summary(cell.scores, agent=cell.agent, retriever=cell.retriever)
-            files[f"runs/{slug(cell)}/evaluation_summary.json"] = json.dumps(summary, indent=2) + "\n"
-            files |= {f"runs/{slug(cell)}/{name}": text for name, text in run_files(trajectories).items()}
+            written = submission(
+                runs.trajectories, first[number], list(gold), qrels, agent=cell.agent, retriever=cell.retriever
+            )
+            files |= {f"runs/{slug(cell)}/{name}": text for name, text in written.items()}
     require_distinct(evaluations.cells)
 
     page = agent_tables(evaluations)

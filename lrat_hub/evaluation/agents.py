@@ -208,7 +208,7 @@ class AgentScores:
 
 def only_recorded(trajectory: Trajectory) -> bool:
     """Whether a run lists no call and is scored by what it says it retrieved."""
-    return not trajectory.num_steps and _recorded(trajectory) is not None
+    return recorded_calls(trajectory) is not None
 
 
 def evaluate_agents(
@@ -307,7 +307,7 @@ def _score_run(trajectory: Trajectory, query_id: str, evidence: frozenset[str]) 
         listed.setdefault(plain_id(docid), number)
     opened = set(map(plain_id, walk.first_opened))
     counts = {action: trajectory.count(action) for action in ("search", "browse")}
-    if not trajectory.num_steps and (recorded := _recorded(trajectory)) is not None:
+    if (recorded := recorded_calls(trajectory)) is not None:
         docids, counts = recorded
         # Nothing says which call listed what, so everything counts as found by the last.
         listed = dict.fromkeys(map(plain_id, docids), sum(counts.values()))
@@ -329,12 +329,14 @@ def _score_run(trajectory: Trajectory, query_id: str, evidence: frozenset[str]) 
     )
 
 
-def _recorded(trajectory: Trajectory) -> tuple[list[str], dict[Action, int]] | None:
-    """What a run says it retrieved, and how many searches and browses it counts; None where it says nothing.
+def recorded_calls(trajectory: Trajectory) -> tuple[list[str], dict[Action, int]] | None:
+    """What a run without calls says it retrieved, and how many searches and browses it counts; None for other runs.
 
     Run files of BrowseComp-Plus have `retrieved_docids` and `tool_call_counts`, and its official script takes recall
     from the first. Some hold nothing else of what the agent did.
     """
+    if trajectory.num_steps:
+        return None
     metadata = _metadata(trajectory)
     docids, calls = metadata.get("retrieved_docids"), metadata.get("tool_call_counts")
     if not isinstance(docids, list):

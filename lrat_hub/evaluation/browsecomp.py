@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lrat_hub.errors import LratError
-from lrat_hub.evaluation.agents import AgentScores, plain_id, tokens_of
+from lrat_hub.evaluation.agents import plain_id, recorded_calls, tokens_of
+from lrat_hub.evaluation.leaderboard import OfficialScores, retriever_line
 from lrat_hub.evaluation.verdicts import VerdictRow
 from lrat_hub.judges.replies import CONFLICT, after_thinking
-from lrat_hub.schema import Status, Step, Trajectory
+from lrat_hub.schema import Action, Status, Step, Trajectory
 
 if TYPE_CHECKING:
+    from lrat_hub.evaluation.agents import Qrels
     from lrat_hub.evaluation.retrieval import TaskComparison
 
 OFFICIAL_JUDGE = "BrowseComp-Plus"
@@ -29,7 +31,8 @@ STATUSES: dict[Status, str] = {
 }
 """Our statuses as runs have them; BrowseComp-Plus itself asks only whether it is "completed"."""
 
-FILL_IN = "change me when submitting"
+CALLS: dict[Action, str] = {"search": "search", "browse": "get_document"}
+"""Actions that count as calls, and the names of their tools in BrowseComp-Plus."""
 
 _FIELDS = ("extracted_final_answer", "[correct_answer]", "reasoning", "correct", "confidence")
 _FIELD = re.compile(
@@ -45,99 +48,88 @@ _PROMPT = re.compile(
 def run_of(trajectory: Trajectory) -> dict[str, Any]:
     """A trajectory as a run of BrowseComp-Plus, which its scripts evaluate and `lrat import` reads back.
 
-    What that format can't say is lost: whether two calls came in one message, and the errors of invalid calls.
+    What that format can't say is lost: whether two calls came in one message, and the errors of invalid calls. Ids are
+    plain, since its scripts compare them as texts. The answer is the last item: they look for it nowhere else.
     """
     items: list[dict[str, Any]] = []
     for step in trajectory.steps:
         if step.reasoning:
             items.append(_item("reasoning", step.reasoning))
-        if step.action == "answer":
-            items.append(_item("output_text", trajectory.final_answer or ""))
-        elif step.action != "invalid" or step.observation or step.turn + 1 < len(trajectory.steps):
+        if step.action != "answer" and (
+            step.action != "invalid" or step.observation or step.turn + 1 < len(trajectory.steps)
+        ):
             items.append(_call(step))
+    if trajectory.final_answer and trajectory.final_answer.strip():
+        items.append(_item("output_text", trajectory.final_answer))
     metadata = {"model": trajectory.agent, "searcher_type": trajectory.retriever}
     metadata |= {name: value for name, value in trajectory.to_dict()["sampling"].items() if value is not None}
     tokens = tokens_of(trajectory)
+    retrieved = [hit.docid for step in trajectory.steps for hit in step.results]
+    counts: dict[Action, int] = {action: trajectory.count(action) for action in CALLS}
+    if (recorded := recorded_calls(trajectory)) is not None:
+        retrieved, counts = recorded
     return {
         "metadata": metadata,
-        "query_id": trajectory.query_id,
-        "tool_call_counts": {"search": trajectory.count("search"), "get_document": trajectory.count("browse")},
+        "query_id": plain_id(trajectory.query_id),
+        "tool_call_counts": {tool: counts[action] for action, tool in CALLS.items()},
         **({} if tokens is None else {"usage": {"total_tokens": tokens}}),
         "status": STATUSES[trajectory.status],
-        "retrieved_docids": sorted({hit.docid for step in trajectory.steps for hit in step.results}),
+        "retrieved_docids": sorted(set(map(plain_id, retrieved))),
         "result": items,
         "query": trajectory.question,
         "answer": trajectory.gold_answer,
     }
 
 
-def run_files(trajectories: Sequence[Trajectory]) -> dict[str, str]:
-    """Runs as files by name, one a trajectory; the name is made of the trajectory's id."""
-    files = {}
-    for number, trajectory in enumerate(trajectories):
-        stem = re.sub(r"[^\w.-]", "_", trajectory.trajectory_id)
-        name = f"run_{stem}.json" if f"run_{stem}.json" not in files else f"run_{stem}_{number}.json"
-        files[name] = json.dumps(run_of(trajectory), ensure_ascii=False, indent=1) + "\n"
+def missing_run(query_id: str) -> dict[str, Any]:
+    """The run of a question that has none: it counts as wrong, where the benchmark would leave it out."""
+    calls = dict.fromkeys(CALLS.values(), 0)
+    return {
+        "query_id": query_id,
+        "tool_call_counts": calls,
+        "status": "incomplete",
+        "retrieved_docids": [],
+        "result": [],
+    }
+
+
+def submission(
+    trajectories: Iterable[Trajectory],
+    verdicts: Sequence[VerdictRow],
+    queries: Iterable[str],
+    qrels: Qrels | None,
+    *,
+    agent: str,
+    retriever: str,
+) -> dict[str, str]:
+    """The files of a submission by name: a run for each question, the leaderboard's summary, and the citations.
+
+    The benchmark's script gives the same figures when it reads these runs with the same verdicts. Of several runs of a
+    question the first counts, as everywhere in this library.
+
+    Args:
+        queries: The ids of all questions of the benchmark.
+    """
+    first: dict[str, Trajectory] = {}
+    for trajectory in trajectories:
+        first.setdefault(plain_id(trajectory.query_id), trajectory)
+    files: dict[str, str] = {}
+    runs: list[dict[str, Any]] = []
+    counted: list[VerdictRow] = []
+    by_run = {(plain_id(row.query_id), row.trajectory_id): row for row in verdicts}
+    for query_id in map(plain_id, queries):
+        trajectory = first.get(query_id)
+        run = missing_run(query_id) if trajectory is None else run_of(trajectory)
+        runs.append(run)
+        named = None if trajectory is None else trajectory.trajectory_id
+        name = f"run_{_file_name(named or query_id)}"
+        name = f"{name}.json" if f"{name}.json" not in files else f"{name}_{len(files)}.json"
+        files[name] = json.dumps(run, ensure_ascii=False, indent=1) + "\n"
+        counted += [row for key in ((query_id, named), (query_id, None)) if (row := by_run.get(key))][:1]
+    scores = OfficialScores.of(runs, counted, qrels)
+    files["evaluation_summary.json"] = json.dumps(scores.summary(agent=agent, retriever=retriever), indent=2) + "\n"
+    files["citations.json"] = json.dumps(scores.citations, indent=2) + "\n"
     return files
-
-
-def leaderboard_summary(scores: AgentScores, *, agent: str, retriever: str) -> dict[str, Any]:
-    """The summary that BrowseComp-Plus asks for with a submission; recall is the mean share of evidence found.
-
-    Every question of the set is in the figures. The link and the date are for the submitter to fill in.
-    """
-
-    def percent(value: float | None) -> float | None:
-        return None if value is None else round(100 * value, 2)
-
-    judged = scores.values("success")
-    return {
-        "LLM": agent,
-        "Accuracy (%)": percent(scores.mean("success")),
-        "Recall (%)": percent(scores.mean("evidence_share")),
-        "avg_tool_stats": {
-            name: round(mean, 2)
-            for name, metric in (("search", "searches"), ("get_document", "browses"))
-            if (mean := scores.mean(metric)) is not None
-        },
-        "Calibration Error (%)": percent(scores.calibration_error),
-        "Retriever": retriever,
-        "Link": FILL_IN,
-        "Evaluation Date": FILL_IN,
-        "per_query_metrics": [
-            {
-                "query_id": question.query_id,
-                "correct": bool(judged[question.query_id]) if judged else None,
-                "recall": percent(question.evidence_share),
-            }
-            for question in scores.questions
-        ],
-    }
-
-
-def browsecomp_leaderboard(system: str, evidence: TaskComparison, gold: TaskComparison) -> dict[str, Any]:
-    """A system's line in the table of retrievers of BrowseComp-Plus, in percent.
-
-    The benchmark publishes recall@5, @100, @1000 and nDCG@10 by evidence documents, and nDCG@10 by gold documents; the
-    names of the fields are ours, after those of its agents' summaries. The link and the date are the submitter's.
-    """
-
-    def percent(comparison: TaskComparison, metrics: Sequence[str]) -> dict[str, float]:
-        names = {"ndcg@10": "nDCG@10"}
-        return {
-            f"{names.get(metric, metric.capitalize())} (%)": round(100 * comparison.mean(system, metric), 2)
-            for metric in metrics
-            if metric in comparison.metrics
-        }
-
-    metrics = ("recall@5", "recall@100", "recall@1000", "ndcg@10")
-    return {
-        "Retriever": system,
-        "Evidence": percent(evidence, metrics),
-        "Gold": percent(gold, metrics),
-        "Link": FILL_IN,
-        "Evaluation Date": FILL_IN,
-    }
 
 
 def leaderboard_files(comparisons: Mapping[str, TaskComparison]) -> dict[str, str]:
@@ -147,7 +139,7 @@ def leaderboard_files(comparisons: Mapping[str, TaskComparison]) -> dict[str, st
     evidence, gold = comparisons["evidence"], comparisons["gold"]
     return {
         f"runs/{name.replace('/', '__')}.leaderboard.json": json.dumps(
-            browsecomp_leaderboard(name, evidence, gold), indent=2, ensure_ascii=False
+            retriever_line(name, evidence, gold), indent=2, ensure_ascii=False
         )
         + "\n"
         for name in evidence.values
@@ -219,6 +211,7 @@ def read_verdicts(folder: Path) -> Iterator[VerdictRow]:
             ) from error
         reply = reply if isinstance(reply, str) else json.dumps(reply)
         is_read = isinstance(known, bool) and not result.get("parse_error")
+        percent = result.get("confidence")
         yield VerdictRow(
             query_id=plain_id(str(identifier)),
             judge=_judge_name(row),
@@ -227,12 +220,18 @@ def read_verdicts(folder: Path) -> Iterator[VerdictRow]:
             reason=CONFLICT
             if not is_read and len(_verdicts(reply)) > 1
             else result.get("reasoning") or parse_judgement(reply).get("reasoning") or "",
+            confidence=percent / 100 if is_read and isinstance(percent, (int, float)) else None,
+            recovered=not is_read,
         )
 
 
 def _judge_name(row: Mapping[str, Any]) -> str:
     model = (row.get("model_info") or {}).get("judge_model")
     return f"{OFFICIAL_JUDGE} ({model})" if model else OFFICIAL_JUDGE
+
+
+def _file_name(text: str) -> str:
+    return re.sub(r"[^\w.-]", "_", text)
 
 
 def _item(kind: str, output: str, name: str | None = None, arguments: str | None = None) -> dict[str, Any]:

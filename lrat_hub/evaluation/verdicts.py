@@ -31,6 +31,9 @@ class VerdictRow:
         trajectory_id: The run; None for a verdict that names the question alone.
         extracted: What the judge took to be the answer, where it says so.
         reason: What the judge says for it, or what decided: "match", "no answer", a model.
+        confidence: The confidence that the judge finds in the answer, from 0 to 1; None where it was not asked for it.
+        recovered: Whether the judge's own program could not read its reply and this library could. The benchmark's
+            summary counts such an answer as wrong.
     """
 
     query_id: str
@@ -39,6 +42,8 @@ class VerdictRow:
     trajectory_id: str | None = None
     extracted: str | None = None
     reason: str = ""
+    confidence: float | None = None
+    recovered: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)

@@ -141,11 +141,12 @@ def test_runs_and_the_leaderboards_summary_are_written_for_browsecomp_plus(evalu
     from huggingface_hub import HfApi, hf_hub_download
 
     files = HfApi().list_repo_files(evaluated.repo_id, repo_type="dataset", revision=evaluated.revision)
-    assert sum(name.startswith("runs/agent_full/run_") for name in files) == 9
+    assert sum(name.startswith("runs/agent_full/run_") for name in files) == 8
     path = hf_hub_download(
         evaluated.repo_id, "runs/agent_full/evaluation_summary.json", repo_type="dataset", revision=evaluated.revision
     )
     summary = json.loads(Path(path).read_text())
+    assert "runs/agent_full/citations.json" in files
     assert (summary["Accuracy (%)"], summary["Recall (%)"], summary["Retriever"]) == (87.5, 87.5, "full")
 
 

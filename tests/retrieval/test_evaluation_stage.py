@@ -196,8 +196,8 @@ def test_the_leaderboard_file_and_the_models_card_have_the_figures(world, evalua
     scores = {(row["task"], row["metric"], row["system"]): row["mean"] for row in table(pin, "scores")}
     line = json.loads(run_of(pin, "other-system.leaderboard.json"))
     assert line["Retriever"] == "other-system"
-    assert line["Evidence"]["Recall@5 (%)"] == 33.33
-    assert line["Gold"]["nDCG@10 (%)"] == 66.67
+    assert line["Evidence Recall@5"] == 0.3333
+    assert line["Gold nDCG@10"] == 0.6667
     card = ModelCard.load(card_pin.repo_id)
     results = {result.metric_type: result for result in card.data.eval_results}
     assert results["recall@10"].metric_value == pytest.approx(scores["evidence", "recall@10", name], abs=1e-6)
