@@ -6,6 +6,7 @@ import socket
 
 from lrat_hub.cli.parser import CommandParser
 from lrat_hub.errors import LratError
+from lrat_hub.localhub.process import LOOPBACK
 
 DEFAULT_PORT = 8971
 
@@ -28,8 +29,9 @@ def main(argv: list[str]) -> int:
     retriever = open_retriever(name, args.corpus, model=model, inputs=inputs, input_name="index")
     # Taken after the index is ready: who can connect is answered.
     with _listen(args.host, args.port) as listener:
+        hosts = LOOPBACK if args.host in LOOPBACK else ("*",)
         print(f"{inputs.pins['index']} at http://{args.host}:{listener.getsockname()[1]}", flush=True)
-        app = create_app(retriever, corpus=getattr(retriever, "corpus", None))
+        app = create_app(retriever, corpus=getattr(retriever, "corpus", None), hosts=hosts)
         uvicorn.Server(uvicorn.Config(app, lifespan="off", ws="none", log_level="warning")).run(sockets=[listener])
     return 0
 

@@ -41,7 +41,8 @@ def markdown_table(rows: Sequence[Mapping[str, Any]]) -> str:
 
     def cell(value: Any) -> str:
         text = f"{value:.3f}" if isinstance(value, float) else "" if value is None else str(value)
-        return text.replace("|", "\\|")
+        # A line break would end the row, and with it the table.
+        return " ".join(text.replace("|", "\\|").split("\n"))
 
     lines = [list(rows[0]), ["---"] * len(rows[0]), *([cell(value) for value in row.values()] for row in rows)]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)

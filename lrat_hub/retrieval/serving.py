@@ -35,6 +35,10 @@ TEMPORARY = frozenset({429, 502, 503, 504})
 """Statuses that may be gone at the next attempt: too many requests, and servers that are down or overloaded."""
 
 
+BODY_MAX_BYTES = 16 * 1024 * 1024
+"""What a server reads of one request: far more than the queries of a batch have."""
+
+
 def is_url(text: str) -> bool:
     """Whether an option names a remote retriever, rather than a repository or a path."""
     return text.startswith(("http://", "https://"))
@@ -163,14 +167,17 @@ def _reason(error: urllib.error.HTTPError) -> str:
         return str(error.reason)
 
 
-def create_app(retriever: Retriever, *, corpus: str | None = None) -> Starlette:
+def create_app(retriever: Retriever, *, corpus: str | None = None, hosts: Sequence[str] = ("*",)) -> Starlette:
     """The service as an ASGI application.
 
     Args:
         corpus: Pin of the corpus that the retriever searches, for clients that check it.
+        hosts: Names by which clients may call the server; `*` for any.
     """
     from starlette.applications import Starlette
     from starlette.concurrency import run_in_threadpool
+    from starlette.middleware import Middleware
+    from starlette.middleware.trustedhost import TrustedHostMiddleware
     from starlette.responses import JSONResponse
     from starlette.routing import Route
 
@@ -182,8 +189,14 @@ def create_app(retriever: Retriever, *, corpus: str | None = None) -> Starlette:
         return JSONResponse({**named, "corpus": corpus})
 
     async def search(request: Request) -> JSONResponse:
+        body = bytearray()
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > BODY_MAX_BYTES:
+                error = f"Search: expected a body of at most {BODY_MAX_BYTES} bytes, found more. Send fewer queries."
+                return JSONResponse({"error": error}, status_code=413, headers={"Connection": "close"})
         try:
-            queries, k = _read_search(await request.body())
+            queries, k = await run_in_threadpool(_read_search, bytes(body))
         except LratError as error:
             return JSONResponse({"error": str(error)}, status_code=422)
         async with searching:
@@ -192,14 +205,18 @@ def create_app(retriever: Retriever, *, corpus: str | None = None) -> Starlette:
             {"results": [[{"docid": hit.docid, "score": hit.score} for hit in hits] for hits in results]}
         )
 
-    return Starlette(routes=[Route("/", about), Route("/search", search, methods=["POST"])])
+    return Starlette(
+        routes=[Route("/", about), Route("/search", search, methods=["POST"])],
+        # A page from elsewhere, whose name its owner lets point to this machine, must not read the corpus.
+        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False)],
+    )
 
 
 def _read_search(body: bytes) -> tuple[list[str], int]:
     try:
         question: Any = json.loads(body)
         queries, k = question["queries"], question["k"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise LratError('Search: expected {"queries": [...], "k": ...}, found something else.') from error
     if not isinstance(queries, list) or not all(isinstance(query, str) for query in queries):
         raise LratError("Search: expected queries as a list of strings, found something else.")

@@ -198,7 +198,7 @@ def test_what_is_no_json_is_refused():
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b'{"queries": "one", "k": 1}', b'{"queries": [1], "k": 1}',
-                                  b'{"queries": [], "k": true}', b"\xff"])  # fmt: skip
+                                  b'{"queries": [], "k": true}', b"\xff", b"[" * 100_000])  # fmt: skip
 def test_the_server_refuses_what_is_no_search(body):
     from starlette.testclient import TestClient
 
@@ -210,3 +210,19 @@ def test_the_server_refuses_what_is_no_search(body):
     answer = client.post("/search", content=body)
     assert answer.status_code == 422
     assert answer.json()["error"].startswith("Search: expected")
+
+
+def test_the_server_answers_to_its_own_names_and_reads_no_more_than_a_batch():
+    from starlette.testclient import TestClient
+
+    from lrat_hub.localhub.process import LOOPBACK
+    from lrat_hub.retrieval.bm25 import BM25Retriever
+    from lrat_hub.retrieval.serving import BODY_MAX_BYTES
+    from lrat_hub.schema import Document
+
+    app = create_app(BM25Retriever([Document("a", "", "word")]), hosts=LOOPBACK)
+    client = TestClient(app, base_url="http://127.0.0.1")
+    assert client.post("/search", json={"queries": ["word"], "k": 1}).status_code == 200
+    assert client.get("/", headers={"Host": "elsewhere.example"}).status_code == 400
+    too_long = client.post("/search", content=b" " * (BODY_MAX_BYTES + 1))
+    assert (too_long.status_code, "at most" in too_long.json()["error"]) == (413, True)
