@@ -21,6 +21,7 @@ OTHERS_FLAGS = {
     "importers/redaction/transported_secrets.py": "options with which secrets are given to commands",
     "llm/serving.py": "options of vLLM's server",
     "localhub/maintenance.py": "options of git",
+    "localhub/routes_discussions.py": "the first line of git's patches",
     "localhub/routes_files.py": "options of git",
 }
 """Programs of others are called with their own options here."""

@@ -81,6 +81,12 @@ def _parser() -> CommandParser:
     command.add_argument(
         "--quick", action="store_true", help="Check large files by their size only, not by their content."
     )
+    command.add_argument(
+        "--repair",
+        action="store_true",
+        help="Put damaged objects aside, so that publishing them again repairs them, and copy those that the Hub has "
+        "elsewhere.",
+    )
     command.set_defaults(run=_verify)
     return parser
 
@@ -145,7 +151,9 @@ def _verify(args: argparse.Namespace) -> None:
     """Check every repository and object of a Hub, which may be served meanwhile."""
     from lrat_hub.localhub.maintenance import verify
 
-    report = verify(args.root, hashes=not args.quick)
+    report = verify(args.root, hashes=not args.quick, repair=args.repair)
+    for name in report.repaired:
+        print(f"repaired {name}")
     for problem in report.problems:
         print(problem)
     print(

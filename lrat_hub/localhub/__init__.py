@@ -10,10 +10,13 @@ Clients read `HF_ENDPOINT` when they are imported, so a program that wants to us
 | --- | --- |
 | `process`, `root` | the server process; the folder that it alone owns, with the tokens of its users |
 | `protocol` | names that things may have, and errors, as clients and all modules below understand them |
-| `app`, `wire`, `access` | routes; bodies, pages and ranges of HTTP; who calls, and what they may do |
-| `routes_repos`, `routes_git`, `routes_commit`, `routes_files`, `routes_pages` | the endpoints, group by group |
-| `cards`, `pages/` | cards: their metadata and their text as HTML; the templates of the pages for people |
-| `store`, `repository`, `trees`, `objects` | what is kept: bare git repositories, and large files by sha256 |
+| `app`, `missing`, `connections`, `wire`, `access` | routes; what they are asked; who asks, and what they may do |
+| `routes_repos`, `routes_git`, `routes_commit`, `routes_files`, `routes_discussions`, `routes_pages` | the endpoints |
+| `summaries`, `metadata`, `cards` | what lists say of a repository; what metadata mean; cards as HTML |
+| `pages/` | the templates of the pages for people |
+| `store`, `repository`, `trees`, `patches`, `blobs`, `rules` | repositories of git, and what is in them |
+| `discussions` | discussions and pull requests |
+| `objects`, `links` | large files by sha256; signed links to them |
 | `maintenance` | `lrat hub verify` and `gc` |
 
 It imports nothing else of this library but `lrat_hub.errors`.

@@ -8,18 +8,24 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from urllib.parse import unquote
 
 import pygit2
 from starlette.requests import Request
 
-from lrat_hub.localhub.objects import Links, NamespaceObjects, ObjectStore
+from lrat_hub.localhub.links import Links
+from lrat_hub.localhub.objects import NamespaceObjects, ObjectStore, Pointer
 from lrat_hub.localhub.protocol import KINDS, HubError, RepoId, repo_not_found
 from lrat_hub.localhub.repository import MAIN, Repository
 from lrat_hub.localhub.root import Account, Accounts
-from lrat_hub.localhub.store import Settings, Store
+from lrat_hub.localhub.store import Settings, SettingsDamaged, Store
+
+# Of users in namespaces of others, until the server stops; forgotten ones are uploaded again.
+UPLOADS_NOTED = 100_000
 
 logger = logging.getLogger("uvicorn.error")
 
@@ -32,6 +38,14 @@ class Hub:
     objects: ObjectStore
     accounts: Accounts
     links: Links
+    # What users have uploaded to namespaces of others: user, namespace and sha256. Knowing a hash is no proof of
+    # having the content.
+    uploaded: set[tuple[str, str, str]] = field(default_factory=set)
+
+    def note_uploaded(self, user: str, namespace: str, pointer: Pointer) -> None:
+        if len(self.uploaded) >= UPLOADS_NOTED:
+            self.uploaded.clear()
+        self.uploaded.add((user, namespace, pointer.oid))
 
 
 def hub_of(request: Request) -> Hub:
@@ -75,27 +89,72 @@ def require_user(request: Request) -> Account:
 
 
 def repo_of(request: Request) -> RepoId:
-    """The repository that the path of a request names."""
+    """The repository that the path of a request names, in any case."""
     params = request.path_params
-    return RepoId(params["kind"], params["namespace"], params["name"])
+    return hub_of(request).store.find(RepoId(params["kind"], params["namespace"], params["name"]))
+
+
+def repo_named(request: Request, name: str, kind: str) -> RepoId:
+    """The repository that the body of a request names: `namespace/name`, and `model`, `dataset` or `space`."""
+    namespace, _, own = name.partition("/")
+    if f"{kind}s" not in KINDS:
+        raise HubError(400, f"Invalid repository type: expected model, dataset or space, found {kind[:50]!r}")
+    return hub_of(request).store.find(RepoId(f"{kind}s", namespace, own))
 
 
 def may_see(account: Account | None, repo: RepoId, settings: Settings) -> bool:
     return not settings.private or (account is not None and account.reads(repo.namespace))
 
 
-def settings_for(request: Request, repo: RepoId | None = None, *, password: bool = False) -> Settings:
+def settings_for(
+    request: Request, repo: RepoId | None = None, *, password: bool = False, follow: bool | None = None
+) -> Settings:
     """The settings of a repository, by default of the one that the path names.
 
+    Args:
+        follow: Whether the path of the request leads to where a repository has moved; by default if it names it.
+
     Raises:
-        HubError: 404 if there is no such repository, or none that the caller may see.
+        HubError: 404 if there is no such repository, or none that the caller may see; 307 if it has another id now;
+            500 if its settings are damaged.
     """
-    account = caller(request, password=password)
+    account, store = caller(request, password=password), hub_of(request).store
+    follow = repo is None if follow is None else follow
     repo = repo or repo_of(request)
-    settings = hub_of(request).store.settings(repo)
+    try:
+        settings = store.settings(repo)
+    except SettingsDamaged:
+        # Nobody knows whether it is private.
+        if account is not None and account.reads(repo.namespace):
+            raise
+        raise repo_not_found(repo) from None
+    if settings is None and follow:
+        _redirect_moved(request, account, repo)
     if settings is None or not may_see(account, repo, settings):
         raise repo_not_found(repo)
     return settings
+
+
+def _redirect_moved(request: Request, account: Account | None, repo: RepoId) -> None:
+    """Send the request for a repository that has moved to where it is, if the caller may see it there."""
+    store = hub_of(request).store
+    moved = store.moved(repo)
+    if moved is None:
+        return
+    try:
+        settings = store.settings(moved)
+    except SettingsDamaged:
+        return
+    if settings is None or not may_see(account, moved, settings):
+        return
+    parts = request.scope["path"].split("/")
+    for place in range(len(parts) - 1):
+        namespace, name = (unquote(part) for part in parts[place : place + 2])
+        suffix = ".git" if name.endswith(".git") else ""
+        if repo.same(RepoId(repo.kind, namespace, name.removesuffix(suffix))):
+            location = "/".join([*parts[:place], moved.namespace, moved.name + suffix, *parts[place + 2 :]])
+            query = request.scope["query_string"].decode("latin-1")
+            raise HubError(307, f"{repo} is {moved} now", headers={"Location": f"{location}?{query}".rstrip("?")})
 
 
 def visible(
@@ -107,17 +166,27 @@ def visible(
     """
     account, store = caller(request, password=password), hub_of(request).store
     for repo in store.repositories(kinds):
-        settings = store.settings(repo)
-        if settings is None or not may_see(account, repo, settings):
-            continue
-        try:
+        with damage_apart(store, repo):
+            settings = store.settings(repo)
+            if settings is None or not may_see(account, repo, settings):
+                continue
             repository = store.open(repo)
             tip = repository.commit_at(MAIN)
-        except (pygit2.GitError, HubError, KeyError) as error:
-            if store.settings(repo) is not None:
-                logger.error("%s/%s can't be read, see `lrat hub verify`: %s", repo.kind, repo, error)
-            continue
-        yield settings, repository, tip
+            yield settings, repository, tip
+
+
+@contextlib.contextmanager
+def damage_apart(store: Store, repo: RepoId) -> Iterator[None]:
+    """Leave one repository out of what is done for many if it can't be read, and name it in the server's output."""
+    try:
+        yield
+    except (pygit2.GitError, HubError, KeyError, ValueError, OSError) as error:
+        if isinstance(error, HubError) and error.status == 400:
+            # It is the request that is wrong.
+            raise
+        # Unless somebody has deleted it meanwhile.
+        if store.path(repo).exists():
+            logger.error("%s/%s can't be read, see `lrat hub verify`: %s", repo.kind, repo, error)
 
 
 def git_access(request: Request, repo: RepoId | None = None) -> None:
@@ -129,8 +198,10 @@ def git_access(request: Request, repo: RepoId | None = None) -> None:
     """
     ask = {"WWW-Authenticate": 'Basic realm="lrat hub: the token as password"'}
     try:
-        settings_for(request, repo, password=True)
+        settings_for(request, repo, password=True, follow=True)
     except HubError as error:
+        if error.status == 307:
+            raise
         if error.status == 404 and request.headers.get("authorization"):
             raise
         raise HubError(401, error.message, error.code, ask) from None
@@ -148,10 +219,29 @@ def writable(request: Request, repo: RepoId | None = None) -> RepoId:
     Raises:
         HubError: 404 if the caller may not see it, 401 or 403 if they may not write.
     """
-    repo = repo or repo_of(request)
     settings_for(request, repo)
+    repo = repo or repo_of(request)
     require_namespace(request, repo.namespace)
     return repo
+
+
+def may_write(request: Request, repo: RepoId | None = None) -> bool:
+    """Whether the caller may write in the repository of a request."""
+    account = caller(request)
+    return account is not None and account.writes((repo or repo_of(request)).namespace)
+
+
+def participant(request: Request) -> RepoId:
+    """The repository of a request that proposes or discusses something, and changes no branch.
+
+    Raises:
+        HubError: 404 if the caller may not see it, 401 without a token, 403 if their token is for reading only.
+    """
+    settings_for(request)
+    account = require_user(request)
+    if account.role != "write":
+        raise HubError(403, f"The token of {account.name} is for reading only")
+    return repo_of(request)
 
 
 def require_namespace(request: Request, namespace: str) -> Account:

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
+from uuid import uuid4
 
+import pygit2
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.convertors import Convertor, register_url_convertor
@@ -21,16 +24,24 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from lrat_hub.localhub import routes_commit, routes_files, routes_git, routes_pages, routes_repos
-from lrat_hub.localhub.access import Hub
-from lrat_hub.localhub.objects import Links
-from lrat_hub.localhub.protocol import KINDS, HubError, repo_not_found
+from lrat_hub.localhub import (
+    routes_commit,
+    routes_discussions,
+    routes_files,
+    routes_git,
+    routes_pages,
+    routes_repos,
+)
+from lrat_hub.localhub.access import Hub, settings_for
+from lrat_hub.localhub.links import Links
+from lrat_hub.localhub.missing import refuse_path
+from lrat_hub.localhub.protocol import KINDS, HubError
 from lrat_hub.localhub.root import Accounts
 from lrat_hub.localhub.store import adopt_old_objects, open_stores
+from lrat_hub.localhub.wire import DeclaredRoute
 
 
 class _Kind(Convertor[str]):
@@ -75,64 +86,84 @@ register_url_convertor("encoded", _Encoded())
 register_url_convertor("namespace", _Namespace())
 register_url_convertor("encoded_path", _EncodedPath())
 
+_REQUEST_NAME = re.compile(rb"[A-Za-z0-9=;:_.-]{1,128}")
+# What git says of a disk that is full, or a quota.
+FULL = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))
 _REPO = "/api/{kind:kind}/{namespace:encoded}/{name:encoded}"
 _PAGE = "/{kind:prefix}{namespace:namespace}/{name:encoded}"
 _REV = "{revision:encoded}"
 
 
-def _routes() -> list[Route]:
+_LIST = "author search filter sort direction limit cursor full expand expand[] gated"
+_LIST_LACKS = "apps inference inference_provider num_parameters linked datasets models emissions benchmark"
+
+
+def routes() -> list[DeclaredRoute]:
     repos, git, content, files, pages = routes_repos, routes_git, routes_commit, routes_files, routes_pages
+    talk, route = routes_discussions, DeclaredRoute
+    discussion = f"{_REPO}/discussions/{{number:encoded}}"
     return [
         # First, as most requests are for it, and routes are tried one after the other.
-        Route(f"{_PAGE}/resolve/{_REV}/{{path:encoded_path}}", files.resolve),
-        Route("/", pages.index),
-        Route("/login", pages.login),
-        Route("/api/style.css", pages.style),
-        Route("/api/whoami-v2", repos.whoami),
-        Route("/api/agent-harnesses", repos.harnesses),
-        Route("/api/settings/repositories", repos.storage),
-        Route("/api/organizations/{namespace:encoded}/settings/repositories", repos.storage),
-        Route("/api/repos/create", repos.create, methods=["POST"]),
-        Route("/api/repos/delete", repos.delete, methods=["DELETE"]),
-        Route("/api/validate-yaml", repos.validate_yaml, methods=["POST"]),
-        Route("/api/{kind:kind}", repos.list_repos),
-        Route(_REPO, repos.info),
-        Route(f"{_REPO}/revision/{_REV}", repos.info),
-        Route(f"{_REPO}/settings", repos.update_settings, methods=["PUT"]),
-        Route(f"{_REPO}/auth-check", repos.auth_check),
-        Route(f"{_REPO}/auth-check/write", repos.auth_check_write),
-        Route(f"{_REPO}/tree/{_REV}", git.tree),
-        Route(f"{_REPO}/tree/{_REV}/{{path:encoded_path}}", git.tree),
-        Route(f"{_REPO}/paths-info/{_REV}", git.paths_info, methods=["POST"]),
-        Route(f"{_REPO}/refs", git.refs),
-        Route(f"{_REPO}/commits/{_REV}", git.commits),
-        Route(f"{_REPO}/branch/{{branch:encoded}}", git.create_branch, methods=["POST"]),
-        Route(f"{_REPO}/branch/{{branch:encoded}}", git.delete_branch, methods=["DELETE"]),
-        Route(f"{_REPO}/tag/{_REV}", git.create_tag, methods=["POST"]),
-        Route(f"{_REPO}/tag/{_REV}", git.delete_tag, methods=["DELETE"]),
-        Route(f"{_REPO}/preupload/{_REV}", content.preupload, methods=["POST"]),
-        Route(f"{_REPO}/commit/{_REV}", content.commit, methods=["POST"]),
-        Route(f"{_REPO}/discussions", git.pulls),
-        Route(f"{_REPO}/discussions", git.refuse_discussion, methods=["POST"]),
-        Route(f"{_REPO}/discussions/{{number:encoded}}", git.pull),
-        Route(f"{_REPO}/discussions/{{number:encoded}}/merge", git.merge_pull, methods=["POST"]),
-        Route(f"{_REPO}/discussions/{{number:encoded}}/{{what:encoded}}", git.refuse_discussion, methods=["POST"]),
-        Route(f"{_REPO}/xet-write-token/{_REV}", content.xet_token),
-        Route(content.XET_ADVICE, content.no_xet),
-        Route("/api/lfs-objects/{namespace}/{oid}", files.upload, methods=["PUT"]),
-        Route("/api/lfs-objects/{namespace}/{oid}", files.download),
-        Route(f"{_PAGE}.git/info/lfs/objects/batch", files.batch, methods=["POST"]),
-        Route(f"{_PAGE}.git/info/lfs/objects/verify", files.verify, methods=["POST"]),
-        Route(f"{_PAGE}/info/refs", files.info_refs),
-        Route(f"{_PAGE}/git-upload-pack", files.upload_pack, methods=["POST"]),
-        Route(f"{_PAGE}/git-receive-pack", files.receive_pack, methods=["POST"]),
-        Route(f"{_PAGE}/discussions/{{number:encoded}}", git.pull_page),
-        Route(_PAGE, pages.tree),
-        Route(f"{_PAGE}/tree/{_REV}", pages.tree),
-        Route(f"{_PAGE}/tree/{_REV}/{{path:encoded_path}}", pages.tree),
-        Route(f"{_PAGE}/blob/{_REV}/{{path:encoded_path}}", pages.blob),
-        Route(f"{_PAGE}/commits/{_REV}", pages.commits),
-        Route(f"{_PAGE}/commit/{_REV}", pages.commit),
+        route(f"{_PAGE}/resolve/{_REV}/{{path:encoded_path}}", files.resolve, "download"),
+        route("/", pages.index, "search"),
+        route("/login", pages.login),
+        route("/api/style.css", pages.style),
+        route("/api/whoami-v2", repos.whoami),
+        route("/api/agent-harnesses", repos.harnesses),
+        route("/api/settings/repositories", repos.storage, "limit cursor"),
+        route("/api/organizations/{namespace:encoded}/settings/repositories", repos.storage, "limit cursor"),
+        route("/api/repos/create", repos.create, method="POST"),
+        route("/api/repos/delete", repos.delete, method="DELETE"),
+        route("/api/repos/move", repos.move, method="POST"),
+        route("/api/validate-yaml", repos.validate_yaml, method="POST"),
+        route("/api/{kind:kind}", repos.list_repos, f"{_LIST} pipeline_tag cardData config", _LIST_LACKS),
+        route(_REPO, repos.info, "blobs expand expand[]", "securityStatus"),
+        route(f"{_REPO}/revision/{_REV}", repos.info, "blobs expand expand[]", "securityStatus"),
+        route(f"{_REPO}/settings", repos.update_settings, method="PUT"),
+        route(f"{_REPO}/duplicate", repos.duplicate, method="POST"),
+        route(f"{_REPO}/auth-check", repos.auth_check),
+        route(f"{_REPO}/auth-check/write", repos.auth_check_write),
+        route(f"{_REPO}/tree/{_REV}", git.tree, "recursive expand limit cursor"),
+        route(f"{_REPO}/tree/{_REV}/{{path:encoded_path}}", git.tree, "recursive expand limit cursor"),
+        route(f"{_REPO}/paths-info/{_REV}", git.paths_info, method="POST"),
+        route(f"{_REPO}/refs", git.refs, "include_prs"),
+        route(f"{_REPO}/commits/{_REV}", git.commits, "limit cursor", "expand[]"),
+        route(f"{_REPO}/compare/{_REV}", git.compare, "raw"),
+        route(f"{_REPO}/super-squash/{_REV}", git.squash, method="POST"),
+        route(f"{_REPO}/lfs-files", git.lfs_files, "limit cursor"),
+        route(f"{_REPO}/lfs-files/duplicate", git.duplicate_lfs_files, method="POST"),
+        route(f"{_REPO}/branch/{{branch:encoded}}", git.create_branch, method="POST"),
+        route(f"{_REPO}/branch/{{branch:encoded}}", git.delete_branch, method="DELETE"),
+        route(f"{_REPO}/tag/{_REV}", git.create_tag, method="POST"),
+        route(f"{_REPO}/tag/{_REV}", git.delete_tag, method="DELETE"),
+        route(f"{_REPO}/preupload/{_REV}", content.preupload, "create_pr", method="POST"),
+        route(f"{_REPO}/commit/{_REV}", content.commit, "create_pr", "hot_reload", method="POST"),
+        route(f"{_REPO}/discussions", talk.listed, "type status author p"),
+        route(f"{_REPO}/discussions", talk.create, method="POST"),
+        route(discussion, talk.details, "diff"),
+        route(f"{discussion}/comment", talk.comment, method="POST"),
+        route(f"{discussion}/title", talk.rename, method="POST"),
+        route(f"{discussion}/status", talk.set_status, method="POST"),
+        route(f"{discussion}/merge", talk.merge, method="POST"),
+        route(f"{discussion}/comment/{{comment}}/edit", talk.edit_comment, method="POST"),
+        route(f"{discussion}/comment/{{comment}}/hide", talk.hide_comment, method="POST"),
+        route(f"{_REPO}/xet-write-token/{_REV}", content.xet_token, "create_pr"),
+        route(content.XET_ADVICE, content.no_xet, "create_pr"),
+        route("/api/lfs-objects/{namespace}/{oid}", files.upload, "size expires signature by", method="PUT"),
+        route("/api/lfs-objects/{namespace}/{oid}", files.download, "size expires signature"),
+        route(f"{_PAGE}.git/info/lfs/objects/batch", files.batch, method="POST"),
+        route(f"{_PAGE}.git/info/lfs/objects/verify", files.verify, method="POST"),
+        route(f"{_PAGE}/info/refs", files.info_refs, "service"),
+        route(f"{_PAGE}/git-upload-pack", files.upload_pack, method="POST"),
+        route(f"{_PAGE}/git-receive-pack", files.receive_pack, method="POST"),
+        route(f"{_PAGE}/raw/{_REV}/{{path:encoded_path}}", files.raw, "download"),
+        route(f"{_PAGE}/discussions/{{number:encoded}}", pages.discussion),
+        route(_PAGE, pages.tree, "cursor"),
+        route(f"{_PAGE}/tree/{_REV}", pages.tree, "cursor"),
+        route(f"{_PAGE}/tree/{_REV}/{{path:encoded_path}}", pages.tree, "cursor"),
+        route(f"{_PAGE}/blob/{_REV}/{{path:encoded_path}}", pages.blob),
+        route(f"{_PAGE}/commits/{_REV}", pages.commits, "cursor"),
+        route(f"{_PAGE}/commit/{_REV}", pages.commit),
     ]
 
 
@@ -144,6 +175,29 @@ class _MatchRawPath:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._app({**scope, "path": scope["raw_path"].decode("latin-1")}, receive, send)
+
+
+class _NameRequest:
+    """Give each answer the name of its request, which clients show, and refuse bodies that have two lengths."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        given = {name: value for name, value in scope["headers"] if name in (b"x-request-id", b"x-amzn-trace-id")}
+        name = next((value for value in given.values() if _REQUEST_NAME.fullmatch(value)), uuid4().hex.encode())
+
+        async def named(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [*message.get("headers", []), (b"x-request-id", name)]}
+            await send(message)
+
+        # Whoever passes requests on might read them by the other one.
+        if {b"content-length", b"transfer-encoding"} <= {header for header, _ in scope["headers"]}:
+            refusal = JSONResponse({"error": "A body has a length, or comes in chunks"}, 400, {"Connection": "close"})
+            await refusal(scope, receive, named)
+            return
+        await self._app(scope, receive, named)
 
 
 class _ReportDefects:
@@ -187,12 +241,18 @@ def create_app(root: Path, *, user: str, hosts: Sequence[str] = ("*",)) -> Starl
     adopt_old_objects(root, store, objects)
     accounts = Accounts(root, user)
     # Starlette's type for them is that of handlers of any exception.
-    handlers: dict[Any, Any] = {HubError: _hub_error, HTTPException: _unmatched, OSError: _storage_error}
+    handlers: dict[Any, Any] = {
+        HubError: _hub_error,
+        HTTPException: _unmatched,
+        OSError: _storage_error,
+        pygit2.GitError: _git_error,
+    }
     app = Starlette(
-        routes=_routes(),
+        routes=routes(),
         # A page from elsewhere, whose name its owner lets point to this machine, must not read what is here.
         middleware=[
             Middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False),
+            Middleware(_NameRequest),
             Middleware(_ReportDefects),
             Middleware(_MatchRawPath),
         ],
@@ -204,6 +264,29 @@ def create_app(root: Path, *, user: str, hosts: Sequence[str] = ("*",)) -> Starl
     return app
 
 
+async def _git_error(request: Request, error: pygit2.GitError) -> Response:
+    if any(reason in str(error) for reason in FULL):
+        return await _storage_error(request, OSError(errno.ENOSPC, str(error)))
+    gone = await run_in_threadpool(_has_gone, request)
+    if gone is None:
+        logging.getLogger("uvicorn.error").error("A %s request found damage: %s", request.method, error)
+        gone = HubError(
+            500, f"Something is damaged in the repository ({error}): publish it again, or see `lrat hub verify`"
+        )
+    return await _hub_error(request, gone)
+
+
+def _has_gone(request: Request) -> HubError | None:
+    """The answer if somebody has deleted, or moved, the repository that a request is about since it began."""
+    if not {"kind", "namespace", "name"} <= set(request.path_params):
+        return None
+    try:
+        settings_for(request, password=True)
+    except HubError as error:
+        return error
+    return None
+
+
 async def _hub_error(request: Request, error: HubError) -> Response:
     # Messages repeat what clients sent; in a header, only a short text of printable ASCII is safe.
     message = re.sub(r"[^ -~]", "?", error.message)[:500].strip()
@@ -213,20 +296,25 @@ async def _hub_error(request: Request, error: HubError) -> Response:
     error.headers = headers
     if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
         return await run_in_threadpool(routes_pages.error_page, request, error)
+    if request.headers.get("user-agent", "").startswith("git/"):
+        # Git shows its user an answer in this form only.
+        return PlainTextResponse(f"{error.message}\n", error.status, headers)
     return JSONResponse({"error": error.message}, error.status, headers)
 
 
 async def _storage_error(request: Request, error: OSError) -> Response:
+    if isinstance(error, FileNotFoundError) and (gone := await run_in_threadpool(_has_gone, request)):
+        return await _hub_error(request, gone)
     if error.errno not in (errno.ENOSPC, errno.EDQUOT):
         raise error
     return await _hub_error(request, HubError(507, "The disk of this Hub is full: nothing was changed"))
 
 
 async def _unmatched(request: Request, error: HTTPException) -> Response:
-    """A path that is no route, most often an id without namespace: `load_dataset("imdb")`."""
-    path = request.scope["path"]
     if error.status_code != 404:
         return await _hub_error(request, HubError(error.status_code, error.detail, headers=dict(error.headers or {})))
-    if path.startswith("/api/") and not path.startswith(tuple(f"/api/{kind}/" for kind in KINDS)):
-        return await _hub_error(request, HubError(404, f"This Hub has no {path}", code="NotFound"))
-    return await _hub_error(request, repo_not_found(unquote(path)))
+    try:
+        await run_in_threadpool(refuse_path, request)
+    except HubError as refusal:
+        return await _hub_error(request, refusal)
+    raise error

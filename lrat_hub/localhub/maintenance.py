@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
+import logging
 import os
 import shutil
 import subprocess
+import threading
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -14,12 +16,16 @@ from pathlib import Path
 import pygit2
 
 from lrat_hub.errors import LratError
-from lrat_hub.localhub.objects import NamespaceObjects, Pointer
-from lrat_hub.localhub.protocol import RepoId
-from lrat_hub.localhub.repository import forget
-from lrat_hub.localhub.root import owned, prepare_root
+from lrat_hub.localhub.blobs import is_readable, loose_path
+from lrat_hub.localhub.objects import NamespaceObjects, ObjectStore, Pointer, sha256_of
+from lrat_hub.localhub.protocol import HubError, RepoId
+from lrat_hub.localhub.root import fsync_path, owned, prepare_root
 from lrat_hub.localhub.store import Store, open_stores
-from lrat_hub.localhub.trees import open_git
+from lrat_hub.localhub.trees import forget, open_git
+
+logger = logging.getLogger("uvicorn.error")
+# Between two objects of git, which are small, while the Hub is served.
+SCRUB_PAUSE_SECONDS = 0.002
 
 
 @dataclass
@@ -32,6 +38,7 @@ class Verification:
     large_bytes: int = 0
     unreferenced: int = 0
     problems: list[str] = field(default_factory=list)
+    repaired: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -44,21 +51,27 @@ class Collection:
     packed: int = 0
 
 
-def verify(root: Path, *, hashes: bool = True) -> Verification:
+def verify(root: Path, *, hashes: bool = True, repair: bool = False) -> Verification:
     """Check every repository and every object of a Hub. It may be served meanwhile.
 
     Args:
         root: The folder of the Hub.
         hashes: Whether to read all large files to compare their sha256; their sizes are compared in any case.
+        repair: Whether to put damaged objects aside, so that publishing them again repairs them, and to take those
+            that another namespace or repository has from there.
     """
     store, objects = open_stores(_existing(root))
     forget()
     result = Verification()
+    if repair:
+        _repair_large_files(objects, result)
+        _repair_git_objects(store, objects, result)
+        forget()
     referred: defaultdict[str, set[str]] = defaultdict(set)
     for repo in store.repositories():
         try:
             pointers = _verify_repository(store, repo, result)
-        except (OSError, ValueError, TypeError, KeyError, pygit2.GitError) as error:
+        except (OSError, ValueError, TypeError, KeyError, HubError, pygit2.GitError) as error:
             # Somebody may have deleted it since it was listed.
             if store.path(repo).exists():
                 result.problems.append(f"{repo.kind}/{repo}: {error}")
@@ -75,7 +88,7 @@ def verify(root: Path, *, hashes: bool = True) -> Verification:
             result.large_files += 1
             result.large_bytes += path.stat().st_size
             result.unreferenced += path.name not in referred[kept.namespace]
-            if hashes and _sha256(path) != path.name:
+            if hashes and not objects.is_known_sound(path) and sha256_of(path) != path.name:
                 result.problems.append(f"objects/{kept.namespace}: content of {path.name} has another sha256")
     return result
 
@@ -93,7 +106,7 @@ def collect(root: Path, *, keep_seconds: float, dry_run: bool = False) -> Collec
     """
     root = _existing(root)
     result = Collection()
-    with owned(root):
+    with owned(root) as lock:
         store, objects = open_stores(root)
         store.recover()
         objects.recover()
@@ -113,7 +126,7 @@ def collect(root: Path, *, keep_seconds: float, dry_run: bool = False) -> Collec
         git = shutil.which("git")
         if git is not None and not dry_run:
             for repo in store.repositories():
-                _pack(git, store.path(repo), keep_seconds)
+                _pack(git, store.path(repo), keep_seconds, lock)
                 result.packed += 1
     return result
 
@@ -158,15 +171,105 @@ def _collect_objects(
             path.unlink()
 
 
-def _pack(git: str, path: Path, keep_seconds: float) -> None:
-    """Let git put loose objects into packs; it keeps every object that a reference leads to."""
+def _pack(git: str, path: Path, keep_seconds: float, lock: int) -> None:
+    """Let git put loose objects into packs; it keeps every object that a reference leads to.
+
+    It inherits the lock of the root: if this process is killed, nobody serves the repository until git is done.
+    """
     options = ("-c", "core.fsync=all", "-c", "safe.directory=*")
     command = [git, *options, "-C", str(path), "gc", "--quiet", f"--prune={int(keep_seconds)}.seconds.ago"]
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"GIT_CONFIG_GLOBAL": os.devnull})
+    environment = os.environ | {"GIT_CONFIG_GLOBAL": os.devnull}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, pass_fds=[lock])
     if done.returncode != 0:
         raise LratError(f"{path}: git gc failed: {' '.join(done.stderr.split())}; see `lrat hub verify`")
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _repair_large_files(objects: ObjectStore, result: Verification) -> None:
+    damaged = [path for kept in objects.namespaces() for path in kept.paths() if not objects.is_sound(path)]
+    for path in damaged:
+        for other in objects.namespaces():
+            source = other.path(path.name)
+            # Copied, and not linked: the two would be damaged together the next time.
+            if source.exists() and objects.is_sound(source):
+                draft = objects.tmp / f"repair-{path.name}"
+                shutil.copyfile(source, draft)
+                fsync_path(draft)
+                objects.put(draft, path, sound=True)
+                result.repaired.append(path.name)
+                break
+
+
+def _repair_git_objects(store: Store, objects: ObjectStore, result: Verification) -> None:
+    for repo in store.repositories():
+        git = open_git(str(store.path(repo)))
+        for oid in list(git):
+            name = str(oid)
+            if is_readable(git, name):
+                continue
+            loose = loose_path(git, name)
+            if not loose.exists():
+                # It is in a pack, which holds many others: a copy beside it is read first.
+                continue
+            objects.damaged.mkdir(exist_ok=True)
+            loose.rename(objects.damaged / f"{repo.kind}-{repo.namespace}-{repo.name}-{name}")
+            for other in store.repositories():
+                source = open_git(str(store.path(other)))
+                if other != repo and name in source and is_readable(source, name):
+                    kind, content = source.odb.read(name)
+                    open_git(str(store.path(repo))).odb.write(kind, content)
+                    result.repaired.append(name)
+                    break
+
+
+class Scrub:
+    """Reads everything that a Hub keeps, slowly, while it is served; puts aside what is damaged, and names it.
+
+    Args:
+        store: The repositories.
+        objects: The large files.
+        rate: The most bytes of large files to read in a second; None for all speed.
+    """
+
+    def __init__(self, store: Store, objects: ObjectStore, rate: int | None = None) -> None:
+        self._store, self._objects, self._rate = store, objects, rate
+
+    def round(self) -> list[str]:
+        """Read all of it once. Returns what is damaged; what was found before is named if it is in git."""
+        problems = []
+        for kept in self._objects.namespaces():
+            for path in kept.paths():
+                with contextlib.suppress(FileNotFoundError):
+                    if not self._objects.is_sound(path, rate=self._rate):
+                        problems.append(f"objects/{kept.namespace}: content of {path.name} has another sha256")
+        for repo in self._store.repositories():
+            with contextlib.suppress(pygit2.GitError):
+                git = open_git(str(self._store.path(repo)))
+                for oid in git:
+                    if not is_readable(git, str(oid)) and self._store.path(repo).exists():
+                        problems.append(f"{repo.kind}/{repo}: git object {oid} is damaged")
+                    if self._rate is not None:
+                        time.sleep(SCRUB_PAUSE_SECONDS)
+        for problem in problems:
+            logger.error("%s; see `lrat hub verify`", problem)
+        return problems
+
+    def run(self, *, first: float, every: float) -> threading.Thread:
+        """Go over it again and again, in a thread that ends with the process.
+
+        Args:
+            first: Seconds until the first time.
+            every: Seconds between two times.
+        """
+
+        def rounds() -> None:
+            time.sleep(first)
+            while True:
+                try:
+                    self.round()
+                except Exception:
+                    logger.exception("The search for damage failed")
+                time.sleep(every)
+
+        thread = threading.Thread(target=rounds, name="scrub", daemon=True)
+        thread.start()
+        return thread

@@ -1,29 +1,41 @@
-"""Large files: immutable objects named by the sha256 of their content, pointers to them in git, and signed links.
+"""Large files: immutable objects named by the sha256 of their content, and the pointers to them in git.
 
 See https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md for the pointer format.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
-import hmac
+import io
+import logging
 import os
 import re
+import secrets
 import tempfile
+import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeGuard
-from urllib.parse import urlencode
+from typing import BinaryIO, TypeGuard
 
-from lrat_hub.localhub.protocol import HubError, parse_number
+from lrat_hub.localhub.protocol import HubError
 from lrat_hub.localhub.root import fsync_path
 
-Method = Literal["GET", "PUT"]
+# Inode, time of the last change and size of a file.
+Stamp = tuple[int, int, int]
 
-# Clients ask for the links of a whole commit, and then transfer its files one after another.
-LINK_SECONDS = 24 * 3600
+logger = logging.getLogger("uvicorn.error")
+
+DAMAGED = "damaged"
+PORTION_BYTES = 1024 * 1024
+# How many objects are remembered as sound; each takes about 300 bytes.
+SOUND_MAX = 200_000
+# Objects up to this size are read before they are sent for the first time; longer ones while they are.
+CHECKED_FIRST_BYTES = 64 * 1024 * 1024
+# What any disk and processor can do, to tell which objects can be read in the time that a client waits.
+READ_BYTES_PER_SECOND = 100_000_000
 
 _OID = re.compile(r"[0-9a-f]{64}")
 _POINTER = re.compile(
@@ -68,8 +80,12 @@ class ObjectStore:
     def __init__(self, root: Path, tmp: Path) -> None:
         self.root = root
         self.tmp = tmp
+        self.damaged = root.parent / DAMAGED
         for folder in (root, tmp):
             folder.mkdir(parents=True, exist_ok=True)
+        # What was read and is right, or came over the network and was checked, by what the file system says of it.
+        self._sound: dict[Path, Stamp] = {}
+        self._lock = threading.Lock()
 
     def of(self, namespace: str) -> NamespaceObjects:
         return NamespaceObjects(self, namespace)
@@ -81,6 +97,62 @@ class ObjectStore:
         """Remove what a killed server left behind. Only for the owner of the root, before it serves."""
         for leftover in self.tmp.iterdir():
             leftover.unlink()
+
+    def is_known_sound(self, path: Path) -> bool:
+        return self._sound.get(path) == _stamp(path)
+
+    def note_sound(self, path: Path, stamp: Stamp) -> None:
+        with self._lock:
+            if len(self._sound) >= SOUND_MAX:
+                self._sound.clear()
+            self._sound[path] = stamp
+
+    def is_sound(self, path: Path, *, rate: int | None = None) -> bool:
+        """Whether the content of an object has the sha256 that it is named by; if not, it is put aside.
+
+        Args:
+            path: The file of the object.
+            rate: The most bytes to read in a second, for who has time; None for all speed.
+        """
+        stamp = _stamp(path)
+        if stamp is None:
+            return False
+        if sha256_of(path, rate=rate) == path.name:
+            self.note_sound(path, stamp)
+            return True
+        self.put_aside(path, stamp)
+        return False
+
+    def put_aside(self, path: Path, stamp: Stamp) -> None:
+        """Take an object that is damaged out of what is served, so that it can be uploaded again.
+
+        Args:
+            stamp: What the file system said of it before it was read: a newer one may have taken its place.
+        """
+        with self._lock:
+            if _stamp(path) != stamp:
+                return
+            self.damaged.mkdir(exist_ok=True)
+            namespace = path.parent.parent.parent.name
+            os.replace(path, self.damaged / f"{namespace}-{path.name}")
+            for folder in (path.parent, self.damaged):
+                fsync_path(folder)
+        logger.error("object %s of %s is damaged and was put aside in %s", path.name, namespace, self.damaged)
+
+    def put(self, source: Path, path: Path, *, sound: bool) -> None:
+        """Let a file that is complete and flushed be an object, in place of a damaged one if need be.
+
+        Args:
+            sound: Whether somebody has compared its content with its name.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with self._lock:
+            os.replace(source, path)
+        stamp = _stamp(path)
+        if stamp is not None and sound:
+            self.note_sound(path, stamp)
+        for folder in (path.parent, path.parent.parent, path.parent.parent.parent, self.root):
+            fsync_path(folder)
 
 
 @dataclass(frozen=True)
@@ -106,6 +178,46 @@ class NamespaceObjects:
 
     def has(self, pointer: Pointer) -> bool:
         return self.size(pointer.oid) == pointer.size
+
+    def is_sound(self, pointer: Pointer, deadline: float) -> bool:
+        """Whether an object is here with its content; what can't be read until the deadline counts as not here."""
+        path = self.path(pointer.oid)
+        if not self.has(pointer):
+            return False
+        if self.store.is_known_sound(path):
+            return True
+        left = deadline - time.monotonic()
+        return pointer.size <= left * READ_BYTES_PER_SECOND and self.store.is_sound(path)
+
+    def open(self, pointer: Pointer) -> BinaryIO:
+        """The content of an object; read first if it is not too long for whoever waits.
+
+        Raises:
+            FileNotFoundError: It is not here, or not with its content.
+        """
+        path = self.path(pointer.oid)
+        if not self.has(pointer):
+            raise FileNotFoundError(path)
+        if (
+            pointer.size <= CHECKED_FIRST_BYTES
+            and not self.store.is_known_sound(path)
+            and not self.store.is_sound(path)
+        ):
+            raise FileNotFoundError(path)
+        return CheckedFile(self.store, path)
+
+    def share(self, pointer: Pointer, other: NamespaceObjects) -> None:
+        """Give an object to another namespace, which takes no further room on the disk.
+
+        Raises:
+            FileNotFoundError: It is not here.
+        """
+        source, target = self.path(pointer.oid), other.path(pointer.oid)
+        if source == target or other.has(pointer):
+            return
+        link = self.store.tmp / f"link-{secrets.token_hex(8)}"
+        os.link(source, link)
+        self.store.put(link, target, sound=self.store.is_known_sound(source))
 
     def upload(self, pointer: Pointer) -> Upload:
         return Upload(self, pointer)
@@ -147,51 +259,53 @@ class Upload:
             raise HubError(400, f"Upload refused: expected sha256 {self._pointer.oid}, found {self._hash.hexdigest()}")
         self._file.flush()
         os.fsync(self._file.fileno())
-        target = self._objects.path(self._pointer.oid)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(self._file.name, target)
-        root = self._objects.root
-        for folder in (target.parent, target.parent.parent, root, root.parent):
-            fsync_path(folder)
+        self._objects.store.put(Path(self._file.name), self._objects.path(self._pointer.oid), sound=True)
 
 
-class Links:
-    """Makes and checks links to large files: each stands for one permission on one object, for some time.
+class CheckedFile(io.FileIO):
+    """The content of an object. Whoever reads all of it in order gets an error at its end if it is damaged."""
 
-    Clients send no token along with the content of a large file, as they would send it to a storage service.
+    def __init__(self, store: ObjectStore, path: Path) -> None:
+        super().__init__(path)
+        self._store, self._path = store, path
+        self._stamp = _stamp(path)
+        self._hash = None if store.is_known_sound(path) else hashlib.sha256()
+        self._next = 0
 
-    Args:
-        key: The key that links are signed with.
-    """
+    def read(self, size: int | None = -1, /) -> bytes:
+        start = self.tell()
+        data = super().read(size) or b""
+        if self._hash is not None and self._stamp is not None and start == self._next:
+            self._next += len(data)
+            self._hash.update(data)
+            if self._next == self._stamp[2]:
+                self._end(self._hash.hexdigest(), self._stamp)
+        return data
 
-    def __init__(self, key: bytes) -> None:
-        self._key = key
+    def _end(self, found: str, stamp: Stamp) -> None:
+        self._hash = None
+        if found == self._path.name:
+            self._store.note_sound(self._path, stamp)
+            return
+        self._store.put_aside(self._path, stamp)
+        # Before the last part is sent: whoever downloads sees that it is not all there.
+        raise OSError(errno.EIO, "the content of an object is damaged", str(self._path))
 
-    def path(self, method: Method, namespace: str, pointer: Pointer) -> str:
-        """The path of a link by which whoever holds it may get or put this object of a namespace, and nothing else."""
-        expires = str(int(time.time()) + LINK_SECONDS)
-        signature = self._signature(method, namespace, pointer, expires)
-        query = urlencode({"size": pointer.size, "expires": expires, "signature": signature})
-        return f"/api/lfs-objects/{namespace}/{pointer.oid}?{query}"
 
-    def check(self, method: Method, namespace: str, oid: str, query: Mapping[str, str]) -> Pointer:
-        """The object that a link is for.
+def sha256_of(path: Path, *, rate: int | None = None) -> str:
+    """The sha256 of a file, read with at most `rate` bytes a second."""
+    digest = hashlib.sha256()
+    with path.open("rb", buffering=0) as file:
+        while portion := file.read(PORTION_BYTES):
+            digest.update(portion)
+            if rate is not None:
+                time.sleep(len(portion) / rate)
+    return digest.hexdigest()
 
-        Raises:
-            HubError: 403 if the link is forged or has expired.
-        """
-        expires = query.get("expires", "")
-        size, end = (parse_number(text, max_digits=19) for text in (query.get("size", ""), expires))
-        if not is_oid(oid) or size is None or end is None:
-            raise HubError(403, "Link refused: it is incomplete")
-        pointer = Pointer(oid, size)
-        signature = self._signature(method, namespace, pointer, expires)
-        if not hmac.compare_digest(signature.encode(), query.get("signature", "").encode()):
-            raise HubError(403, "Link refused: its signature is wrong")
-        if end < time.time():
-            raise HubError(403, "Link refused: it has expired")
-        return pointer
 
-    def _signature(self, method: Method, namespace: str, pointer: Pointer, expires: str) -> str:
-        text = f"{method} {namespace} {pointer.oid} {pointer.size} {expires}"
-        return hmac.new(self._key, text.encode(), hashlib.sha256).hexdigest()
+def _stamp(path: Path) -> Stamp | None:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_ino, status.st_mtime_ns, status.st_size

@@ -23,6 +23,10 @@ STOP_SECONDS = 10
 LOOPBACK = ("127.0.0.1", "localhost")
 # Requests under way when the server is told to stop get this long to finish.
 GRACE_SECONDS = 5
+# The search for damage while a Hub is served: slow enough for nobody to notice.
+SCRUB_FIRST_SECONDS = 600
+SCRUB_EVERY_SECONDS = 24 * 3600
+SCRUB_BYTES_PER_SECOND = 16 * 1024 * 1024
 
 
 def hub_env(root: str | Path, port: int) -> dict[str, str]:
@@ -65,9 +69,13 @@ def serve(
         import uvicorn
 
         from lrat_hub.localhub.app import create_app
+        from lrat_hub.localhub.connections import Connection
+        from lrat_hub.localhub.maintenance import Scrub
+        from lrat_hub.localhub.store import open_stores
 
         config = uvicorn.Config(
             create_app(root, user=user, hosts=LOOPBACK if host in LOOPBACK else ("*",)),
+            http=Connection,
             lifespan="off",
             ws="none",
             access_log=False,
@@ -77,6 +85,9 @@ def serve(
         )
         if on_ready is not None:
             on_ready(listener.getsockname()[1])
+        Scrub(*open_stores(root), rate=SCRUB_BYTES_PER_SECOND).run(
+            first=SCRUB_FIRST_SECONDS, every=SCRUB_EVERY_SECONDS
+        )
         try:
             uvicorn.Server(config).run(sockets=[listener])
         except KeyboardInterrupt:

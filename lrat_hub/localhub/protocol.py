@@ -17,12 +17,15 @@ KINDS = ("models", "datasets", "spaces")
 
 # A branch becomes the name of a file, with .lock behind it while that is written.
 REF_MAX_BYTES = 200
+# Each folder of a path is a tree of git that each commit to it writes.
+PATH_MAX_DEPTH = 128
 
 # What huggingface_hub accepts, in ASCII; "--" separates the parts of an id in its cache folders.
 _SEGMENT = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?")
 # Namespaces that would be mistaken for another part of the URL space.
 _RESERVED = {*KINDS, "api"}
 _SHA = re.compile(r"[0-9a-f]{40}")
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -39,10 +42,10 @@ class RepoId:
         """Whether it may name a repository; then its parts are also safe as names of folders."""
         return (
             self.kind in KINDS
-            and self.namespace not in _RESERVED
+            and self.namespace.lower() not in _RESERVED
             and all(_SEGMENT.fullmatch(part) for part in (self.namespace, self.name))
             and not any(part in str(self) for part in ("--", ".."))
-            and not any(part.endswith((".git", ".lock")) for part in (self.namespace, self.name))
+            and not any(part.lower().endswith((".git", ".lock")) for part in (self.namespace, self.name))
         )
 
     @property
@@ -50,13 +53,17 @@ class RepoId:
         """The path of its page: models have no prefix."""
         return str(self) if self.kind == "models" else f"{self.kind}/{self}"
 
+    def same(self, other: RepoId) -> bool:
+        """Whether both name one repository: ids differ by more than case."""
+        return (self.kind, str(self).lower()) == (other.kind, str(other).lower())
+
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}"
 
 
 def is_text(value: str) -> bool:
     """Whether git and file systems can hold a string: JSON can also express halves of characters, and zeros."""
-    return "\0" not in value and not any("\ud800" <= char <= "\udfff" for char in value)
+    return _NO_TEXT.search(value) is None
 
 
 def text_in(data: Mapping[str, Any], key: str, default: str | None = None) -> str:
@@ -99,6 +106,8 @@ def bad_path(path: str) -> str | None:
     """Why a file may not be committed as `path`, a text; None if it may. Every system must be able to clone it."""
     if _CONTROL.search(path) or "\\" in path:
         return "it holds a control character or a backslash"
+    if path.count("/") >= PATH_MAX_DEPTH:
+        return f"it has more than {PATH_MAX_DEPTH} segments"
     if len(path.encode()) > 2048 or any(len(part.encode()) > 255 for part in path.split("/")):
         return "it is too long"
     for part in path.split("/"):
@@ -141,6 +150,11 @@ def repo_not_found(repo: RepoId | str) -> HubError:
 
 def revision_not_found(repo: RepoId, revision: str) -> HubError:
     return HubError(404, f"Invalid rev id: {revision} in {repo}", code="RevisionNotFound")
+
+
+def not_here(what: str) -> HubError:
+    """The answer for what huggingface.co has and this Hub has not. It says so, instead of another cause."""
+    return HubError(501, f"This Hub has no {what}; docs/embedded_hub.md lists what it has", code="NotImplemented")
 
 
 def entry_not_found(path: str, commit: str) -> HubError:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 
 import pygit2
-from pygit2.enums import AttrCheck, FileMode, ObjectType, SortMode
+from pygit2.enums import ConfigLevel, FileMode, ObjectType, SortMode
 
-from lrat_hub.localhub import trees
+from lrat_hub.localhub.blobs import write_blob
 from lrat_hub.localhub.objects import Pointer
+from lrat_hub.localhub.patches import Patch, patches
 from lrat_hub.localhub.protocol import (
     REF_MAX_BYTES,
     HubError,
@@ -31,12 +33,16 @@ from lrat_hub.localhub.trees import (
     folders_of,
     git_object,
     open_git,
+    pointers,
     totals,
     walk,
 )
 
 # libgit2 reads this when it opens a repository: set later, it would flush objects but not references.
 pygit2.settings.enable_fsync_gitdir(True)
+# Nothing of the settings of whoever runs the Hub, such as what they never want to commit.
+for _level in (ConfigLevel.SYSTEM, ConfigLevel.XDG, ConfigLevel.GLOBAL):
+    pygit2.settings.search_path[_level] = os.devnull
 
 MAIN = "main"
 _PULL = re.compile(r"refs/pr/[1-9][0-9]{0,8}", re.ASCII)
@@ -51,8 +57,8 @@ class Repository:
 
     def __init__(self, path: Path, repo_id: RepoId) -> None:
         self.id = repo_id
-        self._path = str(path)
-        self._git = open_git(self._path)
+        self.path = str(path)
+        self._git = open_git(self.path)
 
     # Reading
 
@@ -74,13 +80,13 @@ class Repository:
 
     def find(self, commit: pygit2.Commit, path: str) -> Entry | None:
         """The file or folder at a path; None if there is none."""
-        here = children(self._path, str(commit.tree_id))
+        here = children(self.path, str(commit.tree_id))
         *folders, name = path.split("/")
         for folder in folders:
             step = here.get(folder)
             if step is None or not step.is_folder:
                 return None
-            here = children(self._path, step.oid)
+            here = children(self.path, step.oid)
         entry = here.get(name)
         return replace(entry, path=path) if entry else None
 
@@ -92,26 +98,20 @@ class Repository:
         return entry
 
     def files(self, commit: pygit2.Commit) -> Iterator[Entry]:
-        return (entry for entry in walk(self._path, str(commit.tree_id)) if not entry.is_folder)
+        return (entry for entry in walk(self.path, str(commit.tree_id)) if not entry.is_folder)
 
     def walk(self, tree_id: str, *, prefix: str = "", recursive: bool) -> Iterator[Entry]:
         """The entries of a tree, in git's order; those of subtrees follow their folder."""
-        return walk(self._path, tree_id, prefix=prefix, recursive=recursive)
+        return walk(self.path, tree_id, prefix=prefix, recursive=recursive)
 
     def totals(self, commit: pygit2.Commit) -> tuple[int, int]:
         """The number of files of a commit, and of their bytes."""
-        return totals(self._path, str(commit.tree_id))
-
-    def changes(self, commit: pygit2.Commit) -> Iterator[tuple[str, str]]:
-        """What a commit changed over its first parent: `A`, `M` or `D`, and the path."""
-        tree = commit.tree
-        difference = commit.parents[0].tree.diff_to_tree(tree) if commit.parents else tree.diff_to_tree(swap=True)
-        return ((delta.status_char(), delta.new_file.path) for delta in difference.deltas)
+        return totals(self.path, str(commit.tree_id))
 
     def pointers(self) -> frozenset[Pointer]:
         """Every large file that some commit refers to, whichever branch, tag or pull request leads to it."""
         tips = {self._git.references[name].peel(pygit2.Commit).id for name in self._git.references}
-        return _pointers(self._path, frozenset(map(str, tips)))
+        return pointers(self.path, frozenset(map(str, tips)))
 
     def blob(self, oid: str) -> bytes:
         return git_object(self._git, oid, pygit2.Blob).data
@@ -149,16 +149,11 @@ class Repository:
             if name.startswith(prefix)
         }
 
-    def keeps_as_large(self, commit: pygit2.Commit, path: str) -> bool:
-        """Whether the `.gitattributes` of a commit send a path to large file storage."""
-        checks = AttrCheck.INDEX_ONLY | AttrCheck.INCLUDE_COMMIT | AttrCheck.NO_SYSTEM
-        return self._git.get_attr(path, "filter", checks, commit.id) == "lfs"
-
     # Writing
 
     def write_blob(self, content: bytes) -> str:
         """Store content. Needs no lock: until a commit refers to it, nobody sees it."""
-        return str(self._git.create_blob(content))
+        return write_blob(self._git, content)
 
     def commit(
         self, branch: str, changes: Iterable[Put | Delete], *, message: str, author: str, parent: str | None = None
@@ -195,41 +190,78 @@ class Repository:
             raise _moved(branch, str(tip.id), now) from error
 
     def propose(
-        self, changes: Iterable[Put | Delete], *, message: str, author: str, parent: str | None = None
-    ) -> tuple[int, str]:
-        """Open a pull request: a commit that no branch has yet, at `refs/pr/N`.
+        self,
+        number: int,
+        branch: str,
+        changes: Iterable[Put | Delete],
+        *,
+        message: str,
+        author: str,
+        parent: str | None = None,
+    ) -> str:
+        """Make the first commit of a pull request, at `refs/pr/N`, which no branch has yet.
 
         Args:
-            parent: The sha of the commit that the changes are for; by default the tip of main.
+            number: N.
+            branch: The branch that the changes are for.
+            parent: The sha of the commit that they were made on; by default the tip of the branch.
 
         Returns:
-            N, and the sha of the commit.
+            The sha of the commit.
         """
-        base = self.commit_at(parent or MAIN)
-        number = max(map(int, self.references("pr")), default=0) + 1
+        tip = self.branch_tip(branch)
+        base = self.commit_at(parent) if parent else tip
         tree = changed_tree(self._git, base, changes)
-        return number, self._create_commit(f"refs/pr/{number}", tree, [base.id], message, author)
+        return self._create_commit(f"refs/pr/{number}", tree, [base.id], message, author)
 
-    def pull_is_merged(self, tip: pygit2.Commit) -> bool:
-        main = self.commit_at(MAIN)
-        return tip.id == main.id or self._git.descendant_of(main.id, tip.id)
+    def begin_pull(self, number: int, branch: str) -> None:
+        """Make a pull request that is still without a commit."""
+        self._git.references.create(f"refs/pr/{number}", self.branch_tip(branch).id)
 
-    def merge_pull(self, number: int, *, author: str) -> str:
-        """Bring a pull request into main.
+    def squash(self, branch: str, message: str, author: str) -> str:
+        """Make the files of a branch, or pull request, its only commit. Returns its sha."""
+        reference, tip = self._tip(branch)
+        signature = _signature(author)
+        new = self._git.create_commit(None, signature, signature, message, tip.tree_id, [])
+        self._git.references[reference].set_target(new, f"squash {tip.id}")
+        return str(new)
+
+    def merge(self, branch: str, tip: pygit2.Commit, *, message: str, author: str) -> str:
+        """Merge a commit into a branch. Returns the sha of the merge.
 
         Raises:
-            HubError: 404 if there is none, 409 if both changed the same in different ways.
+            HubError: 409 if both changed the same in different ways.
         """
-        _, tip = self._tip(f"refs/pr/{number}")
-        reference, main = self._tip(MAIN)
-        if self.pull_is_merged(tip):
-            return str(main.id)
-        merged = self._git.merge_commits(main, tip)
-        if merged.conflicts is not None:
-            paths = {str(side.path) for conflict in merged.conflicts for side in conflict if side is not None}
-            raise HubError(409, f"Pull request {number} is in conflict with {MAIN}: {', '.join(sorted(paths))}")
-        tree = merged.write_tree(self._git)
-        return self._create_commit(reference, tree, [main.id, tip.id], f"Merge pull request {number}", author)
+        reference, into = self._tip(branch)
+        merged = self._git.merge_commits(into, tip)
+        if paths := _conflicts(merged):
+            raise HubError(409, f"{title_of(message)!r} is in conflict with {branch}: {', '.join(paths)}")
+        return self._create_commit(reference, merged.write_tree(self._git), [into.id, tip.id], message, author)
+
+    # Comparing
+
+    def is_part_of(self, commit: pygit2.Commit, tip: pygit2.Commit) -> bool:
+        return commit.id == tip.id or self._git.descendant_of(tip.id, commit.id)
+
+    def conflicts(self, into: pygit2.Commit, tip: pygit2.Commit) -> list[str]:
+        """The paths that a merge can't decide about."""
+        return [] if self.is_part_of(tip, into) else _conflicts(self._git.merge_commits(into, tip))
+
+    def common(self, one: pygit2.Commit, other: pygit2.Commit) -> pygit2.Commit | None:
+        """The commit from which two have come; None after one's history was squashed."""
+        base = self._git.merge_base(one.id, other.id)
+        return self._git[base].peel(pygit2.Commit) if base else None
+
+    def commits_since(self, start: pygit2.Commit | None, tip: pygit2.Commit, most: int) -> list[pygit2.Commit]:
+        """The commits of a tip that are not in the history of another commit, oldest first."""
+        walker = self._git.walk(tip.id, SortMode.TOPOLOGICAL)
+        if start is not None:
+            walker.hide(start.id)
+        return list(islice(walker, most))[::-1]
+
+    def patches(self, old: pygit2.Commit | None, new: pygit2.Commit) -> Iterator[Patch]:
+        """What changed between two commits, file by file; from nothing for None."""
+        return patches(self._git, old, new)
 
     def create_initial_commit(self, files: dict[str, bytes], author: str) -> None:
         index = pygit2.Index()
@@ -263,6 +295,12 @@ class Repository:
         # libgit2 has no answer for names that are malformed or very long.
         usable = len(name.encode()) <= 2 * REF_MAX_BYTES and pygit2.reference_is_valid_name(name)
         return usable and name in self._git.references
+
+    def branch_tip(self, branch: str) -> pygit2.Commit:
+        """The last commit of a branch; raises HubError if there is no branch of this name."""
+        if not self._has_reference(f"refs/heads/{branch}"):
+            raise revision_not_found(self.id, branch)
+        return self._git.references[f"refs/heads/{branch}"].peel(pygit2.Commit)
 
     def _tip(self, branch: str) -> tuple[str, pygit2.Commit]:
         """The full name of a branch or pull request, and its last commit."""
@@ -307,32 +345,20 @@ def create_repository(path: Path) -> None:
     pygit2.init_repository(str(path), bare=True, initial_head=MAIN)
 
 
-def forget() -> None:
-    """Read everything from the disk again from now on; see `trees.forget`."""
-    trees.forget()
-    _pointers.cache_clear()
+def copy_history(source: Path, target: Path) -> None:
+    """Give an empty repository the branches and tags of another one."""
+    remote = open_git(str(target)).remotes.create_anonymous(str(source.resolve()))
+    remote.fetch(["+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"])
 
 
-@lru_cache(maxsize=64)
-def _pointers(path: str, tips: frozenset[str]) -> frozenset[Pointer]:
-    git = open_git(path)
-    walker = git.walk(None)
-    for tip in tips:
-        walker.push(tip)
-    pointers: set[Pointer] = set()
-    seen: set[str] = set()
-    waiting: list[str] = []
-    for commit in walker:
-        waiting.append(str(commit.tree_id))
-        while waiting:
-            tree_id = waiting.pop()
-            if tree_id in seen:
-                continue
-            seen.add(tree_id)
-            entries = children(path, tree_id).values()
-            waiting += [entry.oid for entry in entries if entry.is_folder]
-            pointers |= {entry.pointer for entry in entries if entry.pointer}
-    return frozenset(pointers)
+def title_of(message: str) -> str:
+    return message.partition("\n")[0]
+
+
+def _conflicts(merged: pygit2.Index) -> list[str]:
+    if merged.conflicts is None:
+        return []
+    return sorted({str(side.path) for conflict in merged.conflicts for side in conflict if side is not None})
 
 
 def _signature(author: str) -> pygit2.Signature:
@@ -341,5 +367,7 @@ def _signature(author: str) -> pygit2.Signature:
 
 def _moved(branch: str, expected: str, current: str) -> HubError:
     return HubError(
-        412, f"A commit has happened since: expected {branch} at {expected}, found {current}. Refresh and retry"
+        412,
+        # datasets and others look for the first sentence.
+        f"A commit has happened since. Please refresh and try again: expected {branch} at {expected}, found {current}",
     )

@@ -43,12 +43,23 @@ def prepare_root(root: Path) -> Path:
         raise LratError(f"cannot open the Hub: expected a folder, found a file at {root}; give another root") from None
     except OSError as error:
         raise LratError(f"cannot open the Hub at {root}: {error.strerror}; give a root you can write to") from None
+    _make_private(root)
     return root.resolve()
 
 
+def _make_private(root: Path) -> None:
+    """Take the folder of a Hub, or an empty one, away from the eyes of others, who may have made it before."""
+    mode = stat.S_IMODE(root.stat().st_mode)
+    of_a_hub = (root / OWNER_TOKEN).exists() or (root / "repos").is_dir() or not any(root.iterdir())
+    if mode & 0o077 and of_a_hub:
+        # Who is not its owner, as in a container, can't; tokens are private by themselves.
+        with contextlib.suppress(PermissionError):
+            root.chmod(mode & 0o700)
+
+
 @contextlib.contextmanager
-def owned(root: Path) -> Iterator[None]:
-    """Hold the folder for this process.
+def owned(root: Path) -> Iterator[int]:
+    """Hold the folder for this process, and for others that inherit the descriptor which this gives.
 
     Raises:
         LratError: another process holds it; the message names its pid.
@@ -70,7 +81,7 @@ def owned(root: Path) -> Iterator[None]:
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
-        yield
+        yield lock.fileno()
 
 
 def fsync_path(path: Path) -> None:
@@ -85,8 +96,12 @@ def fsync_path(path: Path) -> None:
 def replace_file(path: Path, text: str) -> None:
     """Write a file that only its owner can read, in one step: whatever happens, it has the old content or the new."""
     draft = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
-    _write_private(draft, text)
-    draft.rename(path)
+    try:
+        _write_private(draft, text)
+        draft.rename(path)
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise
     fsync_path(path.parent)
 
 
@@ -106,7 +121,7 @@ class Account:
     namespaces: frozenset[str] | None = None
 
     def reads(self, namespace: str) -> bool:
-        return self.namespaces is None or namespace in self.namespaces
+        return self.namespaces is None or namespace.lower() in {name.lower() for name in self.namespaces}
 
     def writes(self, namespace: str) -> bool:
         return self.role == "write" and self.reads(namespace)
@@ -133,6 +148,8 @@ class Accounts:
         self._owner_hash = _hash(read_token(root))
         self._stamp: tuple[int, ...] | None = None
         self._by_hash: dict[str, Account] = {}
+        # Now: a file that others may read, or that is damaged, is found before the Hub is served.
+        self._refresh()
 
     def find(self, token: str) -> Account | None:
         """Whose token it is; None if it is nobody's."""
@@ -228,11 +245,16 @@ def list_tokens(root: Path) -> list[TokenRecord]:
 @contextlib.contextmanager
 def _tokens(root: Path) -> Iterator[list[TokenRecord]]:
     """The tokens, to be changed in place: one process at a time, and written in one step."""
-    with open(os.open(root / ".tokens.lock", os.O_RDWR | os.O_CREAT, 0o600)) as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        records = list_tokens(root)
-        yield records
-        replace_file(root / TOKENS, json.dumps([asdict(record) for record in records], indent=1))
+    try:
+        with open(os.open(root / ".tokens.lock", os.O_RDWR | os.O_CREAT, 0o600)) as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            records = list_tokens(root)
+            yield records
+            replace_file(root / TOKENS, json.dumps([asdict(record) for record in records], indent=1))
+    except OSError as error:
+        raise LratError(
+            f"{root / TOKENS}: expected to write the tokens, found: {error.strerror}; nothing was changed"
+        ) from None
 
 
 def _new_token() -> str:

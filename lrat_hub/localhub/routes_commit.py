@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -21,16 +22,47 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from lrat_hub.localhub.access import hub_of, objects_of, readable, repo_of, require_user, writable
+from lrat_hub.localhub.access import (
+    hub_of,
+    may_write,
+    objects_of,
+    participant,
+    readable,
+    repo_of,
+    require_user,
+    writable,
+)
+from lrat_hub.localhub.discussions import Discussions
 from lrat_hub.localhub.objects import NamespaceObjects, Pointer, is_oid
-from lrat_hub.localhub.protocol import HubError, bad_path, is_sha, text_in
+from lrat_hub.localhub.protocol import HubError, RepoId, bad_path, is_sha, not_here, text_in
 from lrat_hub.localhub.repository import Repository
+from lrat_hub.localhub.root import Account
+from lrat_hub.localhub.rules import Rules
 from lrat_hub.localhub.trees import Delete, Put
-from lrat_hub.localhub.wire import endpoint_of, is_set, list_field, takes_json, text_field
+from lrat_hub.localhub.wire import (
+    check_known,
+    chunks,
+    endpoint_of,
+    is_set,
+    list_field,
+    takes_json,
+    text_field,
+)
 
 # Larger files go to the object store, where they are streamed; see `preupload`.
 REGULAR_MAX_BYTES = 10 * 1024 * 1024
 LINE_MAX_BYTES = REGULAR_MAX_BYTES * 4 // 3 + 64 * 1024
+
+# As many as clients send at once, and some more.
+PREUPLOAD_MAX = 1000
+_PULL = re.compile(r"refs/pr/([1-9][0-9]{0,8})", re.ASCII)
+# What is known of each operation.
+_FIELDS = {
+    "file": ("path", "content", "encoding"),
+    "lfsFile": ("path", "algo", "oid", "size"),
+    "deletedFile": ("path",),
+    "deletedFolder": ("path",),
+}
 
 XET_ADVICE = "/api/no-xet/set-HF_HUB_DISABLE_XET=1-as-lrat-hub-env-does"
 COMMIT_MAX_BYTES = 2 * 1024**3
@@ -38,39 +70,67 @@ COMMIT_MAX_BYTES = 2 * 1024**3
 SPOOL_BYTES = 8 * 1024 * 1024
 
 
-@takes_json(writable)
+def _may_commit(request: Request) -> RepoId:
+    """The repository of a request that commits there, or proposes to; raises HubError for who may not."""
+    if is_set(request.query_params.get("create_pr")):
+        return participant(request)
+    pull = _PULL.fullmatch(request.path_params["revision"])
+    if pull is None or may_write(request):
+        return writable(request)
+    # Who opened a pull request may go on with it.
+    repo = participant(request)
+    opened = Discussions(hub_of(request).store, readable(request)).read(int(pull[1]))
+    if opened.author != require_user(request).name:
+        raise HubError(403, f"Pull request {pull[1]} is for who opened it, and for those who may write here")
+    return repo
+
+
+@takes_json(_may_commit, fields="files gitAttributes gitIgnore branch")
 def preupload(request: Request, data: dict[str, Any]) -> JSONResponse:
-    """Say for each file whether it goes over LFS or inside the commit, and what it is at present."""
+    """Say for each file whether it goes over LFS or inside the commit, what it is now, and if git ignores it."""
     repository = readable(request)
     commit = repository.commit_at(request.path_params["revision"])
+    files = list_field(data, "files")
+    if len(files) > PREUPLOAD_MAX:
+        raise HubError(413, f"Too many files: expected at most {PREUPLOAD_MAX}, found {len(files)}")
+    large = _rules(repository, commit, data, "gitAttributes", ".gitattributes")
+    ignored = _rules(repository, commit, data, "gitIgnore", ".gitignore")
     described = []
-    for file in list_field(data, "files"):
-        path = text_field(file, "path")
-        mode = "lfs" if _is_large(repository, commit, path, file) else "regular"
-        fields = {"path": path, "uploadMode": mode, "shouldIgnore": False}
-        if (present := repository.find(commit, path)) is not None:
-            # Clients leave out files that are the same already.
-            fields["oid"] = present.etag
-        described.append(fields)
+    with Rules(repository, commit, attributes=large, ignore=ignored) as rules:
+        for file in files:
+            path = text_field(file, "path")
+            mode = "lfs" if _is_large(rules, path, file) else "regular"
+            fields = {"path": path, "uploadMode": mode, "shouldIgnore": rules.ignores(path)}
+            if (present := repository.find(commit, path)) is not None:
+                # Clients leave out files that are the same already.
+                fields["oid"] = present.etag
+            described.append(fields)
     return JSONResponse({"files": described})
 
 
-def _is_large(repository: Repository, commit: pygit2.Commit, path: str, file: dict[str, Any]) -> bool:
+def _rules(repository: Repository, commit: pygit2.Commit, data: dict[str, Any], key: str, path: str) -> bytes | None:
+    """The rules that a client is about to commit; by default those of the commit."""
+    if data.get(key) is not None:
+        return text_field(data, key).encode()
+    return repository.read(commit, path)
+
+
+def _is_large(rules: Rules, path: str, file: dict[str, Any]) -> bool:
     size = file.get("size")
-    if not isinstance(size, int):
-        raise HubError(400, "Malformed request: expected a number as size")
+    if type(size) is not int or size < 0:
+        raise HubError(400, "Malformed request: expected a number of bytes as size")
     try:
         sample = base64.b64decode(text_field(file, "sample", ""), validate=True)
     except ValueError as error:
         raise HubError(400, f"Malformed request: sample is not base64: {error}") from None
-    return size > REGULAR_MAX_BYTES or b"\0" in sample or repository.keeps_as_large(commit, path)
+    return size > REGULAR_MAX_BYTES or b"\0" in sample or rules.keeps_as_large(path)
 
 
 async def commit(request: Request) -> JSONResponse:
-    writable(request)
+    await run_in_threadpool(_may_commit, request)
     with tempfile.SpooledTemporaryFile(SPOOL_BYTES, dir=str(hub_of(request).objects.tmp)) as body:
         received = 0
-        async for chunk in request.stream():
+        async for chunk in chunks(request):
             received += len(chunk)
             if received > COMMIT_MAX_BYTES:
                 raise HubError(413, f"Commit too large: expected at most {COMMIT_MAX_BYTES} bytes; make several")
@@ -81,16 +141,38 @@ async def commit(request: Request) -> JSONResponse:
 
 def _commit(request: Request, body: IO[bytes]) -> JSONResponse:
     hub, repo, user = hub_of(request), repo_of(request), require_user(request)
-    asked = read_commit(_lines(body), hub.store.open(repo).write_blob, objects_of(request))
-    by = {"message": asked.message, "author": user.name, "parent": asked.parent}
+    revision = request.path_params["revision"]
+    proposes = is_set(request.query_params.get("create_pr"))
+    if proposes:
+        # Now: what it proposes is stored while it is read.
+        hub.store.open(repo).branch_tip(revision)
+    objects = objects_of(request)
+    is_here = objects.has if may_write(request) else _known_to(request, user, objects)
+    asked = read_commit(_lines(body), hub.store.open(repo).write_blob, objects, is_here)
     page, pull = f"{endpoint_of(request)}/{repo.url_path}", {}
     with hub.store.change(repo) as repository:
-        if is_set(request.query_params.get("create_pr")):
-            number, sha = repository.propose(asked.changes, **by)
-            pull = {"pullRequestUrl": f"{page}/discussions/{number}"}
+        if proposes:
+            known = Discussions(hub.store, repository)
+            opened = known.begin(asked.summary, user.name, description=asked.description, base=revision)
+            by = {"message": asked.message, "author": user.name, "parent": asked.parent}
+            sha = repository.propose(opened.number, revision, asked.changes, **by)
+            known.save(opened)
+            pull = {"pullRequestUrl": f"{page}/discussions/{opened.number}"}
         else:
-            sha = repository.commit(request.path_params["revision"], asked.changes, **by)
+            by = {"message": asked.message, "author": user.name, "parent": asked.parent}
+            sha = repository.commit(revision, asked.changes, **by)
     return JSONResponse({"success": True, "commitOid": sha, "commitUrl": f"{page}/commit/{sha}", **pull})
+
+
+def _known_to(request: Request, user: Account, objects: NamespaceObjects) -> Callable[[Pointer], bool]:
+    """Which large files somebody may refer to in a namespace of others: what they see there, or uploaded."""
+    referred = readable(request).pointers()
+    uploaded, namespace = hub_of(request).uploaded, objects.namespace
+
+    def is_here(pointer: Pointer) -> bool:
+        return objects.has(pointer) and (pointer in referred or (user.name, namespace, pointer.oid) in uploaded)
+
+    return is_here
 
 
 def _lines(body: IO[bytes]) -> Iterator[bytes]:
@@ -107,7 +189,7 @@ def xet_token(request: Request) -> Response:
 
 
 def no_xet(request: Request) -> Response:
-    raise HubError(501, "This Hub has no Xet storage: set HF_HUB_DISABLE_XET=1, see `lrat hub env`")
+    raise not_here("Xet storage: set HF_HUB_DISABLE_XET=1, as `lrat hub env` does")
 
 
 @dataclass
@@ -125,7 +207,10 @@ class CommitRequest:
 
 
 def read_commit(
-    lines: Iterable[bytes], write_blob: Callable[[bytes], str], objects: NamespaceObjects
+    lines: Iterable[bytes],
+    write_blob: Callable[[bytes], str],
+    objects: NamespaceObjects,
+    is_here: Callable[[Pointer], bool],
 ) -> CommitRequest:
     """Read and check a commit request, storing the content of each file as it comes.
 
@@ -133,6 +218,7 @@ def read_commit(
         lines: The lines of the body.
         write_blob: Stores a git blob and returns its sha.
         objects: The namespace's large files, where those of the commit must already be.
+        is_here: Whether one is, as far as the caller may know.
 
     Raises:
         HubError: 400 for what is malformed, 413 for a file too large to come this way, 422 for a large file that
@@ -153,7 +239,7 @@ def read_commit(
             elif request is None:
                 raise ValueError("expected the header first")
             else:
-                request.changes.append(_change(key, value, write_blob, objects))
+                request.changes.append(_change(key, value, write_blob, objects, is_here))
         except (ValueError, RecursionError) as error:
             raise HubError(400, f"Malformed commit, line {number}: {error}") from None
     if request is None:
@@ -169,6 +255,7 @@ def _operation(line: bytes) -> tuple[str, dict[str, Any]]:
 
 
 def _header(value: dict[str, Any]) -> CommitRequest:
+    check_known("field", value, ("summary", "description", "parentCommit"))
     parent = value.get("parentCommit")
     if parent is not None and not (isinstance(parent, str) and is_sha(parent)):
         raise ValueError("expected the full sha of a commit as parentCommit")
@@ -176,8 +263,15 @@ def _header(value: dict[str, Any]) -> CommitRequest:
 
 
 def _change(
-    key: str, value: dict[str, Any], write_blob: Callable[[bytes], str], objects: NamespaceObjects
+    key: str,
+    value: dict[str, Any],
+    write_blob: Callable[[bytes], str],
+    objects: NamespaceObjects,
+    is_here: Callable[[Pointer], bool],
 ) -> Put | Delete:
+    if key not in _FIELDS:
+        raise ValueError(f"unknown operation {key[:50]!r}")
+    check_known("field", value, _FIELDS[key])
     path = text_in(value, "path")
     if key == "deletedFolder":
         path = path.removesuffix("/")
@@ -189,12 +283,12 @@ def _change(
         case "file":
             content = _content(value)
             if pointer := Pointer.parse(content):
-                _check_uploaded(path, pointer, objects)
+                _check_uploaded(path, pointer, is_here)
             return Put(path, write_blob(content))
-        case "lfsFile":
-            pointer = _pointer(path, value, objects)
+        case _:
+            pointer = _pointer(value, objects)
+            _check_uploaded(path, pointer, is_here)
             return Put(path, write_blob(pointer.dump()))
-    raise ValueError(f"unknown operation {key!r}")
 
 
 def _content(value: dict[str, Any]) -> bytes:
@@ -210,17 +304,15 @@ def _content(value: dict[str, Any]) -> bytes:
     raise ValueError(f"expected the encoding base64 or utf-8, found {encoding!r}")
 
 
-def _pointer(path: str, value: dict[str, Any], objects: NamespaceObjects) -> Pointer:
+def _pointer(value: dict[str, Any], objects: NamespaceObjects) -> Pointer:
     if value.get("algo", "sha256") != "sha256" or not is_oid(value.get("oid")):
         raise ValueError("expected the sha256 of a large file as oid")
     oid = value["oid"]
     # A copy within the Hub comes without a size.
     size = value.get("size", objects.size(oid))
-    pointer = Pointer(oid, size if isinstance(size, int) else -1)
-    _check_uploaded(path, pointer, objects)
-    return pointer
+    return Pointer(oid, size if isinstance(size, int) else -1)
 
 
-def _check_uploaded(path: str, pointer: Pointer, objects: NamespaceObjects) -> None:
-    if not objects.has(pointer):
+def _check_uploaded(path: str, pointer: Pointer, is_here: Callable[[Pointer], bool]) -> None:
+    if not is_here(pointer):
         raise HubError(422, f"Large file {path} has not been uploaded: no object {pointer.oid} of its size")

@@ -11,16 +11,29 @@ import os
 import re
 import shutil
 import tempfile
+import time
 import zlib
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, BinaryIO, cast
+from urllib.parse import quote
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from lrat_hub.localhub.access import git_access, hub_of, objects_of, readable, repo_of, writable
+from lrat_hub.localhub.access import (
+    git_access,
+    hub_of,
+    may_write,
+    objects_of,
+    participant,
+    readable,
+    repo_of,
+    require_user,
+    settings_for,
+)
 from lrat_hub.localhub.objects import Pointer, is_oid
 from lrat_hub.localhub.protocol import HubError, RepoId, entry_not_found
 from lrat_hub.localhub.repository import Repository
@@ -28,8 +41,10 @@ from lrat_hub.localhub.trees import Entry
 from lrat_hub.localhub.wire import (
     BODY_MAX_BYTES,
     PORTION_BYTES,
+    chunks,
     content_response,
     endpoint_of,
+    is_set,
     list_field,
     read_body,
     takes_json,
@@ -37,6 +52,9 @@ from lrat_hub.localhub.wire import (
 )
 
 LFS_MEDIA_TYPE = "application/vnd.git-lfs+json"
+BATCH_MAX = 1000
+# Clients wait for an answer for 10 seconds. What can't be read by then is uploaded again.
+READ_SECONDS = 4.0
 GIT_SERVICE = "git-upload-pack"
 NO_CACHE = {"Cache-Control": "no-cache, max-age=0, must-revalidate"}
 _GIT_PROTOCOL = re.compile(r"version=[012]")
@@ -49,12 +67,25 @@ IMAGE_TYPES = {
 
 
 def resolve(request: Request) -> Response:
-    repository = readable(request, password=True)
+    """The content of a file."""
+    return _content(request, with_pointer=False)
+
+
+def raw(request: Request) -> Response:
+    """The content of a file as git has it: of a large one the pointer."""
+    return _content(request, with_pointer=True)
+
+
+def _content(request: Request, *, with_pointer: bool) -> Response:
+    settings = settings_for(request, password=True)
+    repository = hub_of(request).store.open(repo_of(request))
     commit = repository.commit_at(request.path_params["revision"])
     path = request.path_params["path"]
     entry = repository.entry(commit, path)
     if entry.is_folder:
         raise entry_not_found(path, str(commit.id))
+    if with_pointer:
+        entry = replace(entry, pointer=None)
     plain = "application/octet-stream" if entry.pointer else "text/plain; charset=utf-8"
     headers = {
         "ETag": f'"{entry.etag}"',
@@ -63,7 +94,12 @@ def resolve(request: Request) -> Response:
         # What a repository holds must not run as a page of this Hub.
         "X-Content-Type-Options": "nosniff",
         "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
+        # What is private must not stay in caches on the way; of the rest, each is asked for again.
+        "Cache-Control": "private, no-store" if settings.private else "no-cache",
+        "Vary": "Authorization",
     }
+    if is_set(request.query_params.get("download")):
+        headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{quote(PurePosixPath(path).name)}"
     if entry.pointer:
         headers |= {"X-Linked-Etag": f'"{entry.etag}"', "X-Linked-Size": str(entry.size)}
     return content_response(request, lambda: open_entry(request, repository, entry), entry.size, headers)
@@ -74,21 +110,33 @@ def open_entry(request: Request, repository: Repository, entry: Entry) -> Binary
     if entry.pointer is None:
         return io.BytesIO(repository.blob(entry.oid))
     try:
-        return objects_of(request).path(entry.pointer.oid).open("rb")
+        return objects_of(request).open(entry.pointer)
     except FileNotFoundError:
         # No 404: clients would take the file for one that was never there.
-        raise HubError(500, f"Large file {entry.path} is damaged: object {entry.pointer.oid} is missing") from None
+        raise HubError(
+            500,
+            f"Large file {entry.path} is damaged: object {entry.pointer.oid} is missing, or has other content. "
+            "Publish the file again, or see `lrat hub verify`",
+        ) from None
 
 
-@takes_json(git_access)
+LFS_FIELDS = "operation transfers objects hash_algo ref"
+
+
+@takes_json(git_access, fields=LFS_FIELDS)
 def batch(request: Request, data: dict[str, Any]) -> JSONResponse:
     """A link for each object: to upload what is not here yet, or to download what the repository refers to."""
     operation = text_field(data, "operation")
     if operation not in ("upload", "download"):
         raise HubError(422, f"Malformed LFS request: expected upload or download as operation, found {operation!r}")
+    if text_field(data, "hash_algo", "sha256") != "sha256":
+        raise HubError(409, "Malformed LFS request: expected sha256 as hash_algo")
     if operation == "upload":
-        writable(request)
+        # Who may not write may propose, and for that they upload.
+        participant(request)
     pointers = [_pointer(item) for item in list_field(data, "objects")]
+    if len(pointers) > BATCH_MAX:
+        raise HubError(413, f"Too many objects: expected at most {BATCH_MAX}, found {len(pointers)}")
     objects = _uploads(request, pointers) if operation == "upload" else _downloads(request, pointers)
     return JSONResponse({"transfer": "basic", "objects": objects}, media_type=LFS_MEDIA_TYPE)
 
@@ -96,11 +144,16 @@ def batch(request: Request, data: dict[str, Any]) -> JSONResponse:
 def _uploads(request: Request, pointers: list[Pointer]) -> list[dict[str, Any]]:
     repo, endpoint, links = repo_of(request), endpoint_of(request), hub_of(request).links
     verify = f"{endpoint}/{repo.url_path}.git/info/lfs/objects/verify"
+    objects, deadline = objects_of(request), time.monotonic() + READ_SECONDS
+    # Who writes here may read all of the namespace. Others learn of what their own eyes see, and nothing else.
+    by = "" if may_write(request) else require_user(request).name
+    referred = readable(request).pointers() if by else frozenset()
     answer = []
     for pointer in pointers:
         fields: dict[str, Any] = {"oid": pointer.oid, "size": pointer.size}
-        if not objects_of(request).has(pointer):
-            upload = endpoint + links.path("PUT", repo.namespace, pointer)
+        # By its content, so that publishing a file again repairs it.
+        if not ((not by or pointer in referred) and objects.is_sound(pointer, deadline)):
+            upload = endpoint + links.path("PUT", repo.namespace, pointer, by)
             fields["actions"] = {"upload": {"href": upload}, "verify": {"href": verify}}
         answer.append(fields)
     return answer
@@ -124,10 +177,11 @@ def _downloads(request: Request, pointers: list[Pointer]) -> list[dict[str, Any]
 
 async def upload(request: Request) -> JSONResponse:
     namespace, oid = request.path_params["namespace"], request.path_params["oid"]
-    pointer = hub_of(request).links.check("PUT", namespace, oid, request.query_params)
-    with hub_of(request).objects.of(namespace).upload(pointer) as incoming:
+    hub, by = hub_of(request), request.query_params.get("by")
+    pointer = hub.links.check("PUT", namespace, oid, request.query_params)
+    with hub.objects.of(namespace).upload(pointer) as incoming:
         portion = bytearray()
-        async for chunk in request.stream():
+        async for chunk in chunks(request):
             # Hashing and writing go to a thread in portions; smaller ones cost more in switching than in work.
             portion += chunk
             if len(portion) >= PORTION_BYTES:
@@ -135,6 +189,8 @@ async def upload(request: Request) -> JSONResponse:
                 portion = bytearray()
         await run_in_threadpool(incoming.write, portion)
         await run_in_threadpool(incoming.finish)
+    if by:
+        hub.note_uploaded(by, namespace, pointer)
     return JSONResponse({})
 
 
@@ -142,17 +198,27 @@ def download(request: Request) -> Response:
     namespace, oid = request.path_params["namespace"], request.path_params["oid"]
     pointer = hub_of(request).links.check("GET", namespace, oid, request.query_params)
     objects = hub_of(request).objects.of(namespace)
-    if not objects.has(pointer):
-        raise HubError(404, f"No object {oid}", code="EntryNotFound")
-    headers = {"ETag": f'"{oid}"', "Content-Type": "application/octet-stream"}
-    return content_response(request, lambda: objects.path(oid).open("rb"), pointer.size, headers)
+    headers = {
+        "ETag": f'"{oid}"',
+        "Content-Type": "application/octet-stream",
+        "Cache-Control": "private, no-store",
+    }
+
+    def content() -> BinaryIO:
+        try:
+            return objects.open(pointer)
+        except FileNotFoundError:
+            raise HubError(404, f"No object {oid}, or it is damaged", code="EntryNotFound") from None
+
+    return content_response(request, content, pointer.size, headers)
 
 
 # Only who may upload here is told what is here.
-@takes_json(writable)
+@takes_json(participant, fields="oid size")
 def verify(request: Request, data: dict[str, Any]) -> JSONResponse:
-    pointer = _pointer(data)
-    if not objects_of(request).has(pointer):
+    hub, pointer = hub_of(request), _pointer(data)
+    own = (require_user(request).name, repo_of(request).namespace, pointer.oid) in hub.uploaded
+    if not (own or may_write(request)) or not objects_of(request).has(pointer):
         raise HubError(404, f"No object {pointer.oid} of {pointer.size} bytes", code="EntryNotFound")
     return JSONResponse({})
 
@@ -169,7 +235,7 @@ async def info_refs(request: Request) -> Response:
     """What there is to fetch."""
     if request.query_params.get("service") != GIT_SERVICE:
         raise push_refused()
-    path = _git_path(request)
+    path = await run_in_threadpool(_git_path, request)
     process = await _upload_pack(request, path, "--http-backend-info-refs")
     advertised, _ = await process.communicate()
     if process.returncode != 0:
@@ -181,10 +247,10 @@ async def info_refs(request: Request) -> Response:
 
 async def upload_pack(request: Request) -> Response:
     """The objects that a client lacks."""
-    path = _git_path(request)
+    path = await run_in_threadpool(_git_path, request)
     body = await read_body(request)
     if request.headers.get("content-encoding") in ("gzip", "x-gzip"):
-        body = _unzipped(body)
+        body = await run_in_threadpool(_unzipped, body)
     with tempfile.TemporaryFile(dir=hub_of(request).objects.tmp) as wanted:
         wanted.write(body)
         wanted.seek(0)
@@ -203,10 +269,10 @@ def push_refused() -> HubError:
 
 def _git_path(request: Request) -> Path:
     """The folder of the repository of a request, whose name may have `.git` behind it; raises as `git_access` does."""
-    named = repo_of(request)
-    repo = RepoId(named.kind, named.namespace, named.name.removesuffix(".git"))
+    params, store = request.path_params, hub_of(request).store
+    repo = store.find(RepoId(params["kind"], params["namespace"], params["name"].removesuffix(".git")))
     git_access(request, repo)
-    return hub_of(request).store.path(repo)
+    return store.path(repo)
 
 
 async def _upload_pack(
@@ -220,9 +286,12 @@ async def _upload_pack(
         "PATH": os.environ.get("PATH", os.defpath),
         "GIT_CONFIG_NOSYSTEM": "1",
         "GIT_CONFIG_GLOBAL": os.devnull,
-        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_COUNT": "2",
         "GIT_CONFIG_KEY_0": "safe.directory",
         "GIT_CONFIG_VALUE_0": "*",
+        # For clones without the content of files.
+        "GIT_CONFIG_KEY_1": "uploadpack.allowFilter",
+        "GIT_CONFIG_VALUE_1": "true",
     }
     version = request.headers.get("git-protocol", "")
     if _GIT_PROTOCOL.fullmatch(version):

@@ -1,28 +1,29 @@
-"""Endpoints about git: trees, paths, history, branches, tags, and pull requests."""
+"""Endpoints about git: trees, paths, history, comparisons, branches, tags, and large files as git knows them."""
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any
 from urllib.parse import quote
 
 import pygit2
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse
 
-from lrat_hub.localhub.access import hub_of, readable, repo_of, require_user, writable
+from lrat_hub.localhub.access import hub_of, readable, repo_named, repo_of, require_user, writable
 from lrat_hub.localhub.objects import Pointer
-from lrat_hub.localhub.protocol import HubError, entry_not_found, iso_date, parse_number
-from lrat_hub.localhub.repository import MAIN, Repository
+from lrat_hub.localhub.protocol import HubError, entry_not_found, iso_date
+from lrat_hub.localhub.repository import MAIN, Repository, title_of
+from lrat_hub.localhub.routes_discussions import diff_text
 from lrat_hub.localhub.trees import Entry
-from lrat_hub.localhub.wire import is_set, page_of, read_form, takes_json, text_field
+from lrat_hub.localhub.wire import check_known, is_set, list_field, page_of, read_form, takes_json, text_field
 
 # As on huggingface.co; clients follow the links.
 TREE_PAGE = 1000
 TREE_PAGE_EXPANDED = 50
 COMMITS_PAGE = 1000
 PATHS_MAX = 1000
-PULLS_PAGE = 50
 
 
 def tree(request: Request) -> JSONResponse:
@@ -45,6 +46,7 @@ def tree(request: Request) -> JSONResponse:
 
 async def paths_info(request: Request) -> JSONResponse:
     form = await read_form(request)
+    check_known("field", form, ("paths", "expand"))
     return await run_in_threadpool(_paths_info, request, form)
 
 
@@ -56,17 +58,25 @@ def _paths_info(request: Request, form: dict[str, list[str]]) -> JSONResponse:
         raise HubError(413, f"Too many paths: expected at most {PATHS_MAX}, found {len(paths)}")
     entries = [entry for path in dict.fromkeys(paths) if (entry := repository.find(commit, path))]
     expand = is_set(form.get("expand", [""])[0])
-    return JSONResponse(_described(repository, commit, entries, expand))
+    described = _described(repository, commit, entries, expand)
+    for fields in described:
+        # Clients copy between repositories only what has such a hash, and give it back to us with the sha256. Not in
+        # trees: there it would make them look for a Xet server.
+        if "lfs" in fields:
+            fields["xetHash"] = fields["lfs"]["oid"]
+    return JSONResponse(described)
 
 
 def refs(request: Request) -> JSONResponse:
-    repository = readable(request)
+    repository, folders = readable(request), {"branches": "heads", "tags": "tags"}
+    if is_set(request.query_params.get("include_prs")):
+        folders["pullRequests"] = "pr"
     answer: dict[str, Any] = {
         key: [
             {"name": name, "ref": f"refs/{folder}/{name}", "targetCommit": sha}
             for name, sha in repository.references(folder).items()
         ]
-        for key, folder in (("branches", "heads"), ("tags", "tags"), ("pullRequests", "pr"))
+        for key, folder in folders.items()
     }
     return JSONResponse({**answer, "converts": []})
 
@@ -79,7 +89,7 @@ def commits(request: Request) -> JSONResponse:
     return JSONResponse([_commit_fields(item) for item in page], headers=headers)
 
 
-@takes_json(writable)
+@takes_json(writable, fields="startingPoint", lacks="emptyBranch overwrite")
 def create_branch(request: Request, data: dict[str, Any]) -> JSONResponse:
     start = text_field(data, "startingPoint", MAIN)
     with hub_of(request).store.change(repo_of(request)) as repository:
@@ -93,7 +103,7 @@ def delete_branch(request: Request) -> JSONResponse:
     return JSONResponse({})
 
 
-@takes_json(writable)
+@takes_json(writable, fields="tag message")
 def create_tag(request: Request, data: dict[str, Any]) -> JSONResponse:
     name, message = text_field(data, "tag"), text_field(data, "message", "")
     with hub_of(request).store.change(repo_of(request)) as repository:
@@ -128,80 +138,91 @@ def _described(
         for fields in described:
             changed = last[fields["path"]]
             date = iso_date(changed.commit_time)
-            fields["lastCommit"] = {"id": str(changed.id), "title": title_of(changed), "date": date}
+            fields["lastCommit"] = {"id": str(changed.id), "title": title_of(changed.message), "date": date}
     return described
-
-
-def title_of(commit: pygit2.Commit) -> str:
-    return commit.message.partition("\n")[0]
 
 
 def _commit_fields(commit: pygit2.Commit) -> dict[str, Any]:
     return {
         "id": str(commit.id),
-        "title": title_of(commit),
+        "title": title_of(commit.message),
         "message": commit.message.partition("\n")[2].strip(),
         "date": iso_date(commit.commit_time),
         "authors": [{"user": commit.author.name}],
     }
 
 
-# Pull requests are references `refs/pr/N` and nothing else: as much as it takes to see what a client proposed, and to
-# merge it. There are no discussions, and an unwanted pull request is just not merged.
+def compare(request: Request) -> JSONResponse | PlainTextResponse:
+    """What one revision has over another: `BASE..HEAD`, or `BASE...HEAD` from the commit that they have in common."""
+    repository, text = readable(request), request.path_params["revision"]
+    dots = "..." if "..." in text else ".."
+    base, found, head = text.partition(dots)
+    if not found:
+        raise HubError(400, f"Malformed comparison: expected BASE..HEAD, found {text[:100]!r}")
+    old: pygit2.Commit | None = repository.commit_at(base or MAIN)
+    new = repository.commit_at(head or MAIN)
+    if dots == "...":
+        old = repository.common(old, new)
+    if is_set(request.query_params.get("raw")):
+        return PlainTextResponse(diff_text(repository.patches(old, new)))
+    files = [{"path": patch.path, "status": patch.status} for patch in islice(repository.patches(old, new), PATHS_MAX)]
+    commits = [_commit_fields(commit) for commit in repository.commits_since(old, new, COMMITS_PAGE)]
+    return JSONResponse(
+        {"base": str(old.id) if old else None, "head": str(new.id), "commits": commits, "files": files}
+    )
 
 
-def pulls(request: Request) -> JSONResponse:
-    repository, query = readable(request), request.query_params
-    kind, status, author = query.get("type", "all"), query.get("status", "all"), query.get("author")
-    numbers = sorted(map(int, repository.references("pr")), reverse=True) if kind in ("all", "pull_request") else []
-    wanted = [
-        pull
-        for pull in (_pull_fields(repository, number) for number in numbers)
-        if status in ("all", pull["status"]) and author in (None, pull["author"]["name"])
-    ]
-    start = PULLS_PAGE * (parse_number(query.get("p", "0")) or 0)
-    shown = wanted[start : start + PULLS_PAGE]
-    return JSONResponse({"count": len(wanted), "start": start, "discussions": shown})
+@takes_json(writable, fields="message")
+def squash(request: Request, data: dict[str, Any]) -> JSONResponse:
+    branch = request.path_params["revision"]
+    message = text_field(data, "message", f"Squash {branch}")
+    with hub_of(request).store.change(repo_of(request)) as repository:
+        sha = repository.squash(branch, message, require_user(request).name)
+    return JSONResponse({"commitId": sha})
 
 
-def pull(request: Request) -> JSONResponse:
-    fields = _pull_fields(readable(request), _pull_number(request))
-    return JSONResponse({**fields, "changes": {"base": MAIN}, "filesWithConflicts": [], "events": []})
+def lfs_files(request: Request) -> JSONResponse:
+    """The large files that the branches, tags and pull requests of a repository have now, each object once."""
+    repository, found = readable(request), {}
+    for folder in ("heads", "tags", "pr"):
+        for name, sha in repository.references(folder).items():
+            commit = repository.commit_at(sha)
+            for entry in repository.files(commit):
+                if entry.pointer:
+                    fields = {
+                        "fileOid": entry.pointer.oid,
+                        "oid": entry.pointer.oid,
+                        "filename": entry.path,
+                        "size": entry.pointer.size,
+                        "pushedAt": iso_date(commit.commit_time),
+                        "ref": f"refs/{folder}/{name}",
+                    }
+                    found.setdefault(entry.pointer.oid, fields)
+    here = f"/api/{repository.id.kind}/{repository.id}/lfs-files"
+    page, headers = page_of(request, found.values(), size=TREE_PAGE, path=here)
+    return JSONResponse(page, headers=headers)
 
 
-def merge_pull(request: Request) -> JSONResponse:
-    repo, author = writable(request), require_user(request).name
-    with hub_of(request).store.change(repo) as repository:
-        return JSONResponse({"mergeCommitId": repository.merge_pull(_pull_number(request), author=author)})
-
-
-def refuse_discussion(request: Request) -> Response:
-    writable(request)
-    raise HubError(501, "This Hub has pull requests that can be merged, and no discussions: say it another way")
-
-
-def pull_page(request: Request) -> Response:
-    """Where the link that a client prints leads."""
-    number = _pull_number(request)
-    return RedirectResponse(f"{request.scope['path'].partition('/discussions/')[0]}/commits/refs%2Fpr%2F{number}")
-
-
-def _pull_number(request: Request) -> int:
-    text = request.path_params["number"]
-    number = parse_number(text)
-    if number is None:
-        raise HubError(404, f"No pull request {text}", code="EntryNotFound")
-    return number
-
-
-def _pull_fields(repository: Repository, number: int) -> dict[str, Any]:
-    tip = repository.commit_at(f"refs/pr/{number}")
-    return {
-        "title": title_of(tip),
-        "num": number,
-        "author": {"name": tip.author.name},
-        "createdAt": iso_date(tip.commit_time),
-        "status": "merged" if repository.pull_is_merged(tip) else "open",
-        "repo": {"name": str(repository.id), "type": repository.id.kind[:-1]},
-        "isPullRequest": True,
-    }
+@takes_json(readable, fields="target files")
+def duplicate_lfs_files(request: Request, data: dict[str, Any]) -> JSONResponse:
+    """Give large files of a repository to the namespace of another, for a commit that copies them there."""
+    target = data.get("target")
+    if not isinstance(target, dict):
+        raise HubError(400, "Malformed request: expected an object as target")
+    check_known("field", target, ("type", "name"))
+    to = writable(request, repo_named(request, text_field(target, "name"), text_field(target, "type", "model")))
+    files = list_field(data, "files")
+    if len(files) > PATHS_MAX:
+        raise HubError(413, f"Too many files: expected at most {PATHS_MAX}, found {len(files)}")
+    repository, objects = readable(request), hub_of(request).objects
+    source, sizes = objects.of(repository.id.namespace), {pointer.oid: pointer for pointer in repository.pointers()}
+    answer: dict[str, list[dict[str, str]]] = {"success": [], "failed": []}
+    for file in files:
+        check_known("field", file, ("sha256", "xetHash", "filename"))
+        oid = text_field(file, "sha256")
+        try:
+            source.share(sizes[oid], objects.of(to.namespace))
+            answer["success"].append({"sha256": oid})
+        except (KeyError, FileNotFoundError):
+            answer["failed"].append({"sha256": oid, "error": "no such object in this repository"})
+    return JSONResponse(answer)

@@ -20,11 +20,12 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from lrat_hub.localhub.access import caller, hub_of, may_see, repo_of, settings_for, visible
+from lrat_hub.localhub.access import caller, damage_apart, hub_of, may_see, repo_of, settings_for, visible
 from lrat_hub.localhub.cards import card_data, render_card
 from lrat_hub.localhub.protocol import HubError, RepoId, entry_not_found
 from lrat_hub.localhub.repository import MAIN, Repository
 from lrat_hub.localhub.routes_files import IMAGE_TYPES, open_entry
+from lrat_hub.localhub.store import Settings
 from lrat_hub.localhub.trees import Entry
 from lrat_hub.localhub.wire import endpoint_of, number
 
@@ -56,12 +57,17 @@ def index(request: Request) -> Response:
         repo = repository.id
         if search.lower() not in str(repo).lower():
             continue
-        files, size = repository.totals(commit)
-        row = {"id": str(repo), "url": f"/{repo.url_path}", "kind": repo.kind[:-1], "private": settings.private}
-        last = {key: _commit_fields(commit)[key] for key in ("title", "date")}
-        listed.append((commit.commit_time, {**row, **last, "files": files, "size": size}))
+        with damage_apart(hub_of(request).store, repo):
+            listed.append(_listed(settings, repository, commit))
     listed.sort(key=lambda item: (-item[0], item[1]["id"]))
     return _page(request, "index", repositories=[row for _, row in listed], search=search)
+
+
+def _listed(settings: Settings, repository: Repository, commit: pygit2.Commit) -> tuple[int, dict[str, Any]]:
+    repo, (files, size) = repository.id, repository.totals(commit)
+    row = {"id": str(repo), "url": f"/{repo.url_path}", "kind": repo.kind[:-1], "private": settings.private}
+    last = {key: _commit_fields(commit)[key] for key in ("title", "date")}
+    return commit.commit_time, {**row, **last, "files": files, "size": size}
 
 
 def login(request: Request) -> Response:
@@ -121,9 +127,17 @@ def commits(request: Request) -> Response:
 def commit(request: Request) -> Response:
     """What one commit changed."""
     view = _View(request)
-    changes = list(islice(view.repository.changes(view.commit), CHANGES_SHOWN + 1))
+    parents = view.commit.parents
+    patches = view.repository.patches(parents[0] if parents else None, view.commit)
+    changes = [(patch.status, patch.path) for patch in islice(patches, CHANGES_SHOWN + 1)]
     shown, cut = changes[:CHANGES_SHOWN], len(changes) > CHANGES_SHOWN
     return view.render("commit", "commits", commit=_commit_fields(view.commit), changes=shown, cut=cut)
+
+
+def discussion(request: Request) -> Response:
+    """Where the link that a client prints leads."""
+    number = request.path_params["number"]
+    return RedirectResponse(f"{request.scope['path'].partition('/discussions/')[0]}/commits/refs%2Fpr%2F{number}")
 
 
 def style(request: Request) -> Response:

@@ -1,16 +1,20 @@
-"""Endpoints about repositories as a whole: the account, creating, deleting, listing, information, settings."""
+"""Endpoints about repositories as a whole: the account, creating, moving, deleting, listing, information, settings."""
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
-import pygit2
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from lrat_hub.localhub.access import (
+    Hub,
+    caller,
+    damage_apart,
     hub_of,
     readable,
+    repo_named,
     repo_of,
     require_namespace,
     require_user,
@@ -18,17 +22,27 @@ from lrat_hub.localhub.access import (
     visible,
     writable,
 )
-from lrat_hub.localhub.cards import CardError, card_data, parse_card
-from lrat_hub.localhub.protocol import KINDS, HubError, RepoId, iso_date
-from lrat_hub.localhub.repository import MAIN, Repository
-from lrat_hub.localhub.root import Account
-from lrat_hub.localhub.routes_git import lfs_fields
-from lrat_hub.localhub.store import Settings, check_new
-from lrat_hub.localhub.trees import Entry
-from lrat_hub.localhub.wire import endpoint_of, is_set, page_of, takes_json, text_field
+from lrat_hub.localhub.cards import CardError, parse_card
+from lrat_hub.localhub.metadata import SDKS, problems
+from lrat_hub.localhub.protocol import KINDS, HubError, RepoId, not_here
+from lrat_hub.localhub.repository import MAIN
+from lrat_hub.localhub.store import SettingsDamaged, check_new
+from lrat_hub.localhub.summaries import (
+    check_expand,
+    config_of,
+    expanded,
+    is_wanted,
+    ordered,
+    siblings,
+    summary,
+    used_storage,
+)
+from lrat_hub.localhub.summaries import storage as stored
+from lrat_hub.localhub.wire import endpoint_of, is_set, page_of, takes_json, text_field, truth_field
 
 LIST_PAGE = 1000
-CARD = "README.md"
+# Of a card that has more.
+ERRORS_SHOWN = 20
 
 
 def whoami(request: Request) -> JSONResponse:
@@ -45,35 +59,94 @@ def harnesses(request: Request) -> JSONResponse:
     return JSONResponse({"standardEnvVars": [], "harnesses": {}})
 
 
-@takes_json(require_user)
+# Of Spaces that run, and of huggingface.co's offers for organisations.
+_LACKS = "hardware sleepTimeSeconds secrets variables volumes template resourceGroupId region"
+
+
+@takes_json(require_user, fields="name organization type visibility private sdk", lacks=_LACKS)
 def create(request: Request, data: dict[str, Any]) -> JSONResponse:
-    repo = _repo_in(data, require_user(request))
+    repo = _repo_in(request, data)
     check_new(repo)
     author = require_namespace(request, repo.namespace).name
-    private = _is_private(data)
     sdk = text_field(data, "sdk", "static") if repo.kind == "spaces" else None
-    created = hub_of(request).store.create(repo, private=private, sdk=sdk, author=author)
+    if sdk is not None and sdk not in SDKS:
+        raise HubError(400, f"Invalid sdk: expected one of {', '.join(sorted(SDKS))}, found {sdk[:50]!r}")
+    there = hub_of(request).store.create(repo, private=_visibility(data) or False, sdk=sdk, author=author)
+    return _created(request, repo, there)
+
+
+def _created(request: Request, repo: RepoId, there: RepoId | None) -> JSONResponse:
     # Clients that were told not to mind read the url from the refusal.
-    fields = {"url": f"{endpoint_of(request)}/{repo.url_path}", "name": str(repo)}
-    if not created:
-        return JSONResponse({**fields, "error": f"You already created this repository: {repo}"}, status_code=409)
+    named = there or repo
+    fields = {"url": f"{endpoint_of(request)}/{named.url_path}", "name": str(named), "id": f"{named.kind}/{named}"}
+    if there is not None:
+        return JSONResponse({**fields, "error": f"You already created this repository: {there}"}, status_code=409)
     return JSONResponse(fields)
 
 
-@takes_json(require_user)
+@takes_json(require_user, fields="name organization type")
 def delete(request: Request, data: dict[str, Any]) -> JSONResponse:
-    repo = writable(request, _repo_in(data, require_user(request)))
-    hub_of(request).store.delete(repo)
+    store = hub_of(request).store
+    repo = store.find(_repo_in(request, data))
+    try:
+        writable(request, repo)
+    except SettingsDamaged:
+        # Who may write there may also remove what can't be read any more.
+        require_namespace(request, repo.namespace)
+    store.delete(repo)
     return JSONResponse({})
 
 
-@takes_json(writable)
+@takes_json(require_user, fields="fromRepo toRepo type")
+def move(request: Request, data: dict[str, Any]) -> JSONResponse:
+    hub, kind = hub_of(request), text_field(data, "type", "model")
+    repo = writable(request, repo_named(request, text_field(data, "fromRepo"), kind))
+    namespace, _, name = text_field(data, "toRepo").partition("/")
+    to = RepoId(repo.kind, hub.store.namespace(namespace), name)
+    check_new(to)
+    require_namespace(request, to.namespace)
+    _share_objects(hub, repo, to)
+    if not hub.store.move(repo, to):
+        raise HubError(409, f"There is a repository {hub.store.find(to)} already: give another name")
+    return JSONResponse({"url": f"{endpoint_of(request)}/{to.url_path}"})
+
+
+@takes_json(settings_for, fields="repository visibility private", lacks=_LACKS)
+def duplicate(request: Request, data: dict[str, Any]) -> JSONResponse:
+    """A repository with the branches and tags of another one; as visible as that, unless told."""
+    hub, repo, settings = hub_of(request), repo_of(request), settings_for(request)
+    namespace, _, name = text_field(data, "repository").partition("/")
+    to = RepoId(repo.kind, hub.store.namespace(namespace), name)
+    check_new(to)
+    author = require_namespace(request, to.namespace).name
+    visibility = _visibility(data)
+    private = settings.private if visibility is None else visibility
+    _share_objects(hub, repo, to)
+    there = hub.store.create(to, private=private, sdk=settings.sdk, author=author, like=repo)
+    return _created(request, to, there)
+
+
+def _share_objects(hub: Hub, repo: RepoId, to: RepoId) -> None:
+    source, target = hub.objects.of(repo.namespace), hub.objects.of(to.namespace)
+    for pointer in hub.store.open(repo).pointers():
+        # What is missing is missing there too, and both say so.
+        with contextlib.suppress(FileNotFoundError):
+            source.share(pointer, target)
+
+
+@takes_json(
+    writable,
+    fields="private visibility gated",
+    lacks="discussionsDisabled gatedNotificationsMode gatedNotificationsEmail xetEnabled",
+)
 def update_settings(request: Request, data: dict[str, Any]) -> JSONResponse:
-    if data.get("gated"):
-        raise HubError(501, "This Hub has no gated repositories; make the repository private instead")
-    private = _is_private(data)
-    hub_of(request).store.update(repo_of(request), private=private)
-    return JSONResponse({"private": private})
+    """Change what is named, and nothing else."""
+    if data.get("gated") not in (None, False):
+        raise not_here("gated repositories: make the repository private instead")
+    private, repo, store = _visibility(data), repo_of(request), hub_of(request).store
+    if private is not None:
+        store.update(repo, private=private)
+    return JSONResponse({"private": settings_for(request).private, "gated": False})
 
 
 def auth_check(request: Request) -> JSONResponse:
@@ -87,17 +160,29 @@ def auth_check_write(request: Request) -> JSONResponse:
 
 
 def list_repos(request: Request) -> JSONResponse:
-    kind, query = request.path_params["kind"], request.query_params
-    author, searches, tags = query.get("author"), query.getlist("search"), set(query.getlist("filter"))
-    summaries = []
+    kind, query, store = request.path_params["kind"], request.query_params, hub_of(request).store
+    names = check_expand(kind, query)
+    full, config = is_set(query.get("full")), is_set(query.get("config"))
+    found, opened = [], {}
     for settings, repository, tip in visible(request, [kind]):
-        name = str(repository.id).lower()
-        if author in (None, "", repository.id.namespace) and all(search.lower() in name for search in searches):
-            summary = _summary(repository, settings, tip)
-            if tags <= set(summary["tags"]):
-                summaries.append(summary)
-    page, headers = page_of(request, summaries, size=LIST_PAGE, path=f"/api/{kind}")
-    return JSONResponse(page, headers=headers)
+        with damage_apart(store, repository.id):
+            fields = summary(repository, settings, tip)
+            if is_wanted(fields, query):
+                found.append(fields)
+                opened[fields["id"]] = repository, tip
+    page, headers = page_of(request, ordered(found, query), size=LIST_PAGE, path=f"/api/{kind}")
+    answer = []
+    for fields in page:
+        repository, tip = opened[fields["id"]]
+        with damage_apart(store, repository.id):
+            if names:
+                fields = expanded(fields, names, repository, tip)
+            if full:
+                fields["siblings"] = siblings(repository, tip, blobs=False)
+            if config:
+                fields["config"] = config_of(repository, tip)
+        answer.append(fields)
+    return JSONResponse(answer, headers=headers)
 
 
 def storage(request: Request) -> JSONResponse:
@@ -105,86 +190,59 @@ def storage(request: Request) -> JSONResponse:
     namespace = request.path_params.get("namespace", require_user(request).name)
     described = []
     for settings, repository, tip in visible(request):
-        repo = repository.id
-        if repo.namespace == namespace:
-            visibility = "private" if settings.private else "public"
-            fields = {
-                "id": str(repo),
-                "type": repo.kind[:-1],
-                "visibility": visibility,
-                "updatedAt": iso_date(tip.commit_time),
-            }
-            described.append({**fields, "storage": repository.totals(tip)[1]})
+        if repository.id.namespace.lower() == namespace.lower():
+            with damage_apart(hub_of(request).store, repository.id):
+                described.append(stored(repository, settings, tip))
     page, headers = page_of(request, described, size=LIST_PAGE, path=request.scope["path"])
     return JSONResponse(page, headers=headers)
 
 
 def info(request: Request) -> JSONResponse:
     settings, repository = settings_for(request), readable(request)
+    names = check_expand(repository.id.kind, request.query_params)
     commit = repository.commit_at(request.path_params.get("revision", MAIN))
+    fields = summary(repository, settings, commit)
+    if names:
+        return JSONResponse(expanded(fields, names, repository, commit))
     blobs = is_set(request.query_params.get("blobs"))
-    siblings = [_sibling(entry, blobs) for entry in repository.files(commit)]
-    return JSONResponse({**_summary(repository, settings, commit), "siblings": siblings})
+    storage = used_storage(repository, commit)
+    return JSONResponse({**fields, "usedStorage": storage, "siblings": siblings(repository, commit, blobs=blobs)})
 
 
-@takes_json()
+@takes_json(fields="content repoType")
 def validate_yaml(request: Request, data: dict[str, Any]) -> JSONResponse:
+    """Whether huggingface.co would take a card. Clients ask without a token too: `cards` has bounds."""
+    caller(request)
+    kind = text_field(data, "repoType", "model") + "s"
+    if kind not in KINDS:
+        raise HubError(400, f"Invalid repository type: expected model, dataset or space, found {kind[:50]!r}")
     try:
         card = parse_card(text_field(data, "content"))
+        errors = problems(card, kind) if card is not None else []
     except CardError as error:
-        return JSONResponse({"errors": [{"message": str(error)}], "warnings": []}, status_code=400)
+        card, errors = {}, [str(error)]
+    if errors:
+        described = [{"message": message} for message in errors[:ERRORS_SHOWN]]
+        return JSONResponse({"errors": described, "warnings": [], "error": errors[0]}, status_code=400)
     warnings = [] if card is not None else [{"message": "empty or missing yaml metadata in repo card"}]
     return JSONResponse({"errors": [], "warnings": warnings})
 
 
-def _repo_in(data: dict[str, Any], account: Account) -> RepoId:
+def _repo_in(request: Request, data: dict[str, Any]) -> RepoId:
     kind = text_field(data, "type", "model") + "s"
     if kind not in KINDS:
         raise HubError(400, f"Invalid repository type: expected model, dataset or space, found {kind[:-1]!r}")
-    return RepoId(kind, text_field(data, "organization", account.name), text_field(data, "name"))
+    namespace = text_field(data, "organization", require_user(request).name)
+    return RepoId(kind, hub_of(request).store.namespace(namespace), text_field(data, "name"))
 
 
-def _is_private(data: dict[str, Any]) -> bool:
-    visibility = text_field(data, "visibility", "private" if data.get("private") else "public")
-    if visibility not in ("public", "private"):
-        raise HubError(400, f"Invalid visibility: expected public or private, found {visibility!r}")
-    return visibility == "private"
-
-
-def _summary(repository: Repository, settings: Settings, commit: pygit2.Commit) -> dict[str, Any]:
-    """What a list and the information about one repository have in common."""
-    repo = repository.id
-    readme = repository.read(commit, CARD)
-    card = card_data(readme) if readme is not None else None
-    tags = card.get("tags") if card else None
-    summary = {
-        "_id": f"{repo.kind}/{repo}",
-        "id": str(repo),
-        "author": repo.namespace,
-        "sha": str(commit.id),
-        "createdAt": settings.created_at,
-        "lastModified": iso_date(commit.commit_time),
-        "private": settings.private,
-        "gated": False,
-        "disabled": False,
-        "downloads": 0,
-        "likes": 0,
-        "tags": tags if isinstance(tags, list) else [],
-    }
-    if repo.kind == "models":
-        summary["modelId"] = str(repo)
-    if settings.sdk is not None:
-        summary["sdk"] = settings.sdk
-    if card is not None:
-        summary["cardData"] = card
-        summary |= {key: card[key] for key in ("library_name", "pipeline_tag") if key in card}
-    return summary
-
-
-def _sibling(entry: Entry, blobs: bool) -> dict[str, Any]:
-    if not blobs:
-        return {"rfilename": entry.path}
-    sibling = {"rfilename": entry.path, "blobId": entry.oid, "size": entry.size}
-    if entry.pointer:
-        sibling["lfs"] = lfs_fields(entry, entry.pointer, "sha256")
-    return sibling
+def _visibility(data: dict[str, Any]) -> bool | None:
+    """Whether a request makes something private; None if it says nothing of it."""
+    visibility, private = text_field(data, "visibility", ""), truth_field(data, "private")
+    if visibility == "protected":
+        raise not_here("visibility protected")
+    if visibility not in ("", "public", "private"):
+        raise HubError(400, f"Invalid visibility: expected public or private, found {visibility[:50]!r}")
+    if visibility and private is not None and private != (visibility == "private"):
+        raise HubError(400, f"Invalid visibility: private={private} contradicts {visibility}")
+    return visibility == "private" if visibility else private

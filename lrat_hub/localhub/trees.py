@@ -81,6 +81,7 @@ def forget() -> None:
     _cache = _TreeCache()
     _blobs.clear()
     totals.cache_clear()
+    pointers.cache_clear()
 
 
 def open_git(path: str) -> pygit2.Repository:
@@ -109,21 +110,34 @@ def children(path: str, tree_id: str) -> Children:
 
 def walk(path: str, tree_id: str, *, prefix: str = "", recursive: bool = True) -> Iterator[Entry]:
     """The entries of a tree, in git's order; those of subtrees follow their folder."""
-    for child in children(path, tree_id).values():
-        entry = replace(child, path=prefix + child.path)
+    # No recursion: folders may lie deeper in one another than Python's stack.
+    waiting = [(prefix, iter(children(path, tree_id).values()))]
+    while waiting:
+        folder, entries = waiting[-1]
+        child = next(entries, None)
+        if child is None:
+            waiting.pop()
+            continue
+        entry = replace(child, path=folder + child.path)
         yield entry
         if recursive and entry.is_folder:
-            yield from walk(path, entry.oid, prefix=entry.path + "/")
+            waiting.append((entry.path + "/", iter(children(path, entry.oid).values())))
 
 
-@lru_cache(maxsize=16384)
+@lru_cache(maxsize=4096)
 def totals(path: str, tree_id: str) -> tuple[int, int]:
     """The number of files in a tree and its subtrees, and of their bytes."""
-    files = size = 0
-    for child in children(path, tree_id).values():
-        more_files, more_bytes = totals(path, child.oid) if child.is_folder else (1, child.size)
-        files, size = files + more_files, size + more_bytes
-    return files, size
+    known: dict[str, tuple[int, int]] = {}
+    waiting = [tree_id]
+    while waiting:
+        entries = children(path, waiting[-1]).values()
+        unknown = [entry.oid for entry in entries if entry.is_folder and entry.oid not in known]
+        if unknown:
+            waiting += unknown
+            continue
+        parts = [known[entry.oid] if entry.is_folder else (1, entry.size) for entry in entries]
+        known[waiting.pop()] = sum(files for files, _ in parts), sum(size for _, size in parts)
+    return known[tree_id]
 
 
 def _entry(git: pygit2.Repository, child: pygit2.Object) -> Entry:
@@ -136,12 +150,41 @@ def _entry(git: pygit2.Repository, child: pygit2.Object) -> Entry:
 
 def _blob(git: pygit2.Repository, oid: str) -> tuple[int, Pointer | None]:
     """The size of a blob, and the pointer that it is: the same wherever it lies, so kept for the next tree with it."""
-    _, size = git.odb.read_header(oid)
-    pointer = Pointer.parse(git_object(git, oid, pygit2.Blob).data) if size <= POINTER_MAX_BYTES else None
+    size, pointer = 0, None
+    try:
+        _, size = git.odb.read_header(oid)
+        if size <= POINTER_MAX_BYTES:
+            pointer = Pointer.parse(git_object(git, oid, pygit2.Blob).data)
+    except (KeyError, pygit2.GitError):
+        # It is damaged: that is told to who reads it, and to nobody who reads what lies beside it.
+        return size, None
     if len(_blobs) >= CACHED_ENTRIES:
         _blobs.clear()
     _blobs[oid] = size, pointer
     return size, pointer
+
+
+@lru_cache(maxsize=64)
+def pointers(path: str, tips: frozenset[str]) -> frozenset[Pointer]:
+    """Every large file that the history of some commits refers to."""
+    git = open_git(path)
+    walker = git.walk(None)
+    for tip in tips:
+        walker.push(tip)
+    found: set[Pointer] = set()
+    seen: set[str] = set()
+    waiting: list[str] = []
+    for commit in walker:
+        waiting.append(str(commit.tree_id))
+        while waiting:
+            tree_id = waiting.pop()
+            if tree_id in seen:
+                continue
+            seen.add(tree_id)
+            entries = children(path, tree_id).values()
+            waiting += [entry.oid for entry in entries if entry.is_folder]
+            found |= {entry.pointer for entry in entries if entry.pointer}
+    return frozenset(found)
 
 
 @dataclass(frozen=True)
@@ -186,7 +229,12 @@ def changed_tree(git: pygit2.Repository, tip: pygit2.Commit, changes: Iterable[P
         else:
             raise _nothing_to_delete(change.path, tip)
     # The other direction: libgit2 would write a tree in which one name is a file and a folder.
-    folders = {folder for entry in index for folder in folders_of(entry.path)}
+    folders: set[str] = set()
+    for entry in index:
+        folder = entry.path.rpartition("/")[0]
+        while folder and folder not in folders:
+            folders.add(folder)
+            folder = folder.rpartition("/")[0]
     for path in written & folders:
         if path in index:
             raise _file_and_folder(path)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import json
 import re
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator
 from itertools import islice
 from typing import Any, BinaryIO
 from urllib.parse import parse_qs, urlencode
@@ -13,9 +14,13 @@ from urllib.parse import parse_qs, urlencode
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
-from lrat_hub.localhub.protocol import HubError, parse_number, text_in
+from lrat_hub.localhub.protocol import HubError, not_here, parse_number, text_in
 
+# Parts of a body that take longer to come than this end the request.
+BODY_SECONDS = 60
 JsonEndpoint = Callable[[Request, dict[str, Any]], Response]
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -24,40 +29,105 @@ PORTION_BYTES = 1024 * 1024
 _RANGE = re.compile(r"bytes=(?P<first>\d{0,18})-(?P<last>\d{0,18})", re.ASCII)
 
 
+class DeclaredRoute(Route):
+    """A route that says which parameters its query may have, and refuses all others: ignored, they would mislead.
+
+    Args:
+        query: Parameters that it understands.
+        lacks: Parameters of huggingface.co that it does not.
+    """
+
+    def __init__(
+        self, path: str, endpoint: Callable[..., Any], query: str = "", lacks: str = "", method: str = "GET"
+    ) -> None:
+        super().__init__(path, endpoint, methods=[method])
+        self.query, self.lacks = frozenset(query.split()), frozenset(lacks.split())
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self.methods is None or scope["method"] in self.methods:
+            try:
+                names = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True, max_num_fields=1000)
+            except ValueError as error:
+                raise HubError(400, f"Malformed query: {error}") from None
+            check_known("parameter", names, self.query, self.lacks)
+        await super().handle(scope, receive, send)
+
+
+def check_known(what: str, names: Iterable[str], known: Collection[str], lacks: Collection[str] = ()) -> None:
+    """Refuse a request that asks for more than an endpoint does.
+
+    Raises:
+        HubError: 501 for what only huggingface.co does, 400 for what is unknown.
+    """
+    for name in names:
+        if name in lacks:
+            raise not_here(f"{what} {name} here")
+        if name not in known:
+            expected = f"one of {', '.join(sorted(known))}" if known else "none"
+            raise HubError(400, f"Unknown {what}: expected {expected}, found {name[:100]!r}")
+
+
+async def chunks(request: Request) -> AsyncIterator[bytes]:
+    """The body of a request as it comes, from clients that go on sending."""
+    stream = request.stream()
+    while True:
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                chunk = await anext(stream)
+        except StopAsyncIteration:
+            return
+        except TimeoutError:
+            raise HubError(408, f"Nothing came for {BODY_SECONDS} seconds: the request was given up") from None
+        yield chunk
+
+
 async def read_body(request: Request) -> bytes:
     body = bytearray()
-    async for chunk in request.stream():
+    async for chunk in chunks(request):
         body += chunk
         if len(body) > BODY_MAX_BYTES:
             raise HubError(413, f"Request body too large: expected at most {BODY_MAX_BYTES} bytes")
     return bytes(body)
 
 
-async def read_json(request: Request) -> dict[str, Any]:
-    """The JSON object in the body; an empty body is an empty object."""
+def parse_json(body: bytes) -> dict[str, Any]:
+    """The JSON object in a body; an empty body and null are an empty object."""
     try:
-        data = json.loads(await read_body(request) or b"{}")
+        data = json.loads(body or b"{}")
     except (ValueError, RecursionError) as error:
         raise HubError(400, f"Malformed JSON: {error}") from None
+    if data is None:
+        return {}
     if not isinstance(data, dict):
         raise HubError(400, f"Malformed JSON: expected an object, found {type(data).__name__}")
     return data
 
 
-def takes_json(check: Callable[[Request], object] | None = None) -> Callable[[JsonEndpoint], Endpoint]:
+def takes_json(
+    check: Callable[[Request], object] | None = None, *, fields: str = "", lacks: str = ""
+) -> Callable[[JsonEndpoint], Endpoint]:
     """Make an endpoint of a function that takes a request and the JSON object in its body, and runs in a thread.
 
     Args:
         check: Called before the body is read; raises HubError for callers who may not do this.
+        fields: Fields of the body that the endpoint understands.
+        lacks: Fields that only huggingface.co understands.
     """
+    known, missing = frozenset(fields.split()), frozenset(lacks.split())
 
     def make_endpoint(function: JsonEndpoint) -> Endpoint:
+        def answer(request: Request, body: bytes) -> Response:
+            data = parse_json(body)
+            check_known("field", data, known, missing)
+            return function(request, data)
+
         @functools.wraps(function)
         async def endpoint(request: Request) -> Response:
             if check is not None:
-                check(request)
-            return await run_in_threadpool(function, request, await read_json(request))
+                await run_in_threadpool(check, request)
+            return await run_in_threadpool(answer, request, await read_body(request))
 
+        endpoint.fields = known  # type: ignore[attr-defined]
         return endpoint
 
     return make_endpoint
@@ -65,7 +135,8 @@ def takes_json(check: Callable[[Request], object] | None = None) -> Callable[[Js
 
 async def read_form(request: Request) -> dict[str, list[str]]:
     try:
-        return parse_qs((await read_body(request)).decode(), keep_blank_values=True)
+        text = (await read_body(request)).decode()
+        return await run_in_threadpool(parse_qs, text, keep_blank_values=True, max_num_fields=10_000)
     except ValueError as error:
         raise HubError(400, f"Malformed form: {error}") from None
 
@@ -88,7 +159,19 @@ def list_field(data: dict[str, Any], key: str) -> list[dict[str, Any]]:
 
 def is_set(value: str | None) -> bool:
     """Whether a parameter of a query or form is switched on; clients write True, true and 1."""
-    return (value or "").lower() in ("1", "true")
+    known = {"1": True, "true": True, "0": False, "false": False, "": False}
+    try:
+        return known[(value or "").lower()]
+    except KeyError:
+        raise HubError(400, f"Malformed request: expected true or false, found {value!r}") from None
+
+
+def truth_field(data: dict[str, Any], key: str) -> bool | None:
+    """The truth under `key`; None if it is missing or null."""
+    value = data.get(key)
+    if value is not None and not isinstance(value, bool):
+        raise HubError(400, f"Malformed request: expected true or false as {key}, found {value!r}")
+    return value
 
 
 def number(request: Request, key: str, default: int) -> int:
@@ -118,7 +201,8 @@ def page_of(request: Request, items: Iterable[Any], *, size: int, path: str) -> 
     page = list(islice(items, start, start + limit + 1))
     if len(page) <= limit:
         return page, {}
-    query = urlencode({**request.query_params, "cursor": start + limit})
+    asked = [(key, value) for key, value in request.query_params.multi_items() if key != "cursor"]
+    query = urlencode([*asked, ("cursor", start + limit)])
     return page[:limit], {"Link": f'<{endpoint_of(request)}{path}?{query}>; rel="next"'}
 
 
