@@ -17,7 +17,8 @@ import pytest
 from requests_by_hand import put
 
 from lrat_hub.localhub import LocalHub
-from lrat_hub.localhub.objects import Links, Pointer
+from lrat_hub.localhub.links import Links
+from lrat_hub.localhub.objects import Pointer
 from lrat_hub.localhub.root import Accounts
 
 if TYPE_CHECKING:
@@ -267,12 +268,12 @@ def test_hostile_requests_are_refused_and_change_nothing(
 def test_an_expired_link_is_refused(target: tuple[LocalHub, httpx2.Client], monkeypatch: pytest.MonkeyPatch) -> None:
     import httpx2
 
-    from lrat_hub.localhub import objects
+    from lrat_hub.localhub import links
 
     hub, _ = target
-    yesterday = time.time() - objects.LINK_SECONDS - 1
+    yesterday = time.time() - links.LINK_SECONDS - 1
     with monkeypatch.context() as past:
-        past.setattr(objects.time, "time", lambda: yesterday)
+        past.setattr(links.time, "time", lambda: yesterday)
         link = Links(Accounts(hub.root, "lrat").link_key()).path("PUT", "lrat", Pointer(OID, len(CONTENT)))
     refused = httpx2.put(hub.endpoint + link, content=CONTENT)
     assert (refused.status_code, "expired" in refused.text) == (403, True)

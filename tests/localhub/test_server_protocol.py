@@ -66,7 +66,7 @@ def test_an_upload_is_visible_only_if_it_is_what_was_announced(hub: LocalHub, ht
 
     content = os.urandom(5000)
     large, link = upload_link(http, repo, content)
-    path = f"/api/models/{repo}/resolve/main/x"
+    path = f"/{repo}/resolve/main/x"
     point = ("lfsFile", {"path": "x", "algo": "sha256", **large})
 
     attempts = {content[:-1] + b"?": 400, content[:-1]: 400, content + b"?": 413}
@@ -87,17 +87,18 @@ def test_an_upload_is_visible_only_if_it_is_what_was_announced(hub: LocalHub, ht
 def test_an_upload_link_expires(monkeypatch: pytest.MonkeyPatch) -> None:
     from urllib.parse import parse_qsl
 
-    from lrat_hub.localhub import objects
+    from lrat_hub.localhub import links
+    from lrat_hub.localhub.objects import Pointer
     from lrat_hub.localhub.protocol import HubError
 
-    keeper, pointer = objects.Links(b"key"), objects.Pointer("0" * 64, 1)
+    keeper, pointer = links.Links(b"key"), Pointer("0" * 64, 1)
     query = dict(parse_qsl(urlsplit(keeper.path("PUT", "lrat", pointer)).query))
     assert keeper.check("PUT", "lrat", pointer.oid, query) == pointer
     for method, namespace in (("GET", "lrat"), ("PUT", "other")):
         with pytest.raises(HubError, match="signature"):
             keeper.check(method, namespace, pointer.oid, query)
     later = int(query["expires"]) + 1
-    monkeypatch.setattr(objects.time, "time", lambda: later)
+    monkeypatch.setattr(links.time, "time", lambda: later)
     with pytest.raises(HubError, match="expired"):
         keeper.check("PUT", "lrat", pointer.oid, query)
 

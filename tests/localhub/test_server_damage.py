@@ -1,0 +1,263 @@
+"""Damage on the disk: found by content, told where it is, kept from everything else, repaired by publishing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from requests_by_hand import commit, put
+
+from lrat_hub.cli import main
+from lrat_hub.localhub import LocalHub
+from lrat_hub.localhub.maintenance import verify
+from lrat_hub.localhub.objects import Pointer
+from lrat_hub.localhub.root import create_token
+from lrat_hub.localhub.store import open_stores
+
+if TYPE_CHECKING:
+    import httpx2
+    from huggingface_hub import HfApi
+
+LARGE = b"some large content " * 1000
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[LocalHub]:
+    """A Hub that other tests don't use, as what is damaged here is in lists of all repositories."""
+    with LocalHub(tmp_path / "root") as hub:
+        yield hub
+
+
+@pytest.fixture
+def client(own: LocalHub) -> HfApi:
+    from huggingface_hub import HfApi
+
+    return HfApi(own.endpoint, token=own.token)
+
+
+@pytest.fixture
+def web(own: LocalHub) -> Iterator[httpx2.Client]:
+    import httpx2
+
+    with httpx2.Client(base_url=own.endpoint, headers={"Authorization": f"Bearer {own.token}"}) as http:
+        yield http
+
+
+def object_of(root: Path, content: bytes, namespace: str = "lrat") -> Path:
+    oid = hashlib.sha256(content).hexdigest()
+    return root / "objects" / namespace / oid[:2] / oid[2:4] / oid
+
+
+def flip_a_bit(path: Path) -> None:
+    """As a disk does it: the size stays, and the file system tells of no change but one of the inode."""
+    status = path.stat()
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.chmod(0o600)
+    path.write_bytes(content)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def published(client: HfApi, repo: str, content: bytes = LARGE) -> str:
+    client.create_repo(repo, exist_ok=True)
+    return client.upload_file(repo_id=repo, path_in_repo="x.bin", path_or_fileobj=content).oid
+
+
+def restarted(own: LocalHub, client: HfApi, web: httpx2.Client) -> None:
+    """What a server has checked it remembers while it runs; a disk may change afterwards."""
+    own.stop()
+    own.start()
+    client.endpoint = own.endpoint
+    web.base_url = own.endpoint
+
+
+def test_a_large_file_with_a_flipped_bit_is_not_served_and_publishing_it_again_repairs_it(
+    own: LocalHub, client: HfApi, web: httpx2.Client
+) -> None:
+    sha = published(client, "lrat/r")
+    flip_a_bit(object_of(own.root, LARGE))
+    restarted(own, client, web)
+    for _ in range(2):
+        answer = web.get(f"/lrat/r/resolve/{sha}/x.bin")
+        assert (answer.status_code, "is damaged" in answer.text, "x.bin" in answer.text) == (500, True, True)
+    assert web.get(f"/lrat/r/resolve/{sha}/x.bin", headers={"Range": "bytes=0-9"}).status_code == 500
+    assert len(list((own.root / "damaged").iterdir())) == 1
+    client.upload_file(repo_id="lrat/r", path_in_repo="again.bin", path_or_fileobj=LARGE)
+    assert web.get(f"/lrat/r/resolve/{sha}/x.bin").content == LARGE
+    assert verify(own.root).problems == []
+
+
+def test_publishing_again_repairs_what_nobody_has_read_yet(own: LocalHub, client: HfApi, web: httpx2.Client) -> None:
+    sha = published(client, "lrat/r")
+    flip_a_bit(object_of(own.root, LARGE))
+    restarted(own, client, web)
+    client.upload_file(repo_id="lrat/r", path_in_repo="again.bin", path_or_fileobj=LARGE)
+    assert web.get(f"/lrat/r/resolve/{sha}/x.bin").content == LARGE
+
+
+def test_a_file_too_long_to_be_read_first_ends_early_when_it_is_damaged(
+    own: LocalHub, client: HfApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lrat_hub.localhub import objects
+
+    published(client, "lrat/r")
+    path = object_of(own.root, LARGE)
+    flip_a_bit(path)
+    monkeypatch.setattr(objects, "CHECKED_FIRST_BYTES", 10)
+    _, store = open_stores(own.root)
+    pointer, received = Pointer(path.name, len(LARGE)), []
+    with store.of("lrat").open(pointer) as content, pytest.raises(OSError, match="damaged"):
+        received.extend(iter(lambda: content.read(1000), b""))
+    assert sum(map(len, received)) < len(LARGE)
+    assert not path.exists()
+    with pytest.raises(FileNotFoundError):
+        store.of("lrat").open(pointer)
+
+
+def test_a_file_in_git_with_a_flipped_bit_is_told_and_publishing_it_again_repairs_it(
+    own: LocalHub, client: HfApi, web: httpx2.Client
+) -> None:
+    client.create_repo("lrat/r")
+    content = b"regular content"
+    sha = client.upload_file(repo_id="lrat/r", path_in_repo="a.txt", path_or_fileobj=content).oid
+    oid = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+    loose = own.root / f"repos/models/lrat/r.git/objects/{oid[:2]}/{oid[2:]}"
+    loose.chmod(0o600)
+    loose.write_bytes(zlib.compress(b"blob %d\0" % len(content) + content[:-1] + b"?"))
+    restarted(own, client, web)
+    answer = web.get(f"/lrat/r/resolve/{sha}/a.txt")
+    assert (answer.status_code, "damaged" in answer.text) == (500, True)
+    # What lies beside it is there.
+    assert web.get(f"/lrat/r/resolve/{sha}/.gitattributes").status_code == 200
+    assert client.list_repo_files("lrat/r") == [".gitattributes", "a.txt"]
+    assert [model.id for model in client.list_models(full=True)] == ["lrat/r"]
+    assert any(oid in problem for problem in verify(own.root).problems)
+    commit(web, "lrat/r", put("b.txt", content)).raise_for_status()
+    assert web.get(f"/lrat/r/resolve/{sha}/a.txt").content == content
+    assert verify(own.root).problems == []
+
+
+def test_verify_puts_damaged_objects_aside_and_takes_good_ones_from_other_namespaces(
+    own: LocalHub, client: HfApi, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = LARGE + b"that only one has"
+    for repo in ("lrat/r", "lab/r"):
+        published(client, repo)
+    published(client, "lrat/only", other)
+    own.stop()
+    for content in (LARGE, other):
+        flip_a_bit(object_of(own.root, content))
+    assert main(["hub", "verify", "--root", str(own.root)]) == 1
+    assert object_of(own.root, LARGE).exists()
+    assert main(["hub", "verify", "--root", str(own.root), "--repair"]) == 1
+    shown = capsys.readouterr().out
+    assert f"repaired {object_of(own.root, LARGE).name}" in shown
+    assert f"models/lrat/only: large file {object_of(own.root, other).name} is missing" in shown
+    assert object_of(own.root, LARGE).read_bytes() == LARGE
+    assert not object_of(own.root, other).exists()
+    own.start()
+    client.endpoint = own.endpoint
+    published(client, "lrat/only", other)
+    assert main(["hub", "verify", "--root", str(own.root), "--repair"]) == 0
+
+
+def test_the_server_looks_for_damage_while_it_serves(own: LocalHub, client: HfApi) -> None:
+    from lrat_hub.localhub.maintenance import Scrub
+
+    published(client, "lrat/r")
+    published(client, "lrat/r", LARGE + b"2")
+    flip_a_bit(object_of(own.root, LARGE))
+    store, objects = open_stores(own.root)
+    scrub = Scrub(store, objects)
+    assert scrub.round() == [f"objects/lrat: content of {object_of(own.root, LARGE).name} has another sha256"]
+    assert not object_of(own.root, LARGE).exists()
+    assert object_of(own.root, LARGE + b"2").exists()
+    assert scrub.round() == []
+
+
+SETTINGS = {
+    "empty": "",
+    "cut": '{"private": tr',
+    "a list": "[]",
+    "older": "{}",
+    "of another type": '{"private": "yes", "created_at": "2026-01-01T00:00:00.000Z"}',
+    "deep": "[" * 100_000,
+    "missing": None,
+}
+
+
+@pytest.mark.parametrize("text", SETTINGS.values(), ids=list(SETTINGS))
+def test_damaged_settings_are_told_to_those_who_may_read_there_and_hide_nothing_else(
+    own: LocalHub, client: HfApi, web: httpx2.Client, text: str | None
+) -> None:
+    for name in ("bad", "good"):
+        client.create_repo(f"lrat/{name}", private=True)
+    path = own.root / "repos/models/lrat/bad.git/hub.json"
+    path.unlink() if text is None else path.write_text(text)
+    assert [model.id for model in client.list_models()] == ["lrat/good"]
+    assert [repo["id"] for repo in web.get("/api/settings/repositories").json()] == ["lrat/good"]
+    assert web.get("/").status_code == 200
+    for path in ("/api/models/lrat/bad", "/lrat/bad", "/lrat/bad/resolve/main/.gitattributes"):
+        answer = web.get(path)
+        assert (answer.status_code, "damaged" in answer.text) == (500, True)
+        # Nobody knows whether it is private: for others it is.
+        token = create_token(own.root, "guest", "write")
+        for header in ("", f"Bearer {token}"):
+            assert web.get(path, headers={"Authorization": header}).status_code == 404
+    assert any("bad" in problem for problem in verify(own.root).problems)
+    assert client.create_repo("lrat/bad", exist_ok=True).repo_id == "lrat/bad"
+    client.delete_repo("lrat/bad")
+    client.create_repo("lrat/bad")
+    assert client.repo_exists("lrat/bad")
+
+
+def test_settings_of_a_later_version_are_read_and_stay(own: LocalHub, client: HfApi, web: httpx2.Client) -> None:
+    client.create_repo("lrat/r")
+    path = own.root / "repos/models/lrat/r.git/hub.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "of_later": {"x": 1}}))
+    assert client.model_info("lrat/r").id == "lrat/r"
+    client.update_repo_settings("lrat/r", private=True)
+    kept = json.loads(path.read_text())
+    assert (kept["of_later"], kept["private"]) == ({"x": 1}, True)
+
+
+def test_a_repository_without_its_branch_is_apart_from_the_others(
+    own: LocalHub, client: HfApi, web: httpx2.Client
+) -> None:
+    for name in ("bad", "good"):
+        client.create_repo(f"lrat/{name}")
+    (own.root / "repos/models/lrat/bad.git/refs/heads/main").write_text("f" * 40)
+    assert [model.id for model in client.list_models()] == ["lrat/good"]
+    assert web.get("/").status_code == 200
+    assert web.get("/api/models/lrat/bad").status_code in (404, 500)
+
+
+def test_a_path_of_a_thousand_folders_that_an_early_version_took_breaks_no_list(
+    own: LocalHub, client: HfApi, web: httpx2.Client
+) -> None:
+    import pygit2
+
+    client.create_repo("lrat/deep")
+    git = pygit2.Repository(str(own.root / "repos/models/lrat/deep.git"))
+    tree = git.create_blob(b"at the end")
+    mode = pygit2.enums.FileMode.BLOB
+    for _ in range(1100):
+        builder = git.TreeBuilder()
+        builder.insert("d", tree, mode)
+        tree, mode = builder.write(), pygit2.enums.FileMode.TREE
+    who = pygit2.Signature("lrat", "lrat@localhost")
+    git.create_commit("refs/heads/main", who, who, "deep", tree, [git.head.target])
+    path = "/".join(["d"] * 1100)
+    assert [model.id for model in client.list_models(full=True)] == ["lrat/deep"]
+    assert client.list_repo_files("lrat/deep") == [path]
+    assert web.get("/").status_code == web.get("/lrat/deep").status_code == 200
+    assert web.get("/api/settings/repositories").json()[0]["storage"] == len(b"at the end")
+    assert verify(own.root).problems == []
+    # New ones don't become that deep.
+    assert commit(web, "lrat/deep", put("/".join(["e"] * 200))).status_code == 400
