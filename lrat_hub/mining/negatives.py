@@ -7,8 +7,7 @@
 | pooled | list, pooled | as "unbrowsed", and such candidates of all searches since the last relevant browse |
 | tiers | redundant, hard, weak | opened before the search and relevant; opened and irrelevant; as "unbrowsed" |
 
-The profile "released" pools every candidate since the last relevant run of browses, but those of the run itself: a
-document that was opened earlier can become a negative, as in the authors' code.
+The profile "released" has its own (`lrat_hub.mining.released`).
 """
 
 from __future__ import annotations
@@ -21,6 +20,7 @@ import numpy as np
 
 from lrat_hub.ledger import Ledger
 from lrat_hub.mining.profiles import NaivePair
+from lrat_hub.mining.released import released_negatives
 from lrat_hub.mining.settings import ResolvedSettings
 from lrat_hub.mining.tables import question_key
 from lrat_hub.schema import Pair, Verdict
@@ -31,17 +31,19 @@ KindByDocid = dict[str, str]
 
 def resolve_negatives(
     naive: Sequence[NaivePair], verdicts: Sequence[Verdict], settings: ResolvedSettings, *, judged: bool
-) -> list[KindByDocid]:
-    """The negatives of the pairs of one trajectory, before protection and caps.
+) -> Sequence[KindByDocid | None]:
+    """The negatives of the pairs of one trajectory, before protection and caps; None for one that is no pair.
 
     Args:
         naive: All pairs of the trajectory, in order.
         verdicts: One a pair.
         judged: Whether anybody was asked; if not, every run of browses ends the pool, and no tier but "weak" is known.
     """
+    relevant = [verdict == "relevant" or not judged for verdict in verdicts]
+    if settings.profile == "released":
+        return released_negatives(naive, relevant)
     own = [dict(zip(pair.negative_ids, pair.negative_kinds, strict=True)) for pair, _ in naive]
     if settings.negatives == "pooled":
-        relevant = [verdict == "relevant" or not judged for verdict in verdicts]
         return _pooled(naive, own, relevant)
     if settings.negatives == "tiers":
         return [_tiers(index, naive, verdicts) | own[index] for index in range(len(naive))]

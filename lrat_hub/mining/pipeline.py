@@ -14,8 +14,9 @@ import numpy as np
 from lrat_hub.errors import LratError
 from lrat_hub.judges import Judge
 from lrat_hub.ledger import Ledger
-from lrat_hub.mining.negatives import Positives, allowed_negatives, resolve_negatives
+from lrat_hub.mining.negatives import KindByDocid, Positives, allowed_negatives, resolve_negatives
 from lrat_hub.mining.profiles import NaivePair, naive_pairs
+from lrat_hub.mining.released import UNLISTED, released_pairs
 from lrat_hub.mining.settings import ResolvedSettings
 from lrat_hub.mining.tables import Splits, question_key
 from lrat_hub.mining.weights import GUARDS, LengthMeasure, WeightFit, Weighting, capped, fit_weights
@@ -65,7 +66,8 @@ def mine_naive_pairs(
         if settings.held_out:
             listed = {hit.docid for step in trajectory.steps for hit in step.results}
             listed_held_out |= listed & settings.held_out
-        naive += naive_pairs(trajectory, settings, ledger["browses"])
+        pairs_of = released_pairs if settings.profile == "released" else naive_pairs
+        naive += pairs_of(trajectory, settings, ledger["browses"])
     lengths = measure([pair.reasoning for pair, _ in naive])
     return [
         NaivePair(dataclasses.replace(pair, reasoning_length=length), run)
@@ -113,15 +115,17 @@ def judge_and_weigh(
     for batch in batches:
         pairs = [pair for pair, _ in batch]
         unjudged: list[Verdict] = ["unjudged"] * len(pairs)
-        for pair, verdict in zip(pairs, judge.judge(pairs) if judge else unjudged, strict=True):
-            trained = verdict in settings.train_on
+        given = list(judge.judge(pairs)) if judge else unjudged
+        resolved = _resolved(batch, given, settings, judged=judge is not None)
+        for pair, verdict, (_, negatives) in zip(pairs, given, resolved, strict=True):
+            trained = negatives is not None and verdict in settings.train_on
             guarded_by = [name for name in settings.guards if trained and GUARDS[name](pair)]
             bites.update(guarded_by)
             if trained:
                 account.keep()
                 positives.append(Positives.hash(question_key(pair), pair.positive_id))
             else:
-                account.drop(f"verdict {verdict}")
+                account.drop(UNLISTED if negatives is None else f"verdict {verdict}")
             ids.append(hash(pair.pair_id))
             verdicts.append(VERDICTS.index(verdict))
             lengths.append(pair.reasoning_length)
@@ -184,26 +188,35 @@ def complete_pairs(
     stamp = {"judge": judge.name, "judge_prompt": judge.prompt} if judge else {}
     for batch in batches:
         done: list[Pair] = []
-        for _, members in groupby(batch, key=lambda naive: naive.pair.trajectory_id):
-            naive = list(members)
-            here = slice(start, start := start + len(naive))
-            verdicts = [VERDICTS[code] for code in judged_pairs.verdicts[here]]
-            resolved = resolve_negatives(naive, verdicts, settings, judged=judge is not None)
-            for (pair, _), verdict, weight, negatives in zip(
-                naive, verdicts, judged_pairs.weights[here], resolved, strict=True
-            ):
-                allowed = allowed_negatives(pair, negatives, judged_pairs.positives, settings, pairs_ledger)
-                trained = not np.isnan(weight)
-                if trained and not allowed:
-                    pairs_ledger.note("trained pairs without a negative")
-                done.append(
-                    dataclasses.replace(
-                        pair,
-                        negative_ids=tuple(allowed),
-                        negative_kinds=tuple(allowed.values()),
-                        verdict=verdict,
-                        weight=float(weight) if trained else None,
-                        **stamp,
-                    )
+        here = slice(start, start := start + len(batch))
+        verdicts = [VERDICTS[code] for code in judged_pairs.verdicts[here]]
+        resolved = _resolved(batch, verdicts, settings, judged=judge is not None)
+        for (pair, negatives), verdict, weight in zip(resolved, verdicts, judged_pairs.weights[here], strict=True):
+            if negatives is None:
+                continue
+            allowed = allowed_negatives(pair, negatives, judged_pairs.positives, settings, pairs_ledger)
+            trained = not np.isnan(weight)
+            if trained and not allowed:
+                pairs_ledger.note("trained pairs without a negative")
+            done.append(
+                dataclasses.replace(
+                    pair,
+                    negative_ids=tuple(allowed),
+                    negative_kinds=tuple(allowed.values()),
+                    verdict=verdict,
+                    weight=float(weight) if trained else None,
+                    **stamp,
                 )
+            )
         yield done
+
+
+def _resolved(
+    batch: Sequence[NaivePair], verdicts: Sequence[Verdict], settings: ResolvedSettings, *, judged: bool
+) -> Iterator[tuple[Pair, KindByDocid | None]]:
+    """Each pair of a batch with its negatives, as `resolve_negatives` gives them for each trajectory."""
+    both = zip(batch, verdicts, strict=True)
+    for _, members in groupby(both, key=lambda member: member[0].pair.trajectory_id):
+        naive, of_naive = zip(*members, strict=True)
+        pairs = (each.pair for each in naive)
+        yield from zip(pairs, resolve_negatives(naive, of_naive, settings, judged=judged), strict=True)

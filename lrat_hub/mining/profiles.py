@@ -20,7 +20,7 @@ class NaivePair(NamedTuple):
     """A pair before verdicts, with the negatives that don't depend on them.
 
     These are of its own list, and with pooled negatives also the candidates of the searches since the run of browses
-    before (kind "pooled"). With the profile "released" the positive may be among them.
+    before (kind "pooled"). With the profile "released" they are all of the latter, the positive among them.
 
     Args:
         run: Number of the run of browses, without a search between them, that the browse belongs to.
@@ -103,9 +103,6 @@ def naive_pairs(trajectory: Trajectory, settings: ResolvedSettings, browses: Led
 
 def _attribute(profile: str, browse: BrowseAction) -> tuple[SearchAction, int] | str:
     """The search that a browse belongs to and the query within it; or why there is none."""
-    if profile == "released":
-        # The latest query, whether or not it found the document; only the first of several was run.
-        return (browse.latest_search, 0) if browse.latest_search is not None else "before any search"
     if profile == "paper":
         if not browse.follows_directly:
             return "not directly after a search"
@@ -126,9 +123,7 @@ def _pair(
     search, browse, positive = attributed.search, attributed.browse, attributed.browse.opened
     assert positive is not None, "A browse that failed makes no pair."
     negatives = dict(_candidates(attributed, segment, chosen, settings))
-    if settings.profile != "released":
-        # There it stays in the pool, for the samples after one that is judged irrelevant.
-        negatives.pop(positive, None)
+    negatives.pop(positive, None)
     page = titles.get(positive)
     if settings.same_page and not page:
         browses.note("positives without a title, whose pages are not known")
@@ -166,15 +161,14 @@ def _candidates(
 ) -> Iterator[tuple[str, str]]:
     """Documents that may be negatives of a pair, with their kinds; the first time a document is named counts."""
     own = [hit.docid for hit in attributed.search.lists.get(attributed.query_index, ())]
-    if settings.profile != "released":
-        kind = "weak" if settings.negatives == "tiers" else "list"
-        for docid in own:
-            if settings.negatives == "formula" or docid not in chosen:
-                yield docid, kind
+    kind = "weak" if settings.negatives == "tiers" else "list"
+    for docid in own:
+        if settings.negatives == "formula" or docid not in chosen:
+            yield docid, kind
     if settings.negatives == "pooled":
         for search in segment:
             for hit in search.step.results:
-                if settings.profile == "released" or (hit.docid not in chosen and hit.docid not in own):
+                if hit.docid not in chosen and hit.docid not in own:
                     yield hit.docid, "pooled"
 
 

@@ -108,12 +108,13 @@ def test_the_authors_code_pairs_the_latest_query_and_pools_since_the_last_releva
     )  # fmt: skip
     result = mine_pairs([run], profile="released", judge=OneWordJudge())
     assert [(pair.query, pair.positive_id, pair.verdict, pair.negative_ids) for pair in result.pairs] == [
-        ("q1", "a", "irrelevant", ("b",)),
-        ("q1", "z", "irrelevant", ("b",)),  # paired although no search listed it
-        # Nothing was relevant, so the first list is still in the pool, and what was read there is a negative now.
-        ("q2", "c", "relevant", ("a", "b")),
+        # No search listed "z", which makes no pair and is a negative all the same.
+        ("q1", "a", "irrelevant", ("z", "b")),
+        # Nothing was relevant, so the first list is still in the pool, and what was read there comes first.
+        ("q2", "c", "relevant", ("z", "a", "b")),
         ("q3", "d", "relevant", ("e",)),
     ]
+    assert result.ledger["pairs"].dropped == {"listed by no search since the last relevant browses": 1}
     # Unsatisfied samples are trained on like the others.
     assert all(pair.weight is not None for pair in result.pairs)
 
