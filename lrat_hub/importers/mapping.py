@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -75,39 +76,57 @@ class Tool:
 SEARCH = Tool(
     "search",
     ("user_query", "query", "queries", "q", "search_query", "search_queries", "query_list", "search_term",
-     "searchTerm", "keywords", "keyword", "input", "objective", "question", "text"),
+     "searchTerm", "keywords", "keyword", "input", "objective", "question", "text", "search_string",
+     "searchQuery", "search_terms", "search_keywords", "query_text", "term", "查询", "搜索词", "关键词", "问题"),
 )  # fmt: skip
 BROWSE = Tool(
     "browse",
     ("docid", "docids", "doc_id", "doc_ids", "document_id", "document_ids", "id", "ids", "url", "urls", "link",
-     "links", "url_list", "href", "uri", "webpage_url", "page_url", "input"),
+     "links", "url_list", "href", "uri", "webpage_url", "page_url", "website", "web_url",
+     "target_url", "address", "document", "page_id", "article_id", "passage_id", "pid", "input", "链接", "网址",
+     "文档编号"),
 )  # fmt: skip
 ANSWER = Tool("answer", ("answer", "final_answer", "text", "output", "response", "result"))
 
 # Only names that mean one thing wherever they were seen; all others are for a mapping file to explain.
+# Case, signs between words and an ending "tool" don't matter.
 _SEARCHES = (
-    "search", "local_knowledge_base_retrieval", "web_search", "wikipedia_search", "websearch", "search_web",
-    "google_search", "google_web_search", "googlesearch", "google_scholar", "scholar_search",
-    "google_scholar_search", "semantic_scholar_search", "duckduckgo_search", "ddg_search", "ddgs_search",
-    "duckduckgo", "duckduckgo_results_json", "bing_search", "brave_search", "brave_web_search", "tavily_search",
-    "tavily_web_search", "tavily_search_results_json", "serper_search", "serpapi_search", "exa_search",
-    "web_search_exa", "jina_search", "searxng_search", "searxng_web_search", "search_wikipedia", "search_documents",
-    "search_docs", "search_corpus", "document_search", "retrieve", "retrieve_documents", "search_tool",
-    "web_search_tool", "arxiv_search", "search_arxiv", "pubmed_search", "search_engine", "websearchtool",
-    "duckduckgosearchtool", "googlesearchtool", "web_search_preview", "websearch_tool",
-    "snippet_search", "sogou_search",
+    "search", "local_knowledge_base_retrieval", "web_search", "wikipedia_search", "search_web",
+    "google_search", "google_web_search", "google_scholar", "scholar_search", "google", "search_google",
+    "google_scholar_search", "semantic_scholar_search", "semantic_scholar", "duckduckgo_search", "ddg_search",
+    "ddgs_search", "ddg", "duckduckgo", "duckduckgo_results_json", "search_duckduckgo", "bing_search", "bing",
+    "search_bing", "brave_search", "brave_web_search", "tavily_search", "tavily", "tavily_web_search",
+    "tavily_search_results_json", "tavily_search_results", "serper_search", "serper", "google_serper",
+    "google_serper_results_json", "serpapi_search", "serpapi", "exa_search", "web_search_exa", "jina_search",
+    "searxng_search", "searxng_web_search", "searxng", "perplexity_search", "baidu_search", "baidu", "bocha_search",
+    "sogou_search", "search_wikipedia", "wikipedia", "wikipedia_query_run", "wiki_search", "search_wiki", "wiki",
+    "search_documents", "search_docs", "search_corpus", "corpus_search", "document_search", "doc_search",
+    "search_passages", "passage_search", "snippet_search", "retrieve", "retriever", "retrieval", "retrieve_documents",
+    "retrieve_passages", "retrieve_docs", "document_retriever", "semantic_search", "vector_search", "hybrid_search",
+    "keyword_search", "dense_search", "bm25_search", "full_text_search", "similarity_search", "knowledge_search",
+    "knowledge_base_search", "search_knowledge_base", "query_knowledge_base", "search_kb", "kb_search", "rag_search",
+    "rag", "internet_search", "search_internet", "search_the_web", "online_search", "news_search", "search_news",
+    "arxiv_search", "search_arxiv", "arxiv", "pubmed_search", "search_pubmed", "pubmed", "search_engine",
+    "web_search_preview", "search_query", "do_search", "run_search", "perform_search", "搜索", "网页搜索", "网络搜索",
+    "联网搜索", "搜索引擎", "检索",
 )  # fmt: skip
 _BROWSES = (
-    "get_document", "visit", "visit_webpage", "browse", "open", "fetch", "web_fetch", "webfetch", "fetch_url",
-    "fetch_webpage", "fetch_web_page", "fetch_page", "fetch_content", "fetch_document", "url_fetch", "get_page",
-    "get_webpage", "get_url", "open_url", "open_webpage", "read_page", "read_url", "read_webpage", "read_web_page",
-    "read_document", "visit_url", "visit_page", "visit_website", "browse_webpage", "browse_page", "browse_url",
-    "browse_website", "scrape", "scrape_url", "scrape_webpage", "scrape_page", "scrape_website",
-    "scrape_and_extract_info", "firecrawl_scrape", "tavily_extract", "jina_reader", "jina_scrape", "crawl_webpage",
-    "crawl_page", "crawl_url", "load_webpage", "load_web_page", "retrieve_document", "get_contents",
-    "visitwebpagetool", "web_visit", "webvisit", "web_fetch_tool", "crawling_exa",
+    "get_document", "get_doc", "visit", "visit_webpage", "browse", "open", "fetch", "web_fetch", "fetch_url",
+    "fetch_webpage", "fetch_web_page", "fetch_page", "fetch_content", "fetch_document", "fetch_doc", "url_fetch",
+    "fetch_web_content", "fetch_website", "get_page", "get_page_content", "get_webpage", "get_webpage_content",
+    "get_website", "get_url", "get_url_content", "open_url", "open_page", "open_webpage", "open_web_page", "open_link",
+    "open_document", "open_doc", "open_website", "read_page", "read_url", "read_webpage", "read_web_page",
+    "read_website", "read_document", "read_doc", "read_article", "read_passage", "view_page", "view_document",
+    "view_webpage", "visit_url", "visit_page", "visit_link", "visit_site", "visit_website", "visit_document",
+    "web_visit", "browse_webpage", "browse_web_page", "browse_page", "browse_url", "browse_website", "browse_link",
+    "scrape", "scrape_url", "scrape_webpage", "scrape_page", "scrape_website", "scrape_web", "web_scrape",
+    "web_scraper", "scrape_and_extract_info", "firecrawl_scrape", "tavily_extract", "jina_reader", "jina_scrape",
+    "jina_read", "crawl", "crawl_webpage", "crawl_page", "crawl_url", "crawl_website", "crawl_web", "web_crawl",
+    "web_crawler", "crawler", "crawling_exa", "load_webpage", "load_web_page", "load_page", "load_url", "load_document",
+    "retrieve_document", "get_contents", "get_content", "get_article", "get_passage", "web_reader", "webpage_reader",
+    "page_reader", "url_reader", "goto", "go_to_url", "navigate", "访问网页", "打开网页", "浏览网页", "阅读网页", "网页浏览", "访问",
 )  # fmt: skip
-_ANSWERS = ("final_answer", "answer", "submit_answer", "finalanswer", "finalanswertool")
+_ANSWERS = ("final_answer", "answer", "submit_answer", "finish_with_answer", "give_final_answer", "最终答案")
 
 NAMES: Mapping[str, Tool] = MappingProxyType(
     {**dict.fromkeys(_SEARCHES, SEARCH), **dict.fromkeys(_BROWSES, BROWSE), **dict.fromkeys(_ANSWERS, ANSWER)}
@@ -201,15 +220,21 @@ class LogMapping:
     def find(self, name: Any) -> Tool | None:
         """A tool by its name, before which clients put namespaces: `browser.search`, `mcp__wiki__search`.
 
-        Case and hyphens don't matter: `WebSearch` is `websearch` and `brave-web-search` is `brave_web_search`.
+        Case, signs between words and an ending "tool" don't matter: `searchWeb` and `Search-Web-Tool` are the same.
         """
         if not isinstance(name, str):
             return None
         short = short_name(name)
-        for known in (name, short, _plain(name), _plain(short)):
-            if known in self.by_name:
-                return self.by_name[known]
-        return None
+        for exact in (name, short):
+            if exact in self.by_name:
+                return self.by_name[exact]
+        words = (letters_of(name), letters_of(short))
+        known = (self._by_letters.get(word) or self._by_letters.get(word.removesuffix("tool")) for word in words)
+        return next(filter(None, known), None)
+
+    @cached_property
+    def _by_letters(self) -> Mapping[str, Tool]:
+        return {letters_of(name): tool for name, tool in self.by_name.items()}
 
     @property
     def reshapes(self) -> bool:
@@ -227,8 +252,9 @@ def short_name(name: str) -> str:
     return re.split(r"\.|__|/|:", name)[-1]
 
 
-def _plain(name: str) -> str:
-    return name.strip().lower().replace("-", "_")
+def letters_of(name: str) -> str:
+    """What is the same in all ways to write a name of several words."""
+    return "".join(filter(str.isalnum, name)).casefold()
 
 
 def value_at(value: Any, path: str) -> Any:

@@ -71,12 +71,12 @@ def test_common_names_open(name):
 
 
 def test_a_tool_that_is_unknown_is_counted_by_its_name_with_the_cure():
-    _, accounts = recorded(*[("open_page", {"n": 1}, "Words")] * 3, (None, {}, ""))
+    _, accounts = recorded(*[("peruse", {"n": 1}, "Words")] * 3, (None, {}, ""))
     assert accounts.calls.dropped == {
-        "unknown tool 'open_page', say what it does in a mapping file": 3,
+        "unknown tool 'peruse', say what it does in a mapping file": 3,
         "unknown tool None, say what it does in a mapping file": 1,
     }
-    assert accounts.calls.examples["unknown tool 'open_page', say what it does in a mapping file"] == '{"n": 1}'
+    assert accounts.calls.examples["unknown tool 'peruse', say what it does in a mapping file"] == '{"n": 1}'
 
 
 def page(address, words="It is kept in Turku."):
@@ -174,6 +174,35 @@ def test_addresses_of_one_page_are_the_same_and_others_are_not():
     assert {page_of(address) for address in SAME} == {"example.org/a/b"}
     assert "example.org/a/b" not in {page_of(address) for address in OTHERS}
     assert page_of("https://x.org/?q=%c3%a4") == page_of("http://x.org?q=%C3%A4")
+
+
+@pytest.mark.parametrize(
+    ("written", "encoded"),
+    [("A b", "A%20b"), ("Zürich", "Z%C3%BCrich"), ("Foo_(bar)", "Foo_%28bar%29"), ("d'Or", "d%27Or"), ("a|b", "a%7Cb"),
+     ("?q=A b", "?q=A%20b")],
+)  # fmt: skip
+def test_an_address_is_the_same_with_and_without_percent_encoding(written, encoded):
+    assert page_of(f"https://example.org/{written}") == page_of(f"https://example.org/{encoded}")
+    steps, accounts = recorded(
+        ("search", {"query": "q"}, json.dumps([{"url": f"https://example.org/{encoded}"}])),
+        ("visit", {"url": f"https://example.org/{written}"}, "Words"),
+    )
+    assert accounts.browses.notes.total() == 1
+
+
+TOOLS = {
+    "search": "google wikipedia retriever semantic_search searchWeb duckduckgo_search DuckDuckGoSearchTool Bing "
+    "vector-search knowledgeBaseSearch Search-Web-Tool mcp__brave__brave_web_search browser.search wikipedia_query_run 搜索",
+    "browse": "open_page crawl getDocument WebFetch readPage get_page_content crawlUrl web-scraper open_web_page_tool 打开网页",
+    "answer": "final_answer finalAnswer FinalAnswerTool",
+    None: "Bash Read ToolSearch tool _ page_down search_and_browse find_in_page python Task think",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("action", "name"), [(action, name) for action in TOOLS for name in TOOLS[action].split()])
+def test_tools_are_known_by_their_words_however_they_are_written(action, name):
+    tool = LogMapping().find(name)
+    assert (tool.action if tool else None) == action
 
 
 def test_a_browse_of_a_listed_page_is_a_pair_with_the_address_that_was_listed():
