@@ -84,14 +84,21 @@ _KEYS = {
     **dict.fromkeys(
         ("date", "published", "published date", "published time", "author", "authors", "score", "site"), ""
     ),
+    **dict.fromkeys(("文档id", "文档编号", "编号"), "id"),
+    **dict.fromkeys(("链接", "网址", "地址", "来源链接", "来源"), "url"),
+    **dict.fromkeys(("标题", "题目", "名称", "网页标题"), "title"),
+    **dict.fromkeys(("摘要", "内容", "正文", "简介", "描述", "片段"), "snippet"),
+    **dict.fromkeys(("日期", "发布时间", "时间", "作者", "得分", "站点"), ""),
 }
 _KEY_LINE = re.compile(
-    r"[ \t]{0,40}(?:\[(?P<bracketed>\d{1,6})\][ \t]*|(?P<numbered>\d{1,6})[.)][ \t]*|[-*•>#]+[ \t]+)?(?:\*\*|__)?"
-    r"(?P<key>[A-Za-z][A-Za-z_ ]{1,20}?)(?:\*\*|__)?[ \t]*:(?:\*\*|__)?(?:[ \t]+|$)(?P<value>.*)"
+    r"[ \t]{0,40}(?:\[(?P<bracketed>\d{1,6})\][ \t]*|(?P<numbered>\d{1,6})[.)、][ \t]*|[-*•>#]+[ \t]+)?(?:\*\*|__)?"
+    r"(?P<key>[A-Za-z][A-Za-z_ ]{1,20}?|[\u4e00-\u9fff]{2,6}(?:id|ID)?)(?:\*\*|__)?[ \t]*"
+    r"(?::(?:\*\*|__)?(?:[ \t]+|$)|：(?:\*\*)?[ \t]*)(?P<value>.*)"
 )
 _HEADING = re.compile(
-    r"[ \t]{0,40}(?:-{2,}|={2,}|#+|\*\*|\[)?[ \t]*(?:source|result|document|web ?page|page|search result)[ \t]*#?"
-    r"(?P<number>\d{1,6})\b[ \t]*[:.)\]-]?[ \t]*(?P<title>.*?)[ \t]*(?:-{2,}|={2,}|\*\*|\])?:?[ \t]*",
+    r"[ \t]{0,40}(?:-{2,}|={2,}|#+|\*\*|\[)?[ \t]*"
+    r"(?:source|result|document|web ?page|page|search result|(?:搜索|检索)?结果|网页|文档|来源)[ \t]*#?"
+    r"(?P<number>\d{1,6})\b[ \t]*[:：.)\]-]?[ \t]*(?P<title>.*?)[ \t]*(?:-{2,}|={2,}|\*\*|\])?:?[ \t]*",
     re.IGNORECASE,
 )
 _NUMBERED_TITLE = re.compile(r"[ \t]{0,40}(?:\*\*)?(?P<number>\d{1,6})[.)][ \t]+(?P<title>.+)")

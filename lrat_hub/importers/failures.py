@@ -27,6 +27,11 @@ _REASON = (
     r"internal server error|not implemented|bad gateway|service (?:temporarily )?unavailable|gateway time-?out|"
     r"access denied|error)"
 )
+# A page may be about what shares its name with a failure: "404 Not Found is the title of an album."
+_NO_TITLE_OF = (
+    r"(?!['\"’”)\]]*,? ?\(?\b(?:is|was|are|were|has|had|may refer|refers|can refer|means|describes|album|film|movie|"
+    r"song|novel|band|book|series|episode|game|by [A-Z])\b)"
+)
 _VERB = (
     r"(?:fetch|read|load|access|retriev|open|visit|scrap|get|download|pars|process|extract|connect|render|navigat|"
     r"resolv|crawl|brows|summari[sz]|reach|find|locat|view|display|execut|call|complet|perform|obtain|convert)"
@@ -55,9 +60,9 @@ _LINES = (
     r"Invalid request format.*",
     r"Error: (?:Tool|MCP|HTTP|Request|Timeout|Connection|Invalid|Unable|Failed|Could not|Cannot|\d{3})\b.*",
     r"HTTP ?(?:Error|Status(?: Code)?|Status Error|"
-    r"/\d(?:\.\d)?)?[ :=]*" + _STATUS + r"\b(?:[ :,-]+" + _REASON + r".*)?",
+    r"/\d(?:\.\d)?)?[ :=]*" + _STATUS + r"\b(?:[ :,-]+" + _REASON + _NO_TITLE_OF + r".*)?",
     r"(?:\w+\.)*\w*(?:HTTP|Timeout|Connection|SSL|URL|Proxy|Request|ClientResponse)\w*(?:Error|Exception)(?:[:( ].*)?",
-    _STATUS + r" (?:client|server) error\b.*",
+    _STATUS + r" (?:client|server) error\b" + _NO_TITLE_OF + r".*",
     r"Target URL returned error:? " + _STATUS + r".*",
     r"(?:failed to|could ?n[o']t|cannot|can't|unable to) " + _VERB + r"\b.{0,40}?(?:https?://|: ?" + _STATUS + r").*",
     r"MCP error -?\d+.*",
@@ -81,11 +86,12 @@ _BEGINNINGS = (
     # Statuses of HTTP
     r"(?:(?:http|status(?: code)?|error(?: code)?|code)[ :=#(]*)+" + _STATUS + r"\b[)\]]?(?: (?:client|server) error)?"
     r"(?:[ :,.|–—-]*" + _REASON + r")?" + _STOP,
-    _STATUS + r"(?: ?[ :,.|–—-] ?" + _REASON + r"[^\n]{0,300})?\s*(?:$|\n)",
+    _STATUS + r"(?: ?[ :,.|–—-] ?" + _REASON + _NO_TITLE_OF + r"[^\n]{0,300})?\s*(?:$|\n)",
     r"(?:(?:the )?(?:request|fetch|call|server|page|url|crawl|search|tool|site|website|api)\b).{0,60}?"
     r"(?:returned|responded|failed|status)\D{0,30}" + _STATUS + r"\b",
-    _REASON.replace("|error)", "|permission denied|access is denied)") + r"(?:[ .!]*(?:$|\n)|: (?:https?:|\d|the |"
-    r"you |$))",
+    _REASON.replace("|error)", "|permission denied|access is denied)") + r"(?:[ .!]*(?:$|\n)|: (?:https?:|\d|"
+    r"the (?:server|page|requested|request|url|site|resource|website|document|file|access)\b|"
+    r"you (?:don't|do not|are not|need|must|have no|cannot|can't)\b|$))",
     # What was asked for could not be done
     r"(?:request|fetch|call|crawl|visit|query|search|tool|scrap\w*|navigation|connection|download|extraction|"
     r"page load|"

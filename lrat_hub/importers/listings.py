@@ -58,6 +58,63 @@ def is_numbered(entries: Sequence[Entry]) -> bool:
     return [entry.number for entry in entries] == list(range(1, len(entries) + 1))
 
 
+def without_inner(text: str, entries: list[Entry]) -> list[Entry]:
+    """The entries of lists without those of lists that stand in their snippets, which begin again at 1.
+
+    A number 1 begins an inner list where it is laid out otherwise than the first entry, or where the numbers before it
+    go on behind what it begins.
+    """
+    if 1 not in [entry.number for entry in entries[1:]] or entries[0].number != 1:
+        return entries
+    first = _layout(text, entries[0])
+    has_gaps = any(_layout(text, entry)[0] for entry in entries[1:])
+    lists: list[tuple[list[Entry], bool]] = [([entries[0]], False)]
+    for entry in entries[1:]:
+        gap, indent, key = _layout(text, entry)
+        is_alike = (indent, key) == first[1:] and (gap or not has_gaps)
+        inner = len(lists) - 1
+        # The list whose numbers go on: an outer one only where this entry looks like its others.
+        while inner > 0 and not (goes_on(lists[inner][0], [entry]) and not (lists[inner][1] and is_alike)):
+            inner -= 1
+        is_last = inner == len(lists) - 1
+        # A number that has been there begins nothing; a number that is missing may have been of any list.
+        comes_back = is_alike and (entry.number or 0) <= (lists[-1][0][-1].number or 0)
+        if goes_on(lists[inner][0], [entry]) and (is_last or comes_back or lists[-1][1]):
+            del lists[inner + 1 :]
+            lists[inner][0].append(entry)
+        elif entry.number == 1:
+            lists.append(([entry], not is_alike))
+        else:
+            return entries
+    outer = [entry for listed, is_inner in lists if not is_inner for entry in listed]
+    ends = [entry.start for entry in outer[1:]] + [len(text)]
+    known = {entry.start: index for index, entry in enumerate(entries)}
+    return [
+        entry if (after := known[entry.start] + 1) >= len(entries) or entries[after].start >= end
+        else entry._replace(snippet=f"{entry.snippet}\n{text[entries[after].start : end].strip()}".strip())
+        for entry, end in zip(outer, ends, strict=True)
+    ]  # fmt: skip
+
+
+_NEXT_KEY = re.compile(r"[^\n]*\n[ \t]*([A-Z][a-z]{2,12}):")
+
+
+def _layout(text: str, entry: Entry) -> tuple[bool, int, str]:
+    """How an entry stands in a text: whether behind a gap, how far from the margin, and the key in its second line."""
+    before = text[: entry.start]
+    line = text[entry.start : entry.start + 80]
+    key = _NEXT_KEY.match(text, entry.start)
+    lines = before.rsplit("\n", 2)
+    gap = not before.strip() or (len(lines) > 1 and not lines[-2].strip(" \t=-*_#~"))
+    return gap, len(line) - len(line.lstrip(" \t")), key[1] if key else ""
+
+
+def goes_on(entries: Sequence[Entry], others: Sequence[Entry]) -> bool:
+    """Whether the numbers of entries go on in others, so that all of them are one list."""
+    last = entries[-1].number if entries else None
+    return last is not None and others[0].number == last + 1
+
+
 def are_lists(pieces: Sequence[list[Entry] | None], sign: str) -> bool:
     """Whether pieces are lists of their own and not the entries of one list."""
     if not any(pieces):

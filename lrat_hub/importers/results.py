@@ -13,7 +13,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from lrat_hub.importers.entries import Entry, entries_by, entries_of
-from lrat_hub.importers.listings import Listing, SearchResults, are_lists, first_list, is_cut_off, is_numbered
+from lrat_hub.importers.listings import (
+    Listing,
+    SearchResults,
+    are_lists,
+    first_list,
+    goes_on,
+    is_cut_off,
+    is_numbered,
+    without_inner,
+)
 from lrat_hub.importers.mapping import ResultFormat
 from lrat_hub.importers.rows import (
     by_query,
@@ -228,6 +237,8 @@ class _Reader:
             before = text[: found.start()] if (found := self.known.section.search(text)) else ""
             return self._of_sections(text, before, sections, depth)
         before, sections = sections_by_query(text, self.asked)
+        if sections and all(section.is_weak for section in sections) and self._entries(before):
+            sections = []  # lines of documents, as no list of a query stands below the first of them alone
         if len(self.asked) > 1 and (divided := self._between_rules(text, depth)) is not None:
             return divided
         if sections:
@@ -263,9 +274,16 @@ class _Reader:
         listings: dict[str, Listing] = {}
         for section in sections:
             name, entries = section.name or "", self._entries(section.body, depth)
+            last = next(reversed(listings.values()), None)
+            if section.is_weak and entries and last is not None and goes_on(last.entries, entries):
+                listings[plain(last.query)] = replace(last, entries=(*last.entries, *entries))
+                continue
             if entries:
                 entries, others = first_list(section.body, entries)
                 self.unattributed += others
+            if section.name is None:
+                self.unattributed += int(bool(entries))
+                continue
             if plain(name) in listings and (entries or listings[plain(name)].entries):
                 self.unattributed += 1  # one query with two lists
                 continue
@@ -277,6 +295,11 @@ class _Reader:
         """Lists between lines of signs, in the order of the queries unless they name them."""
         for sign, pieces in pieces_between_rules(text, len(self.asked)):
             divided = [sections_by_query(piece, self.asked) for piece in pieces]
+            # A list begins with the name of its query.
+            divided = [
+                (before, [] if before.strip() and all(section.is_weak for section in sections) else sections)
+                for before, sections in divided
+            ]
             inner = [sections for _, sections in divided]
             # A piece that begins with one list and names the query of another is none.
             if any(len(sections) > 1 or (sections and before.strip()) for before, sections in divided):
@@ -341,7 +364,7 @@ class _Reader:
         else:
             entries = self._rows_in(text) or entries_of(text)
         if entries:
-            return entries
+            return without_inner(text, entries) if self.known.pattern is None else entries
         stripped = text.strip()
         return [] if len(stripped) <= _MAX_EMPTY and _EMPTY.match(stripped) else None
 

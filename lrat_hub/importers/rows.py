@@ -24,30 +24,33 @@ ROWS = (
     "webPages.value", "search_results", "searchResults", "result", "docs", "passages", "sources", "data.results",
     "results.results", "response.results", "structuredContent.results", "structuredContent.result", "output",
     "matches", "web", "news", "papers", "articles", "links", "search_result", "retrieved_documents", "value",
-    "web_page_info_list",
+    "web_page_info_list", "结果", "搜索结果", "检索结果", "文档", "数据",
 )  # fmt: skip
 """Where the list is, the first that is one counts."""
 
 DOCIDS = (
     "docid", "doc_id", "document_id", "_id", "document.docid", "document.doc_id", "document.id", "metadata.docid",
-    "metadata.doc_id", "doc.id", "pid",
+    "metadata.doc_id", "doc.id", "pid", "文档id", "文档ID", "文档编号", "编号",
 )  # fmt: skip
 ADDRESSES = (
     "url", "link", "href", "uri", "source_url", "page_url", "document.url", "metadata.url", "metadata.source",
-    "_source.url", "web.uri", "webpage_url",
+    "_source.url", "web.uri", "webpage_url", "链接", "网址", "地址",
+    "来源链接",
 )  # fmt: skip
 TITLES = (
     "title", "name", "document.title", "metadata.title", "_source.title", "web.title", "page_title", "heading",
+    "标题", "题目", "名称",
 )  # fmt: skip
 SNIPPETS = (
     "snippet", "text", "content", "contents", "description", "body", "summary", "abstract", "page_content", "passage",
     "document.contents", "document.text", "document.content", "_source.text", "_source.content", "_source.contents",
     "highlights", "excerpts", "extracted_info", "chunk", "quick_summary",
+    "摘要", "内容", "正文", "简介", "描述", "文本",
 )  # fmt: skip
 SCORES = ("score", "_score", "relevance_score", "similarity")
 QUERIES = (
     "query", "q", "search_query", "searchParameters.q", "searchParameters.query", "queryContext.originalQuery",
-    "query.original", "search_parameters.q", "request.query", "input_query",
+    "query.original", "search_parameters.q", "request.query", "input_query", "查询", "搜索词", "关键词", "问题",
 )  # fmt: skip
 
 MAX_REPR = 500_000
@@ -136,6 +139,25 @@ def texts_of_parts(value: Any) -> list[str] | None:
     return [part["text"] for part in parts if isinstance(part.get("text"), str)]
 
 
+def texts_of_values(text: str) -> list[str]:
+    """The texts of the values that a text lists: of a JSON list, or one behind the other; none where it is no list."""
+    value = value_of(text)
+    if isinstance(value, list):
+        return list(map(text_of, value))
+    start, texts = 0, []
+    try:
+        while start < len(text):
+            if text[start].isspace():
+                start += 1
+                continue
+            _, end = _DECODER.raw_decode(text, start)
+            texts.append(text[start:end])
+            start = end
+    except (ValueError, RecursionError):
+        return []
+    return texts
+
+
 def list_in(value: Any, known: ResultFormat) -> list[Any] | None:
     """The list of a search's answer, or None."""
     return next((rows for path in known.rows or ROWS if isinstance(rows := value_at(value, path), list)), None)
@@ -186,6 +208,11 @@ def _ids_are_numbers(rows: Sequence[Any]) -> bool:
 def is_row(value: Any, known: ResultFormat) -> bool:
     """Whether a value is a row with an id."""
     return _entry(value, known, use_addresses=False).docid is not None
+
+
+def is_hit(text: str) -> bool:
+    """Whether a text is the row of a hit."""
+    return is_row(value_of(text), ResultFormat())
 
 
 def by_query(value: Any, asked: Sequence[str], known: ResultFormat) -> Iterator[tuple[str, list[Any]]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from lrat_hub.importers.rows import plain
@@ -27,12 +27,13 @@ _BEFORE_NAME = frozenset(
         "bing", "brave", "tavily", "duckduckgo", "serper", "jina", "exa", "scholar", "wikipedia", "pubmed", "arxiv",
         "top", "of", "the", "your", "my", "on", "q", "keyword", "keywords", "found", "list", "hits", "documents",
         "passages", "retrieved", "from", "here", "are", "is", "were", "sub", "subquery", "question", "engine", "tool",
-        "output",
+        "output", "搜索", "查询", "问题", "关键词", "搜索结果", "查询结果", "检索", "检索词", "结果",
     )
 )  # fmt: skip
+_CHINESE = frozenset(("的搜索结果", "的查询结果", "的结果", "搜索结果"))
 _AFTER_NAME = frozenset(
     (
-        "found", "results", "result", "hits", "hit", "documents", "document", "returned", "in", "total",
+        "found", "results", "result", "hits", "hit", "documents", "document", "returned", "in", "total", *_CHINESE,
     )
 )  # fmt: skip
 _RULE = re.compile(r"[ \t]*(?:={3,}|-{3,}|\*{3,}|_{3,}|#{3,}|~{3,}|<hr ?/?>)[ \t]*")
@@ -49,19 +50,29 @@ class Section:
         name: What it names: a query or a document's id; None where nothing does.
         body: The text below that line.
         announced: How many entries the line says there are.
+        is_weak: Whether the line is the name alone, which a document can have in bold, too.
     """
 
     name: str | None
     body: str
     announced: int | None = None
+    is_weak: bool = False
 
 
 @dataclass(frozen=True)
 class _Heading:
     start: int
     end: int
-    name: str
+    name: str | None
     announced: int | None
+    form: str = ""
+
+    @property
+    def is_weak(self) -> bool:
+        return self.form.startswith(_ALONE)
+
+
+_ALONE = "alone "
 
 
 def sections_by(pattern: re.Pattern[str], text: str) -> list[Section]:
@@ -82,23 +93,44 @@ def sections_by(pattern: re.Pattern[str], text: str) -> list[Section]:
 
 
 def sections_by_query(text: str, asked: Sequence[str]) -> tuple[str, list[Section]]:
-    """The sections that name their query, and what stands before the first of them."""
-    headings = sorted(_headings(text, asked), key=lambda heading: heading.start)
+    """The sections that name their query, and what stands before the first of them.
+
+    A section without a name begins where a line may name a query and may as well be one of a document.
+    """
+    headings = _of_one_form(sorted(_headings(text, asked), key=lambda heading: heading.start))
     # Of headings that overlap or name the same query in lines that follow, the first counts.
     kept: list[_Heading] = []
     for heading in headings:
         if kept and heading.start < kept[-1].end:
             continue
         if kept and heading.name == kept[-1].name and not text[kept[-1].end : heading.start].strip(" \t\n:=-#*"):
-            kept[-1] = _Heading(kept[-1].start, heading.end, heading.name, heading.announced)
+            kept[-1] = replace(heading, start=kept[-1].start)
             continue
         kept.append(heading)
     ends = [heading.start for heading in kept[1:]] + [len(text)]
     sections = [
-        Section(heading.name, text[heading.end : end], heading.announced)
+        Section(heading.name, text[heading.end : end], heading.announced, heading.is_weak)
         for heading, end in zip(kept, ends, strict=False)
     ]
     return text[: kept[0].start] if kept else text, sections
+
+
+def _of_one_form(headings: list[_Heading]) -> list[_Heading]:
+    """The headings without lines of documents that look like some: a tool writes all of its headings alike.
+
+    Where a query is named in another form alone, what follows may be anybody's.
+    """
+    strong = [heading for heading in headings if not heading.is_weak]
+    form = None if strong else next((heading.form for heading in headings), None)
+    ours = strong or [heading for heading in headings if heading.form == form]
+    if len(ours) == len(headings):
+        return headings
+    named = {heading.name for heading in ours}
+    return [
+        heading if heading in ours else replace(heading, name=None)
+        for heading in headings
+        if heading in ours or heading.name not in named
+    ]
 
 
 @dataclass(frozen=True)
@@ -163,15 +195,16 @@ def _named_by_lines(text: str, asked: _Asked, known: set[int]) -> Iterator[_Head
         bares = [line.casefold() for _, line in short]  # "\r" and "\n" of different lines have met
     for (at, line), bare in zip(short, bares, strict=True):
         for query, words in likely:
-            if all(map(bare.__contains__, words)) and _names(line.strip(), _WORD.findall(bare), words):
-                yield _Heading(at, at + len(line), query, None)
+            form = _form(line.strip(), _WORD.findall(bare), words) if all(map(bare.__contains__, words)) else None
+            if form is not None:
+                yield _Heading(at, at + len(line), query, None, form)
                 break
 
 
-def _names(line: str, tokens: list[str], wanted: list[str]) -> bool:
-    """Whether a line says nothing but that what follows belongs to a query."""
+def _form(line: str, tokens: list[str], wanted: list[str]) -> str | None:
+    """How a line names a query, where it says nothing but that what follows belongs to it; otherwise None."""
     if len(tokens) < len(wanted) or len(tokens) > len(wanted) + 12:
-        return False
+        return None
     for start in range(len(tokens) - len(wanted) + 1):
         if tokens[start] != wanted[0] or tokens[start : start + len(wanted)] != wanted:
             continue
@@ -180,11 +213,12 @@ def _names(line: str, tokens: list[str], wanted: list[str]) -> bool:
             continue
         if not all(token in _AFTER_NAME or token.isdecimal() for token in after):
             continue
-        if any(not token.isdecimal() for token in before):
-            return True
+        if any(not token.isdecimal() for token in (*before, *(token for token in after if token in _CHINESE))):
+            return "words"
         # A line with the query alone could as well be the title of a document.
-        return line.startswith(("#", "**", '"', "'", "“", "==", "--", "<")) or line.endswith(":")
-    return False
+        signs = line[: len(line) - len(line.lstrip("#*\"'“=-< "))].strip()
+        return f"{_ALONE}{signs}" if signs or line.endswith((":", "：")) else None
+    return None
 
 
 _NUMBERED = re.compile(

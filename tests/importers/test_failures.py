@@ -124,3 +124,26 @@ def test_patterns_and_marks_of_a_log_make_failures():
     )
     assert error_of("Words", failed=True) == "Words"
     assert error_of("", failed=True) == "the tool failed"
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "404 Not Found is the title of a 2020 album by a band from Oslo.", "HTTP 404 Not Found is a response code.",
+        "403 Forbidden was a punk band.", "500 Internal Server Error (film) by X", "'404 Not Found' is the third album.",
+        "Forbidden: The Story of a Love", "Conflict: The causes of the war", "Page Not Found is a novel.",
+        "Access Denied is a 2015 film.", "502 Server Error was an art project.",
+    ],
+)  # fmt: skip
+def test_a_page_about_what_is_called_like_a_failure_is_a_page(page):
+    assert failure_of(page) is None
+
+
+@pytest.mark.parametrize(
+    "shown",
+    ["404 Not Found for url https://x.org", "404 Not Found: https://x.org", "404 Not Found\nnginx",
+     "403 Forbidden: you don't have permission", "Forbidden: the requested resource needs a login",
+     "404 Client Error: Not Found for url: https://x.org", "HTTP Error 404: Not Found"],
+)  # fmt: skip
+def test_what_a_server_adds_to_a_failure_makes_no_page_of_it(shown):
+    assert failure_of(shown) is not None

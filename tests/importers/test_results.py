@@ -56,6 +56,8 @@ TEXTS = {
     "json after words": f'Search results:\n[{{"url": "{X}"}}, {{"url": "{Y}"}}]',
     "json before words": f'[{{"url": "{X}"}}, {{"url": "{Y}"}}]\nThese were 2 results.',
     "repr": f"[{{'url': '{X}', 'score': nan}}, {{'url': '{Y}', 'score': np.float64(1.5)}}]",
+    "chinese keys": f"标题：One\n链接：{X}\n摘要：w\n\n标题：Two\n链接：{Y}\n摘要：w",
+    "chinese numbers": f"结果 1：\n标题: One\n网址: {X}\n内容: w\n\n结果 2：\n标题: Two\n网址: {Y}\n内容: w",
     "encoded twice": json.dumps(json.dumps([{"url": X}, {"url": Y}])),
 }
 
@@ -94,6 +96,8 @@ DATA = {
     "elasticsearch": {"hits": {"total": 2, "hits": [{"_id": X, "_score": 1.0, "_source": {"text": "w"}}, {"_id": Y}]}},
     "retriever": {"result": [[{"document": {"id": X, "contents": "w"}, "score": 0.5}, {"document": {"id": Y}}]]},
     "langchain": [{"page_content": "w", "metadata": {"source": X}}, {"page_content": "w", "metadata": {"source": Y}}],
+    "chinese": {"查询": A, "搜索结果": [{"标题": "One", "链接": X, "摘要": "w"}, {"标题": "Two", "网址": Y}]},
+    "chinese ids": {"结果": [{"文档编号": X, "内容": "w"}, {"文档编号": Y}]},
     "numbered": [{"id": 1, "url": X}, {"id": 2, "url": Y}],
     "addresses": [X, Y],
     "part for each hit": [{"type": "text", "text": json.dumps({"url": url})} for url in (X, Y)],
@@ -117,6 +121,8 @@ SEVERAL = {
     "announced the other way round": f"{announced(B, Y, Z)}\n=======\n{announced(A, X)}",
     "scholar": announced(A, X).replace("search", "scholar") + "\n=======\n" + announced(B, Y, Z),
     "results for": f"Results for: {A}\n{links(X)}\n\nResults for: {B}\n{links(Y, Z)}",
+    "chinese": f"查询：{A}\n{links(X)}\n\n查询：{B}\n{links(Y, Z)}",
+    "chinese results": f"“{A}”的搜索结果：\n{links(X)}\n\n“{B}”的搜索结果：\n{links(Y, Z)}",
     "query": f"Query: {A}\n[{{\"url\": \"{X}\"}}]\nQuery: {B}\n[{{\"url\": \"{Y}\"}}, {{\"url\": \"{Z}\"}}]",
     "headings": f"## {A}\n\n{links(X)}\n\n## {B}\n\n{links(Y, Z)}",
     "web search results": f'Web search results for query: "{A}"\n{links(X)}\n'
@@ -250,3 +256,58 @@ def test_lists_that_the_log_keeps_apart_are_those_of_the_queries_in_order():
 
 def test_a_line_of_a_document_that_repeats_the_query_does_not_divide_its_list():
     assert hits(f"{links(X)}\nSearch results for {A}\n{links(Y, first=2)}") == {A: [X, Y]}
+
+
+BOLD = f"\n**{B}**\n"
+SHOWN = {
+    "announced": f"{announced(A, X)}{BOLD}{{more}}=======\n{announced(B, Z)}",
+    "with words": f"Results for {A}:\n{links(X)}{BOLD}{{more}}Results for {B}:\n{links(Z)}",
+    "headings": f"## {A}\n\n{links(X)}{BOLD}{{more}}## {B}\n\n{links(Z)}",
+    "rules": f"{links(X)}{BOLD}{{more}}=======\n{links(Z)}",
+    "only one named": f"{announced(A, X)}{BOLD}{{more}}",
+}
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_a_line_of_a_document_that_is_another_query_begins_no_list(name):
+    more = links(Y, first=2) + "\n\n"
+    expected = {A: [X, Y], **({} if name == "only one named" else {B: [Z]})}
+    assert hits(SHOWN[name].replace("{more}", "Its words.\n\n" + more), (A, B)) == expected
+
+
+def test_what_may_be_the_list_of_a_query_or_a_document_with_its_name_is_left_out_and_counted():
+    text = f"{announced(A, X)}{BOLD}- [Two]({Y})\n"
+    results = read_results(text, (A, B))
+    assert (hits(text, (A, B)), results.dropped) == ({A: [X]}, ((NOT_NAMED, 1),))
+    assert read_results(f"{links(X)}{BOLD}{links(Y, first=2)}", (A, B)).dropped == ((TOLD_APART, 2),)
+
+
+INNER = f"1. [In]({Z}/1)\n2. [In]({Z}/2)"
+NUMBERED = {
+    "without a gap": f"{links(X)}\n{INNER}\n\n{links(Y, first=2)}",
+    "with a gap": f"{links(X)}\n\n{INNER}\n\n{links(Y, first=2)}",
+    "one alone": f"{links(X)}\n1. [In]({Z}/1)\n\n{links(Y, first=2)}",
+    "further in": f"1. [One]({X})\nwords\n   1. [In]({Z}/1)\n   2. [In]({Z}/2)\n2. [Two]({Y})",
+    "a line each": f"1. [One]({X})\n{INNER}\n2. [Two]({Y})",
+    "at the end": f"{links(X, Y)}\n{INNER}",
+}
+
+
+@pytest.mark.parametrize("name", NUMBERED)
+def test_a_list_in_a_snippet_is_none_of_the_search(name):
+    text = NUMBERED[name]
+    assert hits(text) == {A: [X, Y]}
+    assert hits(f"{announced(A, X)[: -len(links(X))]}{text}\n=======\n{announced(B, Z)}", (A, B)) == {
+        A: [X, Y],
+        B: [Z],
+    }
+    if "Source" in text.rpartition(Y)[2]:
+        assert hits(f"{text}\n\n{links(Z)}", (A, B)) == {A: [X, Y], B: [Z]}
+    snippets = "".join(hit.snippet for hit in read_results(text, (A,)).candidates)
+    assert f"{Z}/1" in snippets
+    assert read_results(text, (A, B)).candidates == ()
+
+
+def test_lists_of_which_one_lacks_an_entry_are_not_told_apart():
+    text = f"{links(X, Y)}\n\n{links(Z)}\n\n{links(X, first=3)}"
+    assert read_results(text, (A, B)).dropped == ((TOLD_APART, 2),)
