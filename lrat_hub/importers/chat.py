@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from lrat_hub.importers.accounts import Accounts
@@ -42,6 +42,7 @@ from lrat_hub.importers.outcomes import (
     status_of,
     verdict_of,
 )
+from lrat_hub.importers.rows import is_hit, texts_of_values
 from lrat_hub.importers.sources.grouping import Oversized
 from lrat_hub.importers.values import (
     UnreadableRecord,
@@ -190,19 +191,22 @@ def parse_conversation(
     if raw is None:
         raise UnreadableRecord("not a trajectory: no messages")
     record = object_of(value)
-    names_question = any(isinstance(record.get(key), str) and record[key] for key in QUESTIONS)
-    runs = _runs(list(_readable(native_messages(raw, accounts.parts), accounts)), accounts, whole=names_question)
+    messages = list(_readable(native_messages(raw, accounts.parts), accounts))
+    asked = next((message.text for message in messages if message.role == "user" and message.text), "")
+    named = (record.get(key) for key in (*QUESTIONS, "query", "user_query"))
+    runs = _runs(messages, accounts, whole=any(text and text == question_of(record, asked) for text in named))
     accounts.records.note(QUESTIONS_IN_ONE, len(runs) - 1)
     for number, run in enumerate(runs, start=1):
         recorder = Recorder(mapping, accounts)
         _record(run.turns, recorder, reader(recorder))
         steps = recorder.finish(without_action=without_action)
+        outcome = _outcome(name, record, recorder, run, number, accounts)
         yield Trajectory(
             **{
                 "trajectory_id": name if number == 1 else f"{name}-{number}",
                 "steps": steps,
-                "metadata": metadata_of(format_name, _metadata(record)),
-                **_outcome(name, record, recorder, run, number, accounts),
+                "metadata": metadata_of(format_name, _metadata(record, outcome["question"])),
+                **outcome,
                 **columns,
             }
         )
@@ -239,10 +243,11 @@ def _outcome(name: str, record: Any, recorder: Recorder, run: _Run, number: int,
     }
 
 
-def _metadata(record: Any) -> dict[str, Any]:
+def _metadata(record: Any, question: str) -> dict[str, Any]:
     """What a record says beyond the columns, which includes everything that was not understood."""
     _, gold_key = gold_answer_of(record)
-    columns = COLUMNS | {key for key in (*IDS, *QUESTIONS) if isinstance(record.get(key), (str, int))}
+    columns = COLUMNS | {key for key in IDS if isinstance(record.get(key), (str, int))}
+    columns |= {key for key in (*QUESTIONS, "query", "user_query") if record.get(key) == question}
     columns |= {gold_key} if gold_key is not None and isinstance(record[gold_key], str) else set()
     columns |= {key for key in ("correct", "is_correct") if isinstance(record.get(key), bool)}
     columns |= {key for key in STATUSES if record.get(key) in ("completed", "limited", "failed")}
@@ -338,6 +343,16 @@ def _record(turns: Sequence[_Turn], recorder: Recorder, reader: CallReader) -> N
 
 def _record_calls(turn: _Turn, recorder: Recorder, reader: CallReader) -> None:
     results = list(turn.results)
+    if turn.message.at_once and results[0] is not None and not any(results[1:]):
+        texts, tools = (
+            texts_of_values(results[0].text),
+            [recorder.mapping.find(call.name) for call in turn.message.calls],
+        )
+        are_hits = any(tool is not None and tool.action == "search" for tool in tools) and any(map(is_hit, texts))
+        if len(texts) != len(results) or are_hits:
+            recorder.calls(turn.message.calls, results[0].text)
+            return
+        results = [replace(results[0], text=text) for text in texts]
     for result in turn.unmatched:
         # Several results for several calls, none of which names its call: they come in the order of the calls.
         waiting = _in_order(turn, results, result)

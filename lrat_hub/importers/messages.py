@@ -23,6 +23,7 @@ from lrat_hub.importers.values import (
     load_json,
     object_of,
     response_text,
+    responses_in,
     storable,
     text_of,
 )
@@ -74,6 +75,7 @@ _PLAIN = frozenset({"role", "content", "reasoning_content", "tool_calls"})
 
 _TOOL_CALL = re.compile(r"<tool_call>(.*?)(?:</tool_call>|$)", re.DOTALL)
 _TOOL_RESPONSE = re.compile(r"<tool_response>(.*?)(?:</tool_response>|$)", re.DOTALL)
+_TAGS = ("<tool_response>", "</tool_response>")
 _ANSWER = re.compile(r"<answer>(.*?)(?:</answer>|$)", re.DOTALL)
 
 
@@ -109,7 +111,11 @@ class Result:
 
 @dataclass(frozen=True)
 class Message:
-    """One message. `answer` is the final answer where it is marked as such."""
+    """One message. `answer` is the final answer where it is marked as such.
+
+    Args:
+        at_once: Whether its calls were all carried out, and their results may stand in one message.
+    """
 
     role: Role
     text: str = ""
@@ -117,6 +123,7 @@ class Message:
     calls: tuple[Call, ...] = ()
     results: tuple[Result, ...] = ()
     answer: str | None = None
+    at_once: bool = False
 
 
 def is_message(value: Any) -> bool:
@@ -147,7 +154,7 @@ def read_messages(raw: Mapping[str, Any], account: Ledger) -> Iterator[Message]:
     message = _parsed(role, raw, account)
     if role == "assistant" and not message.calls:
         yield from _protocol(message)
-    elif role in ("user", "tool") and not message.results and (shown := _TOOL_RESPONSE.findall(message.text)):
+    elif role == "user" and not message.results and (shown := responses_in(message.text, *_TAGS, alone=False)):
         yield replace(message, results=tuple(Result(response_text(text)) for text in shown))
     elif role == "tool" and not message.results:
         failed = raw.get("status") == "error" or raw.get("isError") is True or raw.get("is_error") is True
@@ -157,6 +164,11 @@ def read_messages(raw: Mapping[str, Any], account: Ledger) -> Iterator[Message]:
         tool = next((raw[key] for key in ("name", "tool_name") if isinstance(raw.get(key), str)), None)
         # The prefix of smolagents' tool responses.
         text = message.text.removeprefix("Observation:\n")
+        shown = responses_in(text, *_TAGS, alone=True) if "<" in text else []
+        if len(shown) > 1 and call_id is None:
+            yield replace(message, results=tuple(Result(response_text(part)) for part in shown))
+            return
+        text = response_text("\n".join(shown)) if shown else text
         yield replace(message, results=(Result(text, _id(call_id), failed, _lists(raw, account), _docids(raw), tool),))
     else:
         yield message
@@ -267,8 +279,11 @@ def _parsed(role: Role, raw: Mapping[str, Any], account: Ledger) -> Message:
         _thoughts(part) for part, kind in zip(parts, kinds, strict=True) if isinstance(kind, str) and kind in REASONING
     ]
     message = Message(role, text, join_texts(*reasoning), tuple(_calls(raw, parts, text)))
-    if message.calls and (raw.get("role") == "tool-call" or raw.get("from") == "function_call" or _harmony_tool(raw)):
-        return replace(message, text="")
+    if message.calls and (
+        raw.get("role") in ("tool-call", "function_call") or raw.get("from") == "function_call" or _harmony_tool(raw)
+    ):
+        # LLaMA-Factory's list of calls has one observation.
+        return replace(message, text="", at_once=len(message.calls) > 1 and "recipient" not in raw)
     if raw.get("channel") == "analysis":
         return replace(message, text="", reasoning=text)
     return message

@@ -14,13 +14,19 @@ from typing import Any
 from lrat_hub.importers.values import identifier_of, json_or_none, text_of
 from lrat_hub.schema import Status
 
-IDS = ("query_id", "qid", "question_id", "task_id", "example_id", "item_id", "id")
+QUERY_IDS = ("query_id", "qid", "question_id", "task_id", "example_id", "item_id")
+IDS = (*QUERY_IDS, "id")
 
-QUESTIONS = ("question", "Question", "query", "problem", "user_query")
+# Ids that an API gives its answers; a call for the same question again has another one.
+_OF_API = re.compile(r"(?:resp|chatcmpl|cmpl|msg|gen|run|thread|batch|req|item|rs|call)[-_][\w-]{6,}")
+
+QUESTIONS = ("question", "Question", "problem")
 """Keys that name the question."""
 
-TASKS = ("task_description", "task", "input", "prompt", "instruction", "user_input")
-"""Keys that hold the question, a prompt around it, or the name of a task: the user's message decides."""
+TASKS = (
+    "query", "user_query", "task_description", "task", "input", "prompt", "instruction", "user_input",
+)  # fmt: skip
+"""Keys that hold the question, a prompt around it, a search, or the name of a task: the user's message decides."""
 
 GOLD_ANSWERS = (
     "gold_answer", "gold_answers", "golden_answers", "golden_answer", "gold", "ground_truth", "ground_truths",
@@ -84,10 +90,14 @@ _WORST_FIRST: tuple[Status, ...] = ("failed", "limited", "completed")
 
 # Prompts of search agents put the question last, behind a word that says that it is one.
 _PROMPTED = re.compile(
-    r"(?:^|\n|[.!?>] )\s*\**(?:User|Question|Query|Task)\**:\s*(?P<question>\S[^\n]*(?:\n(?!\n)[^\n]+)*)\s*"
+    r"(?:^|\n|[.!?>] |[。！？；：])\s*(?:\*\*|[【\[#]+\s*)?"
+    r"(?P<label>User|Question|Query|Task|(?:用户|我的)?(?:问题|提问)|用户|任务|質問|질문)"
+    r"(?:\*\*|[】\]])?(?:[:：]|(?<=】))(?:\*\*)?\s*(?P<question>\S[^\n]*(?:\n(?!\n)[^\n]+)*)\s*"
 )
 _INSTRUCTIONS_AFTER = re.compile(
-    r"(?:your (?:response|answer|final)|please|answer:|you (?:must|should)|think step)", re.IGNORECASE
+    r"(?:your (?:response|answer|final)|please|answer:|you (?:must|should)|think step"
+    r"|请|你(?:的|必须|应该|需要)|回答|答案|答[:：]|注意|回答してください|답변)",
+    re.IGNORECASE,
 )
 _LONG_PROMPT = 200
 _LITERAL = 10_000
@@ -95,7 +105,9 @@ _LITERAL = 10_000
 
 def query_id_of(record: Mapping[str, Any]) -> str | None:
     """The question's id, or None."""
-    return next((known for key in IDS if (known := identifier_of(record.get(key)))), None)
+    named = next((known for key in QUERY_IDS if (known := identifier_of(record.get(key)))), None)
+    other = identifier_of(record.get("id"))
+    return named or (None if other is None or _OF_API.fullmatch(other) else other)
 
 
 def question_of(record: Mapping[str, Any], user_message: str) -> str:
@@ -120,10 +132,15 @@ def question_of(record: Mapping[str, Any], user_message: str) -> str:
 
 def without_prompt(text: str) -> str:
     """The question in a long prompt that ends with it, or the text as it is."""
-    for match in reversed(list(_PROMPTED.finditer(text)) if len(text) >= _LONG_PROMPT or "<" in text else []):
+    for match in reversed(list(_PROMPTED.finditer(text))):
+        # Chinese says in fewer characters what a prompt says.
+        if match["label"].isascii() and len(text) < _LONG_PROMPT and "<" not in text:
+            continue
         after = text[match.end() :].strip()
-        if match.start() and (not after or _INSTRUCTIONS_AFTER.match(after)):
-            return match["question"].strip()
+        if (match.start() or not match["label"].isascii()) and (not after or _INSTRUCTIONS_AFTER.match(after)):
+            question = match["question"].strip()
+            first, _, rest = question.partition("\n")
+            return first.strip() if rest and _INSTRUCTIONS_AFTER.match(rest.strip()) else question
     return text
 
 

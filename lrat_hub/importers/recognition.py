@@ -13,11 +13,12 @@ from lrat_hub.importers.accounts import Accounts
 from lrat_hub.importers.formats import FORMATS, Format, FormatName
 from lrat_hub.importers.message_lists import BARE_MESSAGE
 from lrat_hub.importers.messages import is_message
-from lrat_hub.importers.outcomes import query_id_of
+from lrat_hub.importers.outcomes import QUERY_IDS
 from lrat_hub.importers.refusals import refusal
 from lrat_hub.importers.smolagents import is_memory_step
 from lrat_hub.importers.sources.records import Record, read_records
 from lrat_hub.importers.traces import is_trace_line
+from lrat_hub.importers.values import identifier_of
 
 RECORDS_LOOKED_AT = 20
 
@@ -95,9 +96,14 @@ def _runs_in(value: Any, formats: Sequence[Format]) -> list[tuple[str, Any]]:
     if not all(_is_known(run, formats) for run in value.values()):
         return []
     return [
-        (str(key), {"query_id": key, **run} if isinstance(run, dict) and query_id_of(run) is None else run)
+        (str(key), {"query_id": key, **run} if isinstance(run, dict) and not _names_query(run) else run)
         for key, run in value.items()
     ]
+
+
+def _names_query(run: dict[str, Any]) -> bool:
+    """Whether a run says which question it is about; its `id` may be that of anything else."""
+    return any(identifier_of(run.get(key)) for key in QUERY_IDS)
 
 
 WRAPPER_KEYS = 8

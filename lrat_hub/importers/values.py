@@ -76,6 +76,27 @@ def response_text(response: str) -> str:
     return text
 
 
+def responses_in(text: str, opening: str, closing: str, *, alone: bool) -> list[str]:
+    """What stands in the tags around what tools showed, which may hold such tags itself; none where there are none.
+
+    Args:
+        alone: Whether nothing may stand around the tags: a page that mentions them is none in them.
+    """
+    start = 0 if text.lstrip().startswith(opening) else text.find(f"\n{opening}")
+    if start < 0 or (alone and text[:start].strip()) or start > AROUND:
+        return []
+    start = text.index(opening, start) + len(opening)
+    end = text.rfind(closing, start)
+    after = text[end + len(closing) :].strip() if end >= 0 else ""
+    if (alone and after) or len(after) > AROUND:
+        return []
+    inner = text[start : end if end >= 0 else len(text)]
+    return re.split(rf"{re.escape(closing)}\s*{re.escape(opening)}", inner) if closing in inner else [inner]
+
+
+AROUND = 2000
+"""Characters of words that may stand before or behind the tags of a response, such as how many calls are left."""
+
 _RESPONSE = {"name", "content", "tool_call_id", "id", "role"}
 
 

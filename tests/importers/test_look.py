@@ -83,8 +83,8 @@ def test_counts_say_what_mining_makes_of_it(look):
 
 
 def test_what_is_not_understood_has_an_example_and_the_cure(look):
-    page = look(*(conversation(call("open_page", 1, at="7"), shown(1, "text"), question=f"{n}?") for n in range(3)))
-    assert "3 of 3 runs have no search and no browse: unknown tool 'open_page': 3 calls; say what it does" in page
+    page = look(*(conversation(call("peruse", 1, at="7"), shown(1, "text"), question=f"{n}?") for n in range(3)))
+    assert "3 of 3 runs have no search and no browse: unknown tool 'peruse': 3 calls; say what it does" in page
     assert "--mapping" in page
     assert "the import would be refused: " in page
 

@@ -111,7 +111,7 @@ def test_questions_are_joined_from_a_file_by_query_id(hub, tmp_path, capsys):
 
 def unknown_tools():
     """A conversation whose calls are of a tool that nobody knows."""
-    function = {"name": "open_page\x1b[2J", "arguments": "{}"}
+    function = {"name": "peruse\x1b[2J", "arguments": "{}"}
     return {
         "messages": [
             {"role": "user", "content": "Who?"},
@@ -130,7 +130,7 @@ def test_an_import_without_a_search_or_browse_is_refused_and_says_the_way_in(hub
     with pytest.raises(LratError, match="found 3 runs without any"):
         cli.run(["import", str(path), "--to", "lrat/nothing-understood"])
     printed = capsys.readouterr().out
-    assert "warning: 3 of 3 runs have no search and no browse: unknown tool 'open_page" in printed
+    assert "warning: 3 of 3 runs have no search and no browse: unknown tool 'peruse" in printed
     assert "3 calls; say what it does with --mapping" in printed
     assert "\x1b" not in printed
     assert not HfApi().repo_exists("lrat/nothing-understood", repo_type="dataset")

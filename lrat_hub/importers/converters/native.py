@@ -6,14 +6,14 @@ user, in tags or as it is. A user's message before the first call is a prompt: t
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from typing import Any
 
 from lrat_hub.importers.converters.react import react_run
 from lrat_hub.importers.converters.tag_calls import Call
-from lrat_hub.importers.converters.tagged import count_unknown, result_message, segments_of, tagged_messages
+from lrat_hub.importers.converters.tagged import count_unknown, result_message, results_in, tagged_messages
+from lrat_hub.importers.rows import texts_of_values
 from lrat_hub.ledger import Ledger
 
 _ASSISTANT = ("assistant", "gpt", "ai", "model")
@@ -97,13 +97,15 @@ def _waiting(written: Sequence[dict[str, Any]]) -> list[Call]:
 
 
 def _results(role: str, message: Any, text: str, waiting: Sequence[Call]) -> list[Any]:
-    tagged = [segment.text for segment in segments_of(text) if segment.kind == "result"]
+    tagged = results_in(text, alone=role not in ("user", "human"))
+    if len(waiting) == 1 and len(tagged) > 1:
+        tagged = ["\n".join(tagged)]  # a page that shows such tags
     if tagged:
         return [result_message(shown) for shown in tagged]
     if role not in ("user", "human"):
         return [message]
     text = _OBSERVATION.sub("", text, count=1) if _OBSERVATION.match(text) else text
-    shown = _json_texts(text) if len(waiting) > 1 else []
+    shown = texts_of_values(text) if len(waiting) > 1 else []
     if len(shown) != len(waiting):
         shown = [text]
         if len(waiting) > 1:
@@ -111,22 +113,6 @@ def _results(role: str, message: Any, text: str, waiting: Sequence[Call]) -> lis
             for number, call in enumerate(waiting, start=1):
                 call["id"] = f"call-{number}"
     return [result_message(part) for part in shown]
-
-
-def _json_texts(text: str) -> list[str]:
-    """The JSON values that a text consists of, one behind the other; none where it has something else in it."""
-    decoder, start, texts = json.JSONDecoder(), 0, []
-    try:
-        while start < len(text):
-            if text[start].isspace():
-                start += 1
-                continue
-            _, end = decoder.raw_decode(text, start)
-            texts.append(text[start:end])
-            start = end
-    except (ValueError, RecursionError):
-        return []
-    return texts
 
 
 def template_messages(text: str) -> list[dict[str, Any]] | None:

@@ -29,7 +29,7 @@ from lrat_hub.importers.converters.tag_calls import (
     mcp_call,
 )
 from lrat_hub.importers.converters.tagged_lists import lists_in, pages_opened
-from lrat_hub.importers.values import response_text
+from lrat_hub.importers.values import response_text, responses_in
 from lrat_hub.ledger import Ledger
 
 Kind = Literal["call", "result", "answer"]
@@ -103,6 +103,7 @@ _WRAPPERS = re.compile(
     r"</?(?:function_calls|minimax:tool_call|｜DSML｜function_calls)>|</tool_call>|<\|tool_calls_section_(?:begin|end)\|>"
     r"|<｜tool▁(?:calls|outputs)▁(?:begin|end)｜>|<\|im_end\|>|<\|endoftext\|>|<｜end▁of▁sentence｜>"
 )
+_ENDS_RESULT = re.compile(r"[ \t]*(?:$|\n|<)")
 # What prompts and reminders write between the tags of a call to explain them.
 _PLACEHOLDERS = frozenset(("", "and", "query", "search query", "your query", "your query here", "...", "…"))
 _EXPLAINED = ("<search>", "<|begin_of_query|>", "<|begin_search_query|>", "<|begin_click_link|>")
@@ -266,16 +267,48 @@ def _attributes(tag: Tag, text: str, start: int) -> tuple[str, int]:
     return ("", start) if end < 0 else (text[start:end], end + 1)
 
 
+def results_in(text: str, *, alone: bool) -> list[str]:
+    """What stands in the tags around results; see `responses_in`."""
+    tags = [tag for tag in TAGS if tag.kind == "result" and tag.opening in text]
+    if not tags:
+        return []
+    first = min(tags, key=lambda tag: text.index(tag.opening))
+    return responses_in(text, first.opening, first.closings[0], alone=alone)
+
+
 def _end(tag: Tag, text: str, start: int, missing: set[str]) -> tuple[int, int]:
     """Where a tag's body and its closing end, or -1 and -1. `missing` are closings that no longer come."""
     for closing in tag.closings:
         if closing in missing:
             continue
+        if tag.kind == "result" and (unbalanced := f"balanced {closing}") not in missing:
+            end = _result_end(tag.opening, closing, text, start)
+            if end >= 0:
+                return end, end + len(closing)
+            missing.add(unbalanced)
         end = text.find(closing, start)
         if end >= 0:
             return end, end + len(closing)
         missing.add(closing)
     return -1, -1
+
+
+def _result_end(opening: str, closing: str, text: str, start: int) -> int:
+    """Where a result ends, which may itself show pairs of its tag, or mention the closing one in a line; or -1."""
+    depth, mentioned = 1, -1
+    for match in re.compile(f"{re.escape(opening)}|{re.escape(closing)}").finditer(text, start):
+        if match[0] == opening:
+            if mentioned >= 0:
+                return mentioned
+            depth += 1
+        elif depth > 1:
+            depth -= 1
+        elif _ENDS_RESULT.match(text, match.end()):
+            return match.start()
+        elif mentioned < 0:
+            # Words in the same line: the end after all, unless another one comes before the next result.
+            mentioned = match.start()
+    return mentioned
 
 
 @dataclass

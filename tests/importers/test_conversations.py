@@ -1,0 +1,160 @@
+"""Conversations are read for what was said in them: questions, pages that show tags, calls with one observation, ids."""
+
+import json
+
+import pytest
+
+from lrat_hub.importers import Accounts, read_trajectories
+from tests.importers.fixtures import OPENAI, QUESTION
+
+
+@pytest.fixture
+def chat(tmp_path):
+    """Reads a record as a conversation."""
+
+    def parsed(record):
+        path, accounts = tmp_path / "run.jsonl", Accounts()
+        path.write_text(json.dumps(record))
+        (run,) = read_trajectories(path, accounts, format="chat")
+        return run, accounts
+
+    return parsed
+
+
+PAGE = (
+    "On tags. Write <tool_response>\nshown\n</tool_response> after <tool_call>\n"
+    '{"name": "search", "arguments": {"query": "of the page"}}\n</tool_call>, then <think>why</think>, '
+    "<search>x</search> <information>y</information> and <answer>42</answer>. The end."
+)
+IN_TEXT = '<think>Go.</think><tool_call>\n{"name": "visit", "arguments": {"url": "https://a.org"}}\n</tool_call>'
+VISIT = {
+    "role": "assistant",
+    "content": "Go.",
+    "tool_calls": [{"function": {"name": "visit", "arguments": {"url": "a"}}}],
+}
+WRAPPED = f"<tool_response>\n{PAGE}\n</tool_response>"
+PAGES = {
+    "result of a call": [VISIT, {"role": "tool", "content": PAGE}],
+    "in tags, by a user": [VISIT, {"role": "user", "content": WRAPPED}],
+    "of a call in a text": [{"role": "assistant", "content": IN_TEXT}, {"role": "user", "content": PAGE}],
+    "in tags, of a call in a text": [{"role": "assistant", "content": IN_TEXT}, {"role": "user", "content": WRAPPED}],
+    "in tags, by a tool": [{"role": "assistant", "content": IN_TEXT}, {"role": "tool", "content": WRAPPED}],
+    "with words around": [
+        {"role": "assistant", "content": IN_TEXT},
+        {"role": "user", "content": f"The tool says:\n{WRAPPED}\nYou have 3 calls left."},
+    ],
+    "in one text": [{"role": "assistant", "content": f"{IN_TEXT}\n{WRAPPED}\n"}],
+    "of two calls": [
+        {"role": "assistant", "content": IN_TEXT + IN_TEXT.partition("</think>")[2].replace("a.org", "b.org")},
+        {"role": "user", "content": f"{WRAPPED}\n<tool_response>\nThe second.\n</tool_response>"},
+    ],
+}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_tags_in_a_page_are_words_of_the_page(name, chat):
+    run, accounts = chat(
+        [{"role": "user", "content": QUESTION}, *PAGES[name], {"role": "assistant", "content": "Ada"}]
+    )
+    assert [step.action for step in run.steps] == ["browse"] * (2 if "two" in name else 1) + ["answer"]
+    assert run.steps[0].observation.strip() == PAGE.strip()
+    assert (run.final_answer, accounts.num_lost) == ("Ada", 0)
+
+
+def test_a_mentioned_tag_ends_no_result_of_a_text_with_tags(chat):
+    first = 'Doc 1(Title: "T") In <information>pairs</information> or </information> alone. <answer>no</answer>'
+    text = f'<search>q</search>\n<information>{first}\nDoc 2(Title: "U") u</information>\n<think>So.</think>'
+    run, accounts = chat(
+        [{"role": "user", "content": QUESTION}, {"role": "assistant", "content": f"{text}<answer>Ada</answer>"}]
+    )
+    assert [hit.docid for hit in run.steps[0].results] == ["T", "U"]
+    assert ([step.action for step in run.steps], run.final_answer, accounts.num_lost) == (
+        ["search", "answer"],
+        "Ada",
+        0,
+    )
+
+
+def functions(*calls):
+    listed = [{"name": name, "arguments": arguments} for name, arguments in calls]
+    return {"from": "function_call", "value": json.dumps(listed)}
+
+
+OBSERVED = {
+    "a list": json.dumps(["One", "Two"]),
+    "objects": json.dumps([{"url": "a", "content": "One"}, {"url": "b", "content": "Two"}]),
+    "one behind the other": '{"content": "One"}\n{"content": "Two"}',
+}
+
+
+@pytest.mark.parametrize("name", OBSERVED)
+def test_several_calls_with_one_observation_each_have_their_part_of_it(name, chat):
+    calls = functions(("visit", {"url": "https://a.org"}), ("visit", {"url": "https://b.org"}))
+    run, accounts = chat(
+        [{"from": "human", "value": QUESTION}, calls, {"from": "observation", "value": OBSERVED[name]},
+         {"from": "gpt", "value": "Ada"}]
+    )  # fmt: skip
+    assert [(step.action, step.docid) for step in run.steps] == [
+        ("browse", "https://a.org"), ("browse", "https://b.org"), ("answer", None),
+    ]  # fmt: skip
+    assert ["One" in run.steps[0].observation, "Two" in run.steps[1].observation] == [True, True]
+    assert "Two" not in run.steps[0].observation
+    assert accounts.num_lost == 0
+
+
+def test_one_list_of_several_searches_is_no_part_for_each(chat):
+    calls = functions(("search", {"query": "x"}), ("search", {"query": "y"}))
+    hits = [{"docid": "1", "title": "One"}, {"docid": "2", "title": "Two"}]
+    messages = [{"from": "human", "value": QUESTION}, calls, {"from": "observation", "value": json.dumps(hits)}]
+    run, accounts = chat([*messages, {"from": "gpt", "value": "Ada"}])
+    assert [step.results for step in run.steps] == [(), (), ()]
+    assert accounts.lists.num_lost == 2
+    run, accounts = chat([*messages[:2], {"from": "observation", "value": json.dumps([hits, hits[:1]])}])
+    assert [[hit.docid for hit in step.results] for step in run.steps[:2]] == [["1", "2"], ["1"]]
+
+
+@pytest.mark.parametrize("key", ["query", "user_query"])
+def test_a_query_beside_a_conversation_is_its_question_only_where_the_user_asked_it(key, chat):
+    run, _ = chat({key: "capital Finland", "messages": OPENAI["messages"]})
+    assert run.question == QUESTION
+    assert json.loads(run.metadata)[key] == "capital Finland"
+    prompt = [{"role": "user", "content": f"Search well. {QUESTION} Think."}, *OPENAI["messages"][2:]]
+    run, _ = chat({key: QUESTION, "messages": prompt})
+    assert (run.question, key in json.loads(run.metadata)) == (QUESTION, False)
+    run, _ = chat({key: QUESTION, "messages": OPENAI["messages"][2:]})
+    assert run.question == QUESTION
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    ["你是一个搜索助手，请使用搜索工具回答用户的问题。\n\n问题：{}", "请一步一步地思考。问题:{}\n请用<answer>标签给出答案。",
+     "请搜索。\n【问题】{}", "问题：{}", "用户问题：{}\n你必须使用工具。", "**问题**：{}"],
+)  # fmt: skip
+def test_a_question_in_a_chinese_prompt_is_found(prompt, chat):
+    messages = [{"role": "user", "content": prompt.format("谁写了《红楼梦》？")}, *OPENAI["messages"][2:]]
+    assert chat(messages)[0].question == "谁写了《红楼梦》？"
+
+
+@pytest.mark.parametrize("answer", ["response", "record"])
+def test_an_answers_id_is_none_of_the_question(tmp_path, answer):
+    response = {
+        "id": "resp_0123456789abcdef", "object": "response", "model": "m", "status": "completed",
+        "output": [
+            {"type": "function_call", "call_id": "c", "name": "search", "arguments": json.dumps({"query": "x"})},
+            {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Ada"}]},
+        ],
+    }  # fmt: skip
+    record = response if answer == "response" else {"id": "chatcmpl-0123456789", **OPENAI}
+    path = tmp_path / "runs.json"
+    other = json.loads(json.dumps(record).replace("Ada", "Bob").replace(QUESTION, "Where?").replace("0123", "9876"))
+    path.write_text(json.dumps({"q1": record, "q2": other}))
+    assert [run.query_id for run in read_trajectories(path, Accounts())] == ["q1", "q2"]
+    path.write_text(json.dumps(record))
+    assert [run.query_id for run in read_trajectories(path, Accounts())] == ["runs"]
+
+
+def test_a_run_that_a_limit_stopped_without_an_answer_is_limited(chat):
+    messages = OPENAI["messages"][:-1]
+    assert [chat({"status": status, "messages": messages})[0].status for status in ("limited", "max_turns", "completed")] == [
+        "limited", "limited", "failed",
+    ]  # fmt: skip
