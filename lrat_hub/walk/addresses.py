@@ -2,7 +2,8 @@
 
 Only what does not change the page is made equal: the scheme http or https, `www.`, the port that is usual, a slash at
 the end, the fragment, the case of the host and of percent-encoding, whether blanks, brackets, quotes and letters
-beyond ASCII are percent-encoded, and what campaigns add to the query. Paths and queries that differ are different pages.
+beyond ASCII are percent-encoded, and what campaigns add to the query. Paths and queries that differ are different
+pages.
 """
 
 from __future__ import annotations

@@ -183,7 +183,7 @@ def test_addresses_of_one_page_are_the_same_and_others_are_not():
 )  # fmt: skip
 def test_an_address_is_the_same_with_and_without_percent_encoding(written, encoded):
     assert page_of(f"https://example.org/{written}") == page_of(f"https://example.org/{encoded}")
-    steps, accounts = recorded(
+    _, accounts = recorded(
         ("search", {"query": "q"}, json.dumps([{"url": f"https://example.org/{encoded}"}])),
         ("visit", {"url": f"https://example.org/{written}"}, "Words"),
     )
@@ -192,8 +192,10 @@ def test_an_address_is_the_same_with_and_without_percent_encoding(written, encod
 
 TOOLS = {
     "search": "google wikipedia retriever semantic_search searchWeb duckduckgo_search DuckDuckGoSearchTool Bing "
-    "vector-search knowledgeBaseSearch Search-Web-Tool mcp__brave__brave_web_search browser.search wikipedia_query_run 搜索",
-    "browse": "open_page crawl getDocument WebFetch readPage get_page_content crawlUrl web-scraper open_web_page_tool 打开网页",
+    "vector-search knowledgeBaseSearch Search-Web-Tool mcp__brave__brave_web_search browser.search "
+    "wikipedia_query_run 搜索",
+    "browse": "open_page crawl getDocument WebFetch readPage get_page_content crawlUrl web-scraper "
+    "open_web_page_tool 打开网页",
     "answer": "final_answer finalAnswer FinalAnswerTool",
     None: "Bash Read ToolSearch tool _ page_down search_and_browse find_in_page python Task think",
 }  # fmt: skip

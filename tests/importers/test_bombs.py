@@ -34,7 +34,8 @@ def memory(name):
 used = memory("VmRSS")
 resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))
 result = read(Path(sys.argv[1]), **json.loads(sys.argv[2]))
-print(json.dumps([memory("VmHWM") - used, len(result.values), dict(result.records.dropped), dict(result.files.dropped)]))
+dropped = [dict(ledger.dropped) for ledger in (result.records, result.files)]
+print(json.dumps([memory("VmHWM") - used, len(result.values), *dropped]))
 """
 
 

@@ -1,4 +1,4 @@
-"""Conversations are read for what was said in them: questions, pages that show tags, calls with one observation, ids."""
+"""What was said in conversations: questions, pages that show tags, calls that share results, ids."""
 
 import json
 
@@ -127,7 +127,8 @@ def test_a_query_beside_a_conversation_is_its_question_only_where_the_user_asked
 
 @pytest.mark.parametrize(
     "prompt",
-    ["你是一个搜索助手，请使用搜索工具回答用户的问题。\n\n问题：{}", "请一步一步地思考。问题:{}\n请用<answer>标签给出答案。",
+    ["你是一个搜索助手，请使用搜索工具回答用户的问题。\n\n问题：{}",
+     "请一步一步地思考。问题:{}\n请用<answer>标签给出答案。",
      "请搜索。\n【问题】{}", "问题：{}", "用户问题：{}\n你必须使用工具。", "**问题**：{}"],
 )  # fmt: skip
 def test_a_question_in_a_chinese_prompt_is_found(prompt, chat):
@@ -155,6 +156,5 @@ def test_an_answers_id_is_none_of_the_question(tmp_path, answer):
 
 def test_a_run_that_a_limit_stopped_without_an_answer_is_limited(chat):
     messages = OPENAI["messages"][:-1]
-    assert [chat({"status": status, "messages": messages})[0].status for status in ("limited", "max_turns", "completed")] == [
-        "limited", "limited", "failed",
-    ]  # fmt: skip
+    for said, status in (("limited", "limited"), ("max_turns", "limited"), ("completed", "failed")):
+        assert chat({"status": said, "messages": messages})[0].status == status

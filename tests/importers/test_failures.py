@@ -130,7 +130,8 @@ def test_patterns_and_marks_of_a_log_make_failures():
     "page",
     [
         "404 Not Found is the title of a 2020 album by a band from Oslo.", "HTTP 404 Not Found is a response code.",
-        "403 Forbidden was a punk band.", "500 Internal Server Error (film) by X", "'404 Not Found' is the third album.",
+        "403 Forbidden was a punk band.", "500 Internal Server Error (film) by X",
+        "'404 Not Found' is the third album.",
         "Forbidden: The Story of a Love", "Conflict: The causes of the war", "Page Not Found is a novel.",
         "Access Denied is a 2015 film.", "502 Server Error was an art project.",
     ],
