@@ -13,13 +13,13 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lrat_hub import cli
-from lrat_hub.cli.stage import Stage, StageArguments, parse, say
+from lrat_hub.cli.stage import ModelArguments, Stage, parse, say
 from lrat_hub.errors import LratError
 from lrat_hub.hub.refs import HubRef
 from lrat_hub.retrieval.settings import IndexSettings
@@ -34,7 +34,7 @@ PATIENCE = timedelta(days=14)
 
 
 @dataclass(kw_only=True)
-class Arguments(StageArguments):
+class Arguments(ModelArguments):
     corpus: str = field(metadata={"group": "inputs", "help": "The corpus to index."})
     model: str = field(
         default="", metadata={"group": "inputs", "help": "The SentenceTransformer that makes the vectors."}
@@ -110,8 +110,8 @@ def from_vectors(args: Arguments, settings: IndexSettings, work: WorkArguments) 
     from tqdm import tqdm
 
     from lrat_hub.documents import Documents
-    from lrat_hub.encoders import query_style_of
-    from lrat_hub.hub.inputs import load_model, load_table
+    from lrat_hub.encoders import encoding_of, load_encoder, query_style_of
+    from lrat_hub.hub.inputs import load_table
     from lrat_hub.retrieval.dense import normalizes
     from lrat_hub.retrieval.indexes import CORPUS_CONFIG, IndexManifest, corpus_pin, write_vector_index
     from lrat_hub.retrieval.shards import EncodedCorpus
@@ -128,7 +128,7 @@ def from_vectors(args: Arguments, settings: IndexSettings, work: WorkArguments) 
     corpus, model_source = broadcast_object_list(sources)
     with ranks.main_process_first():
         table = load_table(corpus, "corpus", config=CORPUS_CONFIG)
-        model = load_model(model_source, device=str(ranks.device))
+        model = load_encoder(model_source, trust_remote_code=args.trust_remote_code, device=str(ranks.device))
     if settings.max_length:
         model.max_seq_length = settings.max_length
     normalized = normalizes(model)
@@ -166,6 +166,7 @@ def from_vectors(args: Arguments, settings: IndexSettings, work: WorkArguments) 
             "max_length": model.max_seq_length,
             "computed_in": str(model.dtype),
             "normalized": normalized,
+            "encoding": asdict(encoding_of(model)),
         },
     )
     with tempfile.TemporaryDirectory(dir=encoded.folder) as folder:

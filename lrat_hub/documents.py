@@ -200,6 +200,10 @@ class Documents(Mapping[str, Document]):
         )
         return require_match(join, what=what) if require else join
 
+    def part(self, rows: Sequence[int]) -> Documents:
+        """The documents in these rows as documents of their own."""
+        return Documents(self._table.with_format(None).select(rows))
+
     def lookup(self, docids: Sequence[str]) -> list[Document]:
         """The documents with these ids, in the order of the ids: several at once cost less than one by one.
 

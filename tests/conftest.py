@@ -38,7 +38,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 # CI runs the tests on further versions of Python without torch, whose builds for them are gigabytes.
 _WITHOUT_TORCH = importlib.util.find_spec("torch") is None
 _NEEDED = {"torch", "sentence_transformers", "peft", "mteb", "evaluate"}
-collect_ignore_glob = ["fitting/*", "losses/*", "training/*"] if _WITHOUT_TORCH else []
+collect_ignore_glob = ["encoders/*", "fitting/*", "losses/*", "training/*"] if _WITHOUT_TORCH else []
 
 
 def _skipped_without_torch() -> Generator[None, object, object]:

@@ -2,6 +2,9 @@
 
 The checkpoints released with the LRAT paper lack pooling, normalisation and prompts; sentence-transformers loads them
 all the same, and encodes wrongly. What is published here loads right with `SentenceTransformer(...)` alone.
+
+It is checked first: its type against the family's, the last token of its tokenizer against the family's, the pooling
+that its own repository may name, a text alone against the same text in a batch, and a question with a known answer.
 """
 
 from __future__ import annotations
@@ -13,18 +16,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lrat_hub import cli
-from lrat_hub.cli.stage import Stage, StageArguments, parse, say
+from lrat_hub.cli.stage import ModelArguments, Stage, parse, say
 from lrat_hub.encoders import FAMILIES, Pooling, find_family
 from lrat_hub.errors import LratError
 from lrat_hub.hub.refs import HubRef
 
-QUESTION = "what is the capital of Australia?"
-ANSWER = "Canberra\nCanberra is the capital city of Australia, founded as a compromise between Sydney and Melbourne."
-OTHER = "Sourdough\nSourdough is bread made by the fermentation of dough with wild yeast and lactic acid bacteria."
-
 
 @dataclass(kw_only=True)
-class Arguments(StageArguments):
+class Arguments(ModelArguments):
     model: str = field(metadata={"group": "inputs", "help": "Checkpoint to adopt: a model repository, or a folder."})
     family: str = field(
         metadata={"group": "essentials", "help": f"Family that the checkpoint was trained as: {', '.join(FAMILIES)}."}
@@ -39,6 +38,10 @@ class Arguments(StageArguments):
     max_length: int | None = field(
         default=None, metadata={"help": "Maximum number of tokens of a text, in place of the family's."}
     )
+    allow_failed_checks: bool = field(
+        default=False,
+        metadata={"help": "Publish a checkpoint that fails a check; its card says which.", "recipe": False},
+    )
 
 
 def main(argv: list[str] | None = None) -> HubRef:
@@ -47,38 +50,45 @@ def main(argv: list[str] | None = None) -> HubRef:
     given = {name: getattr(args, name) for name in overrides if getattr(args, name) is not None}
     family = dataclasses.replace(find_family(args.family), **given)
 
-    import numpy as np
-
-    from lrat_hub.encoders import wrap_checkpoint
+    from lrat_hub.encoders import encoding_of, load_encoder, wrap_checkpoint
+    from lrat_hub.encoders.checks import check_checkpoint, checks_record, require_checks
+    from lrat_hub.encoders.loading import require_code_pin
     from lrat_hub.hub.cards import render_card
-    from lrat_hub.hub.inputs import LocalSource, fetch_folder, load_model
+    from lrat_hub.hub.inputs import LocalSource, fetch_folder
 
     stage = Stage("adopt", args, publishes="model")
     source = stage.input("model", args.model, repo_type="model")
-    model = wrap_checkpoint(fetch_folder(source), family)
+    if args.trust_remote_code:
+        require_code_pin(source, args.trust_remote_code)
+        if getattr(source, "revision", None) != args.trust_remote_code:
+            raise LratError(
+                f"`trust_remote_code`: expected the commit of the checkpoint, whose folder has the code, found "
+                f"{args.trust_remote_code}. Name the checkpoint at that commit, or give {source}'s."
+            )
+    checkpoint = fetch_folder(source)
+    model = wrap_checkpoint(checkpoint, family, own_code=bool(args.trust_remote_code))
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         model.save_pretrained(str(folder), create_model_card=False)
         # What is published has to encode as what was wrapped, in a process that knows nothing of families.
-        again = load_model(LocalSource(folder, ""))
-        vectors = [encoder.encode_document([ANSWER, OTHER]) for encoder in (model, again)]
-        query = again.encode_query(QUESTION)
-        if not np.isfinite(vectors).all() or not np.allclose(*vectors, atol=1e-5):
-            raise LratError(f"lrat adopt: {source}: expected the same finite vectors after saving, found others.")
-        right, wrong = again.similarity(query, vectors[1])[0].tolist()
-        say(f"  known pair: similarity {right:.3f} with the passage that answers, {wrong:.3f} with another")
-        if right <= wrong:
-            say("  warning: the passage that answers is no nearer than another. Is this the right family?")
-        checks = {"known_pair": {"answer": round(right, 4), "other": round(wrong, 4)}}
-        lineage = stage.lineage(checks)
+        again = model if args.trust_remote_code else load_encoder(LocalSource(folder, ""))
+        checks = check_checkpoint(checkpoint, family, model, again)
+        for check in checks:
+            say(f"  {check}")
+        require_checks(checks, f"lrat adopt: {source}", allowed=args.allow_failed_checks)
+        encoding = encoding_of(again)
+        lineage = stage.lineage({"checks": checks_record(checks), "encoding": dataclasses.asdict(encoding)})
         prompts = f"`query` {family.query_prompt!r}, `document` {family.document_prompt!r}"
+        failed = [str(check) for check in checks if check.passed is False]
         card = render_card(
             "base_model",
             lineage,
             repo_id=stage.target.repo_id,
-            description=f"{source} with what its family `{args.family}` needs to encode: pooling {family.pooling}, "
+            description=f"{source} with what its family `{args.family}` needs to encode: pooling {encoding.pooling}, "
             f"{'normalised vectors' if family.normalize else 'vectors as they are'}, at most {family.max_length} "
-            f"tokens, prompts {prompts}.",
+            f"tokens, prompts {prompts}; weights in {encoding.dtype}, padded on the {encoding.padding_side} with "
+            f"`{encoding.pad_token}`."
+            + (f"\n\n**It failed checks, and was published all the same.** {'; '.join(failed)}." if failed else ""),
         )
         return stage.publish_model(folder, card=card, lineage=lineage)
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from lrat_hub import cli
-from lrat_hub.cli.stage import Stage, StageArguments, parse, say
+from lrat_hub.cli.stage import ModelArguments, Stage, parse, say
 from lrat_hub.errors import LratError
 from lrat_hub.fitting.settings import FitSettings
 from lrat_hub.hub.refs import HubRef
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(kw_only=True)
-class Arguments(StageArguments):
+class Arguments(ModelArguments):
     pairs: list[str] = field(
         metadata={"group": "inputs", "help": "Mined pairs; with `vary` pairs, two datasets or more.", "recipe": False}
     )
@@ -58,6 +58,10 @@ class Arguments(StageArguments):
             "help": "Passages of the forgetting check, which compares content retrieval; 0 skips it.",
         },
     )
+    allow_unchanged: bool = field(
+        default=False,
+        metadata={"help": "Go on when a training has left the model as it was.", "recipe": False},
+    )
 
 
 def main(argv: list[str] | None = None) -> HubRef:
@@ -70,11 +74,13 @@ def main(argv: list[str] | None = None) -> HubRef:
     from datasets import Dataset
 
     from lrat_hub.cli.tables import show_table
+    from lrat_hub.encoders import load_encoder
     from lrat_hub.evaluation.benchmark import Benchmark
     from lrat_hub.evaluation.tables import system_name
     from lrat_hub.evaluation.training import TrainingEvaluation, run_rows, sweep_table
+    from lrat_hub.fitting import choose_settings
     from lrat_hub.fitting.variants import ladder, sizes, sources
-    from lrat_hub.hub.inputs import load_model, load_table
+    from lrat_hub.hub.inputs import load_table
 
     stage = Stage("sweep", args, settings)
     inputs = [stage.input(f"pairs_{number}", text) for number, text in enumerate(args.pairs, start=1)]
@@ -92,7 +98,16 @@ def main(argv: list[str] | None = None) -> HubRef:
     if evaluation.left_out:
         say(f"  forgetting check skipped: {evaluation.left_out}")
     runs = []
-    for run in train_variants(variants, lambda: load_model(model), benchmark.documents, evaluation, args.seeds):
+
+    def load_base() -> SentenceTransformer:
+        return load_encoder(model, trust_remote_code=args.trust_remote_code)
+
+    for choice in choose_settings(load_base(), settings)[1]:
+        stage.choose(**{choice.name: choice.value})
+        say(f"  {choice}")
+    for run in train_variants(
+        variants, load_base, benchmark.documents, evaluation, args.seeds, allow_unchanged=args.allow_unchanged
+    ):
         runs.append(run)
         scores = ", ".join(f"{name} recall@10 {scores.mean('recall@10'):.3f}" for name, scores in run.scores.items())
         say(f"{run.variant}{'' if run.seed is None else f', seed {run.seed}'}: {scores}")
@@ -113,18 +128,30 @@ def train_variants(
     documents: Documents,
     evaluation: TrainingEvaluation,
     seeds: int,
+    *,
+    allow_unchanged: bool = False,
 ) -> Iterator[VariantRun]:
-    """Evaluates the base model, then trains and evaluates every variant with the seeds 0, 1, ..."""
+    """Evaluates the base model, then trains and evaluates every variant with the seeds 0, 1, ...
+
+    Raises:
+        LratError: A training left the model as it was, unless that is allowed.
+    """
+    from lrat_hub.encoders import as_master_weights
     from lrat_hub.evaluation.training import VariantRun
-    from lrat_hub.fitting import TrainingRows, fit_retriever
+    from lrat_hub.fitting import TrainingRows, fit_retriever, require_movement
     from lrat_hub.fitting.variants import draw_pairs
 
-    yield VariantRun("base", None, 0, evaluation.score(load_base()))
+    base = load_base()
+    # In the precision that the trained models are evaluated in.
+    as_master_weights(base)
+    yield VariantRun("base", None, 0, evaluation.score(base))
     for variant in variants:
         for seed in range(seeds):
             settings = replace(variant.settings, seed=seed)
             rows = TrainingRows(draw_pairs(variant.pairs, variant.count, seed), documents, settings)
             fitted = fit_retriever(load_base(), rows, settings)
+            if fitted.movement is not None:
+                require_movement(fitted.movement, allowed=allow_unchanged)
             yield VariantRun(variant.name, seed, len(rows), evaluation.score(fitted.model, settings.query_style))
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from lrat_hub import cli
-from lrat_hub.cli.stage import Stage, StageArguments, parse, say
+from lrat_hub.cli.stage import ModelArguments, Stage, parse, say
 from lrat_hub.encoders import FAMILIES
 from lrat_hub.errors import LratError
 from lrat_hub.fitting.settings import FitSettings
@@ -31,7 +31,7 @@ CURVE_FILE = "loss_curve.png"
 
 
 @dataclass(kw_only=True)
-class Arguments(StageArguments):
+class Arguments(ModelArguments):
     pairs: str = field(metadata={"group": "inputs", "help": "Mined pairs, with configs `pairs` and `documents`."})
     model: str = field(metadata={"group": "inputs", "help": "The SentenceTransformer to start from."})
     corpus: str = field(
@@ -53,7 +53,7 @@ class Arguments(StageArguments):
         metadata={
             "group": "essentials",
             "help": "Passages of the forgetting check, which compares content retrieval before and after "
-            "training; 0 skips it.",
+            "training, in the corpus or else in at most 2,000 of the pairs' documents; 0 skips it.",
         },
     )
     family: str = field(
@@ -93,6 +93,10 @@ class RunArguments:
             "recipe": False,
         },
     )
+    allow_unchanged: bool = field(
+        default=False,
+        metadata={"help": "Publish a model that training has left as it was, and end with success.", "recipe": False},
+    )
     workers: int = field(
         default=0,
         metadata={"help": "Number of processes that read and tokenize beside the training process.", "recipe": False},
@@ -109,13 +113,29 @@ def main(argv: list[str] | None = None) -> HubRef | None:
         raise LratError("--report_to tensorboard: it writes into --work_dir, found none. Give a folder.")
 
     from lrat_hub.documents import Documents
-    from lrat_hub.encoders import ModelConfig, read_model_config, set_prompts, write_model_config
+    from lrat_hub.encoders import (
+        ModelConfig,
+        as_master_weights,
+        encoding_of,
+        load_encoder,
+        read_model_config,
+        set_prompts,
+        write_model_config,
+    )
     from lrat_hub.evaluation.benchmark import Benchmark
     from lrat_hub.evaluation.training import TrainingEvaluation
-    from lrat_hub.fitting import TrainingRows, fit_retriever, loss_curve, split_questions, summarise
+    from lrat_hub.fitting import (
+        TrainingRows,
+        choose_settings,
+        fit_retriever,
+        loss_curve,
+        require_movement,
+        split_questions,
+        summarise,
+    )
     from lrat_hub.fitting.runs import from_first, is_first, processes, stamp_run_folder
     from lrat_hub.hub.cards import model_metadata, render_card
-    from lrat_hub.hub.inputs import load_model, load_table
+    from lrat_hub.hub.inputs import load_table
 
     stage = Stage("train", args, settings, run, publishes="model")
 
@@ -130,7 +150,13 @@ def main(argv: list[str] | None = None) -> HubRef | None:
         stamp_run_folder(work_dir, asdict(stage.lineage({})) | {"processes": processes().num_processes})
     pairs = load_table(sources["pairs"], "pairs", config="pairs")
     documents = Documents(load_documents(sources["pairs"]))
-    model = load_model(sources["model"])
+    model = load_encoder(sources["model"], trust_remote_code=args.trust_remote_code)
+    # Before and after are compared in the same precision, whatever the file holds.
+    base_dtype = as_master_weights(model)
+    settings, choices = choose_settings(model, settings)
+    for choice in choices:
+        stage.choose(**{choice.name: choice.value})
+        say(f"  {choice}")
     set_prompts(model, args.family, query=args.query_prompt, document=args.document_prompt)
     trained, kept = split_questions(pairs, settings.validation_share, seed=settings.seed)
     rows = TrainingRows(trained, documents, settings)
@@ -142,18 +168,26 @@ def main(argv: list[str] | None = None) -> HubRef | None:
     before, evaluation = {}, TrainingEvaluation()
     if is_first():
         task = Benchmark.load(*(sources[name] for name in ("corpus", "queries", "qrels"))) if args.queries else None
-        evaluation = TrainingEvaluation.of(task, documents, passages=args.check_passages)
+        evaluation = TrainingEvaluation.of(
+            task, documents, passages=args.check_passages, max_length=settings.document_length
+        )
         if evaluation.left_out:
             say(f"  forgetting check skipped: {evaluation.left_out}")
+        if evaluation.cost:
+            say(f"  before and after training each, for the verdict: {evaluation.cost}")
         base_config = read_model_config(sources["model"]) or ModelConfig()
         before = evaluation.score(model, base_config.query_style)
     fitted = fit_retriever(
         model, rows, settings, validation=validation, work_dir=work_dir, report_to=run.report_to,
         run_name=stage.target.repo_id, workers=run.workers,
-        on_checkpoint=checkpoint_publisher(stage, settings) if run.push_checkpoints else None,
+        on_checkpoint=checkpoint_publisher(stage, settings) if run.push_checkpoints else None, base_dtype=base_dtype,
     )  # fmt: skip
     if not is_first():
         return None
+    assert fitted.movement is not None
+    moved = fitted.movement
+    say(f"  {'unchanged: ' if moved.unchanged else ''}{moved}")
+    require_movement(moved, allowed=run.allow_unchanged)
     result = evaluation.compare(before, evaluation.score(fitted.model, settings.query_style))
     results = [change.to_dict() for change in result.changes]
     for row in results:
@@ -162,7 +196,8 @@ def main(argv: list[str] | None = None) -> HubRef | None:
     counts = {
         "pairs": len(pairs), "trained_pairs": len(rows), "validation_pairs": len(validation or ()),
         "final_loss": fitted.final_loss, "best_step": fitted.best_step, "development": results,
-        "verdict": result.verdict,
+        "verdict": result.verdict, "movement": moved.to_dict(), "encoding": asdict(encoding_of(fitted.model)),
+        "chosen": {choice.name: str(choice) for choice in choices},
     }  # fmt: skip
     lineage = stage.lineage(counts)
     model = fitted.model
@@ -176,8 +211,9 @@ def main(argv: list[str] | None = None) -> HubRef | None:
             lineage,
             repo_id=stage.target.repo_id,
             metadata=model_metadata(base_model=sources["model"], dataset=sources["pairs"]),
-            max_length=model.max_seq_length if model.max_seq_length != float("inf") else None,
-            dimension=model.get_embedding_dimension(),
+            encoding=encoding_of(model),
+            movement=moved,
+            chosen=choices,
             prompts={name: prompt for name, prompt in model.prompts.items() if prompt},
             query_style=settings.query_style,
             curve=CURVE_FILE,

@@ -55,6 +55,19 @@ class StageArguments:
     )
 
 
+@dataclass(kw_only=True)
+class ModelArguments(StageArguments):
+    """Options of the stages that load a model."""
+
+    trust_remote_code: str = field(
+        default="",
+        metadata={
+            "help": "Full commit sha of the code that the model brings and that may run, with your rights; without it "
+            "such models are refused."
+        },
+    )
+
+
 class Stage:
     """One run of a stage: it pins inputs as they are named, and publishes what comes out with its lineage.
 
@@ -94,6 +107,10 @@ class Stage:
     def input(self, name: str, text: str, *, repo_type: RepoType = "dataset") -> Source:
         """Resolves an input to its pin and says so; `name` is the input's in the lineage."""
         return self.inputs.resolve(name, text, repo_type=repo_type)
+
+    def choose(self, **values: Any) -> None:
+        """Records in the recipe what was chosen for options that were left open."""
+        self._recipe |= values
 
     def lineage(self, counts: Mapping[str, Any]) -> Lineage:
         from lrat_hub.hub.lineage import Lineage

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import random
 import unicodedata
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lrat_hub.documents import Documents
@@ -30,6 +31,9 @@ CHECK_METRIC = "recall@10"
 CHECKED_PASSAGES = 500
 MIN_WORDS = 5
 """Words that must be left of a sentence for it to be a query."""
+
+CHECK_CORPUS = 2_000
+"""Passages in which those of a bounded check are searched for, at most."""
 
 LOOKS = 1_000
 """Passages read at once while those for the check are drawn."""
@@ -68,6 +72,27 @@ def content_check(documents: Documents, *, passages: int = CHECKED_PASSAGES, see
             "There is nothing to check."
         )
     return Benchmark(documents, queries, {docid: {docid: 1} for docid in queries}, {docid: docid for docid in queries})
+
+
+def bounded_check(
+    documents: Documents, *, passages: int = CHECKED_PASSAGES, corpus: int = CHECK_CORPUS, seed: int = 0
+) -> Benchmark:
+    """`content_check` in a part of a corpus: the passages that are looked for, and others, drawn with a seed.
+
+    Its cost has a bound, whatever the size of the corpus. In another part of it the values are others: compare models
+    on the same.
+
+    Args:
+        corpus: Passages in all; as many as are looked for, where that is more.
+
+    Raises:
+        LratError: No passage serves.
+    """
+    check = content_check(documents, passages=passages, seed=seed)
+    wanted = {documents.row(docid) for docid in check.queries}
+    drawn = random.Random(f"{seed}/others").sample(range(len(documents)), len(documents))
+    others = [row for row in drawn if row not in wanted][: max(0, corpus - len(wanted))]
+    return replace(check, documents=documents.part(sorted({*wanted, *others})))
 
 
 def sentence_query(document: Document) -> str | None:

@@ -11,9 +11,10 @@ from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any
 
 from lrat_hub.documents import Documents
+from lrat_hub.encoders import cut_to
 from lrat_hub.errors import LratError
 from lrat_hub.evaluation.benchmark import Benchmark
-from lrat_hub.evaluation.controls import CHECK_METRIC, content_check
+from lrat_hub.evaluation.controls import CHECK_METRIC, bounded_check, content_check
 from lrat_hub.evaluation.metrics import METRICS, RetrievalScores
 from lrat_hub.queries import QueryStyle
 from lrat_hub.retrieval.dense import DenseRetriever
@@ -38,33 +39,53 @@ class TrainingEvaluation:
     Args:
         benchmarks: `TASK`: the development queries. `CONTENT`: sentences, without title words, and their passages.
         left_out: Why there is no content check although one was asked for: not every corpus has passages for it.
+        max_length: Tokens of a document where there is no task; 0 for the model's limit, as with a task.
     """
 
     benchmarks: Mapping[str, Benchmark] = field(default_factory=dict)
     left_out: str = ""
+    max_length: int = 0
 
     @classmethod
-    def of(cls, task: Benchmark | None, documents: Documents, *, passages: int) -> TrainingEvaluation:
+    def of(
+        cls, task: Benchmark | None, documents: Documents, *, passages: int, max_length: int = 0
+    ) -> TrainingEvaluation:
         """Evaluates on a task, if there is one, and on passages of its corpus, or else of the given documents.
+
+        The corpus of a task is encoded for the task, and the content check costs no more than its queries. Without a
+        task that check alone would need all the documents: it takes a part of them, cut as in training.
 
         Args:
             passages: Number of passages of the content check; 0 skips it.
+            max_length: Tokens of a document in training; 0 for the model's limit.
         """
         benchmarks, left_out = {TASK: task} if task else {}, ""
         if passages:
             try:
-                benchmarks[CONTENT] = content_check(task.documents if task else documents, passages=passages)
+                check = content_check if task else bounded_check
+                benchmarks[CONTENT] = check(task.documents if task else documents, passages=passages)
             except LratError as error:
                 left_out = str(error)
-        return cls(benchmarks, left_out)
+        return cls(benchmarks, left_out, 0 if task else max_length)
+
+    @property
+    def cost(self) -> str:
+        """What `score` encodes, in words; empty where it encodes nothing."""
+        if not self.benchmarks:
+            return ""
+        documents = len(next(iter(self.benchmarks.values())).documents)
+        queries = sum(len(benchmark.qrels) for benchmark in self.benchmarks.values())
+        length = f"at most {self.max_length} tokens each" if self.max_length else "as long as the model takes"
+        return f"{documents} documents, {length}, and {queries} queries"
 
     def score(self, model: SentenceTransformer, style: QueryStyle = "plain") -> dict[str, RetrievalScores]:
         """Scores of every benchmark, with queries in the model's style; their common corpus is encoded once."""
         if not self.benchmarks:
             return {}
         documents = next(iter(self.benchmarks.values())).documents
-        retriever = DenseRetriever(model, documents.in_order(), show_progress=True)
-        return {name: benchmark.score(retriever, style=style) for name, benchmark in self.benchmarks.items()}
+        with cut_to(model, self.max_length):
+            retriever = DenseRetriever(model, documents.in_order(), show_progress=True)
+            return {name: benchmark.score(retriever, style=style) for name, benchmark in self.benchmarks.items()}
 
     def compare(self, before: Mapping[str, RetrievalScores], after: Mapping[str, RetrievalScores]) -> TrainingResult:
         return TrainingResult(

@@ -1,3 +1,7 @@
+from .choices import Choice as Choice
+from .choices import choose_settings as choose_settings
+from .movement import Movement as Movement
+from .movement import require_movement as require_movement
 from .rows import PairCollator as PairCollator
 from .rows import TrainingRows as TrainingRows
 from .rows import split_questions as split_questions

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
 import numpy as np
 from sentence_transformers import SentenceTransformer
 
+from lrat_hub.encoders import cut_to
 from lrat_hub.errors import LratError
 from lrat_hub.fitting.runs import processes
 from lrat_hub.retrieval.dense import encode_documents
@@ -94,17 +94,3 @@ def encode_base(
     vectors.flush()
     state.wait_for_everyone()
     return BaseVectors(docids, parts)
-
-
-@contextmanager
-def cut_to(model: SentenceTransformer, max_length: int) -> Iterator[None]:
-    """Lowers the model's limit of tokens within the context."""
-    limit = model.max_seq_length
-    if not max_length or not limit or max_length >= limit or limit == float("inf"):
-        yield
-        return
-    model.max_seq_length = max_length
-    try:
-        yield
-    finally:
-        model.max_seq_length = limit

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from sentence_transformers.sentence_transformer.data_collator import SentenceTransformerDataCollator
 
+from lrat_hub.encoders import served_prompts
 from lrat_hub.errors import LratError
 from lrat_hub.fitting.settings import FitSettings
 from lrat_hub.losses import BASE_EMBEDDINGS, DOCUMENT_IDS, NEGATIVE_WEIGHTS
@@ -25,6 +26,7 @@ from lrat_hub.schema import Document
 
 if TYPE_CHECKING:
     from datasets import Dataset
+    from sentence_transformers import SentenceTransformer
 
 NO_DOCUMENT = "."
 """The text of a negative that a row lacks. Some models can't take an empty one; the loss masks it."""
@@ -135,6 +137,21 @@ class PairCollator(SentenceTransformerDataCollator):
                 vectors = np.stack([self.base_vectors[docid] for docid in docids])
                 batch[f"{column}_{BASE_EMBEDDINGS}"] = torch.from_numpy(vectors)
         return batch
+
+
+def pair_collator(model: SentenceTransformer, rows: TrainingRows, settings: FitSettings) -> PairCollator:
+    """The collator that cuts texts to their lengths and puts the model's prompts before them."""
+    query_prompt, document_prompt = served_prompts(model)
+    prompts = {"anchor": query_prompt, **dict.fromkeys(rows.columns, document_prompt)}
+    asked, limit = {"query": settings.query_length, "document": settings.document_length}, model.max_seq_length
+    return PairCollator(
+        preprocess_fn=model.preprocess,
+        router_mapping={"anchor": "query", **dict.fromkeys(rows.columns, "document")},
+        prompts={column: prompt for column, prompt in prompts.items() if prompt},
+        max_length={
+            task: int(min(length, limit)) if limit else length for task, length in asked.items() if length > 0
+        },
+    )
 
 
 def split_questions(pairs: Dataset, share: float, *, seed: int = 0) -> tuple[Dataset, Dataset | None]:

@@ -12,7 +12,10 @@ from lrat_hub.queries import QueryStyle
 
 @dataclass(frozen=True)
 class FitSettings:
-    """How a retriever is fitted; each field says what it means. The defaults are the paper's (section 6.1.4)."""
+    """How a retriever is fitted; each field says what it means. The defaults are the paper's (section 6.1.4).
+
+    `choose_settings` fills in what is left open (None) by the kind of the model.
+    """
 
     epochs: float = field(default=2.0, metadata={"group": "essentials", "help": "Number of passes over the pairs."})
     max_steps: int = field(
@@ -28,8 +31,13 @@ class FitSettings:
             "help": "Batches per optimizer step. Unlike mini-batches, they don't share their in-batch negatives."
         },
     )
-    learning_rate: float = field(
-        default=1e-6, metadata={"group": "essentials", "help": "Peak learning rate, decayed linearly to 0."}
+    learning_rate: float | None = field(
+        default=None,
+        metadata={
+            "group": "essentials",
+            "help": "Peak learning rate, decayed linearly to 0; by default one that fits the kind of the model, which "
+            "is printed with the reason.",
+        },
     )
     warmup_ratio: float = field(
         default=0.1,
@@ -44,11 +52,12 @@ class FitSettings:
             "positive and 9 negatives.",
         },
     )
-    temperature: float = field(
-        default=0.02,
+    temperature: float | None = field(
+        default=None,
         metadata={
             "group": "essentials",
-            "help": "Temperature of the softmax (tau in the paper); similarities are divided by it.",
+            "help": "Temperature of the softmax (tau in the paper); similarities are divided by it. By default the "
+            "paper's 0.02, and 1 for dot products of vectors of any length.",
         },
     )
     reduction: Reduction = field(
@@ -129,7 +138,19 @@ class FitSettings:
         },
     )
     precision: Literal["fp32", "bf16", "fp16"] = field(
-        default="fp32", metadata={"group": "essentials", "help": "Precision of the computation."}
+        default="fp32",
+        metadata={
+            "group": "essentials",
+            "help": "Precision of the computation. Weights are kept, and changed, in fp32 whatever it is and whatever "
+            "the checkpoint holds.",
+        },
+    )
+    published_dtype: Literal["fp32", "base"] = field(
+        default="fp32",
+        metadata={
+            "help": "Type of the published weights: `fp32` as they were trained, or `base` as the checkpoint holds "
+            "them, which for bf16 and fp16 rounds small changes away."
+        },
     )
     gradient_checkpointing: bool = field(
         default=False, metadata={"help": "Recompute activations in the backward pass, which saves memory."}
@@ -159,7 +180,8 @@ class FitSettings:
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "gradient_accumulation_steps", "learning_rate", "temperature"):
-            if not getattr(self, name) > 0:
+            value = getattr(self, name)
+            if value is not None and not value > 0:
                 raise LratError(f"Training: expected {name} above 0, found {getattr(self, name)}.")
         for name in ("redundant_weight", "hard_weight", "weak_weight"):
             if not 0 < getattr(self, name) < float("inf"):

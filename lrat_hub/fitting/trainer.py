@@ -15,16 +15,19 @@ from sentence_transformers.base.sampler import DefaultBatchSampler
 from torch.utils.data import SequentialSampler
 from transformers import EarlyStoppingCallback, TrainerCallback, TrainerState
 
+from lrat_hub.encoders import as_master_weights
 from lrat_hub.errors import LratError
 from lrat_hub.fitting.anchor import encode_base
+from lrat_hub.fitting.choices import choose_settings, settled
+from lrat_hub.fitting.movement import SAMPLED_DOCUMENTS, Base, Movement, movement_of
 from lrat_hub.fitting.parameters import choose_parameters, merge_adapters
-from lrat_hub.fitting.rows import PairCollator, TrainingRows
-from lrat_hub.fitting.runs import STATE_FILE, last_checkpoint, processes, shared_folder
+from lrat_hub.fitting.rows import TrainingRows, pair_collator, stable_order
+from lrat_hub.fitting.runs import STATE_FILE, is_first, last_checkpoint, processes, shared_folder
 from lrat_hub.fitting.settings import FitSettings
 from lrat_hub.losses import CachedWeightedMultipleNegativesRankingLoss, WeightedMultipleNegativesRankingLoss
 
-DOCUMENT_PROMPTS = ("document", "passage", "corpus")
-"""Names under which `encode_document` looks for its prompt, in its order."""
+BASE_FILE = "base.safetensors"
+"""The weights before the first step, beside the checkpoints while the run lasts."""
 
 CURVE_POINTS = 20
 """Maximum number of points of the loss curve."""
@@ -41,11 +44,13 @@ class FitResult:
         model: The trained model: the one that was given, unless its parameters were spread over devices.
         log: One row per measurement: `step`, and `loss` with `learning_rate`, or `eval_loss`.
         best_step: The step whose model it is, where it was chosen by its loss on the validation pairs.
+        movement: What changed; None in all processes but the first.
     """
 
     model: SentenceTransformer
     log: list[dict[str, float]]
     best_step: int | None = None
+    movement: Movement | None = None
 
     @property
     def final_loss(self) -> float:
@@ -63,8 +68,11 @@ def fit_retriever(
     report_to: Literal["none", "tensorboard", "trackio"] = "none",
     run_name: str | None = None,
     workers: int = 0,
+    base_dtype: torch.dtype | None = None,
 ) -> FitResult:
-    """Trains a model, in place. In every process of a distributed run it is called with the same arguments.
+    """Trains a model, in place, with weights in fp32.
+
+    In every process of a distributed run it is called with the same arguments.
 
     Args:
         rows: Made with the same settings.
@@ -74,10 +82,13 @@ def fit_retriever(
         on_checkpoint: Called in the first process with the folder and step of every checkpoint.
         run_name: What Trackio calls the run, in its project "lrat-hub".
         workers: Processes that read and tokenise; 0 for none besides this one.
+        base_dtype: What the checkpoint holds, where `as_master_weights` has been called before.
 
     Raises:
         LratError: The model, the rows and the settings don't fit together, or the training diverged.
     """
+    settings, _ = choose_settings(model, settings)
+    base_dtype = base_dtype or as_master_weights(model)
     steps = count_steps(rows, settings)
     _require_negatives(rows, settings)
     if validation is not None and processes().num_processes > 1:
@@ -91,7 +102,7 @@ def fit_retriever(
             per_device_train_batch_size=settings.batch_size,
             per_device_eval_batch_size=settings.batch_size,
             gradient_accumulation_steps=settings.gradient_accumulation_steps,
-            learning_rate=settings.learning_rate,
+            learning_rate=settled(settings.learning_rate, "learning_rate"),
             warmup_steps=settings.warmup_ratio,
             weight_decay=settings.weight_decay,
             seed=settings.seed,
@@ -106,6 +117,13 @@ def fit_retriever(
         )
         # They are for sentence-transformers' own card, which ours replaces.
         model.model_card_data.generate_widget_examples = False
+        base = None
+        if is_first():
+            sample = stable_order(rows.docids(), settings.seed)[:SAMPLED_DOCUMENTS]
+            base = Base(
+                model, folder / BASE_FILE, [rows.documents[docid] for docid in sample],
+                dtype=base_dtype, max_length=settings.document_length,
+            )  # fmt: skip
         base_vectors = None
         if settings.document_anchor:
             documents, docids = rows.documents, rows.docids()
@@ -137,16 +155,25 @@ def fit_retriever(
             model = SentenceTransformer(str(folder / "whole"))
         if settings.lora_rank:
             merge_adapters(model)
-    if not all(torch.isfinite(parameter).all() for parameter in model.parameters()):
-        raise LratError(
-            "Training: expected finite parameters at its end, found others: it diverged. Lower learning_rate."
-        )
+        if not all(torch.isfinite(parameter).all() for parameter in model.parameters()):
+            raise LratError(
+                "Training: expected finite parameters at its end, found others: it diverged. Lower learning_rate."
+            )
+        dtype = base_dtype if settings.published_dtype == "base" else torch.float32
+        # What is published, rounded to its type, is compared with the base by the same arithmetic.
+        model.to(dtype).float()
+        movement = None
+        if base is not None:
+            movement = movement_of(base, model, trainer.state.log_history, base_dtype=base_dtype, dtype=dtype)
+            (folder / BASE_FILE).unlink()
+        model.to(dtype)
     state = trainer.state
     best = state.best_model_checkpoint if settings.patience else None
     return FitResult(
         model,
         [row for row in state.log_history if "loss" in row or "eval_loss" in row],
         int(best.rpartition("-")[2]) if best else None,
+        movement,
     )
 
 
@@ -159,7 +186,7 @@ def make_loss(
         LratError: The model can't be trained with it.
     """
     options: dict[str, Any] = {
-        "scale": 1 / settings.temperature,
+        "scale": 1 / settled(settings.temperature, "temperature"),
         "reduction": settings.reduction,
         "gather_across_devices": settings.gather_across_devices,
         "document_anchor": settings.document_anchor,
@@ -170,26 +197,6 @@ def make_loss(
         return CachedWeightedMultipleNegativesRankingLoss(model, mini_batch_size=settings.mini_batch_size, **options)
     except ValueError as error:
         raise LratError(f"Training: {' '.join(str(error).split())} Set mini_batch_size to 0.") from error
-
-
-def pair_collator(model: SentenceTransformer, rows: TrainingRows, settings: FitSettings) -> PairCollator:
-    """The collator that cuts texts to their lengths and puts the model's prompts before them."""
-    query_prompt, document_prompt = served_prompt(model, "query"), served_prompt(model, *DOCUMENT_PROMPTS)
-    prompts = {"anchor": query_prompt, **dict.fromkeys(rows.columns, document_prompt)}
-    return PairCollator(
-        preprocess_fn=model.preprocess,
-        router_mapping={"anchor": "query", **dict.fromkeys(rows.columns, "document")},
-        prompts={column: prompt for column, prompt in prompts.items() if prompt},
-        max_length=_lengths(model, settings),
-    )
-
-
-def served_prompt(model: SentenceTransformer, *names: str) -> str | None:
-    """The prompt that `encode_query` or `encode_document` would use: of the first of its names that the model has."""
-    prompt = next((model.prompts[name] for name in names if name in model.prompts), None)
-    if prompt is None and model.default_prompt_name:
-        return model.prompts.get(model.default_prompt_name)
-    return prompt
 
 
 def count_steps(rows: TrainingRows, settings: FitSettings) -> int:
@@ -311,9 +318,3 @@ def _require_negatives(rows: TrainingRows, settings: FitSettings) -> None:
             "Training: expected negatives in every batch, found batches of one pair without mined negatives. "
             "Raise batch_size, or num_negatives for pairs that have some."
         )
-
-
-def _lengths(model: SentenceTransformer, settings: FitSettings) -> dict[str, int]:
-    asked = {"query": settings.query_length, "document": settings.document_length}
-    limit = model.max_seq_length
-    return {task: int(min(length, limit)) if limit else length for task, length in asked.items() if length > 0}

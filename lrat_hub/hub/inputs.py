@@ -279,11 +279,13 @@ def load_tokenizer(source: Source) -> PreTrainedTokenizerBase:
     """
     from transformers import AutoTokenizer
 
+    # Code that comes with a tokenizer never runs; left open, transformers would ask at the terminal.
+
     try:
         if isinstance(source, LocalSource):
-            return AutoTokenizer.from_pretrained(str(source.path))
+            return AutoTokenizer.from_pretrained(str(source.path), trust_remote_code=False)
         with hub_errors(source):
-            return AutoTokenizer.from_pretrained(source.repo_id, revision=source.revision)
+            return AutoTokenizer.from_pretrained(source.repo_id, revision=source.revision, trust_remote_code=False)
     except LratError:
         raise
     except Exception as error:

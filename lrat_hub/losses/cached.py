@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.losses import CachedMultipleNegativesRankingLoss
-from sentence_transformers.util import cos_sim
 from torch import Tensor
 
 from lrat_hub.losses import Reduction
@@ -59,7 +58,7 @@ class CachedWeightedMultipleNegativesRankingLoss(CachedMultipleNegativesRankingL
         model: SentenceTransformer,
         scale: float = 50.0,
         reduction: Reduction = "mean",
-        similarity_fct: Callable[[Tensor, Tensor], Tensor] = cos_sim,
+        similarity_fct: Callable[[Tensor, Tensor], Tensor] | None = None,
         mini_batch_size: int = 32,
         mini_batch_num_tokens: int | None = None,
         gather_across_devices: bool = False,

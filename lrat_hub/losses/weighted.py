@@ -9,9 +9,10 @@ import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.losses.merged_forward import embed_columns
 from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
-from sentence_transformers.util import all_gather_with_grad, cos_sim
+from sentence_transformers.util import all_gather_with_grad
 from torch import Tensor
 
+from lrat_hub.encoders import similarity_function
 from lrat_hub.losses import Reduction
 from lrat_hub.losses.labels import (
     BatchLabels,
@@ -42,8 +43,8 @@ class WeightedMultipleNegativesRankingLoss(MultipleNegativesRankingLoss):
         L = -1/N * sum_i w_i * log( exp(s(q_i, d_i) / tau) / sum_d v_id * exp(s(q_i, d) / tau) )
 
     where d runs over the query's own positive, and the positives and negatives of all queries in the batch. With all
-    weights 1 it is `MultipleNegativesRankingLoss` in its default form. With intensity weights (Eq. 3) it is the
-    objective of LRAT, section 5.2.2.
+    weights 1 it is `MultipleNegativesRankingLoss` in its default form, with the model's similarity. With intensity
+    weights (Eq. 3) it is the objective of LRAT, section 5.2.2.
 
     Args:
         model: SentenceTransformer model.
@@ -51,7 +52,9 @@ class WeightedMultipleNegativesRankingLoss(MultipleNegativesRankingLoss):
         reduction: What the weighted sum is divided by. "mean" divides by the batch size N, as the paper writes it.
             "weighted_mean" divides by the sum of the weights, as the authors' released code does: a batch of small
             weights then moves the model as far as any other.
-        similarity_fct: Similarity of two batches of embeddings, shapes (a, dim) and (b, dim) to (a, b).
+        similarity_fct: Similarity of two batches of embeddings, shapes (a, dim) and (b, dim) to (a, b). By default the
+            model's own, by which it is searched later: cosine or dot product. Embeddings are cut to the model's
+            `truncate_dim` first, as `encode` does.
         gather_across_devices: Whether the documents of all processes are negatives of each query. The mean over
             processes of the loss is then the loss of one process with all rows, with both reductions. If not, it is
             the mean of the processes' own losses.
@@ -109,12 +112,15 @@ class WeightedMultipleNegativesRankingLoss(MultipleNegativesRankingLoss):
         model: SentenceTransformer,
         scale: float = 50.0,
         reduction: Reduction = "mean",
-        similarity_fct: Callable[[Tensor, Tensor], Tensor] = cos_sim,
+        similarity_fct: Callable[[Tensor, Tensor], Tensor] | None = None,
         gather_across_devices: bool = False,
         document_anchor: float = 0.0,
     ) -> None:
         super().__init__(
-            model, scale=scale, similarity_fct=similarity_fct, gather_across_devices=gather_across_devices
+            model,
+            scale=scale,
+            similarity_fct=similarity_fct or similarity_function(model),
+            gather_across_devices=gather_across_devices,
         )
         if reduction not in ("mean", "weighted_mean"):
             raise ValueError(f"reduction: expected 'mean' or 'weighted_mean', found {reduction!r}.")
@@ -122,6 +128,7 @@ class WeightedMultipleNegativesRankingLoss(MultipleNegativesRankingLoss):
             raise ValueError(f"document_anchor: expected 0 or more, found {document_anchor}.")
         self.reduction: Reduction = reduction
         self.document_anchor = document_anchor
+        self.truncate_dim = model.truncate_dim
 
     def forward(self, sentence_features: Iterable[dict[str, Tensor]], labels: Tensor | None) -> Tensor:
         features, own = split_labels(sentence_features, labels)
@@ -153,6 +160,7 @@ class WeightedMultipleNegativesRankingLoss(MultipleNegativesRankingLoss):
         """
         if len(embeddings) < 2:
             raise ValueError(f"Expected embeddings of queries and documents, found {len(embeddings)} columns.")
+        embeddings = [column[:, : self.truncate_dim] for column in embeddings]
         queries, columns = embeddings[0], embeddings[1:]
         own = as_labels(labels)
         if len(own.weights) != len(queries):
@@ -234,7 +242,7 @@ def _drift(columns: list[Tensor], own: BatchLabels, gathered: BatchLabels) -> Te
             "Use a collator that adds them, or set document_anchor=0."
         )
     documents = torch.stack(columns)
-    # A loss around this one, such as MatryoshkaLoss, may have cut the vectors short.
+    # A loss around this one, such as MatryoshkaLoss, may have cut the vectors shorter than the model does.
     base = own.base_embeddings[..., : documents.shape[-1]].to(documents.dtype)
     drift = 1 - torch.cosine_similarity(documents, base, dim=-1)
     if own.present is None or gathered.present is None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lrat_hub.encoders import query_style_of
+from lrat_hub.encoders import query_style_of, similarity_of
 from lrat_hub.errors import LratError
 from lrat_hub.queries import QueryStyle
 from lrat_hub.retrieval import Hit, query_list
@@ -57,7 +57,7 @@ class DenseRetriever:
     ) -> None:
         self.name, self.revision, self.query_style = name, revision, query_style
         self._model, self._batch_size = model, batch_size
-        self._normalize = normalizes(model)
+        similarity_of(model)  # refuses a distance before anything is encoded
         if isinstance(documents, VectorIndex):
             self._vectors = documents
         else:
@@ -86,13 +86,7 @@ class DenseRetriever:
         texts = query_list(queries)
         if not texts:
             return []
-        vectors = self._model.encode_query(
-            texts,
-            batch_size=self._batch_size,
-            normalize_embeddings=self._normalize,
-            show_progress_bar=False,
-        )
-        return self._vectors.search(np.asarray(vectors, dtype=np.float32), k)
+        return self._vectors.search(encode_queries(self._model, texts, batch_size=self._batch_size), k)
 
 
 def normalizes(model: SentenceTransformer) -> bool:
@@ -101,12 +95,22 @@ def normalizes(model: SentenceTransformer) -> bool:
     Raises:
         LratError: It compares by a distance, which an index of inner products can't.
     """
-    if model.similarity_fn_name not in ("cosine", "dot"):
-        raise LratError(
-            f"Model: expected one that compares by cosine or dot product, found {model.similarity_fn_name}. "
-            "Take another, or change similarity_fn_name in its configuration."
-        )
-    return model.similarity_fn_name == "cosine"
+    return similarity_of(model) == "cosine"
+
+
+def encode_queries(model: SentenceTransformer, queries: Sequence[str], *, batch_size: int = BATCH_SIZE) -> np.ndarray:
+    """Vectors of queries, shape (queries, dimension), float32, on the model's device; checked as documents' are.
+
+    Raises:
+        LratError: A query is no text, or a vector is not finite.
+    """
+    vectors = model.encode_query(
+        _texts(queries, "queries"),
+        batch_size=batch_size,
+        normalize_embeddings=normalizes(model),
+        show_progress_bar=False,
+    )
+    return _finite(vectors, "queries", [repr(query[:40]) for query in queries])
 
 
 def encode_documents(
@@ -126,18 +130,33 @@ def encode_documents(
         LratError: A vector is not finite.
     """
     vectors = model.encode_document(
-        [document.content for document in documents],
+        _texts([document.content for document in documents], "documents"),
         batch_size=batch_size,
         normalize_embeddings=normalizes(model),
         show_progress_bar=show_progress,
     )
-    vectors = np.asarray(vectors, dtype=np.float32)
-    if not (finite := np.isfinite(vectors).all(axis=1)).all():
+    return _finite(vectors, "documents", [document.docid for document in documents])
+
+
+def _texts(texts: Sequence[str], kind: str) -> list[str]:
+    """The texts, when all are; else raises LratError: some models encode None or a number without a word."""
+    for number, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise LratError(f"Model: expected {kind} that are texts, found {text!r} as number {number + 1}.")
+    return list(texts)
+
+
+def _finite(vectors: Any, kind: str, names: Sequence[str]) -> np.ndarray:
+    """Vectors as float32, when all are finite; else raises LratError with the first that is not."""
+    rows = np.asarray(vectors, dtype=np.float32)
+    if not (finite := np.isfinite(rows).all(axis=1)).all():
+        first = int(np.argmin(finite))
+        value = "NaN" if np.isnan(rows[first]).any() else "infinite"
         raise LratError(
-            f"Model: expected finite vectors, found others for {(~finite).sum()} documents "
-            f"({documents[int(np.argmin(finite))].docid} ...). Has it been damaged, or trained to pieces?"
+            f"Model: expected finite vectors, found others for {(~finite).sum()} {kind} ({names[first]}: {value} "
+            "...). Has it been damaged, or trained to pieces?"
         )
-    return vectors
+    return rows
 
 
 def _encoded(

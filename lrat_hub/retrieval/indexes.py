@@ -10,8 +10,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
+from lrat_hub.encoders import load_encoder
 from lrat_hub.errors import LratError
-from lrat_hub.hub.inputs import LocalSource, Source, load_model, resolve
+from lrat_hub.hub.inputs import LocalSource, Source, resolve
 from lrat_hub.hub.refs import HubRef, hub_errors
 from lrat_hub.retrieval.bm25 import BM25Retriever
 from lrat_hub.storage import TableWriter
@@ -172,7 +173,7 @@ def load_index(
 
     vectors = VectorIndex.load(folder / INDEX_FILE, docids, stamp.kind, mmap=mmap)
     source = model or stamp.encoder(str(index))
-    dense = DenseRetriever.of(source, load_model(source), vectors, batch_size=stamp.settings["batch_size"])
+    dense = DenseRetriever.of(source, load_encoder(source), vectors, batch_size=stamp.settings["batch_size"])
     dense.corpus = stamp.corpus
     return dense
 

@@ -12,9 +12,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from lrat_hub.encoders import query_style_of
+from lrat_hub.encoders import load_encoder, query_style_of
 from lrat_hub.errors import LratError, did_you_mean
-from lrat_hub.hub.inputs import Inputs, load_cross_encoder, load_model, load_table
+from lrat_hub.hub.inputs import Inputs, load_cross_encoder, load_table
 from lrat_hub.plugins import is_plugin, load_plugin, plugin_identity
 from lrat_hub.retrieval import Retriever
 from lrat_hub.retrieval.bm25 import BM25Retriever
@@ -296,7 +296,7 @@ class RetrieverOpener:
 
     def _load_dense(self, source: Source) -> DenseRetriever:
         documents = self.documents.in_order()
-        return DenseRetriever.of(source, load_model(source), documents, show_progress=self._show_progress)
+        return DenseRetriever.of(source, load_encoder(source), documents, show_progress=self._show_progress)
 
 
 def _load_reranker(source: Source) -> CrossEncoder:
@@ -337,7 +337,7 @@ def streamed_retriever(
     table = load_table(corpus, "corpus", config=CORPUS_CONFIG)
     if not len(table):
         raise LratError(f"{corpus}: expected at least one document, found none.")
-    model = load_model(source)
+    model = load_encoder(source)
     if settings.max_length:
         model.max_seq_length = settings.max_length
     encoded = EncodedCorpus.open(

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from lrat_hub.fitting import fit_retriever
-from lrat_hub.fitting.trainer import _EpochBatches, make_loss, pair_collator
+from lrat_hub.fitting.rows import pair_collator
+from lrat_hub.fitting.trainer import _EpochBatches, make_loss
 
 from .small import pair, rows_of
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from sentence_transformers import SentenceTransformer
 from torch.nn.parallel import DistributedDataParallel
 
 from lrat_hub.losses import (
@@ -23,7 +24,7 @@ CASES = [
     ],
     *[{"reduction": r, "cached": 0, "document_anchor": 2.0} for r in ("mean", "weighted_mean")],
 ]
-MODEL = torch.nn.Sequential(torch.nn.Identity())  # the losses are given embeddings: it is never asked
+MODEL = SentenceTransformer(modules=[torch.nn.Identity()], device="cpu")  # never asked: losses get embeddings
 
 
 def whole_batch():

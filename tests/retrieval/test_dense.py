@@ -53,6 +53,25 @@ def test_vectors_that_are_not_finite_are_refused_with_a_document_that_has_one(ow
         DenseRetriever(own_model, [Document("first", "", "lodo"), Document("second", "", "kabe")])
 
 
+@pytest.mark.parametrize(("value", "name"), [(float("nan"), "NaN"), (float("inf"), "")])
+def test_queries_are_checked_as_documents_are(own_model, value, name):
+    import torch
+
+    retriever = DenseRetriever(own_model, [Document("first", "", "lodo")])
+    with torch.no_grad():
+        own_model[0].auto_model.embeddings.word_embeddings.weight[5] = value
+    assert retriever.search(["lodo"], 1)[0][0].docid == "first"
+    with pytest.raises(LratError, match=rf"others for 1 queries \('kabe': {name}"):
+        retriever.search(["lodo", "kabe"], 1)
+
+
+def test_what_is_no_text_is_refused_before_it_is_encoded(own_model):
+    retriever = DenseRetriever(own_model, [Document("first", "", "lodo")])
+    for wrong in (None, 7, ["lodo"]):
+        with pytest.raises(LratError, match=r"expected queries that are texts, found .* as number 2"):
+            retriever.search(["lodo", wrong], 1)  # type: ignore[list-item]
+
+
 def test_an_empty_corpus_is_refused(model):
     with pytest.raises(LratError, match="at least one document"):
         DenseRetriever(model, [])

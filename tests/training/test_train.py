@@ -145,6 +145,71 @@ def test_adapters_are_merged_into_a_model_like_any_other(hub, pairs, base):
 
 
 @pytest.mark.slow
+def test_it_ends_with_what_changed_and_the_card_and_lineage_have_it(hub, pairs, base, capsys):
+    pin = train(pairs, base, "lrat/small-moved", "--max_steps", 5)
+    shown = capsys.readouterr().out
+    assert re.search(r"weights that changed: \d+\.\d\d% outside embeddings, \d+\.\d\d% inside embeddings; ", shown)
+    folder = files_of(pin)
+    counts = json.loads((folder / "lineage.json").read_text())["counts"]
+    assert counts["movement"]["changed"] > 0.5
+    assert counts["movement"]["unchanged"] is False
+    assert (counts["movement"]["base_dtype"], counts["movement"]["dtype"]) == ("fp32", "fp32")
+    assert (counts["encoding"]["similarity"], counts["encoding"]["pad_token"]) == ("cosine", "[PAD]")
+    card = (folder / "README.md").read_text()
+    assert "Weights that changed: " in card
+    assert "the base's file holds fp32, this one fp32" in card
+    assert "16 dimensions, cosine similarity" in card
+
+
+@pytest.mark.slow
+def test_a_run_that_moves_nothing_fails_unless_it_may(hub, pairs, base, tmp_path, capsys):
+    words = ["train", "--pairs", pairs, "--model", base, "--to", "lrat/small-still", *SMALL, "--learning_rate", 1e-13,
+             "--max_steps", 3, "--work_dir", tmp_path / "work"]  # fmt: skip
+    assert cli.main([str(word) for word in words]) == 1
+    shown = capsys.readouterr()
+    assert "unchanged: weights that changed: " in shown.err
+    assert "--allow_unchanged" in shown.err
+    assert cli.main([str(word) for word in (*words, "--allow_unchanged", "true")]) == 0
+    assert "  unchanged: weights that changed: " in capsys.readouterr().out
+    from huggingface_hub import hf_hub_download
+
+    assert "**Unchanged.**" in Path(hf_hub_download("lrat/small-still", "README.md")).read_text()
+
+
+@pytest.mark.slow
+def test_without_a_learning_rate_one_is_chosen_shown_and_recorded(hub, pairs, base, capsys):
+    words = ["train", "--pairs", pairs, "--model", base, "--to", "lrat/small-chosen", "--batch_size", 4,
+             "--num_negatives", 2, "--max_steps", 3, "--check_passages", 0]  # fmt: skip
+    pin = cli.run([str(word) for word in words])
+    reason = "learning_rate 0.0001: a small transformer, 0."
+    assert reason in capsys.readouterr().out
+    lineage = json.loads((files_of(pin) / "lineage.json").read_text())
+    assert (lineage["recipe"]["learning_rate"], lineage["recipe"]["temperature"]) == (1e-4, 0.02)
+    assert lineage["counts"]["chosen"]["learning_rate"].startswith(reason)
+    assert f"Chosen, as no value was given: {reason}" in (files_of(pin) / "README.md").read_text()
+
+
+@pytest.mark.slow
+def test_a_model_is_published_as_it_compares_and_with_its_dimensions(hub, pairs, base, tmp_path):
+    """By dot product, cut to 4 dimensions, stored in bf16, without a token that pads."""
+    import torch
+    from sentence_transformers import SentenceTransformer
+
+    own = SentenceTransformer(str(base), device="cpu", similarity_fn_name="dot", truncate_dim=4).to(torch.bfloat16)
+    own.tokenizer.pad_token = None
+    own.save_pretrained(str(tmp_path / "own"), create_model_card=False)
+    pin = train(pairs, tmp_path / "own", "lrat/small-own", "--max_steps", 3, "--document_anchor", 1)
+    card = (files_of(pin) / "README.md").read_text()
+    assert "4 dimensions, cut from more (`truncate_dim`), dot product" in card
+    assert "the base's file holds bf16, this one fp32" in card
+    made = SentenceTransformer(pin.repo_id, revision=pin.revision, device="cpu")
+    assert (made.similarity_fn_name, made.truncate_dim, made.dtype) == ("dot", 4, torch.float32)
+    assert made.encode(["one a", "text of one two b"]).shape == (2, 4)
+    half = train(pairs, tmp_path / "own", "lrat/small-half", "--max_steps", 3, "--published_dtype", "base")
+    assert SentenceTransformer(half.repo_id, revision=half.revision, device="cpu").dtype == torch.bfloat16
+
+
+@pytest.mark.slow
 def test_a_folder_of_another_run_is_refused(hub, pairs, base, tmp_path):
     work = ("--work_dir", tmp_path / "work", "--max_steps", 4)
     first = train(pairs, base, "lrat/small-work", *work)

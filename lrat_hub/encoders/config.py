@@ -1,0 +1,81 @@
+"""What this project publishes with a model: how queries were rendered in its training."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lrat_hub.errors import LratError
+from lrat_hub.queries import STYLES, QueryStyle
+
+if TYPE_CHECKING:
+    from lrat_hub.hub.inputs import Source
+
+CONFIG_FILE = "lrat_config.json"
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Everything that sentence-transformers' own configuration has no place for.
+
+    Args:
+        query_style: How queries were rendered in training, for `render_query`.
+    """
+
+    query_style: QueryStyle = "plain"
+
+
+def write_model_config(folder: Path, config: ModelConfig) -> None:
+    (folder / CONFIG_FILE).write_text(json.dumps(asdict(config), indent=2) + "\n", encoding="utf-8")
+
+
+def read_model_config(source: Source) -> ModelConfig | None:
+    """What a model has to be served with; None where it says nothing: it was not trained by this project.
+
+    Raises:
+        LratError: The repository can't be read, or its file is not such a configuration.
+    """
+    from lrat_hub.hub.inputs import LocalSource
+    from lrat_hub.hub.refs import hub_errors
+
+    if isinstance(source, LocalSource):
+        path = source.path / CONFIG_FILE
+        if not path.is_file():
+            return None
+    else:
+        from huggingface_hub import hf_hub_download
+        from huggingface_hub.errors import RemoteEntryNotFoundError
+
+        with hub_errors(source):
+            try:
+                path = Path(hf_hub_download(source.repo_id, CONFIG_FILE, revision=source.revision))
+            except RemoteEntryNotFoundError:
+                return None
+    try:
+        config = ModelConfig(**json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise LratError(f"{source}: its {CONFIG_FILE} can't be read: {error}.") from error
+    if config.query_style not in STYLES:
+        raise LratError(f"{source}: expected a query style of {', '.join(STYLES)}, found {config.query_style!r}.")
+    return config
+
+
+def query_style_of(source: Source) -> QueryStyle:
+    """How a model's queries are rendered: as it was trained, where this project trained it."""
+    config = read_model_config(source)
+    return config.query_style if config else "plain"
+
+
+def require_query_style(source: Source, style: QueryStyle) -> None:
+    """Raises LratError when a model was trained with another style of queries than it is to be served with.
+
+    It would encode them all the same, and rank poorly without any error.
+    """
+    config = read_model_config(source)
+    if config is not None and config.query_style != style:
+        raise LratError(
+            f"{source}: expected queries in the style it was trained with, {config.query_style!r}, found {style!r}. "
+            f"Render them so (lrat_hub.queries.render_query), or take a model trained with {style!r} ones."
+        )
