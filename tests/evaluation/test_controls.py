@@ -5,7 +5,14 @@ from datasets import Dataset
 
 from lrat_hub.documents import Documents
 from lrat_hub.errors import LratError
-from lrat_hub.evaluation.controls import CHECK_METRIC, content_check, sentence_query, title_check, title_control
+from lrat_hub.evaluation.controls import (
+    CHECK_METRIC,
+    bounded_check,
+    content_check,
+    sentence_query,
+    title_check,
+    title_control,
+)
 from lrat_hub.mining import mine_pairs
 from lrat_hub.mining.tables import pair_table
 from lrat_hub.retrieval.bm25 import BM25Retriever
@@ -50,6 +57,18 @@ def test_content_is_found_by_who_reads_texts_and_not_by_who_reads_titles():
     assert forgotten.p_value < 0.01
     with pytest.raises(LratError, match="none among 1"):
         content_check(corpus(("d", "Title", "One sentence.")))
+
+
+def test_a_bounded_check_looks_in_a_part_of_the_corpus_that_has_all_it_looks_for():
+    documents = corpus(*texts(40))
+    check = bounded_check(documents, passages=5, corpus=12)
+    assert (len(check.queries), len(check.documents)) == (5, 12)
+    assert set(check.qrels) <= set(check.documents)
+    assert check.queries == content_check(documents, passages=5).queries
+    assert list(bounded_check(documents, passages=5, corpus=12).documents) == list(check.documents)
+    assert len(bounded_check(documents, passages=20, corpus=12).documents) == 20
+    assert len(bounded_check(documents).documents) == 40
+    assert check.score(BM25Retriever(check.documents.in_order())).mean(CHECK_METRIC) == 1
 
 
 def test_titles_become_queries_of_each_relevant_document():

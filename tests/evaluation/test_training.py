@@ -64,3 +64,16 @@ def test_a_sweep_compares_the_means_over_seeds_with_the_base_and_the_variant_bef
     assert third["from base"] == str(paired_difference(of(kept), of([base]), clusters))
     assert third["from the one before"] == str(paired_difference(of(kept), of(naive), clusters))
     assert len(run_rows([base, *naive])) == 3 * len(METRICS)
+
+
+def test_without_a_task_documents_are_cut_as_in_training_and_the_cost_is_said():
+    rows = [{"docid": f"d{n}", "title": "T", "text": f"It begins. The tower number{n} was built by mason{n} of it."}
+            for n in range(8)]  # fmt: skip
+    documents = Documents(table_of(rows, document_features()))
+    alone = TrainingEvaluation.of(None, documents, passages=3, max_length=64)
+    assert alone.cost == "8 documents, at most 64 tokens each, and 3 queries"
+    own = {"q": "q"}
+    task = Benchmark(documents, own, {"q": {"d1": 1}}, own)
+    both = TrainingEvaluation.of(task, documents, passages=3, max_length=64)
+    assert both.cost == "8 documents, as long as the model takes, and 4 queries"
+    assert TrainingEvaluation().cost == ""
