@@ -113,25 +113,6 @@ def world(hub, tmp_path_factory):
     return folder
 
 
-def publish_small_transformer(folder):
-    import torch
-    from huggingface_hub import HfApi
-    from sentence_transformers import SentenceTransformer
-    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
-    from transformers import AutoTokenizer, BertConfig, BertModel
-
-    from lrat_hub.demo.bases import minilm_folder
-
-    tokenizer = AutoTokenizer.from_pretrained(str(minilm_folder()))
-    tokenizer.save_pretrained(folder / "bert")
-    torch.manual_seed(0)
-    sizes = {"hidden_size": 32, "num_hidden_layers": 4, "num_attention_heads": 4, "intermediate_size": 64}
-    BertModel(BertConfig(vocab_size=len(tokenizer), **sizes)).save_pretrained(folder / "bert")
-    model = SentenceTransformer(modules=[Transformer(str(folder / "bert")), Pooling(32)], device="cpu")
-    model.save_pretrained(str(folder / "model"))
-    HfApi().upload_folder(repo_id="me/base", folder_path=folder / "model", delete_patterns="*")
-
-
 def collection(world, to, split="test"):
     sources = ["--documents", "docs.jsonl", "--queries", "questions.tsv", "--qrels", "qrels.txt"]
     return str(cli.run(["corpus", *sources, "--split", split, "--to", to]))
@@ -158,8 +139,12 @@ def before(page, world):
         cli.run(["mine", "--trajectories", runs, *words])
     if page == "training.md":
         # Its recipe freezes layers, and a static model has none.
-        publish_small_transformer(world / "small")
+        from lrat_hub.demo.bases import publish_base
+
+        publish_base("minilm", "me/base")
     if page == "evaluation.md":
+        words = ["--pairs", "me/pairs", "--model", "me/base", "--to", "me/retriever"]
+        cli.run(["train", "--config", "training/static", *words])
         cli.run(["index", "--corpus", wiki, "--model", "me/retriever", "--to", "me/wiki-hnsw"])
     if page == "agent_evaluation.md":
         models = ["--models", "me/base", "--corpus", wiki, "--queries", wiki, "--qrels", wiki]

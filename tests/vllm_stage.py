@@ -108,17 +108,7 @@ def mine(cli: Any, run: HubRef, corpus: HubRef) -> None:
         print("  mined: no pair, since no document was opened")
         assert not any(trajectory.count("browse") for trajectory in runs)
         return
-    words = [
-        "mine",
-        "--trajectories",
-        str(run),
-        "--corpus",
-        str(corpus),
-        "--answer_judge",
-        "none",
-        "--to",
-        f"{run.repo_id}-pairs",
-    ]
+    words = ["mine", "--trajectories", str(run), "--corpus", str(corpus), "--to", f"{run.repo_id}-pairs"]
     words += [word for name, values in chosen.items() for word in (f"--{name}", *values)]
     pairs = cli.run(words)
     print(f"  mined: {read_lineage(pairs).counts['trajectories']}, {len(result.pairs)} pairs")

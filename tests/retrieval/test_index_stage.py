@@ -102,6 +102,8 @@ def test_an_index_serves_what_exact_search_finds_and_says_what_it_is(published, 
     assert stamp["corpus"] == f"{published.corpus}#corpus:train"
     assert (stamp["kind"], stamp["model"]) == ("flat", published.model)
     assert (stamp["documents"], stamp["dimension"]) == (400, 32)
+    encoding = stamp["settings"].pop("encoding")
+    assert (encoding["dimension"], encoding["dtype"], encoding["document_prompt"]) == (32, "fp32", "")
     assert stamp["settings"] == {"fp16": False, "max_length": 64, "batch_size": 4, "shard_size": 8,
                                  "computed_in": "torch.float32", "normalized": True}  # fmt: skip
     lineage = read_lineage(whole)
