@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from lrat_hub.corpora.collection import Part
     from lrat_hub.hub.inputs import Source
 
+CLUE_CONFIGS = ("corpus", "queries", "qrels_evidence", "clue_queries", "clue_qrels", "held_out")
+
 
 @dataclass(kw_only=True)
 class Arguments(StageArguments):
@@ -108,10 +110,12 @@ def main(argv: list[str] | None = None) -> HubRef:
 
 def from_sources(args: Arguments, settings: ReadSettings) -> HubRef:
     from lrat_hub.corpora import build_collection
+    from lrat_hub.corpora.collection import CONFIGS
     from lrat_hub.hub.inputs import load_tokenizer
 
-    stage = Stage("corpus", args, settings)
+    stage = Stage("corpus", args, settings, configs=list(CONFIGS.values()), splits=[settings.split])
     sources = pinned_sources(stage, args, settings.split)
+    stage.expect([CONFIGS[part] for part in sources], [settings.split])
     tokenizer = None
     if settings.chunk_tokens and args.tokenizer != "words":
         tokenizer = load_tokenizer(stage.input("tokenizer", args.tokenizer, repo_type="model"))
@@ -143,7 +147,7 @@ def from_clues(args: Arguments, settings: ReadSettings) -> HubRef:
     from lrat_hub.demo.clues import SPLITS, build_clue_collection
     from lrat_hub.demo.wikipedia import dump_source
 
-    stage = Stage("corpus", args, settings)
+    stage = Stage("corpus", args, settings, configs=CLUE_CONFIGS)
     stage.inputs.record("wikipedia", dump_source())
     collection = build_clue_collection(args.seed)
 

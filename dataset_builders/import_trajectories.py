@@ -163,7 +163,7 @@ def main(argv: list[str] | None = None) -> HubRef | None:
     from lrat_hub.importers.page import printable
     from lrat_hub.importers.summary import concerns
 
-    stage = Stage("import", args)
+    stage = Stage("import", args, configs=[args.config_name])
     path, settings = _source(stage.inputs, args.source), _settings(stage.inputs, args)
     if not settings.names_format and (recognised := recognise_format(path)):
         say(f"  format: {recognised}")
@@ -266,10 +266,7 @@ def _source(inputs: Inputs, text: str, *, pinned: bool = True) -> Path:
     Args:
         pinned: Whether to record the digest of a path, for which everything in it is read.
     """
-    from huggingface_hub import snapshot_download
-
-    from lrat_hub.hub.inputs import LocalSource, path_digest
-    from lrat_hub.hub.refs import hub_errors
+    from lrat_hub.hub.inputs import LocalSource, fetch_folder, path_digest
 
     path = Path(text).expanduser()
     if path.exists():
@@ -284,8 +281,7 @@ def _source(inputs: Inputs, text: str, *, pinned: bool = True) -> Path:
         ) from error
     ref = inputs.resolve("source", text, repo_type="dataset")
     assert isinstance(ref, HubRef)  # no such path exists
-    with hub_errors(ref):
-        return Path(snapshot_download(ref.repo_id, repo_type="dataset", revision=ref.revision))
+    return fetch_folder(ref)
 
 
 def _mapping(inputs: Inputs, mapping: str) -> LogMapping | None:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -84,7 +83,7 @@ def from_words(args: Arguments, settings: IndexSettings) -> HubRef:
     from lrat_hub.retrieval.bm25 import STOPWORDS, BM25Retriever
     from lrat_hub.retrieval.indexes import CORPUS_CONFIG, IndexManifest, corpus_pin, write_bm25_index
 
-    stage = Stage("index", args, settings, publishes="model")
+    stage = Stage("index", args, settings, publishes="model", index=True)
     corpus = stage.input("corpus", args.corpus)
     table = load_table(corpus, "corpus", config=CORPUS_CONFIG)
     documents = Documents(table)
@@ -97,9 +96,9 @@ def from_words(args: Arguments, settings: IndexSettings) -> HubRef:
         dimension=None,
         settings={"k1": settings.k1, "b": settings.b, "stopwords": STOPWORDS},
     )
-    with tempfile.TemporaryDirectory() as folder:
-        write_bm25_index(Path(folder), retriever, documents, stamp)
-        return publish(stage, Path(folder), stamp, corpus)
+    with stage.output() as folder:
+        write_bm25_index(folder, retriever, documents, stamp)
+        return publish(stage, folder, stamp, corpus)
 
 
 def from_vectors(args: Arguments, settings: IndexSettings, work: WorkArguments) -> HubRef | None:
@@ -121,7 +120,9 @@ def from_vectors(args: Arguments, settings: IndexSettings, work: WorkArguments) 
     if work.threads:
         torch.set_num_threads(work.threads)
     sources: list[Any] = [None, None]
-    stage = Stage("index", args, settings, work, publishes="model") if ranks.is_main_process else None
+    stage = None
+    if ranks.is_main_process:
+        stage = Stage("index", args, settings, work, publishes="model", index=True)
     if stage is not None:
         sources = [stage.input("corpus", args.corpus), stage.input("model", args.model, repo_type="model")]
     # A branch may move between one process's look at it and another's: all take the first one's pins.
@@ -140,6 +141,11 @@ def from_vectors(args: Arguments, settings: IndexSettings, work: WorkArguments) 
     pin = corpus_pin(corpus, str(table.split))
     work_dir = Path(work.work_dir).expanduser() if work.work_dir else Path(HF_HOME) / "lrat" / "index"
     encoded = EncodedCorpus.open(work_dir, model, len(table), settings, corpus_pin=pin, model_pin=str(model_source))
+    if stage is not None:
+        # Other ranks belong to this run. The lock lasts as long as the process.
+        encoded.lock()
+        size = len(table) * encoded.dimension * 4
+        stage.need("vectors", disk=2 * size // (2 if settings.fp16 else 1), folder=work_dir, memory=size)
     with tqdm(
         desc=f"Encoding for process {ranks.process_index + 1} of {ranks.num_processes}",
         total=len(range(ranks.process_index, len(encoded), ranks.num_processes)),
@@ -169,9 +175,10 @@ def from_vectors(args: Arguments, settings: IndexSettings, work: WorkArguments) 
             "encoding": asdict(encoding_of(model)),
         },
     )
-    with tempfile.TemporaryDirectory(dir=encoded.folder) as folder:
-        write_vector_index(Path(folder), index, documents, stamp)
-        published = publish(stage, Path(folder), stamp, corpus, query_style_of(model_source))
+    with stage.output() as folder:
+        write_vector_index(folder, index, documents, stamp)
+        published = publish(stage, folder, stamp, corpus, query_style_of(model_source))
+    encoded.unlock()
     if not work.keep_work:
         encoded.remove()
     return published

@@ -137,7 +137,7 @@ def main(argv: list[str] | None = None) -> HubRef:
     from lrat_hub.mining.weights import LengthMeasure
 
     require_judge(judge_settings.judge, *DOCUMENT_JUDGES)
-    stage = Stage("mine", args, judge_options)
+    stage = Stage("mine", args, judge_options, configs=("pairs", "documents", "triplets"))
     names = getattr(args, given[0]) if args.trajectories else [getattr(args, given[0])]
     sources = [
         stage.input(given[0] if len(names) == 1 else f"{given[0]}_{number}", name)

@@ -86,6 +86,7 @@ def run(args: Arguments, agent_options: Any, judge_options: Any) -> HubRef | Non
     from lrat_hub.agents.rollouts import RolloutProgress, config_folders, load_agent, open_retrievers, run_shown
     from lrat_hub.documents import Documents
     from lrat_hub.hub.inputs import load_table, load_tokenizer
+    from lrat_hub.hub.outputs import Unpublished
     from lrat_hub.judges.answers import AnswerJudge
     from lrat_hub.judges.settings import open_answer_judge, pin_judge, require_judge
     from lrat_hub.llm.serving import pin_model
@@ -115,7 +116,6 @@ def run(args: Arguments, agent_options: Any, judge_options: Any) -> HubRef | Non
     # The judge shapes no run, and where a retriever is served doesn't either.
     pins = {name: pin.partition(" (served")[0] for name, pin in stage.inputs.pins.items() if name != "judge"}
     questions = args.questions(queries)
-    folder = Path(args.journal) if args.journal else default_folder(stage.target)
     journals: dict[str, Journal] = {}
 
     def publish_judged(*, can_ask: bool) -> HubRef:
@@ -124,8 +124,13 @@ def run(args: Arguments, agent_options: Any, judge_options: Any) -> HubRef | Non
             return publish(stage, journals, questions, judge)
 
     def publish_some() -> None:
-        # A server for the judge would need the GPUs that the agent's has.
-        publish_judged(can_ask=bool(judge_settings.server.base_url))
+        try:
+            # A server for the judge would need the GPUs that the agent's has.
+            publish_judged(can_ask=bool(judge_settings.server.base_url))
+        except Unpublished as error:
+            # The runs are in the journal, and are published again later: a Hub that is away does not end them.
+            error.discard()
+            say(f"  warning: not published on the way: {error.__cause__}")
 
     environments = args.environments(retrievers, documents, tokenizer)
     if model is not None:
@@ -136,11 +141,16 @@ def run(args: Arguments, agent_options: Any, judge_options: Any) -> HubRef | Non
     def settings_here(environment: SearchEnvironment) -> dict[str, Any]:
         return run_settings(agent, environment, max_turns=args.max_turns, inputs=pins)
 
+    inherited = SERVER_SETTINGS if model else ()
+    work = [settings_here(environment) for environment in environments]
+    folder = Path(args.journal).expanduser() if args.journal else default_folder(work, inherited=inherited)
     folders = config_folders(folder, agent, environments)
+    stage.expect([path.name for path in folders])
+    say(f"  {len(questions)} runs with each of {len(folders)} retrievers, kept in {folder}")
     if not args.restart:
         # A server takes minutes to start: what it has no say in is compared before.
-        for path, environment in zip(folders, environments, strict=True):
-            Journal.compare(path, settings_here(environment), inherited=SERVER_SETTINGS if model else ())
+        for path, settings_of_runs in zip(folders, work, strict=True):
+            Journal.compare(path, settings_of_runs, inherited=inherited)
     with ExitStack() as open_files, ExitStack() as servers:
         if model is not None and not args.publish_only:
             agent = servers.enter_context(open_agent(model, settings, log=folder / "vllm.log"))

@@ -122,7 +122,7 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
 
     from datasets import Dataset
 
-    from lrat_hub.agents.journal import default_folder
+    from lrat_hub.agents.journal import journals_folder
     from lrat_hub.corpora.loading import load_qrels, load_questions
     from lrat_hub.evaluation.agents import (
         evaluate_agents,
@@ -142,10 +142,12 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
     from lrat_hub.ledger.joins import require_once
     from lrat_hub.storage import trajectory_table
 
-    stage = Stage("eval agents", args, options, second_options)
+    stage = Stage("eval agents", args, options, second_options, splits=["test"])
+    stage.expect_cards(args.results_into)
     source = stage.input("queries", args.queries)
-    logs = default_folder(stage.target)
-    journal = Path(args.journal) if args.journal else logs
+    logs = journals_folder() / stage.target.repo_id.replace("/", "--")
+    # By their settings, so that an evaluation that goes elsewhere takes the runs that are there.
+    journal = Path(args.journal).expanduser() if args.journal else journals_folder() / "evaluated"
     queries: list[dict[str, Any]] = [
         {"query_id": query_id, "query": query, "answer": answer}
         for query_id, (query, answer) in load_questions(source).items()

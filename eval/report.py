@@ -61,12 +61,14 @@ def main(argv: list[str] | None = None) -> HubRef:
         evaluations.add(stage.input(f"evaluation_{number}", text))
     evaluations.rename({retriever: name for name, retriever in assignments("names", args.names).items()})
     evaluations.baselines |= assignments("baselines", args.baselines)
+    tables = evaluations.tables()
+    stage.expect(list(tables), ["test"])
 
     page = report_page(evaluations)
     if args.folder:
         say(f"  report: {page.write(Path(args.folder), args.title)}")
     return stage.publish_dataset(
-        {config: {"test": table} for config, table in evaluations.tables().items()},
+        {config: {"test": table} for config, table in tables.items()},
         template="report",
         counts={
             "cells": len(evaluations.cells),

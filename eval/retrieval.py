@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 # A commit sha or digest, of which tables show the first digits.
 LONG_HASH = re.compile(r"([0-9a-f]{7})[0-9a-f]{33,}")
 
+CONFIGS = ("summary", "comparisons", "per_query", "scores", "values", "by_search")
+
 HEADLINE = ("recall@5", "recall@10", "recall@100", "ndcg@10", "novelty@10", "evidence_share@10", "own_first")
 """Metrics whose intervals and differences the card shows; all are in the tables."""
 
@@ -178,7 +180,8 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
     from lrat_hub.retrieval.opening import index_name, open_retriever, streamed_retriever
     from lrat_hub.retrieval.settings import IndexSettings
 
-    stage = Stage("eval retrieval", args, work)
+    stage = Stage("eval retrieval", args, work, configs=CONFIGS)
+    stage.expect_cards(args.results_into)
     inputs = {name: stage.input(name, getattr(args, name)) for name in ("corpus", "queries", "qrels")}
     corpus = inputs["corpus"]
     sources = [

@@ -11,9 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-import tempfile
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from lrat_hub import cli
 from lrat_hub.cli.stage import ModelArguments, Stage, parse, say
@@ -67,8 +65,7 @@ def main(argv: list[str] | None = None) -> HubRef:
             )
     checkpoint = fetch_folder(source)
     model = wrap_checkpoint(checkpoint, family, own_code=bool(args.trust_remote_code))
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
+    with stage.output() as folder:
         model.save_pretrained(str(folder), create_model_card=False)
         # What is published has to encode as what was wrapped, in a process that knows nothing of families.
         again = model if args.trust_remote_code else load_encoder(LocalSource(folder, ""))

@@ -82,7 +82,7 @@ def main(argv: list[str] | None = None) -> HubRef:
     from lrat_hub.fitting.variants import ladder, sizes, sources
     from lrat_hub.hub.inputs import load_table
 
-    stage = Stage("sweep", args, settings)
+    stage = Stage("sweep", args, settings, configs=("summary", "runs"))
     inputs = [stage.input(f"pairs_{number}", text) for number, text in enumerate(args.pairs, start=1)]
     model = stage.input("model", args.model, repo_type="model")
     benchmark = Benchmark.load(*(stage.input(name, getattr(args, name)) for name in ("corpus", "queries", "qrels")))

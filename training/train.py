@@ -136,6 +136,7 @@ def main(argv: list[str] | None = None) -> HubRef | None:
     from lrat_hub.fitting.runs import from_first, is_first, processes, stamp_run_folder
     from lrat_hub.hub.cards import model_metadata, render_card
     from lrat_hub.hub.inputs import load_table
+    from lrat_hub.hub.outputs import output_root
 
     stage = Stage("train", args, settings, run, publishes="model")
 
@@ -177,6 +178,9 @@ def main(argv: list[str] | None = None) -> HubRef | None:
             say(f"  before and after training each, for the verdict: {evaluation.cost}")
         base_config = read_model_config(sources["model"]) or ModelConfig()
         before = evaluation.score(model, base_config.query_style)
+    parameters = sum(weights.numel() for weights in model.parameters())
+    # Weights, gradients and AdamW's two moments, in fp32; what is published are the weights.
+    stage.need("training", disk=4 * parameters, folder=output_root(), memory=16 * parameters)
     fitted = fit_retriever(
         model, rows, settings, validation=validation, work_dir=work_dir, report_to=run.report_to,
         run_name=stage.target.repo_id, workers=run.workers,
@@ -188,23 +192,23 @@ def main(argv: list[str] | None = None) -> HubRef | None:
     moved = fitted.movement
     say(f"  {'unchanged: ' if moved.unchanged else ''}{moved}")
     require_movement(moved, allowed=run.allow_unchanged)
-    result = evaluation.compare(before, evaluation.score(fitted.model, settings.query_style))
-    results = [change.to_dict() for change in result.changes]
-    for row in results:
-        say("  {benchmark} {metric}: base {base:.3f}, trained {trained:.3f}, {difference}".format(**row))
-
-    counts = {
-        "pairs": len(pairs), "trained_pairs": len(rows), "validation_pairs": len(validation or ()),
-        "final_loss": fitted.final_loss, "best_step": fitted.best_step, "development": results,
-        "verdict": result.verdict, "movement": moved.to_dict(), "encoding": asdict(encoding_of(fitted.model)),
-        "chosen": {choice.name: str(choice) for choice in choices},
-    }  # fmt: skip
-    lineage = stage.lineage(counts)
     model = fitted.model
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
+    with stage.output(keep_unfinished=True) as folder:
+        # Before anything else can go wrong: what took hours is on the disk.
         model.save_pretrained(str(folder), create_model_card=False)
         write_model_config(folder, ModelConfig(settings.query_style))
+        result = evaluation.compare(before, evaluation.score(model, settings.query_style))
+        results = [change.to_dict() for change in result.changes]
+        for row in results:
+            say("  {benchmark} {metric}: base {base:.3f}, trained {trained:.3f}, {difference}".format(**row))
+
+        counts = {
+            "pairs": len(pairs), "trained_pairs": len(rows), "validation_pairs": len(validation or ()),
+            "final_loss": fitted.final_loss, "best_step": fitted.best_step, "development": results,
+            "verdict": result.verdict, "movement": moved.to_dict(), "encoding": asdict(encoding_of(model)),
+            "chosen": {choice.name: str(choice) for choice in choices},
+        }  # fmt: skip
+        lineage = stage.lineage(counts)
         (folder / CURVE_FILE).write_bytes(loss_curve(fitted.log, fitted.best_step))
         card = render_card(
             "model",
@@ -253,7 +257,11 @@ def checkpoint_publisher(stage: Stage, settings: FitSettings) -> Callable[[Path,
             write_model_config(folder, ModelConfig(settings.query_style))
             card = render_card("base_model", lineage, repo_id=target.repo_id, description=text)
             (folder / CARD_FILE).write_text(card, encoding="utf-8")
-            say(f"  checkpoint at step {step}: {publish_folder(target, folder, lineage)}")
+            try:
+                say(f"  checkpoint at step {step}: {publish_folder(target, folder, lineage)}")
+            except LratError as error:
+                # A Hub that is away does not end the training.
+                say(f"  warning: the checkpoint at step {step} is not published: {error}")
 
     return publish
 

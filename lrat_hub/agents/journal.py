@@ -23,7 +23,6 @@ from typing import Any, BinaryIO
 from lrat_hub.agents.environment import SearchEnvironment
 from lrat_hub.agents.runner import Agent, Question
 from lrat_hub.errors import LratError
-from lrat_hub.hub.refs import HubRef
 from lrat_hub.schema import Status, Trajectory
 from lrat_hub.storage import fsync_path
 
@@ -273,7 +272,7 @@ def _require_same(folder: Path, there: Mapping[str, Any], here: Mapping[str, Any
     if differences:
         raise LratError(
             f"Journal {folder}: expected runs with these settings, found others: {'; '.join(differences)}. "
-            "Give another `journal` or output, or `restart` to discard these runs."
+            "Give another `journal`, or `restart` to discard these runs."
         )
 
 
@@ -298,9 +297,30 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-def default_folder(target: HubRef) -> Path:
-    """Where the journal of what is published to a place is kept when nobody says otherwise: in HF_HOME."""
+def journals_folder() -> Path:
+    """Where journals are kept when nobody says otherwise: in HF_HOME."""
     from huggingface_hub.constants import HF_HOME
 
-    name = "--".join((*target.repo_id.split("/"), target.revision))
-    return Path(HF_HOME) / "lrat" / "rollouts" / name.replace("/", "--")
+    return Path(HF_HOME) / "lrat" / "rollouts"
+
+
+def default_folder(settings: Sequence[Mapping[str, Any]], *, inherited: Collection[str] = ()) -> Path:
+    """The folder of the journals of some work, wherever it is published to: named after the agent and the settings.
+
+    Args:
+        settings: Those of the runs with each retriever (see `run_settings`).
+        inherited: Dotted names of settings that are not known before the agent's server runs.
+    """
+    shaping = [
+        sorted(
+            (name, json.dumps(value, sort_keys=True)) for name, value in _flat(one) if not _is_within(name, inherited)
+        )
+        for one in settings
+    ]
+    digest = hashlib.sha256(json.dumps(sorted(shaping)).encode()).hexdigest()[:16]
+    agent = re.sub(r"[^\w.-]+", "-", str(settings[0]["agent"]["name"]), flags=re.ASCII)[:80]
+    return journals_folder() / f"{agent}-{digest}"
+
+
+def _is_within(name: str, names: Collection[str]) -> bool:
+    return any(name == one or name.startswith(f"{one}.") for one in names)

@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "eval report": ("lrat_hub.eval.report", "make tables and figures of published evaluations"),
     "eval publish-metrics": ("lrat_hub.eval.publish_metrics", "publish the metric modules for `evaluate` as Spaces"),
     "analyze": ("lrat_hub.eval.analyze", "analyse how agents search: actions, positions, reasoning, reformulation"),
+    "publish": ("lrat_hub.cli.publish", "publish what a stage made, when the Hub did not take it then"),
     "serve": ("lrat_hub.cli.serve", "serve an index by HTTP, for agents on other machines"),
     "lineage": ("lrat_hub.cli.lineage", "show what an artifact was made from, back to the corpus"),
     "hub": ("lrat_hub.cli.hub", "an embedded Hub: serve it, point a shell at it, tokens, gc, verify"),
@@ -159,9 +160,11 @@ def main(argv: list[str] | None = None) -> int:
         The exit code: 0; with one line on stderr, 2 for a command line that is not understood and 1 for anything else
         that the user can mend.
     """
+    from lrat_hub.cli.failures import explanation_of, use_no_proxy_for_this_machine
     from lrat_hub.errors import LratError
 
     words = sys.argv[1:] if argv is None else argv
+    use_no_proxy_for_this_machine()
     try:
         if not words or words[0] in ("-h", "--help"):
             print(usage())
@@ -180,13 +183,19 @@ def main(argv: list[str] | None = None) -> int:
         from lrat_hub.cli.parsing import with_flags
 
         # Whatever a message quotes, it stays one line.
-        print(f"error: {' '.join(with_flags(str(error)).split())}", file=sys.stderr)
+        print(f"error: {' '.join(with_flags(explanation_of(error) or str(error)).split())}", file=sys.stderr)
         return 2 if isinstance(error, UsageError) else 1
     except BrokenPipeError:
         # Whoever read the output, such as `head`, has seen enough. Nothing may be left to flush at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
-    except KeyboardInterrupt:
-        print("lrat: interrupted", file=sys.stderr)
+    except KeyboardInterrupt as error:
+        print("lrat: interrupted.", *getattr(error, "__notes__", ()), file=sys.stderr)
         return 130
+    except Exception as error:
+        # What the machine refuses, such as a full disk, is no defect; whatever library it happened in, it is one line.
+        if (explanation := explanation_of(error)) is None:
+            raise
+        print(f"error: {' '.join(explanation.split())}", file=sys.stderr)
+        return 1
     return 0

@@ -13,7 +13,8 @@ A stage script defines a dataclass that extends `StageArguments` and a `main(arg
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -79,9 +80,13 @@ class Stage:
         args: The resolved options.
         settings: Further options that are part of the recipe.
         publishes: The kind of repository that `to` names.
+        index: Whether an index is published, which is no model though its repository is of that kind.
+        configs: Names of all configs that may be published; None where they are not known yet (see `expect`).
+        splits: Names of the splits that will be published, where they are options.
 
     Raises:
-        LratError: Nothing of that kind can be published to `to`; refused now rather than after hours of work.
+        LratError: What comes out could not be published to `to`: see `lrat_hub.hub.preflight`. Refused now rather than
+            after hours of work.
     """
 
     def __init__(
@@ -90,9 +95,13 @@ class Stage:
         args: StageArguments,
         *settings: Any,
         publishes: RepoType = "dataset",
+        index: bool = False,
+        configs: Collection[str] | None = None,
+        splits: Iterable[str] = (),
     ) -> None:
         from lrat_hub.hub.inputs import Inputs
-        from lrat_hub.hub.publish import publication_target, require_private
+        from lrat_hub.hub.preflight import check_machine, look_at_target
+        from lrat_hub.hub.publish import publication_target, require_loadable_names, require_private
         from lrat_hub.hub.refs import HubRef
 
         self.name, self.args = name, args
@@ -101,8 +110,50 @@ class Stage:
         self.target = publication_target(HubRef.parse(args.to, repo_type=publishes))
         if self.target.repo_type != publishes:
             raise LratError(f"--to {args.to}: lrat {name} publishes a {publishes}, not a {self.target.repo_type}.")
+        require_loadable_names(self.target, configs or (), splits)
+        check_machine()
+        self._looked = look_at_target(self.target)
+        self._looked.require(configs, splits, index=index)
         if args.private:
             require_private(self.target)
+        say(f"lrat {name}: will publish to {self._looked}")
+
+    def expect(self, configs: Collection[str], splits: Iterable[str] = ()) -> None:
+        """The names of what will be published, where they are known only after the inputs were looked at.
+
+        Raises:
+            LratError: They can't be published to `to`.
+        """
+        self._looked.require(configs, splits)
+
+    def expect_cards(self, models: Iterable[str]) -> None:
+        """Raises LratError when results can't be written into the cards of models, before they are evaluated."""
+        from lrat_hub.hub.preflight import look_at_target
+        from lrat_hub.hub.refs import HubRef
+
+        for model in models:
+            look_at_target(HubRef.parse(model))
+
+    def need(self, what: str, *, disk: int = 0, folder: Path | None = None, memory: int = 0) -> None:
+        """Says what the work will need of this machine, as estimated from sizes.
+
+        Args:
+            what: Such as "vectors".
+            disk: Bytes in the folder.
+            folder: Where they will be.
+            memory: Bytes of memory. Too little of it is a warning: it may be swapped, or be another device's.
+
+        Raises:
+            LratError: The disk has less.
+        """
+        from lrat_hub.hub.preflight import free_memory, in_words, require_disk
+
+        if folder is not None and disk:
+            require_disk(folder, disk, f"for the {what}")
+        needs = [f"{in_words(size)} of {kind}" for kind, size in (("disk", disk), ("memory", memory)) if size]
+        say(f"  {what}: about {' and '.join(needs)}")
+        if memory > (free := free_memory()):
+            say(f"  warning: {in_words(free)} of memory are free, less than the {what} need")
 
     def input(self, name: str, text: str, *, repo_type: RepoType = "dataset") -> Source:
         """Resolves an input to its pin and says so; `name` is the input's in the lineage."""
@@ -136,6 +187,12 @@ class Stage:
 
         (folder / CARD_FILE).write_text(card, encoding="utf-8")
         return self._done(publish_folder(self.target, folder, lineage))
+
+    def output(self, *, keep_unfinished: bool = False) -> AbstractContextManager[Path]:
+        """A folder for a model or an index, for `publish_model`: it stays when publishing fails."""
+        from lrat_hub.hub.outputs import output_folder
+
+        return output_folder(self.target, keep_unfinished=keep_unfinished)
 
     def _done(self, ref: HubRef) -> HubRef:
         say(f"  published: {ref}")

@@ -37,22 +37,11 @@ def read_model_config(source: Source) -> ModelConfig | None:
     Raises:
         LratError: The repository can't be read, or its file is not such a configuration.
     """
-    from lrat_hub.hub.inputs import LocalSource
-    from lrat_hub.hub.refs import hub_errors
+    from lrat_hub.hub.inputs import LocalSource, fetch_file
 
-    if isinstance(source, LocalSource):
-        path = source.path / CONFIG_FILE
-        if not path.is_file():
-            return None
-    else:
-        from huggingface_hub import hf_hub_download
-        from huggingface_hub.errors import RemoteEntryNotFoundError
-
-        with hub_errors(source):
-            try:
-                path = Path(hf_hub_download(source.repo_id, CONFIG_FILE, revision=source.revision))
-            except RemoteEntryNotFoundError:
-                return None
+    path = source.path / CONFIG_FILE if isinstance(source, LocalSource) else fetch_file(source, CONFIG_FILE)
+    if path is None or not path.is_file():
+        return None
     try:
         config = ModelConfig(**json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, TypeError) as error:

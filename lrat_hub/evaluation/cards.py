@@ -14,6 +14,7 @@ from lrat_hub.hub.cards import markdown_table, render_card, replace_section
 from lrat_hub.hub.inputs import Source
 from lrat_hub.hub.lineage import LINEAGE_FILE, Lineage
 from lrat_hub.hub.refs import HubRef, hub_errors
+from lrat_hub.hub.retries import read
 
 if TYPE_CHECKING:
     from huggingface_hub import CommitInfo, EvalResult, ModelCardData
@@ -125,16 +126,18 @@ def write_results(model: HubRef, results: Sequence[EvalResult], *, section: str,
     Raises:
         LratError: `main` has moved on to another model since, or the card has no such section.
     """
-    from huggingface_hub import ModelCard, hf_hub_download
+    from huggingface_hub import ModelCard
 
+    from lrat_hub.hub.inputs import fetch_file
     from lrat_hub.hub.publish import CARD_FILE, update_card
 
     main = HubRef(model.repo_id)
     tip = main.pin()
-    with hub_errors(main):
-        if _weights(model) != _weights(tip):
-            raise LratError(f"{main}: expected the model that was evaluated ({model}), found another. Evaluate again.")
-        card = ModelCard.load(hf_hub_download(tip.repo_id, CARD_FILE, revision=tip.revision))
+    if _weights(model) != _weights(tip):
+        raise LratError(f"{main}: expected the model that was evaluated ({model}), found another. Evaluate again.")
+    if (path := fetch_file(tip, CARD_FILE)) is None:
+        raise LratError(f"{main}: expected a model with a card ({CARD_FILE}), found none.")
+    card = ModelCard.load(path)
     # ModelCard makes the class of its data; the general one has no results.
     data = cast("ModelCardData", card.data)
     stages = {result.source_name for result in results}
@@ -171,7 +174,8 @@ def _weights(ref: HubRef) -> dict[str, str | None]:
     """Identity of everything in a model's repository but its card."""
     from huggingface_hub import HfApi
 
-    info = HfApi().model_info(ref.repo_id, revision=ref.revision, files_metadata=True)
+    api = HfApi()
+    info = read(ref, lambda: api.model_info(ref.repo_id, revision=ref.revision, files_metadata=True))
     return {item.rfilename: item.blob_id for item in info.siblings or () if item.rfilename != "README.md"}
 
 

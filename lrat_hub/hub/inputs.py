@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from lrat_hub.errors import LratError
-from lrat_hub.hub.refs import HubRef, RepoType, hub_errors
+from lrat_hub.hub.integrity import require_intact
+from lrat_hub.hub.refs import HubRef, RepoType
+from lrat_hub.hub.retries import read
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -90,7 +93,8 @@ class Inputs:
 def resolve(text: str, *, repo_type: RepoType, require_pinned: bool = False) -> Source:
     """The input that a text names, at its pin.
 
-    A path starts with `/`, `./`, `../` or `~`, and may end with `#config:split`; anything else is a Hub reference.
+    A path starts with `/`, `./`, `../` or `~`, and may end with `#config:split`. The name of a file that is there is a
+    path, too, and so is that of anything that is there and can't be a reference; all else is a Hub reference.
 
     Args:
         require_pinned: Whether to refuse references that are not already at a full commit sha.
@@ -98,7 +102,7 @@ def resolve(text: str, *, repo_type: RepoType, require_pinned: bool = False) -> 
     Raises:
         LratError: It does not exist or can't be reached, or is not pinned although it must be.
     """
-    if text.startswith(("/", "./", "../", "~")) or text in (".", ".."):
+    if _is_path(text):
         if require_pinned:
             raise LratError(f"{text}: `require_pinned` allows only references at a full commit sha, not local paths.")
         return _local(text)
@@ -108,6 +112,17 @@ def resolve(text: str, *, repo_type: RepoType, require_pinned: bool = False) -> 
     if require_pinned and not ref.is_pinned:
         raise LratError(f"{ref}: `require_pinned` allows only full commit shas. The revision now: {ref.pin()}")
     return ref.pin()
+
+
+def _is_path(text: str) -> bool:
+    if text.startswith(("/", "./", "../", "~")) or text in (".", ".."):
+        return True
+    path = Path(text.partition("#")[0])
+    try:
+        HubRef.parse(text)
+    except LratError:
+        return path.exists()
+    return path.is_file()
 
 
 def _local(text: str) -> LocalSource:
@@ -174,29 +189,47 @@ def load_split(source: Source, wanted: str = "data that load_dataset reads", *, 
 def load_splits(source: Source, wanted: str = "data that load_dataset reads") -> dict[str, Dataset]:
     """All splits of one config of a dataset, memory-mapped; see `load_split`."""
     import datasets
-    from datasets.config import HF_DATASETS_CACHE
     from datasets.exceptions import DatasetNotFoundError
 
     try:
         if isinstance(source, LocalSource):
-            # datasets takes files for unchanged that have the same name, size and time; the digest has their content.
-            cache = Path(HF_DATASETS_CACHE) / "by_content" / source.digest[:16]
-            loaded = datasets.load_dataset(str(source.path), source.config, cache_dir=str(cache))
+            loaded = _load_local(source)
         else:
-            with hub_errors(source):
-                loaded = datasets.load_dataset(source.repo_id, source.config, revision=source.revision)
+            repo, config, revision = source.repo_id, source.config, source.revision
+            loaded = read(source, lambda: datasets.load_dataset(repo, config, revision=revision))
     except LratError:
         raise
     except DatasetNotFoundError as error:
         raise LratError(f"{source}: no such dataset, or it holds no data files.") from error
     except Exception as error:
+        if isinstance(source, HubRef):
+            require_intact(source)
         # Whatever is wrong with other people's files, datasets and its parsers raise it in many kinds.
         raise LratError(f"{source}: expected {wanted}; {first_line(error).rstrip('.')}.") from error
     files = [file["filename"] for table in loaded.values() for file in table.cache_files]
     if isinstance(source, HubRef) and not any(source.revision in file for file in files):
         # Without a connection datasets takes the newest revision it has, whichever was asked for.
         raise LratError(f"{source}: not in the local cache at this commit, and the Hub was not asked. Go online once.")
+    if isinstance(source, HubRef):
+        try:
+            require_intact(source)
+        except LratError:
+            # What was made of the damaged file would be taken again.
+            for folder in {Path(file).parent for file in files}:
+                shutil.rmtree(folder, ignore_errors=True)
+            raise
     return {str(name): table for name, table in loaded.items()}
+
+
+def _load_local(source: LocalSource) -> Mapping[Any, Any]:
+    import datasets
+    from datasets.config import HF_DATASETS_CACHE
+
+    # datasets takes files for unchanged that have the same name, size and time; the digest has their content.
+    cache = str(Path(HF_DATASETS_CACHE) / "by_content" / source.digest[:16])
+    if source.path.is_dir():
+        return datasets.load_dataset(str(source.path), source.config, cache_dir=cache)
+    return datasets.load_dataset(str(source.path.parent), source.config, data_files=source.path.name, cache_dir=cache)
 
 
 def first_line(error: BaseException) -> str:
@@ -232,8 +265,30 @@ def fetch_folder(source: Source) -> Path:
         if not source.path.is_dir():
             raise LratError(f"{source}: expected a folder, found a file.")
         return source.path
-    with hub_errors(source):
-        return Path(snapshot_download(source.repo_id, repo_type=source.repo_type, revision=source.revision))
+    repo, kind, revision = source.repo_id, source.repo_type, source.revision
+    folder = Path(read(source, lambda: snapshot_download(repo, repo_type=kind, revision=revision)))
+    require_intact(source)
+    return folder
+
+
+def fetch_file(ref: HubRef, name: str) -> Path | None:
+    """One file of a repository at its pin, in the cache of this machine; None where there is no such file.
+
+    Raises:
+        LratError: It can't be fetched.
+    """
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+
+    def fetch() -> Path | None:
+        try:
+            return Path(hf_hub_download(ref.repo_id, name, repo_type=ref.repo_type, revision=ref.revision))
+        except LocalEntryNotFoundError:
+            raise
+        except EntryNotFoundError:
+            return None
+
+    return read(ref, fetch)
 
 
 def load_model(source: Source, **options: Any) -> SentenceTransformer:
@@ -261,8 +316,10 @@ def _load_with(cls: type[M], source: Source, options: dict[str, Any]) -> M:
     try:
         if isinstance(source, LocalSource):
             return cls(str(source.path), **options)
-        with hub_errors(source):
-            return cls(source.repo_id, revision=source.revision, **options)
+        repo, revision = source.repo_id, source.revision
+        model = read(source, lambda: cls(repo, revision=revision, **options))
+        require_intact(source)
+        return model
     except LratError:
         raise
     except Exception as error:
@@ -284,8 +341,8 @@ def load_tokenizer(source: Source) -> PreTrainedTokenizerBase:
     try:
         if isinstance(source, LocalSource):
             return AutoTokenizer.from_pretrained(str(source.path), trust_remote_code=False)
-        with hub_errors(source):
-            return AutoTokenizer.from_pretrained(source.repo_id, revision=source.revision, trust_remote_code=False)
+        repo, revision = source.repo_id, source.revision
+        return read(source, lambda: AutoTokenizer.from_pretrained(repo, revision=revision, trust_remote_code=False))
     except LratError:
         raise
     except Exception as error:

@@ -10,7 +10,7 @@ from importlib import metadata
 from typing import Any
 
 from lrat_hub.errors import LratError
-from lrat_hub.hub.refs import HubRef, hub_errors
+from lrat_hub.hub.refs import HubRef
 
 LINEAGE_FILE = "lineage.json"
 RECORDED_PACKAGES = (
@@ -66,17 +66,12 @@ def read_lineage(ref: HubRef) -> Lineage | None:
     Raises:
         LratError: The repository can't be read, or its `lineage.json` is not a lineage.
     """
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError
+    from lrat_hub.hub.inputs import fetch_file
 
-    with hub_errors(ref):
-        try:
-            path = hf_hub_download(ref.repo_id, LINEAGE_FILE, repo_type=ref.repo_type, revision=ref.revision)
-        except EntryNotFoundError:
-            return None
+    if (path := fetch_file(ref, LINEAGE_FILE)) is None:
+        return None
     try:
-        with open(path, encoding="utf-8") as file:
-            return Lineage.from_json(file.read())
+        return Lineage.from_json(path.read_text(encoding="utf-8"))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise LratError(f"{ref}: its {LINEAGE_FILE} can't be read as a lineage.") from error
 

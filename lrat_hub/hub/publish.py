@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 
 from lrat_hub.errors import LratError
 from lrat_hub.hub.lineage import LINEAGE_FILE, Lineage
+from lrat_hub.hub.outputs import CARD_FILE, INDEX_STAMP, files_of, output_folder, seal
 from lrat_hub.hub.refs import HubRef, hub_errors
 from lrat_hub.hub.retries import commit, retried
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 Tables = Mapping[str, Mapping[str, "Dataset | Sequence[Path]"]]
 """Config name to split name to rows, or to the Parquet files with them. The first config is the dataset's default."""
 
-CARD_FILE = "README.md"
 DERIVED_FOLDERS = {"figures", "traces", "runs"}
 """Folders of a dataset that are derived from its configs: a later publication may lack them."""
 
@@ -49,13 +48,11 @@ def publish_dataset(
         The pin of what was published. Publishing the same content again gives the same pin.
 
     Raises:
-        LratError: As for `publish_folder`, or a config or split has a name that references can't carry.
+        Unpublished: What was to be published is finished, and is kept, but the Hub did not take it.
+        LratError: A config or split has a name that can't be loaded again, or there is no room on the disk.
     """
-    for name in (*tables, *chain.from_iterable(tables.values())):
-        if not re.fullmatch(r"\w[\w.-]*", name, re.ASCII):
-            raise LratError(f"{ref}: expected names of letters, digits, '_', '-' and '.', found {name!r}.")
-    with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder)
+    require_loadable_names(ref, tables, chain.from_iterable(tables.values()))
+    with output_folder(ref) as root:
         for config, splits in tables.items():
             for split, table in splits.items():
                 _write_parquet(table, root / config, split)
@@ -84,7 +81,8 @@ def publish_folder(ref: HubRef, folder: Path, lineage: Lineage) -> HubRef:
     target = publication_target(ref)
     if not (folder / CARD_FILE).is_file():
         raise LratError(f"{target}: expected a card ({CARD_FILE}) with what is published, found none.")
-    files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    seal(folder, lineage)
+    files = files_of(folder)
     api = HfApi()
 
     def create_target() -> None:
@@ -97,11 +95,10 @@ def publish_folder(ref: HubRef, folder: Path, lineage: Lineage) -> HubRef:
         info = api.repo_info(target.repo_id, repo_type=target.repo_type, revision=target.revision)
         tip = cast("ModelInfo | DatasetInfo", info)
         present = {file.rfilename for file in tip.siblings or ()} - {".gitattributes"}
-        _refuse_loss(target, present, set(files))
+        refuse_loss(target, present, set(files))
         return str(tip.sha), [
-            *(CommitOperationDelete(path) for path in sorted(present - set(files) - {LINEAGE_FILE})),
+            *(CommitOperationDelete(path) for path in sorted(present - set(files))),
             *(CommitOperationAdd(name, path) for name, path in files.items()),
-            CommitOperationAdd(LINEAGE_FILE, lineage.to_json().encode()),
         ]
 
     with hub_errors(target):
@@ -109,7 +106,29 @@ def publish_folder(ref: HubRef, folder: Path, lineage: Lineage) -> HubRef:
         return replace(target, revision=commit(api, target, plan, title=f"lrat {lineage.stage}"))
 
 
-def _refuse_loss(target: HubRef, present: set[str], files: set[str]) -> None:
+def require_loadable_names(ref: HubRef, configs: Iterable[str], splits: Iterable[str]) -> None:
+    """Raises LratError for a config or a split of which `load_dataset`, or a reference, can't be given the name."""
+    for name in configs:
+        if not re.fullmatch(r"\w[\w.-]*", name, re.ASCII):
+            raise LratError(f"{ref}: expected names of letters, digits, '_', '-' and '.', found {name!r}.")
+    for name in splits:
+        # `datasets` has a stricter rule for splits, and one name that means all of them.
+        if not re.fullmatch(r"\w+(\.\w+)*", name, re.ASCII) or name == "all":
+            near = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_")
+            advice = f" Call it {near!r}." if near and near not in (name, "all") else ""
+            raise LratError(
+                f"{ref}: expected a split named with letters, digits, '_' and '.', but not 'all', found {name!r}, "
+                f"which `load_dataset` can't load.{advice}"
+            )
+
+
+def refuse_loss(target: HubRef, present: set[str], files: set[str]) -> None:
+    """Raises LratError when files that are not ours, another kind of artifact or whole configs would be removed.
+
+    Args:
+        present: Names of the files that are there.
+        files: Names of the files that take their place.
+    """
     advice = "Publish to another repository or branch."
     if present - {CARD_FILE} and LINEAGE_FILE not in present:
         raise LratError(f"{target}: expected nothing or an earlier publication there, found other files. {advice}")
@@ -118,6 +137,9 @@ def _refuse_loss(target: HubRef, present: set[str], files: set[str]) -> None:
         lost = folders - kept - DERIVED_FOLDERS
         if lost:
             raise LratError(f"{target}: it has {', '.join(sorted(lost))}, which this would remove. {advice}")
+    elif LINEAGE_FILE in present and (INDEX_STAMP in present) != (INDEX_STAMP in files):
+        there, new = ("an index", "a model") if INDEX_STAMP in present else ("a model", "an index")
+        raise LratError(f"{target}: it has {there}, which {new} would replace. {advice}")
 
 
 def update_card(ref: HubRef, card: str, *, parent: str) -> HubRef:

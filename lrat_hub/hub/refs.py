@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from lrat_hub.errors import LratError
 
@@ -25,6 +25,8 @@ _REF = re.compile(
 _REFUSED = re.compile(r"--|\.\.|\.git$")
 HTTP_LIBRARIES = ("httpx", "httpx2", "httpcore", "httpcore2", "requests")
 _SHA = re.compile(r"[0-9a-f]{40}")
+ANSWER_SECONDS = 60.0
+"""Longest wait for the next bytes of an answer, after which a request counts as one without an answer."""
 
 
 @dataclass(frozen=True)
@@ -81,10 +83,12 @@ class HubRef:
         """
         from huggingface_hub import HfApi, constants
 
+        from lrat_hub.hub.retries import read
+
         if constants.HF_HUB_OFFLINE and self.is_pinned:
             return self
-        with hub_errors(self):
-            info = HfApi().repo_info(self.repo_id, repo_type=self.repo_type, revision=self.revision)
+        api = HfApi()
+        info = read(self, lambda: api.repo_info(self.repo_id, repo_type=self.repo_type, revision=self.revision))
         return replace(self, revision=info.sha)
 
 
@@ -97,9 +101,26 @@ def is_transport_error(error: BaseException) -> bool:
     return isinstance(error, (ConnectionError, TimeoutError)) or (library in HTTP_LIBRARIES and not answered)
 
 
+def limit_waiting() -> None:
+    """Gives the Hub's client, which waits for ever, a limit; a client that a program has set stays as it is."""
+    from huggingface_hub import set_client_factory
+    from huggingface_hub.utils import _http
+
+    if _http._GLOBAL_CLIENT_FACTORY is _http.default_client_factory:
+        set_client_factory(_limited_client)
+
+
+def _limited_client() -> Any:
+    from huggingface_hub.utils import _http
+
+    client = _http.default_client_factory()
+    client.timeout = ANSWER_SECONDS
+    return client
+
+
 @contextmanager
 def hub_errors(ref: HubRef) -> Iterator[None]:
-    """Turns what the Hub's client raises about `ref` into one clear line."""
+    """Turns what the Hub's client raises about `ref` into one clear line; no request in it waits for ever."""
     from huggingface_hub import constants
     from huggingface_hub.errors import (
         EntryNotFoundError,
@@ -111,6 +132,7 @@ def hub_errors(ref: HubRef) -> Iterator[None]:
         RevisionNotFoundError,
     )
 
+    limit_waiting()
     endpoint = constants.ENDPOINT
     kind = f"{ref.repo_type} repository"
     try:
@@ -122,6 +144,8 @@ def hub_errors(ref: HubRef) -> Iterator[None]:
     except RepositoryNotFoundError as error:
         raise LratError(f"{ref}: no such {kind} at {endpoint}, or HF_TOKEN may not see it.") from error
     except LocalEntryNotFoundError as error:
+        if constants.HF_HUB_OFFLINE:
+            raise LratError(f"{ref}: not in the local cache, and HF_HUB_OFFLINE is set. Go online once.") from error
         raise LratError(f"{ref}: not in the local cache, and {endpoint} can't be reached.") from error
     except EntryNotFoundError as error:
         raise LratError(f"{ref}: a file is missing there. {str(error).splitlines()[0]}") from error

@@ -9,12 +9,13 @@ from __future__ import annotations
 import hashlib
 import logging
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, stop_before_delay
 
-from lrat_hub.hub.refs import HubRef, is_transport_error
+from lrat_hub.errors import LratError
+from lrat_hub.hub.refs import HubRef, hub_errors, is_transport_error
 
 if TYPE_CHECKING:
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
@@ -103,7 +104,37 @@ def is_outage(error: BaseException) -> bool:
     return is_transport_error(error) or _status(error) in OUTAGES
 
 
-def retried(attempt: Callable[[], T], *, what: str, conflicts: bool = True, patience: float = PATIENCE_SECONDS) -> T:
+def read(ref: HubRef, attempt: Callable[[], T]) -> T:
+    """What is read of a repository, tried again through outages as publishing is.
+
+    Args:
+        attempt: Reads it; what other libraries wrap around an outage is seen through.
+
+    Raises:
+        LratError: It can't be read (see `hub_errors`).
+    """
+    with hub_errors(ref):
+        return retried(attempt, what=str(ref), conflicts=False, wrapped=True)
+
+
+def chain_of(error: BaseException) -> Iterator[BaseException]:
+    """An error, and those that it was raised from."""
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        yield current
+        current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
+
+
+def retried(
+    attempt: Callable[[], T],
+    *,
+    what: str,
+    conflicts: bool = True,
+    patience: float = PATIENCE_SECONDS,
+    wrapped: bool = False,
+) -> T:
     """Calls until it succeeds, for as long as it fails because of conflicts or outages, which it says to the log.
 
     For what may be repeated without harm, such as `Dataset.push_to_hub`: it commits nothing when everything is there
@@ -116,6 +147,7 @@ def retried(attempt: Callable[[], T], *, what: str, conflicts: bool = True, pati
         what: What it is about, for the log.
         conflicts: Whether to go on after a conflict.
         patience: Seconds after which the next error is raised.
+        wrapped: Whether an outage also counts where another error was raised from it.
     """
 
     def log(error: BaseException) -> None:
@@ -125,7 +157,10 @@ def retried(attempt: Callable[[], T], *, what: str, conflicts: bool = True, pati
         logger.warning("%s: %s; trying again", what, reason)
 
     def worth_retrying(error: BaseException) -> bool:
-        return is_outage(error) or (conflicts and is_conflict(error))
+        from huggingface_hub.constants import HF_HUB_OFFLINE
+
+        errors = chain_of(error) if wrapped and not isinstance(error, LratError) else [error]
+        return not HF_HUB_OFFLINE and (any(map(is_outage, errors)) or (conflicts and is_conflict(error)))
 
     return Retrying(**backoff(worth_retrying, patience=patience, before_pause=log))(attempt)
 

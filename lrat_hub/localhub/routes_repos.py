@@ -49,7 +49,9 @@ def whoami(request: Request) -> JSONResponse:
     account = require_user(request)
     shared = sorted((account.namespaces or set()) - {account.name})
     orgs = [{"type": "org", "name": name, "fullname": name, "roleInOrg": account.role} for name in shared]
-    auth = {"type": "access_token", "accessToken": {"displayName": "lrat-hub", "role": account.role}}
+    # Beside what clients know: the owner writes in namespaces that no list has, as each is made when it is used.
+    access = {"displayName": "lrat-hub", "role": account.role, "everyNamespace": account.namespaces is None}
+    auth = {"type": "access_token", "accessToken": access}
     names = {"name": account.name, "fullname": account.name}
     return JSONResponse({"type": "user", **names, "orgs": orgs, "auth": auth})
 

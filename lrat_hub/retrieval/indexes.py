@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from lrat_hub.encoders import load_encoder
 from lrat_hub.errors import LratError
-from lrat_hub.hub.inputs import LocalSource, Source, resolve
-from lrat_hub.hub.refs import HubRef, hub_errors
+from lrat_hub.hub.inputs import LocalSource, Source, fetch_file, fetch_folder, resolve
+from lrat_hub.hub.integrity import snapshot_folder
+from lrat_hub.hub.refs import HubRef
 from lrat_hub.retrieval.bm25 import BM25Retriever
 from lrat_hub.storage import TableWriter
 
@@ -183,26 +184,17 @@ def is_index(source: Source) -> bool:
 
     Without a connection, what is not in the cache counts as a model: loading that says what is missing.
     """
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError
+    from huggingface_hub.constants import HF_HUB_OFFLINE
 
     if isinstance(source, LocalSource):
         return (source.path / STAMP_FILE).is_file()
-    with hub_errors(source):
-        try:
-            hf_hub_download(source.repo_id, STAMP_FILE, repo_type=source.repo_type, revision=source.revision)
-        except EntryNotFoundError:
-            return False
-    return True
+    if HF_HUB_OFFLINE:
+        return (snapshot_folder(source) / STAMP_FILE).is_file()
+    return fetch_file(source, STAMP_FILE) is not None
 
 
 def _folder(index: Source) -> Path:
-    from huggingface_hub import snapshot_download
-
-    if isinstance(index, LocalSource):
-        return index.path
-    with hub_errors(index):
-        return Path(snapshot_download(index.repo_id, repo_type=index.repo_type, revision=index.revision))
+    return index.path if isinstance(index, LocalSource) else fetch_folder(index)
 
 
 class DocidFile(Sequence[str]):

@@ -348,6 +348,7 @@ def streamed_retriever(
         corpus_pin=corpus_pin(corpus, str(table.split)),
         model_pin=str(source),
     )
+    encoded.lock()
     with tqdm(desc=f"Encoding with {source}", total=len(table), unit=" documents", disable=not show_progress) as bar:
         encoded.encode(model, table, on_shard=bar.update)
     # Not Documents, which would hash every id once more.
@@ -358,3 +359,4 @@ def streamed_retriever(
     finally:
         if not keep:
             encoded.remove()
+        encoded.unlock()

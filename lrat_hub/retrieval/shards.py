@@ -3,13 +3,14 @@ exactly where they are, so that neither memory nor one file has to hold them all
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import FileIO
 from itertools import groupby
 from pathlib import Path
@@ -56,6 +57,7 @@ class EncodedCorpus:
     documents: int
     dimension: int
     settings: IndexSettings
+    _locks: list[IO[str]] = field(default_factory=list, compare=False, repr=False)
 
     @classmethod
     def open(
@@ -109,6 +111,39 @@ class EncodedCorpus:
         if dimension is None:
             raise LratError(f"{model_pin}: expected a model that knows the dimension of its vectors, found none.")
         return cls(folder, documents, dimension, settings)
+
+    def lock(self) -> None:
+        """Keeps other runs away from these shards until `unlock`, or until this process ends.
+
+        Raises:
+            LratError: Another run has them.
+        """
+        # Beside the folder, which is removed with all that is in it.
+        path = self.folder.with_suffix(".lock")
+        file = path.open("a+")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.seek(0)
+            holder = file.read().strip() or "unknown"
+            file.close()
+            raise LratError(
+                f"{self.folder}: process {holder} is making the same vectors. Wait for it, or take another `work_dir`."
+            ) from error
+        if not path.exists() or not os.path.samestat(os.fstat(file.fileno()), path.stat()):
+            # Whoever had it has removed it between the two calls.
+            file.close()
+            return self.lock()
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        self._locks.append(file)
+
+    def unlock(self) -> None:
+        """Lets other runs use these shards."""
+        while self._locks:
+            self.folder.with_suffix(".lock").unlink(missing_ok=True)
+            self._locks.pop().close()
 
     def encode(
         self,

@@ -1,0 +1,38 @@
+"""Publishes the finished output of a stage, which was kept in a folder as the Hub did not take it.
+
+The folder is checked first: it has its card and its lineage, and all files are there. It stays where it is.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from lrat_hub.cli.stage import say
+from lrat_hub.hub.refs import HubRef
+
+
+def main(argv: list[str]) -> HubRef:
+    parser = argparse.ArgumentParser(prog="lrat publish", description=__doc__, allow_abbrev=False)
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="Folder that a stage said it had kept.")
+    parser.add_argument(
+        "--to",
+        required=True,
+        metavar="REF",
+        help="Repository to publish to: namespace/name, or namespace/name@branch.",
+    )
+    args = parser.parse_args(argv)
+
+    from lrat_hub.hub.outputs import check_output, files_of, kind_of, publish_output
+    from lrat_hub.hub.preflight import in_words, look_at_target
+
+    folder = args.folder.expanduser()
+    lineage = check_output(folder)
+    target = HubRef.parse(args.to, repo_type=kind_of(folder))
+    looked = look_at_target(target)
+    files = files_of(folder)
+    size = in_words(sum(path.stat().st_size for path in files.values()))
+    say(f"lrat publish: {len(files)} files of lrat {lineage.stage}, {size}, to {looked}")
+    pin = publish_output(folder, target)
+    say(f"  published: {pin}")
+    return pin
