@@ -217,7 +217,7 @@ def test_an_unreachable_hub_is_one_line():
     words = ["-m", "lrat_hub.cli", "mine", "--trajectories", "lrat/x", "--to", "lrat/y"]
     ended = subprocess.run([sys.executable, *words], env=environment, capture_output=True, text=True)
     assert ended.returncode == 1
-    assert ended.stderr.strip().splitlines()[-1].startswith("error: datasets/lrat/x@main: the Hub at")
+    assert ended.stderr.strip().splitlines()[-1].startswith("error: The Hub at")
     assert "Traceback" not in ended.stderr
 
 

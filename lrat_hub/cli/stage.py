@@ -157,7 +157,23 @@ class Stage:
 
     def input(self, name: str, text: str, *, repo_type: RepoType = "dataset") -> Source:
         """Resolves an input to its pin and says so; `name` is the input's in the lineage."""
-        return self.inputs.resolve(name, text, repo_type=repo_type)
+        source = self.inputs.resolve(name, text, repo_type=repo_type)
+        self._require_room_for(source)
+        return source
+
+    def _require_room_for(self, source: Source) -> None:
+        """Raises LratError when an input that is not in the cache is larger than the room on its disk."""
+        from huggingface_hub.constants import HF_HUB_CACHE, HF_HUB_OFFLINE
+
+        from lrat_hub.hub.inputs import LocalSource
+        from lrat_hub.hub.integrity import snapshot_folder
+        from lrat_hub.hub.preflight import download_size, require_disk
+
+        if isinstance(source, LocalSource) or HF_HUB_OFFLINE or snapshot_folder(source).exists():
+            return
+        if size := download_size(source):
+            # A dataset is there twice: as it was downloaded, and as Arrow.
+            require_disk(Path(HF_HUB_CACHE), size * (2 if source.repo_type == "dataset" else 1), f"to read {source}")
 
     def choose(self, **values: Any) -> None:
         """Records in the recipe what was chosen for options that were left open."""

@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
+
+from tenacity import Retrying
 
 from lrat_hub.errors import LratError
 from lrat_hub.hub.lineage import LINEAGE_FILE
 from lrat_hub.hub.outputs import INDEX_STAMP, output_root
 from lrat_hub.hub.publish import publication_target, refuse_loss, require_loadable_names
 from lrat_hub.hub.refs import HubRef, hub_errors
-from lrat_hub.hub.retries import is_outage, retried
+from lrat_hub.hub.retries import backoff, is_outage, read
 
 if TYPE_CHECKING:
     from huggingface_hub import DatasetInfo, ModelInfo
@@ -96,7 +98,7 @@ def look_at_target(ref: HubRef) -> Target:
                 target.repo_id, repo_type=target.repo_type, revision=revision, timeout=LOOK_SECONDS, token=token
             )
 
-        return retried(ask, what=str(target), conflicts=False, patience=LOOK_SECONDS)
+        return _asked(ask)
 
     with hub_errors(target):
         try:
@@ -128,7 +130,7 @@ def account_of(endpoint: str, token: str) -> dict[str, Any]:
         return response.json()
 
     try:
-        answer = retried(ask, what=endpoint, conflicts=False, patience=LOOK_SECONDS)
+        answer = _asked(ask)
     except Exception as error:
         status = getattr(getattr(error, "response", None), "status_code", None)
         if status == 401:
@@ -142,6 +144,11 @@ def account_of(endpoint: str, token: str) -> dict[str, Any]:
             raise LratError(f"The Hub at {endpoint} can't be reached. Is HF_ENDPOINT right, and up?") from error
         raise
     return answer if isinstance(answer, dict) else {}
+
+
+def _asked(ask: Callable[[], Any]) -> Any:
+    """An answer, with a second and a third attempt while seconds are left; how they went is not said."""
+    return Retrying(**backoff(is_outage, attempts=3, patience=LOOK_SECONDS))(ask)
 
 
 def require_writer(target: HubRef, account: dict[str, Any]) -> None:
@@ -207,14 +214,11 @@ def download_size(ref: HubRef) -> int | None:
     """
     from huggingface_hub import HfApi
 
-    with hub_errors(ref):
-        info = retried(
-            lambda: HfApi().repo_info(
-                ref.repo_id, repo_type=ref.repo_type, revision=ref.revision, files_metadata=True, timeout=60
-            ),
-            what=str(ref),
-            conflicts=False,
-        )
+    api = HfApi()
+    info = read(
+        ref,
+        lambda: api.repo_info(ref.repo_id, repo_type=ref.repo_type, revision=ref.revision, files_metadata=True),
+    )
     sizes = {file.rfilename: file.size for file in cast("ModelInfo | DatasetInfo", info).siblings or ()}
     if ref.repo_type == "dataset":
         wanted = re.compile(rf"{re.escape(ref.config)}/" if ref.config else r"(?!)")
