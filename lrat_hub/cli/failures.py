@@ -22,7 +22,6 @@ _CAUSES = {
 _WORDS = {"No space left on device": errno.ENOSPC, "Disk quota exceeded": errno.EDQUOT, "Read-only file": errno.EROFS}
 """How libraries in other languages say it, in errors of their own."""
 
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 
 
@@ -79,7 +78,7 @@ def use_no_proxy_for_this_machine() -> None:
     """Sends requests to this machine, such as those to an embedded Hub, past the proxy that the environment names."""
     if not any(os.environ.get(name) or os.environ.get(name.upper()) for name in _PROXIES):
         return
-    present = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
-    hosts = [host for host in (part.strip() for part in present.split(",")) if host]
-    joined = ",".join([*hosts, *(host for host in _LOOPBACK if host not in hosts)])
-    os.environ["NO_PROXY"] = os.environ["no_proxy"] = joined
+    from lrat_hub.localhub import without_proxy
+
+    hosts = without_proxy(os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or "")
+    os.environ["NO_PROXY"] = os.environ["no_proxy"] = hosts

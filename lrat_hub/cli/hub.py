@@ -5,11 +5,15 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
+import time
 from pathlib import Path
 
 from lrat_hub.cli.parser import CommandParser
 from lrat_hub.errors import LratError
-from lrat_hub.localhub import DEFAULT_PORT, hub_env, serve
+from lrat_hub.localhub import DEFAULT_PORT, hub_env, serve, served_port
+
+START_SECONDS = 5.0
+"""How long `lrat hub env` waits for a server that is being started."""
 
 
 def main(argv: list[str]) -> int:
@@ -35,7 +39,10 @@ def _parser() -> CommandParser:
     )
     command.set_defaults(run=_serve)
 
-    command = commands.add_parser("env", parents=[root, port], help="print the environment", description=_env.__doc__)
+    command = commands.add_parser("env", parents=[root], help="print the environment", description=_env.__doc__)
+    command.add_argument(
+        "--port", type=int, default=None, metavar="N", help="Port of the Hub; default: the one it is served on now."
+    )
     command.set_defaults(run=_env)
 
     text = "tokens for others than the owner"
@@ -97,8 +104,7 @@ def _serve(args: argparse.Namespace) -> None:
     def announce(port: int) -> None:
         root = shlex.quote(str(args.root))
         print(
-            f"Hub at http://{args.host}:{port}; to use it from a shell: "
-            f'eval "$(lrat hub env --root {root} --port {port})"',
+            f'Hub at http://{args.host}:{port}; to use it from a shell: eval "$(lrat hub env --root {root})"',
             flush=True,
         )
 
@@ -107,15 +113,24 @@ def _serve(args: argparse.Namespace) -> None:
 
 def _env(args: argparse.Namespace) -> None:
     """Print the shell commands that point Hugging Face clients at the Hub of a folder."""
-    for name, value in hub_env(args.root, args.port).items():
+    port = args.port or served_port(args.root)
+    # The line before may have started the server in the background.
+    end = time.monotonic() + START_SECONDS
+    while port is None and time.monotonic() < end:
+        time.sleep(0.1)
+        port = served_port(args.root)
+    if port is None:
+        port = DEFAULT_PORT
+        print(f"The Hub at {args.root} is not served now; port {port} is where it would be.", file=sys.stderr)
+    for name, value in hub_env(args.root, port).items():
         print(f"export {name}={shlex.quote(value)}")
 
 
 def _create(args: argparse.Namespace) -> None:
     """Make a token for somebody who is not the owner. It is printed once; the Hub keeps only a hash of it."""
-    from lrat_hub.localhub.root import create_token, prepare_root
+    from lrat_hub.localhub.root import create_token, existing_root
 
-    print(create_token(prepare_root(args.root), args.user, args.role, args.namespace))
+    print(create_token(existing_root(args.root), args.user, args.role, args.namespace))
     where = ", ".join(dict.fromkeys((args.user, *args.namespace)))
     may = "read and write" if args.role == "write" else "read"
     print(f"{args.user} may {may} in {where}; give it to them as HF_TOKEN. It is not shown again.", file=sys.stderr)
@@ -123,17 +138,17 @@ def _create(args: argparse.Namespace) -> None:
 
 def _list(args: argparse.Namespace) -> None:
     """List the tokens of others than the owner."""
-    from lrat_hub.localhub.root import list_tokens
+    from lrat_hub.localhub.root import existing_root, list_tokens
 
-    for token in list_tokens(args.root):
+    for token in list_tokens(existing_root(args.root)):
         print(f"{token.id}  {token.role:<5}  {token.user}  {', '.join(token.namespaces)}  {token.created_at}")
 
 
 def _revoke(args: argparse.Namespace) -> None:
     """Make a token worthless, at once."""
-    from lrat_hub.localhub.root import revoke_token
+    from lrat_hub.localhub.root import existing_root, revoke_token
 
-    revoke_token(args.root, args.id)
+    revoke_token(existing_root(args.root), args.id)
 
 
 def _gc(args: argparse.Namespace) -> None:

@@ -22,6 +22,7 @@ Clients read `HF_ENDPOINT` when they are imported, so a program that wants to us
 It imports nothing else of this library but `lrat_hub.errors`.
 """
 
-from lrat_hub.localhub.process import DEFAULT_PORT, LocalHub, hub_env, serve
+from lrat_hub.localhub.process import DEFAULT_PORT, LocalHub, hub_env, serve, without_proxy
+from lrat_hub.localhub.root import served_port
 
-__all__ = ["DEFAULT_PORT", "LocalHub", "hub_env", "serve"]
+__all__ = ["DEFAULT_PORT", "LocalHub", "hub_env", "serve", "served_port", "without_proxy"]

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from lrat_hub.errors import LratError
-from lrat_hub.localhub.root import owned, prepare_root, read_token
+from lrat_hub.localhub.root import existing_root, note_port, owned, prepare_root, read_token
 
 DEFAULT_PORT = 8970
 START_SECONDS = 60
@@ -33,13 +33,26 @@ def hub_env(root: str | Path, port: int) -> dict[str, str]:
     """The environment that points Hugging Face clients at the Hub of `root` on `port` of this machine.
 
     Xet is off because clients that have `hf_xet` installed would otherwise upload to a Xet server, without
-    falling back to what this Hub speaks.
+    falling back to what this Hub speaks. This machine is added to the hosts that are not asked by way of a proxy.
+
+    Raises:
+        LratError: There is no Hub in that folder.
     """
+    hosts = without_proxy(os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or "")
     return {
         "HF_ENDPOINT": f"http://127.0.0.1:{port}",
-        "HF_TOKEN": read_token(prepare_root(Path(root))),
+        "HF_TOKEN": read_token(existing_root(Path(root))),
         "HF_HUB_DISABLE_XET": "1",
+        # Both, as programs differ in which of them they read first.
+        "NO_PROXY": hosts,
+        "no_proxy": hosts,
     }
+
+
+def without_proxy(hosts: str) -> str:
+    """A value of `NO_PROXY` with the names of this machine added."""
+    names = [name for name in (part.strip() for part in hosts.split(",")) if name]
+    return ",".join(dict.fromkeys([*names, *LOOPBACK]))
 
 
 def serve(
@@ -83,6 +96,7 @@ def serve(
             server_header=False,
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
+        note_port(root, listener.getsockname()[1])
         if on_ready is not None:
             on_ready(listener.getsockname()[1])
         Scrub(*open_stores(root), rate=SCRUB_BYTES_PER_SECOND).run(
@@ -117,7 +131,7 @@ class LocalHub:
     Attributes:
         endpoint: The URL of the Hub.
         token: The owner's token.
-        env: `HF_ENDPOINT`, `HF_TOKEN` and `HF_HUB_DISABLE_XET`, for `os.environ` or a child process.
+        env: `HF_ENDPOINT`, `HF_TOKEN`, `HF_HUB_DISABLE_XET` and `NO_PROXY`, for `os.environ` or a child process.
         pid: The process id of the server.
 
     Raises:

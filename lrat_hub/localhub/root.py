@@ -1,6 +1,6 @@
 """The folder a Hub lives in: one process at a time owns it, and tokens in it say who may use the Hub.
 
-ROOT/.lock                       held while a server runs; says which process holds it
+ROOT/.lock                       held while a server runs; says which process holds it, and the port
 ROOT/token                       the owner's token; `lrat hub env` hands it out
 ROOT/tokens.json                 the tokens that the owner made for others, of which only hashes are kept
 ROOT/repos/KIND/NS/NAME.git      repositories, see `store`
@@ -31,6 +31,7 @@ from lrat_hub.localhub.protocol import RepoId
 
 Role = Literal["read", "write"]
 
+LOCK = ".lock"
 OWNER_TOKEN = "token"
 TOKENS = "tokens.json"
 
@@ -57,6 +58,39 @@ def _make_private(root: Path) -> None:
             root.chmod(mode & 0o700)
 
 
+def existing_root(root: Path) -> Path:
+    """The folder of a Hub that has been served before, or has a token. A mistyped one is not made.
+
+    Raises:
+        LratError: There is none.
+    """
+    if not any((root / name).exists() for name in (OWNER_TOKEN, LOCK, "repos")):
+        raise LratError(
+            f"cannot open the Hub at {root}: expected a folder of `lrat hub serve`, found none; check its name"
+        )
+    return root.resolve()
+
+
+def note_port(root: Path, port: int) -> None:
+    """Writes beside the process id of its owner the port that a Hub is served on. Only for who owns the folder."""
+    (root / LOCK).write_text(f"{os.getpid()} {port}")
+
+
+def served_port(root: Path) -> int | None:
+    """The port that the Hub of a folder is served on now; None where it is not served."""
+    try:
+        with (root / LOCK).open() as lock:
+            try:
+                # Shared: whoever starts a server meanwhile is refused for this moment, not for longer.
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                words = lock.read().split()
+                return int(words[1]) if len(words) == 2 else None
+    except (OSError, ValueError):
+        pass
+    return None
+
+
 @contextlib.contextmanager
 def owned(root: Path) -> Iterator[int]:
     """Hold the folder for this process, and for others that inherit the descriptor which this gives.
@@ -65,7 +99,7 @@ def owned(root: Path) -> Iterator[int]:
         LratError: another process holds it; the message names its pid.
     """
     try:
-        lock = (root / ".lock").open("a+")
+        lock = (root / LOCK).open("a+")
     except OSError as error:
         raise LratError(f"cannot open the Hub at {root}: {error.strerror}; give a root you can write to") from None
     with lock:
@@ -73,7 +107,7 @@ def owned(root: Path) -> Iterator[int]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             lock.seek(0)
-            holder = lock.read().strip() or "unknown"
+            holder = next(iter(lock.read().split()), "unknown")
             raise LratError(
                 f"cannot open the Hub at {root}: process {holder} is already serving it; "
                 "use that server, stop it, or give another root"

@@ -15,8 +15,8 @@ import pytest
 from requests_by_hand import commit, put
 
 from lrat_hub.errors import LratError
-from lrat_hub.localhub import LocalHub, hub_env
-from lrat_hub.localhub.root import create_token, list_tokens, read_token, revoke_token
+from lrat_hub.localhub import LocalHub
+from lrat_hub.localhub.root import create_token, list_tokens, prepare_root, read_token, revoke_token
 
 if TYPE_CHECKING:
     import httpx2
@@ -137,7 +137,7 @@ def test_tokens_count_from_when_they_are_made_until_they_are_revoked(hub: LocalH
 
 def test_token_files_are_private_and_hold_no_token_of_others(tmp_path: Path) -> None:
     root = tmp_path / "root"
-    hub_env(root, 1)
+    read_token(prepare_root(root))
     token = create_token(root, "alice", "read")
     kept = (root / "tokens.json").read_text()
     assert token not in kept

@@ -17,6 +17,7 @@ from requests_by_hand import commit, put
 
 from lrat_hub.errors import LratError
 from lrat_hub.localhub import LocalHub, hub_env
+from lrat_hub.localhub.root import prepare_root
 from tests.waiting import HANGS_AFTER_SECONDS, wait_until
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def test_roots_and_ports_that_cannot_be_used_are_refused(tmp_path: Path) -> None
 
 
 def test_the_token_is_private_and_stays_the_same(tmp_path: Path) -> None:
+    prepare_root(tmp_path / "root").joinpath("repos").mkdir()
     env = hub_env(tmp_path / "root", 1234)
     assert env["HF_ENDPOINT"] == "http://127.0.0.1:1234"
     assert stat.S_IMODE((tmp_path / "root" / "token").stat().st_mode) == 0o600
