@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 # A commit sha or digest, of which tables show the first digits.
 LONG_HASH = re.compile(r"([0-9a-f]{7})[0-9a-f]{33,}")
 
-CONFIGS = ("summary", "comparisons", "per_query", "scores", "values", "by_search")
+CONFIGS = ("summary", "comparisons", "per_query", "scores", "values", "by_search", "seen")
 
 HEADLINE = ("recall@5", "recall@10", "recall@100", "ndcg@10", "novelty@10", "evidence_share@10", "own_first")
 """Metrics whose intervals and differences the card shows; all are in the tables."""
