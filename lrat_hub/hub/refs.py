@@ -115,7 +115,18 @@ def _limited_client() -> Any:
 
     client = _http.default_client_factory()
     client.timeout = ANSWER_SECONDS
+    hooks = client.event_hooks
+    client.event_hooks = {**hooks, "request": [*hooks["request"], _limit]}
     return client
+
+
+def _limit(request: Any) -> None:
+    """Limits each wait of a request that has no limit: callers such as `HfApi.repo_info` ask for none by default."""
+    limits = request.extensions.get("timeout") or {}
+    request.extensions["timeout"] = {
+        kind: ANSWER_SECONDS if limits.get(kind) is None else limits[kind]
+        for kind in ("connect", "read", "write", "pool")
+    }
 
 
 @contextmanager

@@ -243,3 +243,20 @@ def test_calls_that_could_not_be_carried_out_are_counted_by_kind(corpus, tmp_pat
     counted = read_lineage(ref).counts["errors"]
     assert sum(counted.values()) == sum(run.count("invalid") for run in runs_of(ref).values())
     assert counted["there is no tool ..."] > 0
+
+
+def test_a_rollout_that_goes_elsewhere_takes_the_runs_that_are_there(corpus):
+    """Its journal is named after the work, and other work has another one."""
+
+    def run(to: str, *more: str) -> HubRef:
+        named = words(corpus, server.base_url, to, "", *more)
+        at = named.index("--journal")
+        return cli.run([*named[:at], *named[at + 2 :]])
+
+    with ChatServer(Script(protocol="json")) as server:
+        first = run("lrat/run-here")
+        asked = server.stats()["requests"]
+        assert runs_of(run("lrat/run-there")) == runs_of(first)
+        assert server.stats()["requests"] == asked
+        run("lrat/run-there", "--max_turns", "19")
+        assert server.stats()["requests"] > asked

@@ -178,3 +178,41 @@ def test_the_command_serves_until_it_is_told_to_stop(tmp_path: Path) -> None:
             assert (endpoint in line, xet) == (True, "1")
             process.send_signal(stop)
             assert process.wait(HANGS_AFTER_SECONDS) == 0
+
+
+def environment_of(root: Path, capsys: pytest.CaptureFixture[str], *more: str) -> str:
+    from lrat_hub.cli import main
+
+    assert main(["hub", "env", "--root", str(root), *more]) == 0
+    return capsys.readouterr().out
+
+
+def test_the_environment_has_the_port_that_is_served_and_names_this_machine_to_proxies(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lrat_hub.cli import hub as command
+
+    monkeypatch.setattr(command, "START_SECONDS", 0.0)
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.setenv("NO_PROXY", "intranet, localhost")
+    with LocalHub(tmp_path / "root") as hub:
+        shown = environment_of(hub.root, capsys)
+        assert f"export HF_ENDPOINT={hub.endpoint}\n" in shown
+        assert "export NO_PROXY=intranet,localhost,127.0.0.1\n" in shown
+        assert hub.env["NO_PROXY"] == hub.env["no_proxy"] == "intranet,localhost,127.0.0.1"
+    assert ":8970\n" in environment_of(hub.root, capsys)
+    assert ":1234\n" in environment_of(hub.root, capsys, "--port", "1234")
+
+
+@pytest.mark.parametrize("words", [["env"], ["token", "list"], ["token", "create", "--user", "a"]])
+def test_a_mistyped_root_is_refused_and_not_made(
+    tmp_path: Path, words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from lrat_hub.cli import hub as command
+    from lrat_hub.cli import main
+
+    monkeypatch.setattr(command, "START_SECONDS", 0.0)
+    root = tmp_path / "mistyped"
+    assert main(["hub", *words, "--root", str(root)]) == 1
+    assert "check its name" in capsys.readouterr().err.splitlines()[-1]
+    assert not root.exists()

@@ -1,5 +1,7 @@
 """Vectors in shards: what is used again and what is not, and that searching them finds what a flat index finds."""
 
+import os
+
 import numpy as np
 import pytest
 from datasets import Dataset
@@ -158,3 +160,14 @@ def test_shards_that_are_cut_short_or_do_not_belong_together_are_refused(tmp_pat
     path.write_bytes(path.read_bytes()[:-10])
     with pytest.raises(LratError, match="10 bytes more"):
         streamed.search(vectors, 5)
+
+
+def test_a_second_run_of_the_same_vectors_is_refused_by_the_process_that_has_them(encoded, model, tmp_path):
+    encoded.lock()
+    second = EncodedCorpus.open(tmp_path, model, 300, SETTINGS, corpus_pin="c", model_pin="m")
+    with pytest.raises(LratError, match=rf"process {os.getpid()} is making the same vectors"):
+        second.lock()
+    encoded.unlock()
+    assert not list(tmp_path.glob("*.lock"))
+    second.lock()
+    second.unlock()
