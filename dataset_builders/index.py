@@ -24,6 +24,7 @@ from lrat_hub.hub.refs import HubRef
 from lrat_hub.retrieval.settings import IndexSettings
 
 if TYPE_CHECKING:
+    from lrat_hub.encoders import Cut
     from lrat_hub.hub.inputs import Source
     from lrat_hub.queries import QueryStyle
     from lrat_hub.retrieval.indexes import IndexManifest
@@ -109,7 +110,7 @@ def from_vectors(args: Arguments, settings: IndexSettings, work: WorkArguments) 
     from tqdm import tqdm
 
     from lrat_hub.documents import Documents
-    from lrat_hub.encoders import encoding_of, load_encoder, query_style_of
+    from lrat_hub.encoders import count_cut_documents, encoding_of, load_encoder, query_style_of, set_token_limit
     from lrat_hub.hub.inputs import load_table
     from lrat_hub.retrieval.dense import normalizes
     from lrat_hub.retrieval.indexes import CORPUS_CONFIG, IndexManifest, corpus_pin, write_vector_index
@@ -131,12 +132,13 @@ def from_vectors(args: Arguments, settings: IndexSettings, work: WorkArguments) 
         table = load_table(corpus, "corpus", config=CORPUS_CONFIG)
         model = load_encoder(model_source, trust_remote_code=args.trust_remote_code, device=str(ranks.device))
     if settings.max_length:
-        model.max_seq_length = settings.max_length
+        set_token_limit(model, settings.max_length)
     normalized = normalizes(model)
     if not len(table):
         raise LratError(f"{corpus}: expected at least one document, found none.")
     # Now and not after hours of work: it refuses a docid that occurs twice.
     documents = Documents(table)
+    cut = None
 
     pin = corpus_pin(corpus, str(table.split))
     work_dir = Path(work.work_dir).expanduser() if work.work_dir else Path(HF_HOME) / "lrat" / "index"
@@ -145,6 +147,9 @@ def from_vectors(args: Arguments, settings: IndexSettings, work: WorkArguments) 
         # Other ranks belong to this run. The lock lasts as long as the process.
         encoded.lock()
         size = len(table) * encoded.dimension * 4
+        cut = count_cut_documents(model, table)
+        if cut is not None:
+            say(f"  {cut}")
         stage.need("vectors", disk=2 * size // (2 if settings.fp16 else 1), folder=work_dir, memory=size)
     with tqdm(
         desc=f"Encoding for process {ranks.process_index + 1} of {ranks.num_processes}",
@@ -177,7 +182,7 @@ def from_vectors(args: Arguments, settings: IndexSettings, work: WorkArguments) 
     )
     with stage.output() as folder:
         write_vector_index(folder, index, documents, stamp)
-        published = publish(stage, folder, stamp, corpus, query_style_of(model_source))
+        published = publish(stage, folder, stamp, corpus, query_style_of(model_source), cut)
     encoded.unlock()
     if not work.keep_work:
         encoded.remove()
@@ -185,17 +190,24 @@ def from_vectors(args: Arguments, settings: IndexSettings, work: WorkArguments) 
 
 
 def publish(
-    stage: Stage, folder: Path, stamp: IndexManifest, corpus: Source, query_style: QueryStyle = "plain"
+    stage: Stage,
+    folder: Path,
+    stamp: IndexManifest,
+    corpus: Source,
+    query_style: QueryStyle = "plain",
+    cut: Cut | None = None,
 ) -> HubRef:
     from lrat_hub.hub.cards import render_card
 
-    lineage = stage.lineage({"documents": stamp.documents, "dimension": stamp.dimension})
+    counts: dict[str, Any] = {"documents": stamp.documents, "dimension": stamp.dimension}
+    lineage = stage.lineage(counts | ({"cut": cut.to_dict()} if cut else {}))
     card = render_card(
         "index",
         lineage,
         repo_id=stage.target.repo_id,
         stamp=stamp,
         query_style=query_style,
+        cut=cut,
         corpus=getattr(corpus, "repo_id", None),
         size=sum(path.stat().st_size for path in folder.iterdir()),
     )

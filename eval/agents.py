@@ -25,6 +25,7 @@ from lrat_hub.cli.agent_evaluation import (
     seen_by,
 )
 from lrat_hub.cli.stage import Stage, assignments, parse, say
+from lrat_hub.cli.tables import show_table
 from lrat_hub.errors import LratError
 from lrat_hub.evaluation.verdicts import RECORDED
 from lrat_hub.hub.refs import HubRef
@@ -136,6 +137,7 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
     from lrat_hub.evaluation.published import Evaluations
     from lrat_hub.evaluation.report import agent_tables
     from lrat_hub.evaluation.systems import AgentSystem, identity_of, model_of, require_distinct
+    from lrat_hub.evaluation.tables import agent_rows
     from lrat_hub.evaluation.verdicts import AgentRuns, agreement, judged_runs, with_verdicts
     from lrat_hub.hub.inputs import load_table
     from lrat_hub.importers import load_trajectories
@@ -248,7 +250,7 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
     require_distinct(evaluations.cells)
 
     page = agent_tables(evaluations)
-    say(page.partition("\n\n")[0])
+    show_table(agent_rows(evaluations.cells, evaluations.comparisons()))
     if verdicts:
         tables = {"verdicts": Dataset.from_list(verdicts)} | tables
     tables = evaluations.tables() | tables

@@ -99,8 +99,9 @@ def main(argv: list[str] | None = None) -> HubRef:
         were_shuffled,
     )
     from lrat_hub.analysis.report import ReportContext, write_report
-    from lrat_hub.hub.inputs import load_tokenizer
+    from lrat_hub.hub.inputs import load_table, load_tokenizer
     from lrat_hub.ledger import Ledger
+    from lrat_hub.ledger.joins import match_ids
     from lrat_hub.mining.weights import LengthMeasure
 
     stage = Stage("analyze", args, local)
@@ -111,7 +112,16 @@ def main(argv: list[str] | None = None) -> HubRef:
     sources = [stage.input(f"trajectories_{number}", text) for number, text in enumerate(args.trajectories, start=1)]
     if len(set(map(name_of, sources))) < len(sources):
         raise LratError("lrat analyze: expected different --trajectories, found the same twice.")
-    qrels = load_evidence(stage.input("qrels", args.qrels)) if args.qrels else None
+    qrels, join = None, None
+    if args.qrels:
+        qrels = load_evidence(stage.input("qrels", args.qrels))
+        asked = (query_id for source in sources for query_id in load_table(source, "trajectories")["query_id"])
+        # Before the work: figures about evidence would be missing, and nobody would know why.
+        join = match_ids(
+            asked, qrels, what=f"`qrels` {args.qrels}", wanted_name="questions of the runs",
+            given_name="questions with evidence",
+        )  # fmt: skip
+        say(f"  {join}")
     unit, tokenizer = "words", None
     if args.tokenizer != "words":
         source = stage.input("tokenizer", args.tokenizer, repo_type="model")
@@ -148,7 +158,7 @@ def main(argv: list[str] | None = None) -> HubRef:
     return stage.publish_dataset(
         {name: {"train": dataset_of(rows)} for name, rows in tables.items() if rows},
         template="analysis",
-        counts={ledger.item: ledger.to_dict() for ledger in ledgers},
+        counts={ledger.item: ledger.to_dict() for ledger in ledgers} | ({"evidence": join.to_dict()} if join else {}),
         files=report.pictures,
         report=report.text,
         configs=[name for name, rows in tables.items() if rows],

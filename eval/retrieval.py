@@ -222,6 +222,7 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
             keep=work.keep_work,
             settings=IndexSettings(max_length=args.max_length),
             show_progress=True,
+            on_cut=lambda cut: say(f"  {cut}"),
         ) as retriever:
             ask(name, retriever)
     for number, text in enumerate(args.index, start=1):

@@ -25,6 +25,7 @@ from lrat_hub.hub.refs import HubRef
 if TYPE_CHECKING:
     from datasets import Dataset
 
+    from lrat_hub.encoders import Cut
     from lrat_hub.hub.inputs import Source
 
 CURVE_FILE = "loss_curve.png"
@@ -116,9 +117,11 @@ def main(argv: list[str] | None = None) -> HubRef | None:
     from lrat_hub.encoders import (
         ModelConfig,
         as_master_weights,
+        count_cut,
         encoding_of,
         load_encoder,
         read_model_config,
+        served_prompts,
         set_prompts,
         write_model_config,
     )
@@ -163,6 +166,19 @@ def main(argv: list[str] | None = None) -> HubRef | None:
     rows = TrainingRows(trained, documents, settings)
     validation = TrainingRows(kept, documents, settings) if kept else None
     say(f"train: {summarise(rows, settings)}")
+    cuts: list[Cut] = []
+    if is_first():
+        prompts, positives = served_prompts(model), rows.pairs["positive_id"]
+        view = rows.view()
+        lengths = [
+            count_cut(model, len(rows), lambda row: view[row]["anchor"], texts="queries", prompt=prompts[0],
+                      max_length=settings.query_length),
+            count_cut(model, len(rows), lambda row: documents[positives[row]].content, texts="positives",
+                      prompt=prompts[1], max_length=settings.document_length),
+        ]  # fmt: skip
+        cuts = [cut for cut in lengths if cut is not None]
+    for cut in cuts:
+        say(f"  {cut}")
     if validation:
         say(f"  {len(validation)} pairs of other questions are kept to validate on")
 
@@ -206,7 +222,7 @@ def main(argv: list[str] | None = None) -> HubRef | None:
             "pairs": len(pairs), "trained_pairs": len(rows), "validation_pairs": len(validation or ()),
             "final_loss": fitted.final_loss, "best_step": fitted.best_step, "development": results,
             "verdict": result.verdict, "movement": moved.to_dict(), "encoding": asdict(encoding_of(model)),
-            "chosen": {choice.name: str(choice) for choice in choices},
+            "cut": [cut.to_dict() for cut in cuts], "chosen": {choice.name: str(choice) for choice in choices},
         }  # fmt: skip
         lineage = stage.lineage(counts)
         (folder / CURVE_FILE).write_bytes(loss_curve(fitted.log, fitted.best_step))

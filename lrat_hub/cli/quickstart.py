@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from lrat_hub import cli
 from lrat_hub.cli.parser import CommandParser
 from lrat_hub.cli.stage import say
+from lrat_hub.cli.tables import show_table
 from lrat_hub.localhub import DEFAULT_PORT, LocalHub
 
 if TYPE_CHECKING:
@@ -63,7 +64,6 @@ def main(argv: list[str]) -> None:
             write_report,
         )
         from lrat_hub.evaluation.tables import agent_rows
-        from lrat_hub.hub.cards import markdown_table
 
         made = run_loop(args.base)
         findings = read_findings(made)
@@ -74,9 +74,9 @@ def main(argv: list[str]) -> None:
 
     queries = len(findings.retrieval.clusters)
     say(f"\n{queries} queries about held-out articles, {args.base} before and after training on mined pairs:\n")
-    say(markdown_table(result_rows(findings)))
+    show_table(result_rows(findings))
     say("\nRetrievers inside the agent, in percent of the held-out questions, with the gain over the base:\n")
-    say(markdown_table(agent_rows(findings.evaluations.cells, findings.evaluations.comparisons())))
+    show_table(agent_rows(findings.evaluations.cells, findings.evaluations.comparisons()))
     say("\nWhat this does not show:")
     for line in caveats(findings):
         say(f"- {line}")

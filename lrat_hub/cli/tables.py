@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -28,8 +29,9 @@ def show_table(rows: Rows) -> None:
                 Text(name), overflow="fold", justify="right" if number and _is_number(rows, name) else "left"
             )
         for row in rows:
-            # Text and not markup: brackets in a name are its own.
-            table.add_row(*(Text(_cell(value)) for value in row.values()))
+            # Text and not markup: brackets in a name are its own. What is bold in Markdown is bold here.
+            parts = (re.split(r"(\*\*.+?\*\*)", _cell(value)) for value in row.values())
+            table.add_row(*(Text.assemble(*map(_styled, cell)) for cell in parts))
         Console(highlight=False).print(table)
 
 
@@ -44,6 +46,10 @@ def transposed(rows: Rows, *, name: str) -> list[dict[str, Any]]:
         for key in (rows[0] if rows else ())
         if key != name
     ]
+
+
+def _styled(text: str) -> tuple[str, str]:
+    return (text[2:-2], "bold") if len(text) > 4 and text.startswith("**") and text.endswith("**") else (text, "")
 
 
 def _cell(value: Any) -> str:

@@ -217,7 +217,7 @@ def _note_unknown(made: Collection) -> None:
 
 
 def build_table(kind: TableKind, rows: Iterable[Mapping[str, Any]], ledger: Ledger, path: Path) -> Dataset:
-    """Writes rows to an Arrow file; of rows with one key the first is kept.
+    """Writes rows to an Arrow file; of rows with one key the first is kept, and copies are counted apart from others.
 
     Memory is bounded by a batch of rows and 16 bytes a row: repeated keys are looked for when all rows are written.
 
@@ -229,9 +229,15 @@ def build_table(kind: TableKind, rows: Iterable[Mapping[str, Any]], ledger: Ledg
     import numpy as np
 
     table = write_table(rows, _FEATURES[kind](), path)
-    repeated = RowIndex(table, *KEYS[kind]).repeated()
+    index = RowIndex(table, *KEYS[kind])
+    repeated = index.repeated()
     if len(repeated):
-        ledger.drop("duplicate id", len(repeated))
+        for row in repeated.tolist():
+            again = table[row]
+            first = index.find(*(again[column] for column in KEYS[kind]))
+            same = first is not None and table[first] == again
+            key = " ".join(str(again[column]) for column in KEYS[kind])
+            ledger.drop("copy of a row" if same else "another row with an id that came before", example=key)
         table = table.select(np.setdiff1d(np.arange(len(table)), repeated, assume_unique=True))
     ledger.keep(len(table))
     return table

@@ -61,7 +61,6 @@ def encoding_of(model: SentenceTransformer) -> Encoding:
     tokenizer: Any = getattr(model[0], "tokenizer", None)
     pooling: Any = next((module.pooling_mode for module in model if hasattr(module, "pooling_mode")), "none")
     query, document = served_prompts(model)
-    limit = model.max_seq_length
     return Encoding(
         similarity=similarity_of(model),
         dimension=model.get_embedding_dimension(),
@@ -70,7 +69,7 @@ def encoding_of(model: SentenceTransformer) -> Encoding:
         padding_side=getattr(tokenizer, "padding_side", ""),
         pad_token=getattr(tokenizer, "pad_token", None) or "",
         end_token=end_token(tokenizer),
-        max_length=int(limit) if limit and limit != float("inf") else None,
+        max_length=token_limit(model),
         query_prompt=query or "",
         document_prompt=document or "",
         dtype=dtype_name(weights_dtype(model)),
@@ -120,11 +119,31 @@ def served_prompts(model: SentenceTransformer) -> tuple[str | None, str | None]:
     return of("query"), of(*DOCUMENT_PROMPTS)
 
 
+def token_limit(model: SentenceTransformer) -> int | None:
+    """Tokens of a text that a model reads; None for any number, as for averaged token embeddings."""
+    limit = model.max_seq_length
+    return int(limit) if limit and limit != float("inf") else None
+
+
+def set_token_limit(model: SentenceTransformer, max_length: int) -> None:
+    """Sets how many tokens of a text a model reads.
+
+    Raises:
+        LratError: The model reads texts of any length, and has no such limit.
+    """
+    if token_limit(model) is None:
+        raise LratError(
+            f"`max_length` {max_length}: expected a model that reads a limited number of tokens, found one that reads "
+            "texts of any length. Leave it out."
+        )
+    model.max_seq_length = max_length
+
+
 @contextmanager
 def cut_to(model: SentenceTransformer, max_length: int) -> Iterator[None]:
     """Lowers the model's limit of tokens within the context; 0 leaves it."""
-    limit = model.max_seq_length
-    if not max_length or not limit or max_length >= limit or limit == float("inf"):
+    limit = token_limit(model)
+    if not max_length or limit is None or max_length >= limit:
         yield
         return
     model.max_seq_length = max_length

@@ -38,6 +38,7 @@ SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 WITHOUT_NEGATIVES = "without a negative, and so without a row"
 REPEATED_NEGATIVES = "rows with a negative more than once, as there are fewer"
+COPIES_OF_POSITIVE = "pairs with a negative of the positive's text, which is left out"
 """What the account of config `triplets` counts."""
 
 
@@ -204,8 +205,8 @@ def triplet_table(
     """Config `triplets`: anchor, positive, negative_1 ... negative_n and the weight as `label`.
 
     Negatives are drawn from each pair's pool, seeded by (seed, pair_id). A pool that is too small is drawn from more
-    than once, as the paper's training framework does; pairs without any negative are left out. None when no pair is
-    left.
+    than once, as the paper's training framework does; documents with the positive's text are no negatives, and pairs
+    without any negative are left out. None when no pair is left.
 
     Args:
         style: How the query is rendered into the anchor; a model that is trained on it must be served with the same.
@@ -221,14 +222,20 @@ def triplet_table(
 
     def rows() -> Iterator[dict[str, Any]]:
         for pair in pairs:
-            if not pair.negative_ids:
+            positive = documents[pair.positive_id].content
+            drawn = _draw_filled(pair.negative_ids, num_negatives, key := f"{seed}/{pair.pair_id}")
+            texts = [documents[docid].content for docid in drawn]
+            if positive in texts:
+                # The loss of `lrat train` masks them; here they would be taken for negatives.
+                others = [docid for docid in pair.negative_ids if documents[docid].content != positive]
+                account.note(COPIES_OF_POSITIVE)
+                texts = [documents[docid].content for docid in _draw_filled(others, num_negatives, key)]
+            if not texts:
                 account.drop(WITHOUT_NEGATIVES)
-            else:
-                account.keep()
-                account.note(REPEATED_NEGATIVES, int(len(set(pair.negative_ids)) < num_negatives))
-                drawn = _draw_filled(pair.negative_ids, num_negatives, f"{seed}/{pair.pair_id}")
-                texts = (documents[docid].content for docid in (pair.positive_id, *drawn))
-                yield dict(zip(names, (render_query(pair, style), *texts), strict=True)) | {"label": pair.weight}
+                continue
+            account.keep()
+            account.note(REPEATED_NEGATIVES, int(len(set(texts)) < num_negatives))
+            yield dict(zip(names, (render_query(pair, style), positive, *texts), strict=True)) | {"label": pair.weight}
 
     if path is None:
         table = table_of(rows(), features)
@@ -239,5 +246,7 @@ def triplet_table(
 
 
 def _draw_filled(pool: Sequence[str], count: int, seed: str) -> list[str]:
+    if not pool:
+        return []
     repeated = list(pool) * -(-count // len(pool)) if len(pool) < count else list(pool)
     return random.Random(seed).sample(repeated, count)

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from lrat_hub.encoders import load_encoder, query_style_of
+from lrat_hub.encoders import count_cut_documents, load_encoder, query_style_of, set_token_limit
 from lrat_hub.errors import LratError, did_you_mean
 from lrat_hub.hub.inputs import Inputs, load_cross_encoder, load_table
 from lrat_hub.plugins import is_plugin, load_plugin, plugin_identity
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder
 
     from lrat_hub.documents import Documents
+    from lrat_hub.encoders import Cut
     from lrat_hub.hub.inputs import Source
     from lrat_hub.queries import QueryStyle
 
@@ -314,6 +315,7 @@ def streamed_retriever(
     keep: bool = False,
     settings: IndexSettings | None = None,
     show_progress: bool = False,
+    on_cut: Callable[[Cut], object] | None = None,
 ) -> Iterator[DenseRetriever]:
     """A model that searches a corpus exactly with its vectors on disk: only that folder grows with the corpus.
 
@@ -324,6 +326,8 @@ def streamed_retriever(
         work_dir: Where the vectors are meanwhile; by default that of `lrat index`, in HF_HOME.
         keep: Whether they stay there afterwards.
         settings: How documents are encoded; those of `lrat index` by default.
+        show_progress: Show a progress bar while documents are encoded.
+        on_cut: Is told, before, how many documents are longer than the model reads.
 
     Raises:
         LratError: The corpus is empty, or either can't be loaded.
@@ -339,7 +343,9 @@ def streamed_retriever(
         raise LratError(f"{corpus}: expected at least one document, found none.")
     model = load_encoder(source)
     if settings.max_length:
-        model.max_seq_length = settings.max_length
+        set_token_limit(model, settings.max_length)
+    if on_cut is not None and (cut := count_cut_documents(model, table)) is not None:
+        on_cut(cut)
     encoded = EncodedCorpus.open(
         work_dir or Path(HF_HOME) / "lrat" / "index",
         model,

@@ -189,6 +189,51 @@ def test_a_full_disk_is_seen_first_and_named(hub, tmp_path):
 
 
 @pytest.fixture
+def small_disk(tmp_path):
+    """A disk of three megabytes, where such may be mounted."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(disk)], capture_output=True).returncode:
+        pytest.skip("no disk may be mounted here")
+    yield disk
+    subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("variable", "pattern"),
+    [
+        ("HF_HOME", r"expected \S+ MB of free space, found"),
+        ("TMPDIR", "no space is left on the disk.*TMPDIR is"),
+    ],
+)
+def test_a_disk_that_is_really_full_is_named(hub, small_disk, tmp_path, variable, pattern):
+    documents = tmp_path / "docs.jsonl"
+    documents.write_text("".join(json.dumps({"docid": f"d{n}", "text": "word " * 200}) + "\n" for n in range(8_000)))
+    ended = lrat("corpus", "--documents", str(documents), "--to", "lrat/first-small", **{variable: str(small_disk)})
+    assert ended.returncode == 1
+    assert re.search(pattern, ended.stderr.strip().splitlines()[-1]), ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.slow
+def test_a_cache_that_may_not_be_written_is_named_where_it_is_needed(hub, small_disk, tmp_path):
+    subprocess.run(["mount", "-o", "remount,ro,size=1g", str(small_disk)], check=True)
+    publish_dataset(
+        HubRef("lrat/first-readonly", "dataset"),
+        {"corpus": {"train": Dataset.from_list([{"docid": "d1", "title": "", "text": "a"}])}},
+        card=CARD,
+        lineage=Lineage("corpus", {}, {}),
+    )
+    ended = lrat(
+        "index", "--bm25", "--corpus", "lrat/first-readonly", "--to", "lrat/first-index", HF_HOME=str(small_disk)
+    )
+    assert re.search("^error: .*: the disk is read-only. HF_HOME is ", ended.stderr.strip().splitlines()[-1]), (
+        ended.stderr
+    )
+
+
+@pytest.fixture
 def mortal(tmp_path):
     """A Hub of its own, that a test may kill, and commands that use it."""
     hub = LocalHub(tmp_path / "mortal").start()

@@ -50,6 +50,13 @@ def test_at_a_terminal_it_is_as_wide_as_that_and_nothing_is_cut_off(columns, mon
     assert letters == "".join(sorted("".join(map(str, cells)).replace(" ", "")))
 
 
+def test_what_is_bold_in_markdown_is_bold_at_a_terminal(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys, "stdout", terminal := Terminal())
+    show_table([{"retriever": "a", "success": "**45.2** (+3.1%)"}])
+    assert "\x1b[1m45.2\x1b[0m (+3.1%)" in terminal.getvalue()
+
+
 def test_a_few_systems_with_many_metrics_are_shown_with_a_row_for_each_metric():
     rows = transposed([{"system": "a", "x": 1.0, "y": 2.0}, {"system": "b", "x": 3.0, "y": 4.0}], name="system")
     assert rows == [{"metric": "x", "a": 1.0, "b": 3.0}, {"metric": "y", "a": 2.0, "b": 4.0}]

@@ -35,7 +35,7 @@ LINES = [
     b'{"docid": "z", "text": "last, without a line break"}',
 ]
 EXPECTED = {
-    "duplicate id": 1,
+    "another row with an id that came before": 1,
     "empty text": 2,
     "no id": 2,
     "its text is not a string": 1,
@@ -138,11 +138,14 @@ def test_judgements_and_chunks_do_not_go_together(hub):
 
 def test_of_repeated_rows_the_first_is_kept_in_place(tmp_path):
     ledger = Ledger("qrels")
-    given = [("q", "a", 1), ("q", "b", 1), ("q", "a", 0), ("p", "a", 2)]
+    given = [("q", "a", 1), ("q", "b", 1), ("q", "a", 0), ("p", "a", 2), ("q", "b", 1)]
     rows = [dict(zip(("query_id", "docid", "relevance"), row, strict=True)) for row in given]
     table = build_table("qrels", rows, ledger, tmp_path / "qrels.arrow")
     assert [tuple(row.values()) for row in table] == [given[0], given[1], given[3]]
-    assert (ledger.kept, dict(ledger.dropped)) == (3, {"duplicate id": 1})
+    assert (ledger.kept, dict(ledger.dropped)) == (
+        3,
+        {"another row with an id that came before": 1, "copy of a row": 1},
+    )
 
 
 def test_a_column_can_be_both_id_and_text():

@@ -25,7 +25,7 @@ def test_a_file_of_documents_is_a_corpus(tmp_path, monkeypatch):
 
 
 def test_documents_that_cannot_be_used_are_refused(tmp_path):
-    with pytest.raises(LratError, match="duplicate id: 1"):
+    with pytest.raises(LratError, match="copy of a row: 1"):
         load_corpus(write_rows(tmp_path / "twice.jsonl", [*ROWS, ROWS[0]]))
 
 

@@ -56,7 +56,23 @@ def test_triplets_say_in_what_they_differ_from_what_is_trained_on(runs, corpus, 
     path = hf_hub_download(pin.repo_id, "README.md", repo_type="dataset", revision=pin.revision)
     card = " ".join(Path(path).read_text().split())
     assert "2 of 3 pairs with a weight have a row" in card
-    assert "1 rows have a negative more than once" in card
+    assert "1 rows with a negative more than once" in card
+
+
+def test_a_copy_of_the_positive_is_no_negative_of_a_triplet(runs):
+    from datasets import load_dataset
+
+    copies = {"d1": "text 0", "d5": "text 4"}  # of the positives d0 and d4; d4 has no other negative
+    rows = [row | {"text": copies.get(row["docid"], row["text"])} for row in DOCUMENTS]
+    pin = mine(runs, "--corpus", publish("mine-joins-copies", corpus=rows), "--triplet_negatives", "3")
+    (row,) = load_dataset(pin.repo_id, "triplets", split="train", revision=pin.revision)
+    assert row["positive"] == "text 0"
+    assert {row[f"negative_{number}"] for number in (1, 2, 3)} == {"text 2", "text 3"}
+    account = read_lineage(pin).counts["triplets_account"]
+    assert (account["read"], account["kept"], account["dropped"]) == (
+        3, 1, {"without a negative, and so without a row": 2}
+    )  # fmt: skip
+    assert account["notes"]["pairs with a negative of the positive's text, which is left out"] == 2
 
 
 def test_a_corpus_with_other_ids_is_refused_and_the_difference_named(runs):
