@@ -137,7 +137,7 @@ def before(page, world):
             rollouts(f"me/runs-{name}", wiki)
         words = ["--corpus", wiki, "--test", "0.5", "--to", "me/pairs"]
         cli.run(["mine", "--trajectories", runs, *words])
-    if page == "training.md":
+    if page in ("training.md", "README.md"):
         # Its recipe freezes layers, and a static model has none.
         from lrat_hub.demo.bases import publish_base
 
