@@ -33,7 +33,7 @@ HOSTILE = [
         ("crlf.trec", LINES.replace("\n", "\r\n").encode()),
         ("bom-crlf.trec", b"\xef\xbb\xbf" + LINES.replace("\n", "\r\n").encode()),
         ("tabs.trec", LINES.replace(" ", "\t").encode()),
-        ("packed.trec.gz", gzip.compress(b"\xef\xbb\xbf" + LINES.encode())),
+        ("packed.trec.gz", gzip.compress(b"\xef\xbb\xbf" + LINES.encode(), mtime=0)),
         ("packed.trec.bz2", bz2.compress(LINES.encode())),
         ("open-end.trec", LINES.rstrip("\n").encode()),
     ],
