@@ -165,7 +165,7 @@ def _tool_names(request: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
     names = {}
     for tool in (tool["function"] for tool in tools):
         properties = list(tool["parameters"]["properties"])
-        names["browse" if "docid" in properties else "search"] = (tool["name"], properties[0])
+        names["browse" if {"docid", "url"}.intersection(properties) else "search"] = (tool["name"], properties[0])
     return names
 
 

@@ -17,7 +17,7 @@ from lrat_hub.agents.runner import Answer, Browse, Call, Invalid, Search
 MAX_QUERIES = 10
 
 SEARCH_TOOLS = frozenset({"search", "web_search", "local_knowledge_base_retrieval"})
-BROWSE_TOOLS = frozenset({"browse", "get_document", "open", "visit", "fetch"})
+BROWSE_TOOLS = frozenset({"browse", "get_document", "open", "visit", "fetch", "fetch_url"})
 ANSWER_TOOLS = frozenset({"answer", "final_answer", "finish"})
 
 QUERY_KEYS = ("query", "queries", "user_query", "search_query", "q")

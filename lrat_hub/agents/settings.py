@@ -30,7 +30,11 @@ class AgentSettings:
     )
     prompt: str = field(
         default="",
-        metadata={"help": "Prompt of the agent: a name or a YAML file; the prompt of the protocol if empty."},
+        metadata={
+            "help": "Prompt of the agent: a name or a YAML file; the prompt of the protocol if empty. The authors' "
+            "are released_tongyi and released_webexplorer, the benchmark's is browsecomp_plus; NAME@PATH reads them "
+            "from a checkout."
+        },
     )
     temperature: float | None = field(default=0.85, metadata={"help": "Sampling temperature (paper: 0.85)."})
     top_p: float | None = field(default=0.95, metadata={"help": "Probability mass of nucleus sampling (paper: 0.95)."})

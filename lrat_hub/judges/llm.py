@@ -49,7 +49,7 @@ class Ruling:
 
 @dataclass
 class VerdictModel:
-    """A language model that is asked for verdicts with one prompt, at temperature 0.
+    """A language model that is asked for verdicts with one prompt, at temperature 0 if the prompt says nothing else.
 
     The server is asked to hold the reply to the prompt's JSON schema; one that can't is asked without. A reply without
     a verdict gets one more request. Models that think may do so: their thinking is not read for verdicts.
@@ -74,7 +74,7 @@ class VerdictModel:
     problems: Counter[str] = field(default_factory=Counter, init=False)
 
     def __post_init__(self) -> None:
-        self._structured = True
+        self._structured = bool(self.prompt.schema)
         self._failures = 0
         self._under_way: dict[str, asyncio.Task[Reply]] = {}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,11 +21,13 @@ class VerdictPrompt:
     """A question that has one of a few verdicts as its answer.
 
     Args:
-        system, user: The two messages; `user` is a Jinja template over the fields of a case.
+        system, user: The two messages; `user` is a Jinja template over the fields of a case, and an empty `system` is
+            left out.
         again: What is said to a model whose reply held no verdict.
-        schema: JSON schema of the reply, for servers that can hold a model to it.
+        schema: JSON schema of the reply, for servers that can hold a model to it; none is sent if it is empty.
         field: The property of the schema that holds the verdict.
         labels: Each verdict with the words that mean it, in lower case ("relevant": "relevant", "yes").
+        request: Fields of the request that belong to the prompt, such as the sampling that it is published with.
     """
 
     system: str
@@ -33,6 +36,7 @@ class VerdictPrompt:
     schema: Mapping[str, Any]
     field: str
     labels: Mapping[str, tuple[str, ...]]
+    request: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def load(cls, name: str | Path) -> VerdictPrompt:
@@ -76,10 +80,9 @@ class VerdictPrompt:
     def messages(self, case: Mapping[str, str]) -> list[Message]:
         """The conversation that asks about one case; its texts are isolated, so that none ends its section."""
         texts = {name: isolated(text, self._tags) for name, text in case.items()}
-        return [
-            {"role": "system", "content": self.system.strip()},
-            {"role": "user", "content": self._template.render(texts).strip()},
-        ]
+        asked = {"role": "user", "content": self._template.render(texts).strip()}
+        system = self.system.strip()
+        return [{"role": "system", "content": system}, asked] if system else [asked]
 
 
 def checked_verdicts(judge: str, ask: Callable[[], Iterable[Any]], allowed: Sequence[str], count: int) -> list[Any]:

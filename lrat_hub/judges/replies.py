@@ -109,7 +109,8 @@ def read_verdict(text: str, labels: Mapping[str, tuple[str, ...]], field: str) -
     reply = after_thinking(text)
     if reply is None:
         return Reading(None, UNFINISHED)
-    by_word = {word: label for label, words in labels.items() for word in words}
+    # As the reply's words are read: NOT_RELEVANT has no underscore there.
+    by_word = {_bare(word): label for label, words in labels.items() for word in words}
     explicit, bare = _stated(_TOKENS.sub("", reply), by_word, field.lower())
     if explicit:
         # A list of what could be said has several labels; one that contradicts has one.

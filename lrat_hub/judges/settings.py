@@ -13,6 +13,7 @@ from lrat_hub.judges import Judge, RuleJudge
 from lrat_hub.judges.answers import AnswerJudge, PluginAnswerJudge
 from lrat_hub.judges.documents import LLMJudge, PluginJudge
 from lrat_hub.judges.llm import ReplyCache, default_cache
+from lrat_hub.judges.prompting import VerdictPrompt
 from lrat_hub.llm.serving import NamedModel, open_model, pin_model
 from lrat_hub.llm.settings import ServerSettings
 from lrat_hub.plugins import is_plugin, load_plugin, plugin_identity
@@ -33,7 +34,11 @@ class JudgeSettings:
     judge: str = field(default="none", metadata={"group": "essentials", "prefixed": "", "help": ""})
     prompt: str = field(
         default="",
-        metadata={"help": "Prompt of the judge llm: a name or a YAML file; the built-in prompt if empty."},
+        metadata={
+            "help": "Prompt of the judge llm: a name or a YAML file; the built-in prompt if empty. The authors' are "
+            "released_document and released_answer, the benchmark's is browsecomp_plus; NAME@PATH reads them from a "
+            "checkout."
+        },
     )
     max_tokens: int = field(
         default=8_192, metadata={"help": "Maximum number of tokens per reply of the judge, thinking included."}
@@ -129,13 +134,14 @@ def open_document_judge(
         yield RuleJudge() if settings.judge == "rule" else None
     else:
         log = settings.cache_path.with_name("judge-vllm.log")
+        prompt = VerdictPrompt.load(settings.prompt or "document")
         with (
             ReplyCache(settings.cache_path) as cache,
-            open_model(model, settings.server, log=log, must_answer=False) as served,
+            open_model(model, settings.server, log=log, must_answer=False, extra=prompt.request) as served,
         ):
             yield LLMJudge(
                 served.client,
-                prompt=settings.prompt or "document",
+                prompt=prompt,
                 cache=cache,
                 concurrency=settings.concurrency,
                 max_tokens=settings.max_tokens,
@@ -167,10 +173,14 @@ def open_answer_judge(
     elif not can_ask or model is None:
         yield AnswerJudge(mismatch="unjudged")
     else:
-        with ReplyCache(settings.cache_path) as cache, open_model(model, settings.server, log=log) as served:
+        prompt = VerdictPrompt.load(settings.prompt or "answer")
+        with (
+            ReplyCache(settings.cache_path) as cache,
+            open_model(model, settings.server, log=log, extra=prompt.request) as served,
+        ):
             yield AnswerJudge(
                 served.client,
-                settings.prompt or "answer",
+                prompt,
                 cache=cache,
                 concurrency=settings.concurrency,
                 max_tokens=settings.max_tokens,

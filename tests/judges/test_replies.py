@@ -6,7 +6,7 @@ import pytest
 
 from lrat_hub.judges.documents import LLMJudge, RuleJudge
 from lrat_hub.judges.prompting import VerdictPrompt
-from lrat_hub.judges.replies import CONFLICT, NO_VERDICT, UNFINISHED, after_thinking, read_verdict
+from lrat_hub.judges.replies import CONFLICT, NO_VERDICT, UNFINISHED, Reading, after_thinking, read_verdict
 from lrat_hub.llm.chat import ChatClient
 from lrat_hub.schema import Pair
 from tests.judges.server import ChatServer
@@ -154,3 +154,12 @@ def test_objects_that_are_no_verdicts_are_no_lines_either():
     listed = json.dumps({"notes": ["a", "verdict: relevant"]}, indent=1)
     assert reading(f"{listed}\n\nverdict: irrelevant") == NO
     assert reading(listed) == NO_VERDICT
+
+
+@pytest.mark.parametrize(
+    "reply", ["NOT_RELEVANT", "**NOT_RELEVANT**", "Verdict: NOT_RELEVANT.", '{"verdict": "NOT_RELEVANT"}']
+)
+def test_labels_are_read_as_replies_are(reply):
+    labels = {"relevant": ("relevant",), "irrelevant": ("not_relevant",)}
+    assert read_verdict(reply, labels, "verdict") == Reading("irrelevant")
+    assert read_verdict("RELEVANT", labels, "verdict") == Reading("relevant")
