@@ -88,7 +88,8 @@ class ReadSettings:
         },
     )
     titles: Titles = field(
-        default="column", metadata={"help": "Where titles are: in a column, or in the first line of the text."}
+        default="column",
+        metadata={"help": "Where titles are: in a column, or in the first line or the front matter of the text."},
     )
     chunk_tokens: int = field(
         default=0,
@@ -109,7 +110,11 @@ class ReadSettings:
         metadata={"help": "Decode queries that are obfuscated as in BrowseComp-Plus; the output must be private."},
     )
     canary: str = field(
-        default="", metadata={"help": "Key of the obfuscated queries, for sources without a column `canary`."}
+        default="",
+        metadata={
+            "help": "Key of the obfuscated queries, for sources without a column `canary`; 'published' is that of "
+            "BrowseComp-Plus, read from its authors' script, and published@PATH reads it from a checkout."
+        },
     )
     max_length: int = field(
         default=MAX_LENGTH, metadata={"help": "Longest row that is kept, in characters of a text and bytes of a line."}
@@ -190,7 +195,11 @@ def _read(part: Part, source: Source, settings: ReadSettings, ledger: Ledger) ->
             max_length=settings.max_length,
         )
     columns = ColumnMap.of("qrels", settings.qrel_columns)
-    return read_qrels(source, ledger, columns=columns, max_length=settings.max_length)
+    # Beside its questions BrowseComp-Plus has both kinds of documents, in lists whose members need no grade.
+    docid = (*columns.names["docid"], "gold_docs" if part == "qrels_gold" else "evidence_docs")
+    columns = ColumnMap({**columns.names, "docid": docid}, columns.optional | {"relevance"})
+    canary = settings.canary if settings.deobfuscate else None
+    return read_qrels(source, ledger, columns=columns, canary=canary, max_length=settings.max_length)
 
 
 def _judged(rows: Iterator[dict[str, Any]], qrels: Dataset, ledger: Ledger) -> Iterator[dict[str, Any]]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import PreTrainedTokenizerBase
 
-Titles = Literal["column", "first_line"]
+Titles = Literal["column", "first_line", "front_matter"]
 
 Span = tuple[int, int]
 """Where something lies in a text: its first character, and the one behind its last."""
@@ -35,6 +35,8 @@ Span = tuple[int, int]
 # A chunk ends before a word that doesn't fit, unless that is as long as no word is: text without blanks.
 _LONGEST_WORD = 32
 _BATCH_DOCUMENTS = 64
+_FRONT_MATTER = re.compile(r"---\n(.*?\n)---[ \t]*(?:\n|$)", re.DOTALL)
+_TITLE = re.compile(r"^title:(.*)\n?", re.MULTILINE)
 _WORD = re.compile(r"\S+")
 
 
@@ -52,7 +54,8 @@ def read_documents(
         source: A Hub dataset, a file or folder of rows, or a MediaWiki dump (`.xml`, also compressed).
         ledger: Counts what is dropped; `build_table` counts the rest.
         titles: "first_line" takes the title from the text up to its first line break, as `Lk123/wiki-25-512` and the
-            FlashRAG corpora have it; quotes around all of it go.
+            FlashRAG corpora have it; quotes around all of it go. "front_matter" takes it from the lines between `---`
+            that the texts of BrowseComp-Plus begin with; other lines there stay.
         max_length: Longest text that is kept, in characters, and longest line of a file, in bytes.
     """
     for row in _rows(source, columns or ColumnMap.of("documents"), ledger, max_length):
@@ -65,6 +68,8 @@ def read_documents(
             title, text = title if isinstance(title, str) else "", text or ""
             if titles == "first_line":
                 title, text = _split_title(text)
+            elif titles == "front_matter":
+                title, text = _split_front_matter(text)
             if not text.strip():
                 ledger.drop("empty text")
             elif reason := unusable(docid, title, text, max_length=max_length):
@@ -85,8 +90,22 @@ def _split_title(contents: str) -> tuple[str, str]:
     title, line_break, text = contents.partition("\n")
     if not line_break:
         return "", contents
+    return _unquoted(title), text
+
+
+def _split_front_matter(contents: str) -> tuple[str, str]:
+    matter = _FRONT_MATTER.match(contents)
+    title = _TITLE.search(matter[1]) if matter else None
+    if matter is None or title is None:
+        return "", contents
+    others = (matter[1][: title.start()] + matter[1][title.end() :]).strip("\n")
+    text = contents[matter.end() :]
+    return _unquoted(title[1]), f"---\n{others}\n---\n{text}" if others else text.lstrip("\n")
+
+
+def _unquoted(title: str) -> str:
     title = title.strip()
-    return (title[1:-1] if len(title) > 1 and title[0] == title[-1] == '"' else title), text
+    return title[1:-1] if len(title) > 1 and title[0] == title[-1] and title[0] in "\"'" else title
 
 
 def chunk_documents(

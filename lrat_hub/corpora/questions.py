@@ -12,7 +12,7 @@ import csv
 import hashlib
 import html
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, cycle
 from pathlib import Path
 from typing import Any, Literal, TypeGuard
@@ -33,8 +33,20 @@ from lrat_hub.corpora.rows import (
 from lrat_hub.errors import LratError
 from lrat_hub.hub.inputs import LocalSource, Source
 from lrat_hub.ledger import Ledger
+from lrat_hub.llm.pinned import Pointer
 
 Quotes = Literal["text", "csv"]
+
+PUBLISHED = "published"
+"""Stands for the canary of BrowseComp-Plus, which its authors publish in their script."""
+
+CANARY = Pointer(
+    repository="texttron/BrowseComp-Plus",
+    commit="97c637cebfd93965b28f93199e27abfd1dcc5de6",
+    file="scripts_build_index/decrypt_dataset.py",
+    constant="DEFAULT_CANARY",
+    sha256="20287cf38eca18a9153bbd95dab116d5d732bda95f99f74005974cd2feb3a232",
+)
 
 _TOPIC = re.compile(r"<(top|topic)\b([^>]*)>(.*?)</\1>", re.DOTALL | re.IGNORECASE)
 _FIELD = re.compile(r"<(\w+)[^>]*>([^<]*)")
@@ -61,13 +73,15 @@ def read_queries(
             files with both, and so gets fragments for answers.
         topic_field: The field of a TREC topic that is the question.
         canary: For rows that are obfuscated as BrowseComp-Plus publishes them: the key where a row has no column
-            `canary`, or "" when all have it. None for plain rows.
+            `canary`, or "" when all have it; "published" for the one that its authors publish, and "published@PATH" to
+            read that from a checkout of their repository. None for plain rows.
 
     Raises:
         LratError: The source can't be read, or a row needs a canary that is not given.
     """
+    key = None if canary is None else canary_of(canary)
     for row in _query_rows(source, columns, ledger, quotes, topic_field, max_length):
-        if canary is not None and (row := plain_row(row, canary, ledger)) is None:
+        if key is not None and (row := plain_row(row, key, ledger)) is None:
             continue
         query_id, query, answer = identifier(row["query_id"]), row["query"], row["answer"]
         if query_id is None or not isinstance(query, str) or not query.strip():
@@ -149,15 +163,20 @@ def read_qrels(
     ledger: Ledger,
     *,
     columns: ColumnMap | None = None,
+    canary: str | None = None,
     max_length: int = MAX_LENGTH,
 ) -> Iterator[SourceRow]:
     """Rows `query_id, docid, relevance`.
 
     Args:
         source: A file of TREC's four fields a line; one in BEIR's form, with a header `query-id, corpus-id, score`;
-            or a Hub dataset or file with named columns.
+            or a Hub dataset or file with named columns. A list of documents for its `docid` judges each of them
+            relevant, as BrowseComp-Plus has them beside its questions.
+        canary: As for `read_queries`, for the ids in such lists.
     """
-    for row in _qrel_rows(source, columns or ColumnMap.of("qrels"), ledger, max_length):
+    key = None if canary is None else canary_of(canary)
+    rows = _qrel_rows(source, columns or ColumnMap.of("qrels"), ledger, max_length)
+    for row in chain.from_iterable(_judgements(row, key, ledger) for row in rows):
         query_id, docid, relevance = identifier(row["query_id"]), identifier(row["docid"]), _grade(row["relevance"])
         if query_id is None or docid is None:
             ledger.drop("no id")
@@ -167,6 +186,19 @@ def read_qrels(
             ledger.drop(reason)
         else:
             yield {"query_id": query_id, "docid": docid, "relevance": relevance}
+
+
+def _judgements(row: SourceRow, key: str | None, ledger: Ledger) -> Iterator[SourceRow]:
+    """A row for each document of a list; a row without a list is one itself."""
+    documents = row["docid"]
+    if not isinstance(documents, list):
+        yield row
+        return
+    for document in documents:
+        docid = document.get("docid") if isinstance(document, dict) else document
+        plain = row | {"docid": docid, "relevance": 1}
+        if key is None or (plain := plain_row(plain, key, ledger, ("docid",))) is not None:
+            yield plain
 
 
 def _qrel_rows(source: Source, columns: ColumnMap, ledger: Ledger, max_length: int) -> Iterator[SourceRow]:
@@ -240,8 +272,16 @@ def deobfuscate(text: str, canary: str) -> str:
     return bytes(byte ^ key for byte, key in zip(base64.b64decode(text, validate=True), pad, strict=False)).decode()
 
 
-def plain_row(row: SourceRow, canary: str, ledger: Ledger) -> SourceRow | None:
-    """A row of questions with `query` and `answer` in plain text, or None when that fails, which is counted.
+def canary_of(given: str) -> str:
+    """The key that a setting means; see `read_queries`."""
+    name, _, checkout = given.partition("@")
+    return CANARY.read(Path(checkout) if checkout else None) if name == PUBLISHED else given
+
+
+def plain_row(
+    row: SourceRow, canary: str, ledger: Ledger, names: Sequence[str] = ("query", "answer")
+) -> SourceRow | None:
+    """A row with some columns in plain text, or None when that fails, which is counted.
 
     Args:
         canary: The key of rows that have none in their column `canary`.
@@ -253,10 +293,10 @@ def plain_row(row: SourceRow, canary: str, ledger: Ledger) -> SourceRow | None:
     if not key:
         raise LratError(
             "Obfuscated questions: expected the canary string that is their key, in a column `canary` or as the "
-            "setting `canary`; found neither. Their authors publish it with the dataset."
+            "setting `canary`; found neither. 'published' takes the one that BrowseComp-Plus's authors publish."
         )
     try:
-        return row | {name: deobfuscate(row[name], key) for name in ("query", "answer") if isinstance(row[name], str)}
+        return row | {name: deobfuscate(row[name], key) for name in names if isinstance(row[name], str)}
     except ValueError:
         ledger.drop("can't be de-obfuscated with its canary")
         return None

@@ -38,6 +38,7 @@ KNOWN_NAMES: Mapping[TableKind, Mapping[str, tuple[str, ...]]] = {
         "query_id": ("query_id", "query-id", "qid"),
         "docid": ("docid", "corpus-id", "doc_id"),
         "relevance": ("relevance", "score"),
+        "canary": ("canary",),
     },
 }
 """Our columns and the names they go by in published datasets, the likeliest first."""
@@ -61,9 +62,11 @@ class ColumnMap:
 
     Args:
         names: Our column to the names it may have in the source, tried in order; none leaves it empty.
+        optional: Our columns that a source may lack.
     """
 
     names: Mapping[str, tuple[str, ...]]
+    optional: frozenset[str] = OPTIONAL
 
     @classmethod
     def of(cls, kind: TableKind, given: Sequence[str] = ()) -> ColumnMap:
@@ -91,7 +94,7 @@ class ColumnMap:
         columns = {
             ours: next((name for name in names if name in available), None) for ours, names in self.names.items()
         }
-        if missing := [ours for ours, theirs in columns.items() if theirs is None and ours not in OPTIONAL]:
+        if missing := [ours for ours, theirs in columns.items() if theirs is None and ours not in self.optional]:
             raise LratError(
                 f"{where}: expected a column for {missing[0]} ({', '.join(self.names[missing[0]])}), found "
                 f"{', '.join(available)}. Say which it is with {missing[0]}=COLUMN in the option for columns."

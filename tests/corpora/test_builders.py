@@ -1,12 +1,16 @@
 """Each builder on a source in its published shape: what comes out, and where the lineage says it came from."""
 
 import bz2
+import hashlib
 import json
+import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from huggingface_hub import HfApi
 
+from lrat_hub.corpora import questions
 from lrat_hub.errors import LratError
 from lrat_hub.hub.lineage import read_lineage
 from tests.corpora.published import corpus, documents, obfuscate, on_the_hub, parquet_bytes, rows
@@ -210,18 +214,80 @@ CANARY = "BENCHMARK DATA: canary GUID 1-2-3"
 
 @pytest.fixture(scope="module")
 def obfuscated(hub):
-    questions = ["Which écrivain wrote it?", "Second, plain by mistake"]
+    asked = ["Which écrivain wrote it?", "Second, plain by mistake"]
     data = parquet_bytes(
         query_id=["769", "770"],
-        query=[obfuscate(questions[0], CANARY), questions[1]],
+        query=[obfuscate(asked[0], CANARY), asked[1]],
         answer=[obfuscate("Nobody", CANARY), obfuscate("x", CANARY)],
         canary=[CANARY, CANARY],
     )
     return on_the_hub("tevatron/bcp", {"data/test-00000-of-00001.parquet": data})
 
 
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    """The authors' script with another canary, which no real question is obfuscated with."""
+    script = tmp_path / questions.CANARY.file
+    script.parent.mkdir(parents=True)
+    script.write_text(f"DEFAULT_CANARY = {CANARY!r}\n")
+    digest = hashlib.sha256(CANARY.encode()).hexdigest()
+    monkeypatch.setattr(questions, "CANARY", replace(questions.CANARY, sha256=digest))
+    return tmp_path
+
+
+def test_browsecomp_plus_is_made_by_one_recipe_from_what_is_published(hub, checkout):
+    def listed(*docids):
+        return [{"docid": obfuscate(docid, CANARY), "text": obfuscate("its text", CANARY)} for docid in docids]
+
+    asked = on_the_hub("tevatron/bcp-2", {"data/test-00000-of-00001.parquet": parquet_bytes(
+        query_id=["769", "770"],
+        query=[obfuscate("Who?", CANARY), obfuscate("Where?", CANARY)],
+        answer=[obfuscate("Nobody", CANARY), obfuscate("Nowhere", CANARY)],
+        gold_docs=[listed("41"), listed("7")],
+        negative_docs=[listed("8"), listed("9")],
+        evidence_docs=[listed("41", "7"), listed("7")],
+    )})  # fmt: skip
+    texts = [
+        '---\ntitle: "One: a page"\nauthor: Ann\ndate: 2001\n---\nIts text.\n---\nMore.',
+        "---\ntitle: Another\n---\nIts text.",
+        "---\nA line.\n",
+    ]
+    data = parquet_bytes(docid=["41", "7", "8"], text=texts, url=["http://a", "http://b", "http://c"])
+    pages = on_the_hub("tevatron/bcp-corpus-2", {"data/train-00000-of-00001.parquet": data})
+    sources = {"documents": pages} | dict.fromkeys(("queries", "qrels", "qrels_gold"), asked)
+    words = [word for option, source in sources.items() for word in (f"--{option}", source)]
+    pin = corpus(
+        "--config",
+        "dataset_builders/browsecomp_plus",
+        *words,
+        "--canary",
+        f"published@{checkout}",
+        "--to",
+        "lrat/c-bcp2",
+    )
+    assert documents(pin) == [
+        ("41", "One: a page", "---\nauthor: Ann\ndate: 2001\n---\nIts text.\n---\nMore."),
+        ("7", "Another", "Its text."),
+        ("8", "", "---\nA line.\n"),
+    ]
+    assert [(row["query"], row["answer"]) for row in rows(pin, "queries", "test")] == [
+        ("Who?", "Nobody"), ("Where?", "Nowhere")
+    ]  # fmt: skip
+    for config, judged in {
+        "qrels_evidence": [("769", "41", 1), ("769", "7", 1), ("770", "7", 1)],
+        "qrels_gold": [("769", "41", 1), ("770", "7", 1)],
+    }.items():
+        assert [tuple(row.values()) for row in rows(pin, config, "test")] == judged
+    assert HfApi().repo_info("lrat/c-bcp2", repo_type="dataset").private
+
+
+@pytest.mark.skipif("BROWSECOMP_PLUS" not in os.environ, reason="BROWSECOMP_PLUS names no checkout of BrowseComp-Plus")
+def test_the_canary_is_where_it_is_said_to_be():
+    assert "canary GUID" in questions.canary_of(f"published@{os.environ['BROWSECOMP_PLUS']}")
+
+
 def test_browsecomp_plus_questions_go_to_private_repositories_only(hub, obfuscated):
-    words = ("--config", "dataset_builders/browsecomp_plus", "--documents", "", "--queries", obfuscated, "--to")
+    words = ("--queries", obfuscated, "--deobfuscate", "true", "--private", "true", "--to")
     pin = corpus(*words, "lrat/c-secret")
     assert [tuple(row.values())[:3] for row in rows(pin, "queries", "test")] == [
         ("769", "Which écrivain wrote it?", "Nobody")
