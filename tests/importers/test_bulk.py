@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
@@ -17,6 +18,7 @@ from lrat_hub.schema import Trajectory
 from tests.importers.fixtures import OPENAI
 
 NUM_RUNS = 40
+LOGS = Path(__file__).parent / "logs"
 
 
 @pytest.fixture
@@ -51,12 +53,27 @@ def test_files_hold_what_is_read_one_by_one(runs, tmp_path, small_tasks):
     assert [path.read_text() for path in result.traces.values()] == [trace_text(run) for run in expected[:5]]
 
 
+@pytest.fixture
+def sessions(tmp_path):
+    """Sessions with an event a line, two of them mixed in each file."""
+    events = [json.loads(line) for line in (LOGS / "claude_code_session" / "s-1.jsonl").read_text().splitlines()]
+    folder = tmp_path / "sessions"
+    folder.mkdir()
+    for number in range(8):
+        mixed = [{**event, "sessionId": f"{name}-{number}"} for event in events for name in "ab"]
+        (folder / f"{number}.jsonl").write_text("\n".join(map(json.dumps, mixed)))
+    return folder
+
+
 @pytest.mark.slow
+@pytest.mark.parametrize("source", ["runs", "sessions"])
 @pytest.mark.parametrize("processes", [2, 3])
-def test_any_number_of_processes_gives_the_same_bytes_and_counts(runs, tmp_path, small_tasks, processes):
+def test_any_number_of_processes_gives_the_same_bytes_and_counts(request, tmp_path, small_tasks, source, processes):
+    path = request.getfixturevalue(source)
     one, several = (
-        imported(runs, tmp_path / f"out-{number}", number, redactor=Redactor(SECRETS)) for number in (1, processes)
+        imported(path, tmp_path / f"out-{number}", number, redactor=Redactor(SECRETS)) for number in (1, processes)
     )
+    assert one.summary.num_runs >= 16
     assert [path.read_bytes() for path in one.paths] == [path.read_bytes() for path in several.paths]
     assert one.accounts == several.accounts
     assert one.summary == several.summary
