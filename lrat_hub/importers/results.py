@@ -59,6 +59,7 @@ _EMPTY = re.compile(
 # Such a line stands above many lists, too, so it says something only of a text with little else.
 _MAX_EMPTY = 400
 _DEPTH = 5
+_ANY_FORMAT = ResultFormat()
 
 
 class _Inseparable(Exception):
@@ -81,7 +82,7 @@ def read_results(
         results: The lists, where the log keeps them apart from the text: one for each query that ran.
         docids: The ids of what was listed, where the log keeps them apart from the text.
     """
-    reader = _Reader(tuple(asked), known or ResultFormat())
+    reader = _Reader(tuple(asked), known or _ANY_FORMAT)
     text = text.replace("\r\n", "\n") if "\r" in text else text
     if known is not None and known.shared:
         reader = _Reader(tuple(asked[:1]), replace(known, section=None, shared=False))
@@ -103,7 +104,7 @@ def read_results(
 
 
 def _rows(part: Any) -> list[Any]:
-    return list(part) if isinstance(part, (list, tuple)) else list_in(part, ResultFormat()) or []
+    return list(part) if isinstance(part, (list, tuple)) else list_in(part, _ANY_FORMAT) or []
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import pickle
 from collections import deque
@@ -19,6 +20,12 @@ Work = TypeVar("Work")
 
 AHEAD = 2
 """Tasks for each process that are taken before their turn, or done and waiting: all that memory holds of them."""
+
+
+def _begin(begin: Callable[[Work], object], work: Work) -> None:
+    begin(work)
+    # A process with little in it looks for garbage in all of it time and again; what has been loaded by now stays.
+    gc.freeze()
 
 
 def map_in_order(
@@ -55,7 +62,7 @@ def map_in_order(
         ) from error
     # Spawned, as a fork of a process that has threads (tokenizers, Arrow) may hang.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, context, initializer=begin, initargs=(work,)) as pool:
+    with ProcessPoolExecutor(processes, context, initializer=_begin, initargs=(begin, work)) as pool:
         waiting: deque[Future[Any]] = deque()
         try:
             for task in remaining:
