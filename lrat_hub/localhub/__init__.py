@@ -11,9 +11,10 @@ Clients read `HF_ENDPOINT` when they are imported, so a program that wants to us
 | `process`, `root` | the server process; the folder that it alone owns, with the tokens of its users |
 | `protocol` | names that things may have, and errors, as clients and all modules below understand them |
 | `app`, `missing`, `connections`, `wire`, `access` | routes; what they are asked; who asks, and what they may do |
-| `routes_repos`, `routes_git`, `routes_commit`, `routes_files`, `routes_discussions`, `routes_pages` | the endpoints |
+| `routes_repos`, `routes_git`, `routes_commit`, `routes_files`, `routes_discussions` | the endpoints |
 | `summaries`, `metadata`, `cards` | what lists say of a repository; what metadata mean; cards as HTML |
-| `pages/` | the templates of the pages for people |
+| `routes_pages`, `routes_rows`, `views`, `pages/` | the pages for people, and their templates |
+| `parquet` | rows of Parquet files, read by a process of its own |
 | `store`, `repository`, `trees`, `patches`, `blobs`, `rules` | repositories of git, and what is in them |
 | `discussions` | discussions and pull requests |
 | `objects`, `links` | large files by sha256; signed links to them |

@@ -34,6 +34,8 @@ from lrat_hub.localhub import (
     routes_git,
     routes_pages,
     routes_repos,
+    routes_rows,
+    views,
 )
 from lrat_hub.localhub.access import Hub, settings_for
 from lrat_hub.localhub.links import Links
@@ -100,14 +102,14 @@ _LIST_LACKS = "apps inference inference_provider num_parameters linked datasets 
 
 def routes() -> list[DeclaredRoute]:
     repos, git, content, files, pages = routes_repos, routes_git, routes_commit, routes_files, routes_pages
-    talk, route = routes_discussions, DeclaredRoute
+    talk, rows, route = routes_discussions, routes_rows, DeclaredRoute
     discussion = f"{_REPO}/discussions/{{number:encoded}}"
     return [
         # First, as most requests are for it, and routes are tried one after the other.
         route(f"{_PAGE}/resolve/{_REV}/{{path:encoded_path}}", files.resolve, "download"),
         route("/", pages.index, "search"),
         route("/login", pages.login),
-        route("/api/style.css", pages.style),
+        route("/api/style.css", views.style),
         route("/api/whoami-v2", repos.whoami),
         route("/api/agent-harnesses", repos.harnesses),
         route("/api/settings/repositories", repos.storage, "limit cursor"),
@@ -157,7 +159,11 @@ def routes() -> list[DeclaredRoute]:
         route(f"{_PAGE}/git-upload-pack", files.upload_pack, method="POST"),
         route(f"{_PAGE}/git-receive-pack", files.receive_pack, method="POST"),
         route(f"{_PAGE}/raw/{_REV}/{{path:encoded_path}}", files.raw, "download"),
+        route(f"{_PAGE}/discussions", pages.discussions, "cursor"),
         route(f"{_PAGE}/discussions/{{number:encoded}}", pages.discussion),
+        route(f"{_PAGE}/rows/{_REV}", rows.rows, "cursor search"),
+        route(f"{_PAGE}/rows/{_REV}/{{path:encoded_path}}", rows.rows, "cursor search"),
+        route(f"{_PAGE}/row/{_REV}/{{path:encoded_path}}", rows.row, "row"),
         route(_PAGE, pages.tree, "cursor"),
         route(f"{_PAGE}/tree/{_REV}", pages.tree, "cursor"),
         route(f"{_PAGE}/tree/{_REV}/{{path:encoded_path}}", pages.tree, "cursor"),
@@ -295,7 +301,7 @@ async def _hub_error(request: Request, error: HubError) -> Response:
         headers["X-Error-Code"] = error.code
     error.headers = headers
     if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
-        return await run_in_threadpool(routes_pages.error_page, request, error)
+        return await run_in_threadpool(views.error_page, request, error)
     if request.headers.get("user-agent", "").startswith("git/"):
         # Git shows its user an answer in this form only.
         return PlainTextResponse(f"{error.message}\n", error.status, headers)

@@ -11,7 +11,7 @@ from lrat_hub.localhub.access import settings_for
 from lrat_hub.localhub.protocol import KINDS, HubError, not_here, repo_not_found
 
 # The words below a repository that need a revision, or more.
-PAGES = frozenset({"resolve", "raw", "tree", "blob", "commits", "commit", "discussions", "revision"})
+PAGES = frozenset({"resolve", "raw", "tree", "blob", "commits", "commit", "discussions", "revision", "rows", "row"})
 # What huggingface.co has and this Hub has not, by the beginning of its path; the documentation has the same table.
 LACKS = {
     "/api/collections": "collections",

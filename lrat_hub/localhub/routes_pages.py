@@ -1,32 +1,37 @@
-"""The pages for people: repositories, their files and cards, commits, lineage. Written by the server; no scripts.
+"""The pages for people: repositories, cards, files, commits, discussions, lineage. Written by the server; no scripts.
 
 A browser sends the token as a password, once somebody has followed `/login`. Pages only show, and change nothing.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from functools import lru_cache
 from itertools import islice
 from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
-import jinja2
 import pygit2
 from markupsafe import Markup
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 
-from lrat_hub.localhub.access import caller, damage_apart, hub_of, may_see, repo_of, settings_for, visible
+from lrat_hub.localhub.access import caller, damage_apart, hub_of, may_see, visible
 from lrat_hub.localhub.cards import card_data, render_card
-from lrat_hub.localhub.protocol import HubError, RepoId, entry_not_found
-from lrat_hub.localhub.repository import MAIN, Repository
+from lrat_hub.localhub.discussions import Discussions
+from lrat_hub.localhub.patches import Patch
+from lrat_hub.localhub.protocol import HubError, RepoId, entry_not_found, parse_number
+from lrat_hub.localhub.repository import Repository
 from lrat_hub.localhub.routes_files import IMAGE_TYPES, open_entry
+from lrat_hub.localhub.routes_rows import preview
 from lrat_hub.localhub.store import Settings
+from lrat_hub.localhub.summaries import summary
 from lrat_hub.localhub.trees import Entry
+from lrat_hub.localhub.views import View, page
 from lrat_hub.localhub.wire import endpoint_of, number
 
 CARD = "README.md"
@@ -38,15 +43,12 @@ _PIN = re.compile(
 )
 FILES_PAGE = 500
 COMMITS_PAGE = 100
-CHANGES_SHOWN = 1000
+CHANGES_SHOWN = 300
+DIFF_SHOWN_CHARS = 300_000
+TAGS_SHOWN = 8
 TEXT_SHOWN_BYTES = 256 * 1024
-HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; "
-    "base-uri 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-}
+# What the lines of a patch are, by their first character.
+_LINES = {"+": "A", "-": "D", "@": "at"}
 
 
 def index(request: Request) -> Response:
@@ -54,20 +56,20 @@ def index(request: Request) -> Response:
     search = request.query_params.get("search", "").strip()
     listed = []
     for settings, repository, commit in visible(request, password=True):
-        repo = repository.id
-        if search.lower() not in str(repo).lower():
-            continue
-        with damage_apart(hub_of(request).store, repo):
-            listed.append(_listed(settings, repository, commit))
+        with damage_apart(hub_of(request).store, repository.id):
+            fields = summary(repository, settings, commit)
+            words = f"{repository.id} {' '.join(fields['tags'])}".lower()
+            if all(word in words for word in search.lower().split()):
+                listed.append((commit.commit_time, _listed(settings, repository, commit, fields["tags"])))
     listed.sort(key=lambda item: (-item[0], item[1]["id"]))
-    return _page(request, "index", repositories=[row for _, row in listed], search=search)
+    return page(request, "index", repositories=[row for _, row in listed], search=search)
 
 
-def _listed(settings: Settings, repository: Repository, commit: pygit2.Commit) -> tuple[int, dict[str, Any]]:
+def _listed(settings: Settings, repository: Repository, commit: pygit2.Commit, tags: list[str]) -> dict[str, Any]:
     repo, (files, size) = repository.id, repository.totals(commit)
     row = {"id": str(repo), "url": f"/{repo.url_path}", "kind": repo.kind[:-1], "private": settings.private}
     last = {key: _commit_fields(commit)[key] for key in ("title", "date")}
-    return commit.commit_time, {**row, **last, "files": files, "size": size}
+    return {**row, **last, "files": files, "size": size, "tags": tags[:TAGS_SHOWN]}
 
 
 def login(request: Request) -> Response:
@@ -79,7 +81,7 @@ def login(request: Request) -> Response:
 
 def tree(request: Request) -> Response:
     """The files of a folder; for the root also the card, the lineage and what the repository is."""
-    view = _View(request)
+    view = View(request)
     repository, commit, path = view.repository, view.commit, view.path
     tree_id = str(commit.tree_id)
     if path:
@@ -91,14 +93,13 @@ def tree(request: Request) -> Response:
     start = number(request, "cursor", 0)
     shown = [_entry_fields(entry, path) for entry in entries[start : start + FILES_PAGE]]
     more = start + FILES_PAGE if start + FILES_PAGE < len(entries) else None
-    return view.render(
-        "tree", "files", entries=shown, more=more, **({"card": None} if path else _about(request, view))
-    )
+    about = {"card": None} if path else _about(request, view)
+    return view.render("tree", "files", entries=shown, more=more, **about)
 
 
 def blob(request: Request) -> Response:
     """One file: its text, if it is one."""
-    view = _View(request)
+    view = View(request)
     entry = view.repository.entry(view.commit, view.path)
     if entry.is_folder:
         raise entry_not_found(view.path, view.sha)
@@ -115,7 +116,7 @@ def blob(request: Request) -> Response:
 
 def commits(request: Request) -> Response:
     """The history of a revision."""
-    view = _View(request)
+    view = View(request)
     start = number(request, "cursor", 0)
     end = start + COMMITS_PAGE
     shown = [_commit_fields(commit) for commit in islice(view.repository.history(view.commit), start, end + 1)]
@@ -126,71 +127,103 @@ def commits(request: Request) -> Response:
 
 def commit(request: Request) -> Response:
     """What one commit changed."""
-    view = _View(request)
+    view = View(request)
     parents = view.commit.parents
     patches = view.repository.patches(parents[0] if parents else None, view.commit)
-    changes = [(patch.status, patch.path) for patch in islice(patches, CHANGES_SHOWN + 1)]
-    shown, cut = changes[:CHANGES_SHOWN], len(changes) > CHANGES_SHOWN
-    return view.render("commit", "commits", commit=_commit_fields(view.commit), changes=shown, cut=cut)
+    shown, cut = shown_patches(patches)
+    return view.render("commit", "commits", commit=_commit_fields(view.commit), patches=shown, cut=cut)
+
+
+def shown_patches(patches: Iterator[Patch]) -> tuple[list[dict[str, Any]], bool]:
+    """Patches as a page shows them, line by line, and whether there are more of them."""
+    shown, left = [], DIFF_SHOWN_CHARS
+    for patch in islice(patches, CHANGES_SHOWN + 1):
+        if len(shown) == CHANGES_SHOWN:
+            return shown, True
+        lines: list[tuple[str, str]] | None = None
+        if patch.text is not None and len(patch.text) <= left:
+            left -= len(patch.text)
+            # What git says of the file stands above already.
+            lines = [(_LINES.get(line[:1], ""), line) for line in patch.text.partition("\n@@")[2].splitlines()]
+            if lines:
+                lines[0] = "at", f"@@{lines[0][1]}"
+        shown.append({"status": patch.status, "path": patch.path, "lines": lines, "is_text": patch.text is not None})
+    return shown, False
 
 
 def discussion(request: Request) -> Response:
-    """Where the link that a client prints leads."""
-    number = request.path_params["number"]
-    return RedirectResponse(f"{request.scope['path'].partition('/discussions/')[0]}/commits/refs%2Fpr%2F{number}")
+    """A discussion, or a pull request with what it changes: where the link that a client prints leads."""
+    view = View(request)
+    number = parse_number(request.path_params["number"])
+    known = Discussions(hub_of(request).store, view.repository)
+    found = known.read(number or 0)
+    events = [
+        {"kind": event["type"], "author": event["author"]["name"], "date": event["createdAt"], "data": event["data"]}
+        for event in found.events
+    ]
+    patches, cut, commits = [], False, []
+    if found.base is not None:
+        patches, cut = shown_patches(view.repository.patches(known.start(found), known.tip(found)))
+        commits = [_commit_fields(commit) for commit in known.commits(found)]
+    conflicts = known.conflicts(found) if found.base is not None else []
+    return view.render(
+        "discussion",
+        "discussions",
+        discussion=found,
+        events=events,
+        commits=commits,
+        conflicts=conflicts,
+        patches=patches,
+        cut=cut,
+    )
 
 
-def style(request: Request) -> Response:
-    return Response(_style(), media_type="text/css", headers={"Cache-Control": "max-age=600"})
+def discussions(request: Request) -> Response:
+    """The discussions and pull requests of a repository, the latest first."""
+    view = View(request)
+    known, start, shown = Discussions(hub_of(request).store, view.repository), number(request, "cursor", 0), []
+    numbers = known.numbers()
+    for each in numbers[start : start + COMMITS_PAGE]:
+        # One that is damaged says so on its own page.
+        with contextlib.suppress(HubError):
+            shown.append(known.read(each))
+    more = start + COMMITS_PAGE if start + COMMITS_PAGE < len(numbers) else None
+    return view.render("discussions", "discussions", discussions=shown, more=more)
 
 
-def error_page(request: Request, error: HubError) -> Response:
-    """An error for somebody at a browser."""
-    headers = dict(error.headers)
-    if error.status == 401:
-        headers["WWW-Authenticate"] = 'Basic realm="lrat hub: the token as password"'
-    return _page(request, "error", error.status, headers, status=error.status, message=error.message)
-
-
-class _View:
-    """A repository at the revision of a request, and what every page about it shows."""
-
-    def __init__(self, request: Request) -> None:
-        self.settings = settings_for(request, password=True)
-        params = request.path_params
-        self.repo = repo_of(request)
-        self.repository: Repository = hub_of(request).store.open(self.repo)
-        self.revision: str = params.get("revision", MAIN)
-        self.commit: pygit2.Commit = self.repository.commit_at(self.revision)
-        self.sha = str(self.commit.id)
-        self.path: str = params.get("path", "").strip("/")
-        self.page = f"/{self.repo.url_path}"
-        self._request = request
-
-    def render(self, template: str, tab: str, **values: Any) -> Response:
-        parts = self.path.split("/") if self.path else []
-        folders = [{"name": part, "path": "/".join(parts[: depth + 1])} for depth, part in enumerate(parts)]
-        return _page(
-            self._request,
-            template,
-            **{"repo": self.repo, "kind": self.repo.kind[:-1], "private": self.settings.private, "tab": tab},
-            **{"page": self.page, "path": self.path, "folders": folders},
-            **{"revision": self.revision, "sha": self.sha, **values},
+def _use(view: View, card: Mapping[str, Any]) -> str:
+    """The lines that load a repository, with the library that it is for."""
+    files = {entry.path for entry in view.repository.walk(str(view.commit.tree_id), recursive=False)}
+    name, sha = str(view.repo), view.sha
+    if view.repo.kind == "datasets":
+        configs = card.get("configs")
+        names = (
+            [each.get("config_name") for each in configs if isinstance(each, dict)]
+            if isinstance(configs, list)
+            else []
         )
+        chosen = f', "{names[0]}"' if len(names) > 1 and isinstance(names[0], str) and names[0].isprintable() else ""
+        return f'from datasets import load_dataset\n\nrows = load_dataset("{name}"{chosen}, revision="{sha}")'
+    if view.repo.kind == "models" and "modules.json" in files:
+        load = f'SentenceTransformer("{name}", revision="{sha}")'
+        return f"from sentence_transformers import SentenceTransformer\n\nmodel = {load}"
+    kind = "" if view.repo.kind == "models" else f', repo_type="{view.repo.kind[:-1]}"'
+    load = f'snapshot_download("{name}"{kind}, revision="{sha}")'
+    return f"from huggingface_hub import snapshot_download\n\nfolder = {load}"
 
 
-def _about(request: Request, view: _View) -> dict[str, Any]:
+def _about(request: Request, view: View) -> dict[str, Any]:
     repository, commit = view.repository, view.commit
     files, size = repository.totals(commit)
     card, lineage = repository.read(commit, CARD), repository.read(commit, LINEAGE_FILE)
-    tags = ((card_data(card) if card is not None else None) or {}).get("tags")
-    use = {"datasets": 'load_dataset("{}", revision="{}")', "models": 'snapshot_download("{}", revision="{}")'}
+    data = (card_data(card) if card is not None else None) or {}
     return {
         "files": files,
         "size": size,
         "revisions": [*repository.references("heads"), *repository.references("tags")],
-        "tags": tags if isinstance(tags, list) else [],
-        "use": use[view.repo.kind].format(view.repo, view.sha) if view.repo.kind in use else None,
+        "tags": summary(repository, view.settings, commit)["tags"],
+        "use": _use(view, data),
+        "rows": preview(request, view) if view.has_rows else None,
         "clone": f"{endpoint_of(request)}{view.page}",
         "card": Markup(render_card(card.decode(errors="replace"), view.page, view.sha)) if card is not None else None,
         "lineage": _lineage(request, lineage) if lineage is not None else None,
@@ -216,7 +249,11 @@ def _link(request: Request, text: str) -> dict[str, Any]:
     repo = RepoId(pin["kind"] or "models", pin["namespace"], pin["name"]) if pin else None
     if pin is None or repo is None or not repo.valid:
         return {"url": None, "missing": False}
-    settings = hub_of(request).store.settings(repo)
+    try:
+        settings = hub_of(request).store.settings(repo)
+    except HubError:
+        # That it is damaged is told on its own page.
+        settings = None
     seen = settings is not None and may_see(caller(request, password=True), repo, settings)
     return {"url": f"/{repo.url_path}/tree/{pin['sha']}" if seen else None, "missing": not seen}
 
@@ -248,39 +285,3 @@ def _commit_fields(commit: pygit2.Commit) -> dict[str, Any]:
         "date": datetime.fromtimestamp(commit.commit_time, UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "parents": [str(parent) for parent in commit.parent_ids],
     }
-
-
-def _page(
-    request: Request, template: str, code: int = 200, headers: dict[str, str] | None = None, /, **values: Any
-) -> Response:
-    try:
-        account = caller(request, password=True)
-    except HubError:
-        account = None
-    text = _templates().get_template(f"{template}.html").render(account=account, **values)
-    return HTMLResponse(text, code, {**HEADERS, **(headers or {})})
-
-
-@lru_cache(maxsize=1)
-def _templates() -> jinja2.Environment:
-    templates = jinja2.Environment(
-        loader=jinja2.PackageLoader("lrat_hub.localhub", "pages"), autoescape=True, undefined=jinja2.StrictUndefined
-    )
-    templates.filters["bytes"] = _readable_size
-    templates.filters["segment"] = lambda text: quote(text, safe="")
-    return templates
-
-
-@lru_cache(maxsize=1)
-def _style() -> str:
-    loader = _templates().loader
-    assert loader is not None
-    return loader.get_source(_templates(), "style.css")[0]
-
-
-def _readable_size(size: int) -> str:
-    value, units = float(size), ["B", "kB", "MB", "GB", "TB"]
-    while value >= 999.5 and len(units) > 1:
-        value /= 1000
-        units.pop(0)
-    return f"{value:.0f} {units[0]}" if units[0] == "B" or value >= 100 else f"{value:.1f} {units[0]}"

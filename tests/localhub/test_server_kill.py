@@ -57,8 +57,8 @@ for line in sys.stdin:
 class Servers:
     """One server after the other on the same root."""
 
-    def __init__(self, root: Path) -> None:
-        command = [sys.executable, "-c", NURSERY, str(root)]
+    def __init__(self, root: Path, setup: str = "") -> None:
+        command = [sys.executable, "-c", setup + NURSERY, str(root)]
         self._nursery = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.endpoint = ""
 

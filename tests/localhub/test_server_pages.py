@@ -193,3 +193,39 @@ def test_private_repositories_are_shown_to_those_who_may_read_them(hub: LocalHub
         assert "private" in Page(owner.get(f"/{repo}")).text
         assert f"/{repo}" in Page(owner.get("/", params={"search": "PAGE-priv"})).links
         assert f"/{repo}" not in Page(owner.get("/", params={"search": "something else"})).links
+
+
+def test_a_commit_shows_what_it_changed_line_by_line(http: httpx2.Client, repo: str) -> None:
+    commit(http, repo, put("a.txt", b"one\ntwo\n"), put("b.bin", b"\0" * 10))
+    sha = commit(http, repo, put("a.txt", b"one\n<b>three\n"), put("b.bin", b"\0" * 20)).json()["commitOid"]
+    page = Page(http.get(f"/{repo}/commit/{sha}"))
+    assert ("span", {"class": "D"}) in page.tags
+    assert ("span", {"class": "A"}) in page.tags
+    assert "-two" in page.text
+    assert "+<b>three" in page.text
+    assert "This file is large, or no text." in page.text
+
+
+def test_a_discussion_has_a_page(api: HfApi, http: httpx2.Client, repo: str) -> None:
+    content = b"proposed <script>"
+    pull = api.upload_file(
+        repo_id=repo, path_in_repo="a", path_or_fileobj=content, create_pr=True, commit_message="<b>Idea"
+    )
+    api.comment_discussion(repo, pull.pr_num, comment="<i>why</i>")
+    page = Page(http.get(f"/{repo}/discussions/{pull.pr_num}"))
+    for text in ("<b>Idea", "<i>why</i>", "+proposed <script>", "open"):
+        assert text in page.text
+    assert f"/{repo}/discussions/{pull.pr_num}" in Page(http.get(f"/{repo}/discussions")).links
+    assert http.get(f"/{repo}/discussions/7", headers={"Accept": "text/html"}).status_code == 404
+
+
+def test_lists_are_searched_by_names_and_tags_and_cards_stand_above_files(
+    api: HfApi, http: httpx2.Client, repo: str
+) -> None:
+    commit(http, repo, put("README.md", b"---\ntags: [a-tag-of-its-own]\n---\n# The card"), put("modules.json", b"[]"))
+    assert f"/{repo}" in Page(http.get("/", params={"search": "A-tag-OF"})).links
+    assert f"/{repo}" not in Page(http.get("/", params={"search": "a-tag-of nothing"})).links
+    page = Page(http.get(f"/{repo}"))
+    assert page.text.index("The card") < page.text.index("modules.json")
+    sha = api.model_info(repo).sha
+    assert f'SentenceTransformer("{repo}", revision="{sha}")' in page.text
