@@ -127,11 +127,11 @@ def settings_for(
         # Nobody knows whether it is private.
         if account is not None and account.reads(repo.namespace):
             raise
-        raise repo_not_found(repo) from None
+        raise repo_not_found() from None
     if settings is None and follow:
         _redirect_moved(request, account, repo)
     if settings is None or not may_see(account, repo, settings):
-        raise repo_not_found(repo)
+        raise repo_not_found()
     return settings
 
 

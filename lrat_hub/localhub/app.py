@@ -129,7 +129,7 @@ def routes() -> list[DeclaredRoute]:
         route(f"{_REPO}/tree/{_REV}/{{path:encoded_path}}", git.tree, "recursive expand limit cursor"),
         route(f"{_REPO}/paths-info/{_REV}", git.paths_info, method="POST"),
         route(f"{_REPO}/refs", git.refs, "include_prs"),
-        route(f"{_REPO}/commits/{_REV}", git.commits, "limit cursor", "expand[]"),
+        route(f"{_REPO}/commits/{_REV}", git.commits, "limit cursor expand[]"),
         route(f"{_REPO}/compare/{_REV}", git.compare, "raw"),
         route(f"{_REPO}/super-squash/{_REV}", git.squash, method="POST"),
         route(f"{_REPO}/lfs-files", git.lfs_files, "limit cursor"),

@@ -22,7 +22,7 @@ from markdown_it.token import Token
 
 from lrat_hub.localhub.protocol import is_text
 
-_FRONT_MATTER = re.compile(r"\A\ufeff?---[ \t]*\r?\n(?P<yaml>.*?)^---[ \t]*\r?$", re.DOTALL | re.MULTILINE)
+_FRONT_MATTER = re.compile(r"\A\ufeff?\s*---[ \t]*\r?\n(?P<yaml>.*?)^---[ \t]*\r?$", re.DOTALL | re.MULTILINE)
 # Far above what cards have: a dataset with a thousand configurations has 200 kB and 20,000 values.
 METADATA_MAX_CHARS = 1024 * 1024
 METADATA_MAX_VALUES = 50_000

@@ -86,4 +86,4 @@ def refuse_path(request: Request) -> NoReturn:
     if below_api and kind == "spaces" and rest and rest[0] in ("templates", "hardware", "semantic-search", "zero-gpu"):
         raise not_here(f"{rest[0]} of Spaces")
     # Most often an id without namespace: `load_dataset("imdb")`.
-    raise repo_not_found(unquote(path))
+    raise repo_not_found()

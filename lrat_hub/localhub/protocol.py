@@ -143,9 +143,12 @@ class HubError(Exception):
         self.headers = headers or {}
 
 
-def repo_not_found(repo: RepoId | str) -> HubError:
-    """Also the answer for a private repository that the caller may not see: the two must look the same."""
-    return HubError(404, f"Repository not found: {repo}", code="RepoNotFound")
+def repo_not_found() -> HubError:
+    """Also the answer for a private repository that the caller may not see: the two must look the same.
+
+    Clients say the same with the address, and leave these words out if they are no others.
+    """
+    return HubError(404, "Repository not found", code="RepoNotFound")
 
 
 def revision_not_found(repo: RepoId, revision: str) -> HubError:

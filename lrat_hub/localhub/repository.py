@@ -283,7 +283,7 @@ class Repository:
 
     def delete_branch(self, name: str) -> None:
         if name == MAIN:
-            raise HubError(403, f"The branch {MAIN} cannot be deleted")
+            raise HubError(403, f"Cannot delete refs/heads/{MAIN}: every repository has it")
         self._delete_reference("heads", name)
 
     def delete_tag(self, name: str) -> None:
@@ -322,7 +322,7 @@ class Repository:
         if not pygit2.reference_is_valid_name(reference):
             raise HubError(400, f"Invalid reference name {name!r}")
         if reference in self._git.references:
-            raise HubError(409, f"Reference already exists: {reference}")
+            raise HubError(409, f"Reference {reference} already exists")
         # A reference is a file: `dev` leaves no room for `dev/x`, nor the other way round.
         taken = [other for other in self._git.references if f"{other}/".startswith(f"{reference}/")]
         taken += [parent for parent in folders_of(reference) if parent in self._git.references]
@@ -368,6 +368,7 @@ def _signature(author: str) -> pygit2.Signature:
 def _moved(branch: str, expected: str, current: str) -> HubError:
     return HubError(
         412,
-        # datasets and others look for the first sentence.
-        f"A commit has happened since. Please refresh and try again: expected {branch} at {expected}, found {current}",
+        # Clients look for the first sentences.
+        "The branch was updated since you opened this page. Please refresh and try again. "
+        f"A commit has happened since: expected {branch} at {expected}, found {current}",
     )

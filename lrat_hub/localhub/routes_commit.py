@@ -276,7 +276,7 @@ def _change(
     if key == "deletedFolder":
         path = path.removesuffix("/")
     if reason := bad_path(path):
-        raise ValueError(f"invalid path {path!r}: {reason}")
+        raise HubError(422, f"Invalid path {path[:300]!r}: {reason}")
     match key:
         case "deletedFile" | "deletedFolder":
             return Delete(path, is_folder=key == "deletedFolder")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from itertools import islice
 from typing import Any
 from urllib.parse import quote
@@ -86,7 +87,13 @@ def commits(request: Request) -> JSONResponse:
     commit = repository.commit_at(request.path_params["revision"])
     here = f"/api/{repository.id.kind}/{repository.id}/commits/{commit.id}"
     page, headers = page_of(request, repository.history(commit), size=COMMITS_PAGE, path=here)
-    return JSONResponse([_commit_fields(item) for item in page], headers=headers)
+    described = [_commit_fields(item) for item in page]
+    expand = request.query_params.getlist("expand[]")
+    if set(expand) - {"formatted"}:
+        raise HubError(400, f"Malformed request: expected formatted as expand, found {expand[0][:50]!r}")
+    for fields in described if expand else []:
+        fields["formatted"] = {key: escape(fields[key]) for key in ("title", "message")}
+    return JSONResponse(described, headers=headers)
 
 
 @takes_json(writable, fields="startingPoint", lacks="emptyBranch overwrite")

@@ -109,7 +109,9 @@ def move(request: Request, data: dict[str, Any]) -> JSONResponse:
     require_namespace(request, to.namespace)
     _share_objects(hub, repo, to)
     if not hub.store.move(repo, to):
-        raise HubError(409, f"There is a repository {hub.store.find(to)} already: give another name")
+        raise HubError(
+            409, f"A {to.kind[:-1]} repository called {hub.store.find(to)} already exists: give another name"
+        )
     return JSONResponse({"url": f"{endpoint_of(request)}/{to.url_path}"})
 
 

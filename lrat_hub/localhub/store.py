@@ -247,7 +247,7 @@ class Store:
             try:
                 self.path(repo).rename(doomed)
             except FileNotFoundError:
-                raise repo_not_found(repo) from None
+                raise repo_not_found() from None
             fsync_path(self.path(repo).parent)
         shutil.rmtree(doomed)
 
@@ -274,7 +274,7 @@ class Store:
     def _existing(self, repo: RepoId) -> Settings:
         settings = self.settings(repo)
         if settings is None:
-            raise repo_not_found(repo)
+            raise repo_not_found()
         return settings
 
 

@@ -219,15 +219,14 @@ def changed_tree(git: pygit2.Repository, tip: pygit2.Commit, changes: Iterable[P
                 raise _file_and_folder(change.path)
             index.add(pygit2.IndexEntry(change.path, pygit2.Oid(hex=change.blob), FileMode.BLOB))
             written.add(change.path)
-        elif change.is_folder:
+        elif change.is_folder or change.path not in index:
+            # Clients may name a folder as they name a file.
             before = len(index)
             index.remove_directory(change.path)
             if len(index) == before:
                 raise _nothing_to_delete(change.path, tip)
-        elif change.path in index:
-            index.remove(change.path)
         else:
-            raise _nothing_to_delete(change.path, tip)
+            index.remove(change.path)
     # The other direction: libgit2 would write a tree in which one name is a file and a folder.
     folders: set[str] = set()
     for entry in index:

@@ -2,10 +2,10 @@
 
     python tests/client_suites/run.py CHECKOUT --python VENV/bin/python [-- options of pytest]
 
-CHECKOUT is a checkout of either project, VENV an environment with it and what its tests need
-(`pip install -e "CHECKOUT[testing]"`), without hf-xet. The tests are copied to a folder that goes away, with the address
-and the accounts of their Hub replaced by those of one that runs meanwhile; the client is what is installed. The files
-`excluded_*.txt` name the tests that are left out, each with the reason. It exits as pytest does.
+CHECKOUT is one of either project, VENV an environment with it and what its tests need
+(`pip install -e "CHECKOUT[testing]"`), without hf-xet. The tests are copied to a folder that goes away, with the
+address and accounts of their Hub replaced by those of one that runs meanwhile; the client is what is installed. The
+files `excluded_*.txt` name the tests that are left out, each with the reason. It exits as pytest does.
 """
 
 from __future__ import annotations

@@ -260,4 +260,4 @@ def test_a_path_of_a_thousand_folders_that_an_early_version_took_breaks_no_list(
     assert web.get("/api/settings/repositories").json()[0]["storage"] == len(b"at the end")
     assert verify(own.root).problems == []
     # New ones don't become that deep.
-    assert commit(web, "lrat/deep", put("/".join(["e"] * 200))).status_code == 400
+    assert commit(web, "lrat/deep", put("/".join(["e"] * 200))).status_code == 422

@@ -46,7 +46,7 @@ def applied(files: Files, change: tuple) -> Files:
         if any("/".join(parts[:depth]) in files for depth in range(1, len(parts))):
             raise Refused(400)
         return {**files, path: content[0]}
-    gone = inside if kind == "delete folder" else {path} & set(files)
+    gone = inside if kind == "delete folder" or path not in files else {path}
     if not gone:
         raise Refused(404)
     return {other: data for other, data in files.items() if other not in gone}

@@ -150,7 +150,7 @@ HOSTILE = [
 def test_hostile_paths_are_not_committed(api: HfApi, http: httpx2.Client, repo: str) -> None:
     before = api.model_info(repo).sha
     for path in HOSTILE:
-        assert commit(http, repo, put(path)).status_code == 400, path
+        assert commit(http, repo, put(path)).status_code in (400, 422), path
     for name in ("..", "a..b", ".git", "a.git", "a/b", "", "-a", "a--b"):
         assert http.post("/api/repos/create", json={"name": name}).status_code == 400, name
     assert api.model_info(repo).sha == before
