@@ -63,6 +63,8 @@ class RepoId:
 
 def is_text(value: str) -> bool:
     """Whether git and file systems can hold a string: JSON can also express halves of characters, and zeros."""
+    if value.isascii():
+        return "\0" not in value
     return _NO_TEXT.search(value) is None
 
 

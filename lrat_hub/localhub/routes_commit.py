@@ -67,7 +67,7 @@ _FIELDS = {
 XET_ADVICE = "/api/no-xet/set-HF_HUB_DISABLE_XET=1-as-lrat-hub-env-does"
 COMMIT_MAX_BYTES = 2 * 1024**3
 # A commit larger than this is parsed from disk, not from memory.
-SPOOL_BYTES = 8 * 1024 * 1024
+SPOOL_BYTES = 16 * 1024 * 1024
 
 
 def _may_commit(request: Request) -> RepoId:
