@@ -94,8 +94,7 @@ def world(hub, tmp_path_factory):
         (folder / name).write_text("".join(f"{line}\n" for line in lines))
         return str(folder / name)
 
-    documents = [{"docid": one.docid.replace(" ", "_"), "title": one.title, "text": one.text} for one in DOCUMENTS]
-    write("docs.jsonl", map(json.dumps, documents))
+    write("docs.jsonl", map(json.dumps, pages()))
     write("questions.tsv", (f"q{n}\t{question}\t{answer}" for n, (question, answer, _) in enumerate(QUESTIONS)))
     judged = [f"q{n} 0 {docid.replace(' ', '_')} 1" for n, (_, _, docid) in enumerate(QUESTIONS)]
     for name in ("evidence.txt", "qrels.txt"):
@@ -106,11 +105,17 @@ def world(hub, tmp_path_factory):
     write("runs.jsonl", [json.dumps(GOOD)])
     write("theirs.trec", [f"q{n} Q0 Red_Lamps 1 1.0 theirs" for n in range(len(QUESTIONS))])
     write("notes.md", ["# Notes"])
+    released = {"query": "q", "pos": ["A\na text"], "pos_id": ["1"], "neg": ["B\nb text"], "neg_id": ["2"]}
+    write("train.jsonl", [json.dumps(released | {"reasoning_len": 90, "satisfied": True, "reweight_rate": 0.75})])
     with LocalHub(folder / "hub", port=0):
         pass
     for name in ("base", "trained", "retriever", "minilm", "minilm-twowiki"):
         publish_base("minilm" if name.startswith("minilm") else "static", f"me/{name}")
     return folder
+
+
+def pages():
+    return [{"docid": one.docid.replace(" ", "_"), "title": one.title, "text": one.text} for one in DOCUMENTS]
 
 
 def collection(world, to, split="test"):
@@ -129,6 +134,10 @@ def before(page, world):
     wiki = collection(world, "me/wiki", "dev" if page == "training.md" else "test")
     if page in ("agent_evaluation.md", "analysis.md"):
         collection(world, "me/twowiki")
+    if page == "corpora.md":
+        from datasets import Dataset
+
+        Dataset.from_list([{"page": one["docid"], "body": one["text"]} for one in pages()]).push_to_hub("me/pages")
     if page == "retrieval.md":
         collection(world, "me/collection")
     if page in ("analysis.md", "evaluation.md", "mining.md", "training.md", "agent_evaluation.md"):
@@ -147,6 +156,9 @@ def before(page, world):
         cli.run(["train", "--config", "training/static", *words])
         cli.run(["index", "--corpus", wiki, "--model", "me/retriever", "--to", "me/wiki-hnsw"])
     if page == "agent_evaluation.md":
+        # The benchmark trains it; its card has a place for results.
+        words = ["--pairs", "me/pairs", "--model", "me/minilm", "--to", "me/minilm-twowiki"]
+        cli.run(["train", "--config", "training/minilm", *words])
         models = ["--models", "me/base", "--corpus", wiki, "--queries", wiki, "--qrels", wiki]
         for name in ("retrieval-results", "twowiki-retrieval"):
             cli.run(["eval", "retrieval", *models, "--to", f"me/{name}"])
