@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lrat_hub.agents.environment import Observation
-from lrat_hub.agents.protocols import AgentPrompt, ChatProtocol, Turn, open_protocol
+from lrat_hub.agents.protocols import UNREAD, AgentPrompt, ChatProtocol, Turn, open_protocol
 from lrat_hub.agents.runner import Answer, Browse, Call, Invalid, Search
 from lrat_hub.agents.settings import AgentSettings
 from lrat_hub.errors import LratError
@@ -28,6 +28,9 @@ top_p = 0.95, and a presence penalty of 1.1."""
 MARGIN = 1_000
 """Tokens kept free for one more observation, however short it is cut, and for the message that asks for an answer."""
 
+FIRST_REPLIES = 10
+"""So many first replies tell whether a server can read its model's calls."""
+
 NOT_DONE = "Error: not carried out, since a limit was reached."
 
 _TOO_LONG = re.compile(r"context length|context window|maximum.{0,20}length|too long|input tokens|max_model_len", re.I)
@@ -37,12 +40,27 @@ _LOOP_SHARE = 0.1
 
 @dataclass
 class Usage:
-    """What an agent's model was asked for by all runs together."""
+    """What an agent's model was asked for by all runs together.
+
+    Args:
+        opened, opened_unread: Runs that have a first reply, and those whose first reply held the mark-up of a call
+            that could not be read.
+    """
 
     requests: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
     errors: Counter[str] = field(default_factory=Counter)
+    opened: int = 0
+    opened_unread: int = 0
+
+    def require_parser(self, model: str) -> None:
+        """Raises LratError once most runs have begun with a call that nobody could read: the rest would, too."""
+        if self.opened >= FIRST_REPLIES and 2 * self.opened_unread > self.opened:
+            raise LratError(
+                f"{model}: expected calls of tools, found unread mark-up of calls in {self.opened_unread} of "
+                f"{self.opened} first replies. The server has no tool parser for this model: start it with one."
+            )
 
 
 @dataclass
@@ -158,6 +176,8 @@ class Conversation:
         if self._turn is not None and not is_last and self._next < len(self._turn.calls):
             return self._given()
         self._show_results()
+        if not self._usage.requests:
+            self._agent.usage.require_parser(self._agent.name)
         if is_last or self._limit or self._is_full():
             return await self._answer(self._limit or (None if is_last else "context"))
         try:
@@ -193,6 +213,10 @@ class Conversation:
         """Puts a reply into the conversation and looks whether the agent goes in circles."""
         self._turn = self._agent.speaks.read(reply, self._agent.told)
         self._next, self._observed = 0, []
+        if self._usage.requests == 1:
+            first = self._turn.calls[0]
+            self._agent.usage.opened += 1
+            self._agent.usage.opened_unread += isinstance(first, Invalid) and first.error == UNREAD
         self._add(self._turn.message)
         readable = [call for call in self._turn.calls if not isinstance(call, Invalid)]
         self._unread = 0 if readable else self._unread + 1

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from lrat_hub.agents.formats import in_one_form
 from lrat_hub.agents.runner import Answer, Browse, Call, Invalid, Search
 
 MAX_QUERIES = 10
@@ -24,8 +25,11 @@ QUERY_KEYS = ("query", "queries", "user_query", "search_query", "q")
 DOCID_KEYS = ("docid", "docids", "doc_id", "document_id", "id", "url", "goal_docid")
 ANSWER_KEYS = ("answer", "final_answer", "text", "response")
 
+_STRING = r""""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'"""
+_JSON5 = re.compile(_STRING + r"|//[^\n]*|/\*.*?\*/|[A-Za-z_$][\w$]*(?=\s*:)", re.DOTALL)
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _TOOL_CALL = re.compile(r"<tool_call>(.*?)(?:</tool_call>|(?=<tool_call>)|$)", re.DOTALL)
+_THOUGHT = re.compile(r"<think>(.*?)</think>", re.DOTALL)
 _ANSWER = re.compile(r"<answer>(.*?)(?:</answer>|$)", re.DOTALL)
 
 
@@ -49,24 +53,43 @@ class TaggedReply:
 
 
 def read_tags(text: str) -> TaggedReply:
-    """Takes a text of a tag protocol apart. A missing opening <think> is common, and a missing closing one happens."""
-    thought, closed, rest = text.rpartition("</think>")
-    open_thought = not closed and text.lstrip().startswith("<think>")
+    """Takes a text with tags apart, also one of a model's own format (`lrat_hub.agents.formats`).
+
+    A missing opening <think> is common, and a missing closing one happens.
+    """
+    thought, rest = _thoughts_apart(in_one_form(text))
+    before_opening, opening, unfinished = rest.partition("<think>")
+    open_thought = bool(opening)
     if open_thought:
         # The thought was never closed. Calls or an answer in it are meant all the same.
-        first = re.search("<tool_call>|<answer>", text)
-        thought, rest = (text[: first.start()], text[first.start() :]) if first else (text, "")
+        first = re.search("<tool_call>|<answer>", unfinished)
+        thought = "\n".join((thought, unfinished[: first.start()] if first else unfinished))
+        rest = before_opening + (unfinished[first.start() :] if first else "")
         open_thought = first is None
     marks = re.search("<tool_call>|<answer>", rest)
     before = rest[: marks.start()] if marks else ""
     answer = _ANSWER.search(_TOOL_CALL.sub("", rest))
     return TaggedReply(
-        reasoning="\n".join(filter(None, (thought.replace("<think>", "").strip(), before.strip()))),
+        reasoning="\n".join(filter(None, (thought.strip(), before.strip()))),
         calls=tuple(_TOOL_CALL.findall(rest)),
         answer=answer[1].strip() if answer else None,
         rest=_ANSWER.sub("", _TOOL_CALL.sub("", rest)).strip(),
         open_thought=open_thought,
     )
+
+
+def _thoughts_apart(text: str) -> tuple[str, str]:
+    """The thoughts of a text, and the rest: what stands before a closing tag that nothing opened is a thought, too."""
+    thoughts: list[str] = []
+    before, closing, behind = text.partition("</think>")
+    if closing and "<think>" not in before:
+        thoughts, text = [before], behind
+    thoughts += _THOUGHT.findall(text)
+    text = _THOUGHT.sub("\n", text)
+    before, closing, behind = text.rpartition("</think>")
+    if closing and not re.search("<tool_call>|<answer>", before):
+        thoughts, text = [*thoughts, before], behind
+    return "\n".join(filter(None, map(str.strip, thoughts))), text.replace("</think>", "")
 
 
 def read_call(body: str) -> tuple[Call, ...]:
@@ -152,6 +175,8 @@ def tool_name(name: Any) -> str | None:
 def load_object(text: str) -> dict[str, Any] | None:
     """The JSON object in a text: fenced, followed by something, with line breaks in strings, or as Python writes it.
 
+    Comments, trailing commas and keys without quotes are read, too, as the authors' code does with json5.
+
     What was cut off is not completed: nobody knows what would have followed.
     """
     text = re.sub(r"^\s*```(?:json)?|```\s*$", "", text.strip()).strip()
@@ -174,7 +199,23 @@ def _load(text: str) -> Any:
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        pass
+    try:
+        plain = re.sub(r",(?=\s*[}\]])|" + _STRING, _as_json, _JSON5.sub(_as_json, text))
+        return json.JSONDecoder(strict=False).raw_decode(plain)[0]
+    except (ValueError, RecursionError):
         return None
+
+
+def _as_json(match: re.Match[str]) -> str:
+    """A token of JSON5 as JSON has it."""
+    token = match[0]
+    if token[0] == "'":
+        inner = re.sub(r"\\'|\"", lambda found: "'" if found[0] == "\\'" else '\\"', token[1:-1])
+        return f'"{inner}"'
+    if token[0] == '"':
+        return token
+    return "" if token[0] in "/," else f'"{token}"'
 
 
 def _first(arguments: Mapping[str, Any], keys: Sequence[str]) -> Any:

@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Protocol, get_args
 
+from lrat_hub.agents.formats import MARK_UP
 from lrat_hub.agents.parsing import (
     BROWSE_TOOLS,
     SEARCH_TOOLS,
@@ -38,6 +39,7 @@ PROTOCOLS: tuple[ProtocolName, ...] = get_args(ProtocolName)
 Messages = list[dict[str, Any]]
 
 CUT = "the reply was cut off before it was complete"
+UNREAD = "the reply holds the mark-up of a call that could not be read"
 ONE_AT_A_TIME = "only the first call of a message is carried out"
 DOCIDS_OFFERED = 60
 """Documents, at most, that a schema lets an agent choose from: those it was shown last."""
@@ -156,8 +158,7 @@ class TagProtocol:
         return {"stop": ["<tool_response>"]}
 
     def read(self, reply: Reply, prompt: AgentPrompt) -> Turn:
-        # Servers with a reasoning parser take the thought out of the text; the model is shown it as it wrote it.
-        text = f"<think>\n{reply.reasoning}\n</think>\n\n{reply.content}" if reply.reasoning else reply.content
+        text = _with_reasoning(reply)
         tagged = read_tags(text)
         calls = [call for body in tagged.calls for call in read_call(body)]
         if calls:
@@ -167,6 +168,8 @@ class TagProtocol:
             calls = [Answer(None, clean(tagged.answer))]
         elif reply.finish_reason == "length":
             calls = [Invalid(None, CUT)]
+        elif MARK_UP.search(tagged.rest):
+            calls = [Invalid(None, UNREAD)]
         elif tagged.rest and not self.marked_answer and not tagged.open_thought:
             calls = [Answer(None, clean(tagged.rest))]
         else:
@@ -196,8 +199,10 @@ class ToolsProtocol:
         return {"tools": tools, "tool_choice": "none" if is_last else prompt.tool_choice}
 
     def read(self, reply: Reply, prompt: AgentPrompt) -> Turn:
-        # Servers without a parser for the model's calls or thoughts leave them in the text.
-        tagged = read_tags(reply.content)
+        # Servers without a parser for the model's calls or thoughts leave them in the text, and some take all of a
+        # text whose thought does not end for a thought.
+        alone = not reply.tool_calls and not reply.content.strip()
+        tagged = read_tags(_with_reasoning(reply) if alone else reply.content)
         calls: list[Call] = []
         ids: list[str] = []
         echoed = []
@@ -218,12 +223,15 @@ class ToolsProtocol:
         if not calls:
             if reply.finish_reason == "length":
                 calls = [Invalid(None, CUT)]
-            elif answer:
+            elif MARK_UP.search(answer):
+                calls = [Invalid(None, UNREAD)]
+            elif answer and not tagged.open_thought:
                 calls = [Answer(None, clean(answer))]
             else:
                 calls = [Invalid(None, prompt.again.strip())]
         before = tagged.rest if reply.tool_calls else ""
-        reasoning = "\n".join(part.strip() for part in (reply.reasoning, tagged.reasoning, before) if part.strip())
+        thoughts = ("" if alone else reply.reasoning, tagged.reasoning, before)
+        reasoning = "\n".join(part.strip() for part in thoughts if part.strip())
         message: dict[str, Any] = {"role": "assistant", "content": reply.content}
         if reply.reasoning:
             message[reply.reasoning_field] = reply.reasoning
@@ -303,6 +311,14 @@ class JsonProtocol:
 
     def results(self, turn: Turn, texts: Sequence[str]) -> Messages:
         return [{"role": "user", "content": "\n\n".join(map(isolated, texts))}]
+
+
+def _with_reasoning(reply: Reply) -> str:
+    """A reply as the model wrote it: servers with a reasoning parser take the thought out of the text."""
+    if not reply.reasoning:
+        return reply.content
+    closed = f"\n</think>\n\n{reply.content}" if reply.content.strip() else ""
+    return f"<think>\n{reply.reasoning}{closed}"
 
 
 def _is_search(tool: Mapping[str, Any]) -> bool:

@@ -294,3 +294,12 @@ def test_where_a_call_is_required_the_tools_offer_only_what_can_be_done():
     docids = second[1]["parameters"]["properties"]["docid"]["enum"]
     assert set(docids) == {result.docid for result in run.steps[0].results}
     assert [asked["tool_choice"] for asked in model.asked] == ["required", "required"]
+
+
+def test_a_server_without_a_parser_for_its_models_calls_stops_the_runs():
+    model = Fixed(Reply("<|python_tag|>search for it"))
+    runs = run_agents(LanguageAgent(model, "tools"), QUESTIONS[:20], environment(), max_turns=3, concurrency=1)
+    assert {run.status for run in runs[:10]} == {"limited"}
+    assert {run.status for run in runs[10:]} == {"failed"}
+    assert "The server has no tool parser" in notes(runs[-1])["error"]
+    assert len({str(each["messages"][1]) for each in model.asked}) == 10
