@@ -18,7 +18,6 @@ into::
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -37,6 +36,7 @@ from lrat_hub.importers.outcomes import (
     STATUSES,
     final_answer_of,
     gold_answer_of,
+    is_nudge,
     query_id_of,
     question_of,
     status_of,
@@ -74,13 +74,6 @@ COLUMNS = {
 
 QUESTIONS_IN_ONE = "further questions of a conversation, which are runs of their own"
 SEVERAL_RUNS = "conversations whose messages may be of several runs, named by their key "
-
-# What users write to an agent that has stopped is no question.
-_NUDGE = re.compile(
-    r"\s*(?:<|(?:please,?\s+)?(?:continue|go on|proceed|keep going|try again|ok(?:ay)?|yes|no|thanks|thank you)\b)"
-    r"|<answer>|\btool calls?\b|\bfinal answer\b|\bformat\b",
-    re.IGNORECASE,
-)
 
 
 class CallReader(Protocol):
@@ -293,7 +286,7 @@ def _runs(messages: Sequence[Message], accounts: Accounts, *, whole: bool) -> li
         elif message.role == "user" and message.text:
             # A context that was cut down begins again with the question and what is known by then.
             is_again = run.question != "" and run.question != message.text and run.question in message.text
-            if not whole and run.is_answered and not is_again and not _NUDGE.search(message.text):
+            if not whole and run.is_answered and not is_again and not is_nudge(message.text):
                 runs.append(_Run(message.text))
             elif not run.question and not run.turns:
                 run.question = message.text

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from lrat_hub.importers.chat_messages import Chat, assistant, tool_call, tool_result
 from lrat_hub.importers.mapping import CallKeys, FieldName, LogMapping, MessageKeys, TagName, first_at
 from lrat_hub.importers.values import UnreadableRecord, identifier_of, listed, text_of
 
@@ -52,7 +53,7 @@ def _messages(record: Any, mapping: LogMapping) -> list[Any] | None:
     if "messages" in mapping.fields:
         messages = mapping.fields["messages"].find(record)
         if isinstance(messages, str):
-            return [{"role": "assistant", "content": messages}]
+            return [assistant(messages)]
         if not isinstance(messages, list):
             raise UnreadableRecord("not a trajectory: no messages where the mapping file says they are")
         return messages
@@ -127,9 +128,9 @@ def _with_calls(message: Any, keys: CallKeys) -> Iterator[Any]:
         if result is not None and call_id is None:
             call_id = f"call {number}"
         arguments = first_at(call, keys.arguments)
-        calls.append({"id": call_id, "function": {"name": name, "arguments": {} if arguments is None else arguments}})
+        calls.append(tool_call(name, arguments, call_id))
         if result is not None:
-            results.append({"role": "tool", "tool_call_id": call_id, "content": text_of(result)})
+            results.append(tool_result(text_of(result), call_id))
     if not calls:
         yield message
         return
@@ -156,22 +157,21 @@ def _untagged(message: Any, mapping: LogMapping) -> Iterator[Any]:
     for name, inner in pieces:
         if name is not None and name in _ACTIONS:
             tool, argument = _ACTIONS[name]
-            call = {"id": None, "function": {"name": tool, "arguments": {argument: inner.strip()}}}
-            yield _assistant(thoughts, tool_calls=[call])
+            yield _assistant(thoughts, [tool_call(tool, {argument: inner.strip()})])
             thoughts = []
         elif name in ("results", "page"):
-            yield {"role": "tool", "content": inner.strip()}
+            yield tool_result(inner.strip())
         elif name == "answer":
             yield {**_assistant(thoughts), "content": f"<answer>{inner.strip()}</answer>"}
             thoughts = []
         else:
             thoughts.append(inner.strip())
     if any(thoughts):
-        yield {"role": "assistant", "content": "\n".join(filter(None, thoughts))}
+        yield assistant("\n".join(filter(None, thoughts)))
 
 
-def _assistant(thoughts: Sequence[str], **keys: Any) -> dict[str, Any]:
-    return {"role": "assistant", "reasoning_content": "\n".join(filter(None, thoughts)), "content": "", **keys}
+def _assistant(thoughts: Sequence[str], calls: Sequence[Mapping[str, Any]] = ()) -> Chat:
+    return assistant("", "\n".join(filter(None, thoughts)), calls)
 
 
 def _pieces(text: str, tags: Mapping[TagName, tuple[str, str]]) -> Iterator[tuple[TagName | None, str]]:

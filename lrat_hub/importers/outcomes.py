@@ -100,6 +100,13 @@ _INSTRUCTIONS_AFTER = re.compile(
     re.IGNORECASE,
 )
 _LONG_PROMPT = 200
+
+# Of searches for a pattern, the first alternative counts at the begin of a text alone.
+_NUDGE = re.compile(
+    r"\A\s*(?:<|(?:please,?\s+)?(?:continue|go on|carry on|proceed|keep going|try again|ok(?:ay)?|"
+    r"yes|no|thanks|thank you)\b|(?:请)?继续|好的|谢谢)|<answer>|\btool calls?\b|\bfinal answer\b|\bformat\b",
+    re.IGNORECASE,
+)
 _LITERAL = 10_000
 
 
@@ -142,6 +149,11 @@ def without_prompt(text: str) -> str:
             first, _, rest = question.partition("\n")
             return first.strip() if rest and _INSTRUCTIONS_AFTER.match(rest.strip()) else question
     return text
+
+
+def is_nudge(text: str) -> bool:
+    """Whether what a user writes to an agent that has stopped is no question, but to go on."""
+    return _NUDGE.search(text) is not None
 
 
 def gold_answer_of(record: Mapping[str, Any]) -> tuple[str | None, str | None]:

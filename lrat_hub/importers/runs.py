@@ -21,6 +21,7 @@ from typing import Any
 from lrat_hub.importers.accounts import Accounts
 from lrat_hub.importers.actions import NO_ACTION
 from lrat_hub.importers.chat import parse_conversation
+from lrat_hub.importers.chat_messages import assistant, tool_call
 from lrat_hub.importers.converters.tagged import tagged_messages
 from lrat_hub.importers.converters.tagged_lists import lists_in
 from lrat_hub.importers.mapping import LogMapping
@@ -112,7 +113,7 @@ def parse_release(
     if (status := value.get("status")) is not None:
         columns["status"] = _status(text_of(status))
     # A run without an item has no message, and is a run all the same.
-    record = {**_settings(value), "messages": messages or [{"role": "assistant", "content": ""}]}
+    record = {**_settings(value), "messages": messages or [assistant("")]}
     without_action = UNLISTED if num_unlisted else NO_ACTION
     for run in parse_conversation(
         name, record, accounts, mapping or LogMapping(), format_name, without_action=without_action, **columns
@@ -167,23 +168,22 @@ def _messages(item: Any, number: int) -> Iterator[dict[str, Any]]:
     """An item as messages."""
     kind = item.get("type") if isinstance(item, dict) else None
     if kind == "reasoning":
-        yield {"role": "assistant", "content": "", "reasoning_content": flat_text(item.get("output"))}
+        yield assistant("", flat_text(item.get("output")))
     elif kind == "tool_call":
         yield from _call(item, f"item-{number}")
     elif kind == "output_text":
         text = flat_text(item.get("output"))
-        yield from tagged_messages(text) or [{"role": "assistant", "content": text}]
+        yield from tagged_messages(text) or [assistant(text)]
     else:
         # An action may be lost here, so what stands around it must not look like neighbours.
-        yield {"role": "assistant", "content": "", "tool_calls": [{"unreadable": f"unknown kind of item: {kind!r}"}]}
+        yield assistant("", "", [{"unreadable": f"unknown kind of item: {kind!r}"}])
 
 
 def _call(item: Mapping[str, Any], call_id: str) -> Iterator[dict[str, Any]]:
     """A call and what it showed. A result whose call the client could not find has no name."""
     name, arguments, output = item.get("tool_name"), item.get("arguments"), item.get("output")
     if name is not None:
-        function = {"name": name, "arguments": {} if arguments is None else arguments}
-        yield {"role": "assistant", "content": "", "tool_calls": [{"id": call_id, "function": function}]}
+        yield assistant("", "", [tool_call(name, arguments, call_id)])
     shown = flat_text(output)
     # What was never answered was not seen.
     failed = item.get("success") is False or bool(item.get("error")) or output is None

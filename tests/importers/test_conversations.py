@@ -158,3 +158,14 @@ def test_a_run_that_a_limit_stopped_without_an_answer_is_limited(chat):
     messages = OPENAI["messages"][:-1]
     for said, status in (("limited", "limited"), ("max_turns", "limited"), ("completed", "failed")):
         assert chat({"status": said, "messages": messages})[0].status == status
+
+
+@pytest.mark.parametrize(
+    ("said", "runs"),
+    [("Who is no. 2, and was he ok?", 2), ("Where is it, yes or no?", 2), ("Is a < b?", 2), ("Please continue.", 1),
+     ("No, go on.", 1), ("请继续", 1), ("Give the final answer in <answer> tags.", 1)],
+)  # fmt: skip
+def test_words_to_go_on_are_no_question_and_a_question_that_has_such_words_is_one(tmp_path, said, runs):
+    path = tmp_path / "run.json"
+    path.write_text(json.dumps([*OPENAI["messages"], {"role": "user", "content": said}, *OPENAI["messages"][2:]]))
+    assert len(list(read_trajectories(path, Accounts()))) == runs

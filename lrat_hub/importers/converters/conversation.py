@@ -7,18 +7,17 @@ of a message between results. `Conversation` takes the events and finds the turn
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from lrat_hub.importers.chat_messages import assistant, tool_call, tool_result
+from lrat_hub.importers.outcomes import is_nudge
 from lrat_hub.importers.values import join_texts
 
 ORPHANS = "tool results without a call"
 UNKNOWN_LIST = "searches whose results the log does not keep"
-
-_CONTINUATION = re.compile(r"\s*(please\s+)?(continue|go on|carry on|proceed)\W*$", re.IGNORECASE)
 
 
 @dataclass
@@ -66,26 +65,14 @@ class _Turn:
 
     def messages(self) -> Iterator[dict[str, Any]]:
         """The turn as a message of the agent and those of the tools."""
-        message: dict[str, Any] = {"role": "assistant", "content": "".join(self.texts)}
-        if thoughts := join_texts(*self.thoughts):
-            message["reasoning_content"] = thoughts
-        if self.calls:
-            message["tool_calls"] = [
-                {"id": f"call-{call.number}", "function": {"name": call.name, "arguments": call.arguments}}
-                for call in self.calls
-            ]
-        yield message
+        calls = [tool_call(call.name, call.arguments, f"call-{call.number}") for call in self.calls]
+        yield assistant("".join(self.texts), join_texts(*self.thoughts), calls)
         for call in self.calls:
             if (result := call.result) is not None:
-                shown: dict[str, Any] = {
-                    "role": "tool", "tool_call_id": f"call-{call.number}", "content": result.content,
-                    "is_error": result.failed,
-                }  # fmt: skip
-                if result.results is not None:
-                    shown["results"] = result.results
-                if result.docids is not None:
-                    shown["docids"] = result.docids
-                yield shown
+                yield tool_result(
+                    result.content, f"call-{call.number}",
+                    failed=result.failed, results=result.results, docids=result.docids,
+                )  # fmt: skip
 
 
 @dataclass
@@ -154,7 +141,7 @@ class Conversation:
         if self._runs[-1].finished:
             self._runs.append(_Run())
         elif self._runs[-1].turns:
-            if self.whole or _CONTINUATION.match(text):
+            if self.whole or is_nudge(text):
                 return
             self._runs.append(_Run())
         self._runs[-1].questions.append(text)
@@ -234,7 +221,7 @@ class Conversation:
             messages += [{"role": "user", "content": text} for text in run.questions]
             messages += [message for turn in run.whole_turns() for message in turn.messages()]
             if not run.turns:
-                messages.append({"role": "assistant", "content": columns["final_answer"]})
+                messages.append(assistant(columns["final_answer"]))
             yield {"messages": messages, **columns, **({"metadata": metadata} if metadata else {})}
 
     def _call(self, name: Any, arguments: Any, key: Any) -> _Call:

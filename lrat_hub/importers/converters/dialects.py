@@ -10,16 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from lrat_hub.importers.converters.trace_values import (
-    MAX_DEPTH,
-    Chat,
-    Unknown,
-    assistant,
-    parsed,
-    shown_text,
-    tool_call,
-    tool_result,
-)
+from lrat_hub.importers.chat_messages import Chat, assistant, tool_call, tool_result
+from lrat_hub.importers.converters.trace_values import MAX_DEPTH, Unknown, parsed, shown_text
 from lrat_hub.importers.messages import ROLES, WITHOUT_ACTION, Message, is_message, read_messages
 from lrat_hub.importers.values import (
     UnreadableRecord,

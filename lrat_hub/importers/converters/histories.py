@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from lrat_hub.importers.chat_messages import Chat, assistant, tool_result
 from lrat_hub.importers.converters.observations import Observation, keys_of
-from lrat_hub.importers.converters.trace_values import Chat, assistant, tool_result
 from lrat_hub.importers.mapping import short_name
 from lrat_hub.importers.values import identifier_of, listed, object_of, text_of
 

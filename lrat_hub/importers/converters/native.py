@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from lrat_hub.importers.chat_messages import assistant
 from lrat_hub.importers.converters.react import react_run
 from lrat_hub.importers.converters.tag_calls import Call
 from lrat_hub.importers.converters.tagged import count_unknown, result_message, results_in, tagged_messages
@@ -136,7 +137,7 @@ def template_messages(text: str) -> list[dict[str, Any]] | None:
     ]
     if lead.strip():
         # A reply whose prompt is elsewhere begins without a role.
-        messages.insert(0, {"role": "assistant", "content": _TEMPLATE_END.sub("", lead.rstrip())})
+        messages.insert(0, assistant(_TEMPLATE_END.sub("", lead.rstrip())))
     return [message for message in messages if message["content"].strip()]
 
 

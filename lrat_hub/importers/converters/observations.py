@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from lrat_hub.importers.converters.trace_values import Chat, parsed
+from lrat_hub.importers.chat_messages import Chat
+from lrat_hub.importers.converters.trace_values import parsed
 from lrat_hub.importers.values import docid_of, number_of, object_of, text_of
 
 Kind = Literal["model", "tool", "retriever", "agent", "other"]

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from lrat_hub.importers.chat_messages import Chat, assistant
 from lrat_hub.importers.converters.tag_calls import Call, call, first_argument
 from lrat_hub.importers.converters.tagged import result_message
 from lrat_hub.importers.values import json_or_none, text_of
@@ -72,7 +73,7 @@ def react_run(text: str, *, goes_on: bool = False) -> ReactRun | None:
                 run.messages.append(_assistant(thoughts, None, body))
                 thoughts = []
     if any(thoughts):
-        run.messages.append({"role": "assistant", "content": "\n".join(filter(None, thoughts))})
+        run.messages.append(assistant("\n".join(filter(None, thoughts))))
     return run
 
 
@@ -110,12 +111,5 @@ def action_call(name: str, argument: Any) -> tuple[Call | None, str]:
                 dict(arguments)), ""  # fmt: skip
 
 
-def _assistant(thoughts: list[str], action: Call | None, text: str) -> dict[str, Any]:
-    message: dict[str, Any] = {
-        "role": "assistant",
-        "content": text,
-        "reasoning_content": "\n".join(filter(None, thoughts)),
-    }
-    if action is not None:
-        message["tool_calls"] = [action]
-    return message
+def _assistant(thoughts: list[str], action: Call | None, text: str) -> Chat:
+    return assistant(text, "\n".join(filter(None, thoughts)), [] if action is None else [action])

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from lrat_hub.importers.chat_messages import assistant
 from lrat_hub.importers.converters.native import native_messages, plain_text
 from lrat_hub.importers.converters.tag_calls import call
 from lrat_hub.importers.converters.tagged import count_unknown, result_message, tagged_messages
@@ -51,7 +52,7 @@ def answered(messages: Messages, answer: str | None) -> Messages:
         return messages
     last = object_of(messages[-1])
     if last.get("role") != "assistant" or last.get("tool_calls"):
-        return [*messages, {"role": "assistant", "content": answer}]
+        return [*messages, assistant(answer)]
     text = plain_text(last) or ""
     thoughts = [last.get("reasoning_content") or "", text if text.strip() != answer else ""]
     return [*messages[:-1], {**last, "content": answer, "reasoning_content": "\n".join(filter(None, thoughts))}]
@@ -83,7 +84,7 @@ def convert_webthinker(value: Any, parts: Ledger) -> Iterator[dict[str, Any]]:
         raise UnreadableRecord("not an item of WebThinker: no `Output`")
     output = record["Output"]
     count_unknown(output, parts)
-    messages = tagged_messages(output) or [{"role": "assistant", "content": output}]
+    messages = tagged_messages(output) or [assistant(output)]
     parts.keep(len(messages))
     messages = answered(_explored(messages, listed(record.get("WebExplorer")), parts), boxed_answer(output))
     left_out = ("Output", "WebExplorer", "prompt", "history")
@@ -146,7 +147,7 @@ def convert_dr_tulu(value: Any, parts: Ledger) -> Iterator[dict[str, Any]]:
     record, traces = object_of(value), object_of(value["full_traces"])
     text, outputs = _text(traces.get("generated_text")), listed(traces.get("tool_calls"))
     count_unknown(text, parts)
-    messages = tagged_messages(text) or [{"role": "assistant", "content": text}]
+    messages = tagged_messages(text) or [assistant(text)]
     parts.keep(len(messages))
     if not any(message.get("tool_calls") for message in messages):
         messages = _of_outputs(outputs, parts) + (messages if text else [])
@@ -190,7 +191,7 @@ def _of_outputs(outputs: Sequence[Any], parts: Ledger) -> Messages:
             continue
         parts.keep()
         arguments = {"query": query, "url": query}
-        messages.append({"role": "assistant", "content": "", "tool_calls": [call(name, arguments)]})
+        messages.append(assistant("", "", [call(name, arguments)]))
         message = result_message(_text(output.get("output")))
         if rows := _document_rows(output):
             message["results"] = [rows]

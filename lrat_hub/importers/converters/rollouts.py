@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from lrat_hub.importers.chat_messages import assistant
 from lrat_hub.importers.converters.native import (
     native_messages,
     plain_text,
@@ -79,7 +80,7 @@ def _of_text(record: Mapping[str, Any], text: str, parts: Ledger) -> dict[str, A
         messages, question = react.messages, question or react.question
     else:
         template = template_messages(text)
-        messages = native_messages(template or [{"role": "assistant", "content": without_role_lines(text)}], parts)
+        messages = native_messages(template or [assistant(without_role_lines(text))], parts)
         # A dialogue in the template may begin with the prompt.
         prompts = [message for message in messages if role_of(message) == "user"]
         question = question or (question_in(plain_text(prompts[0]) or "") if prompts else "")

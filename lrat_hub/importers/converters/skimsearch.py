@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from lrat_hub.importers.chat_messages import assistant
 from lrat_hub.importers.converters.research import answered
 from lrat_hub.importers.converters.tag_calls import call
 from lrat_hub.importers.converters.tagged import tagged_messages
@@ -61,7 +62,7 @@ def convert_skimsearch(value: Any, parts: Ledger) -> Iterator[dict[str, Any]]:
         parts.keep()
         if step["action"] in _STOPS:
             # The reasoning before the answer; the answer itself is `final_answer`.
-            messages.append({"role": "assistant", "content": "", "reasoning_content": _thoughts(step)})
+            messages.append(assistant("", _thoughts(step)))
             continue
         # Older rows keep a shortened observation in the step, and the whole one beside the trajectory.
         shown = _words(observations[number]) if number < len(observations) else ""
@@ -101,7 +102,7 @@ def _skim_step(step: Mapping[str, Any], shown: str, hits: list[str], known: Mapp
         made = call("visit", {"docid": docids[0] if len(docids) == 1 else docids})
     else:
         made = call(name, dict(arguments))
-    return [{"role": "assistant", "content": "", "reasoning_content": _thoughts(step), "tool_calls": [made]}, message]
+    return [assistant("", _thoughts(step), [made]), message]
 
 
 def _skim_row(docid: str, row: Mapping[str, Any]) -> Row:

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from lrat_hub.importers.chat_messages import Chat, assistant, tool_call
 from lrat_hub.importers.converters.dialects import messages_in
 from lrat_hub.importers.converters.observations import Kind, Observation, arguments_of, documents_of
 from lrat_hub.importers.converters.span_records import (
@@ -24,17 +25,7 @@ from lrat_hub.importers.converters.span_records import (
     span_of,
     trace_of,
 )
-from lrat_hub.importers.converters.trace_values import (
-    Chat,
-    Unknown,
-    assistant,
-    call_id_in,
-    parsed,
-    question_in,
-    shown_text,
-    told,
-    tool_call,
-)
+from lrat_hub.importers.converters.trace_values import Unknown, call_id_in, parsed, question_in, shown_text, told
 from lrat_hub.importers.converters.transcripts import runs_of
 from lrat_hub.importers.sources.grouping import by_key, parts_of
 from lrat_hub.importers.sources.records import Record

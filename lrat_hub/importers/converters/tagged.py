@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, Literal
 
+from lrat_hub.importers.chat_messages import assistant, tool_result
 from lrat_hub.importers.converters.tag_calls import (
     Call,
     attribute_call,
@@ -342,27 +343,17 @@ class _Writer:
     def flush(self, *, is_answer: bool = False) -> None:
         if not (self.thoughts or self.texts or self.calls or is_answer):
             return
-        message: dict[str, Any] = {"role": "assistant", "content": "\n".join(self.texts)}
-        if self.thoughts:
-            message["reasoning_content"] = "\n".join(self.thoughts)
-        if self.calls:
-            message["tool_calls"] = list(self.calls)
-        self.messages.append(message)
+        self.messages.append(assistant("\n".join(self.texts), "\n".join(self.thoughts), self.calls))
         self.thoughts, self.texts, self.calls = [], [], []
 
     def finish(self) -> list[dict[str, Any]]:
         self.flush()
-        return self.messages or [{"role": "assistant", "content": ""}]
+        return self.messages or [assistant("")]
 
 
 def result_message(text: str) -> dict[str, Any]:
     """What a tool showed as a message, with its list or its pages apart where they can be read."""
     text = response_text(text)
-    message: dict[str, Any] = {"role": "tool", "content": text}
-    if _REFUSED.match(text):
-        message["is_error"] = True
-    if pages := pages_opened(text):
-        message["docids"] = pages
-    elif lists := lists_in(text):
-        message["results"] = lists
-    return message
+    pages = pages_opened(text)
+    lists = None if pages else lists_in(text) or None
+    return tool_result(text, failed=_REFUSED.match(text) is not None, results=lists, docids=pages)

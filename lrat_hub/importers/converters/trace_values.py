@@ -1,18 +1,16 @@
-"""Messages of chat records, and the values that tracing tools keep: JSON in texts, and texts in wrappers."""
+"""The values that tracing tools keep: JSON in texts, and texts in wrappers."""
 
 from __future__ import annotations
 
 import ast
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+from lrat_hub.importers.chat_messages import Chat
 from lrat_hub.importers.values import identifier_of, join_texts, json_or_none, listed, object_of, storable, text_of
 from lrat_hub.ledger import Ledger
-
-Chat = dict[str, Any]
-"""A message of a chat record."""
 
 MAX_DEPTH = 6
 """Wrappers within wrappers that are looked into."""
@@ -62,29 +60,6 @@ def _printed(text: str) -> Any:
             return storable(ast.literal_eval(text.strip()))
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return None
-
-
-def assistant(text: str, reasoning: str = "", calls: Sequence[Mapping[str, Any]] = ()) -> Chat:
-    chat: Chat = {"role": "assistant", "content": text}
-    if reasoning:
-        chat["reasoning_content"] = reasoning
-    if calls:
-        chat["tool_calls"] = list(calls)
-    return chat
-
-
-def tool_call(name: Any, arguments: Any, call_id: str | None = None) -> dict[str, Any]:
-    call: dict[str, Any] = {"function": {"name": name, "arguments": {} if arguments is None else arguments}}
-    return call | ({"id": call_id} if call_id else {})
-
-
-def tool_result(text: str, call_id: str | None = None, *, failed: bool = False) -> Chat:
-    chat: Chat = {"role": "tool", "content": text}
-    if call_id:
-        chat["tool_call_id"] = call_id
-    if failed:
-        chat["is_error"] = True
-    return chat
 
 
 def told(chats: Sequence[Chat]) -> tuple[int, int]:

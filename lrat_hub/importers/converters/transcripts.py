@@ -12,9 +12,10 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from lrat_hub.importers.chat_messages import tool_call
 from lrat_hub.importers.converters.histories import Conversation, PlacedCall, joined, merged
 from lrat_hub.importers.converters.observations import Observation, Tree, keys_of
-from lrat_hub.importers.converters.trace_values import parsed, told, tool_call
+from lrat_hub.importers.converters.trace_values import parsed, told
 from lrat_hub.importers.mapping import short_name
 from lrat_hub.importers.values import object_of, text_of
 from lrat_hub.ledger import Ledger

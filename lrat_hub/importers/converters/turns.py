@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from lrat_hub.importers.chat_messages import Chat, assistant, tool_call, tool_result
 from lrat_hub.importers.values import (
     UnreadableRecord,
     identifier_of,
@@ -31,11 +32,11 @@ class Turns:
     """
 
     def __init__(self) -> None:
-        self.messages: list[dict[str, Any]] = []
+        self.messages: list[Chat] = []
         self._reasoning: list[str] = []
         self._texts: list[str] = []
         self._calls: list[dict[str, Any]] = []
-        self._results: list[dict[str, Any]] = []
+        self._results: list[Chat] = []
 
     def says(self, role: str, text: str) -> None:
         """A message of the user or the system."""
@@ -55,41 +56,28 @@ class Turns:
     def call(self, name: Any, arguments: Any, call_id: Any = None) -> None:
         """A tool call."""
         self._open()
-        function = {"name": name, "arguments": {} if arguments is None else arguments}
-        self._calls.append({"id": identifier_of(call_id), "function": function})
+        self._calls.append(tool_call(name, arguments, call_id))
 
     def result(
         self, text: str, call_id: Any = None, *, failed: bool = False,
         results: Sequence[Sequence[Mapping[str, Any]]] | None = None, docids: Sequence[str] | None = None,
     ) -> None:  # fmt: skip
-        """What a tool showed.
-
-        Args:
-            results: The rows that a search listed, a list for each query, where the log keeps them beside the text.
-            docids: The documents that a browse opened, where the log names them.
-        """
-        message: dict[str, Any] = {"role": "tool", "tool_call_id": identifier_of(call_id), "content": text}
-        message |= {"is_error": True} if failed else {}
-        message |= {"results": [list(rows) for rows in results]} if results is not None else {}
-        message |= {"docids": list(docids)} if docids else {}
-        self._results.append(message)
+        """What a tool showed; see `tool_result`."""
+        self._results.append(tool_result(text, call_id, failed=failed, results=results, docids=docids))
 
     def has_call(self, call_id: Any) -> bool:
         """Whether a call of this id stands in the message that is being built."""
         wanted = identifier_of(call_id)
-        return wanted is not None and any(call["id"] == wanted for call in self._calls)
+        return wanted is not None and any(call.get("id") == wanted for call in self._calls)
 
     def close(self) -> None:
         """Ends the message that is being built."""
         if self._reasoning or self._texts or self._calls:
-            message: dict[str, Any] = {"role": "assistant", "content": join_texts(*self._texts)}
-            message |= {"reasoning_content": reasoning} if (reasoning := join_texts(*self._reasoning)) else {}
-            message |= {"tool_calls": self._calls} if self._calls else {}
-            self.messages.append(message)
+            self.messages.append(assistant(join_texts(*self._texts), join_texts(*self._reasoning), self._calls))
         self.messages.extend(self._results)
         self._reasoning, self._texts, self._calls, self._results = [], [], [], []
 
-    def finish(self) -> list[dict[str, Any]]:
+    def finish(self) -> list[Chat]:
         """All messages."""
         self.close()
         return self.messages

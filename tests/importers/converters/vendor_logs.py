@@ -49,7 +49,7 @@ def outline(chat: dict[str, Any]) -> list[Any]:
             calls = [(call["function"]["name"], _read(call["function"]["arguments"])) for call in _calls(message)]
             lines.append((message.get("reasoning_content", ""), message["content"], calls))
         elif message["role"] == "tool":
-            shown: dict[str, Any] = {"failed": True} if message["is_error"] else {}
+            shown: dict[str, Any] = {"failed": True} if message.get("is_error") else {}
             if message["content"]:
                 shown["text"] = message["content"]
             if "results" in message:
