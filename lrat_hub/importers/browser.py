@@ -22,9 +22,9 @@ from lrat_hub.importers.accounts import Accounts
 from lrat_hub.importers.actions import Recorder, queries_of
 from lrat_hub.importers.chat import call_names, conversation_of, parse_conversation
 from lrat_hub.importers.failures import error_of
+from lrat_hub.importers.listings import TOLD_APART
 from lrat_hub.importers.mapping import SEARCH, LogMapping, short_name
 from lrat_hub.importers.messages import Result
-from lrat_hub.importers.results import TOLD_APART
 from lrat_hub.importers.values import docid_of, integer_of, json_or_none, object_of
 from lrat_hub.schema import Candidate, Step, Trajectory
 

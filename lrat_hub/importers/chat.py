@@ -19,24 +19,23 @@ into::
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, Protocol
 
 from lrat_hub.importers.accounts import Accounts
 from lrat_hub.importers.actions import NO_ACTION, Recorder
+from lrat_hub.importers.conversation_runs import Run, Turn, in_order, runs_of
 from lrat_hub.importers.converters.native import native_messages
 from lrat_hub.importers.mapped_records import MESSAGES, chat_record
-from lrat_hub.importers.mapping import LogMapping, short_name
+from lrat_hub.importers.mapping import LogMapping
 from lrat_hub.importers.message_lists import BARE_MESSAGE, conversation_of, is_bare_message, several_runs
 from lrat_hub.importers.messages import Call, Message, Result, is_message, read_messages
-from lrat_hub.importers.other_tools import ASKS
 from lrat_hub.importers.outcomes import (
     IDS,
     QUESTIONS,
     STATUSES,
     final_answer_of,
     gold_answer_of,
-    is_nudge,
     query_id_of,
     question_of,
     status_of,
@@ -80,50 +79,6 @@ class CallReader(Protocol):
     """What tool calls are given to: `Recorder`, or something that understands calls by what came before them."""
 
     def call(self, name: Any, arguments: Any, result: Result, *, joined: bool = False) -> None: ...
-
-
-@dataclass
-class _Turn:
-    """A message of the agent, and what the tools answered: a result for each call, None where there is none."""
-
-    message: Message
-    results: list[Result | None] = field(default_factory=list)
-    unmatched: list[Result] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.results = [None] * len(self.message.calls)
-
-    def waiting(self, call_id: str | None) -> int | None:
-        """The first call with an id that has no result yet; with None, the first call without an id."""
-        return next(
-            (
-                index
-                for index, call in enumerate(self.message.calls)
-                if call.id == call_id and self.results[index] is None
-            ),
-            None,
-        )
-
-
-@dataclass
-class _Run:
-    """The part of a conversation that answers one question."""
-
-    question: str = ""
-    turns: list[_Turn] = field(default_factory=list)
-
-    @property
-    def is_answered(self) -> bool:
-        """Whether tools were called, and the agent then spoke to the user, and did not ask something back."""
-        last = next((turn.message.calls for turn in reversed(self.turns) if turn.message.calls), ())
-        if any(isinstance(call.name, str) and short_name(call.name) in ASKS for call in last):
-            return False
-        return (
-            bool(self.turns)
-            and not self.turns[-1].message.calls
-            and any(turn.message.calls for turn in self.turns)
-            and (self.turns[-1].message.text != "" or self.turns[-1].message.answer is not None)
-        )
 
 
 def recognise_chat(value: Any) -> str | None:
@@ -187,7 +142,7 @@ def parse_conversation(
     messages = list(_readable(native_messages(raw, accounts.parts), accounts))
     asked = next((message.text for message in messages if message.role == "user" and message.text), "")
     named = (record.get(key) for key in (*QUESTIONS, "query", "user_query"))
-    runs = _runs(messages, accounts, whole=any(text and text == question_of(record, asked) for text in named))
+    runs = runs_of(messages, accounts, whole=any(text and text == question_of(record, asked) for text in named))
     accounts.records.note(QUESTIONS_IN_ONE, len(runs) - 1)
     for number, run in enumerate(runs, start=1):
         recorder = Recorder(mapping, accounts)
@@ -205,7 +160,7 @@ def parse_conversation(
         )
 
 
-def _outcome(name: str, record: Any, recorder: Recorder, run: _Run, number: int, accounts: Accounts) -> dict[str, Any]:
+def _outcome(name: str, record: Any, recorder: Recorder, run: Run, number: int, accounts: Accounts) -> dict[str, Any]:
     """Columns of a trajectory that say how its run went.
 
     What the record says holds for the first of several runs.
@@ -269,58 +224,7 @@ def _readable(raw: Sequence[Any], accounts: Accounts) -> Iterator[Message]:
             accounts.parts.drop(str(error), example=text_of(item))
 
 
-def _runs(messages: Sequence[Message], accounts: Accounts, *, whole: bool) -> list[_Run]:
-    """A conversation by the questions that it answers.
-
-    Args:
-        whole: Whether everything belongs to one question, because the record names it.
-    """
-    runs = [_Run()]
-    for message in messages:
-        run = runs[-1]
-        if message.role == "assistant":
-            run.turns.append(_Turn(message))
-        elif message.results and (run.turns or message.role == "tool"):
-            for result in message.results:
-                _match(run, result, accounts.parts)
-        elif message.role == "user" and message.text:
-            # A context that was cut down begins again with the question and what is known by then.
-            is_again = run.question != "" and run.question != message.text and run.question in message.text
-            if not whole and run.is_answered and not is_again and not is_nudge(message.text):
-                runs.append(_Run(message.text))
-            elif not run.question and not run.turns:
-                run.question = message.text
-    return runs
-
-
-def _match(run: _Run, result: Result, parts: Ledger) -> None:
-    """Gives a result to its call: by id to the nearest that has none yet, or by order where there are no ids."""
-    last = run.turns[-1] if run.turns else None
-    if result.call_id is not None:
-        for turn in reversed(run.turns):
-            if (index := turn.waiting(result.call_id)) is not None:
-                turn.results[index] = result
-                return
-    if last is not None and (result.call_id is None or not any(call.id for call in last.message.calls)):
-        if len(last.message.calls) > 1 and all(call.id for call in last.message.calls) and result.call_id is None:
-            # Nothing says which of the calls it answers: it may be all of them.
-            last.unmatched.append(result)
-            return
-        index = _in_order(last, last.results, result)
-        if index is not None:
-            last.results[index] = result
-            return
-    parts.lose("tool results without a call", example=result.text)
-
-
-def _in_order(turn: _Turn, results: Sequence[Result | None], result: Result) -> int | None:
-    """The first call without a result, of those of the tool that the result names where there are any."""
-    waiting = [index for index, known in enumerate(results) if known is None]
-    named = [index for index in waiting if result.tool is not None and turn.message.calls[index].name == result.tool]
-    return next(iter(named or waiting), None)
-
-
-def _record(turns: Sequence[_Turn], recorder: Recorder, reader: CallReader) -> None:
+def _record(turns: Sequence[Turn], recorder: Recorder, reader: CallReader) -> None:
     for number, turn in enumerate(turns, start=1):
         message = turn.message
         is_answer = message.answer is not None or (number == len(turns) and not message.calls and message.text != "")
@@ -334,7 +238,7 @@ def _record(turns: Sequence[_Turn], recorder: Recorder, reader: CallReader) -> N
             recorder.answer(answer, joined=bool(message.calls))
 
 
-def _record_calls(turn: _Turn, recorder: Recorder, reader: CallReader) -> None:
+def _record_calls(turn: Turn, recorder: Recorder, reader: CallReader) -> None:
     results = list(turn.results)
     if turn.message.at_once and results[0] is not None and not any(results[1:]):
         texts, tools = (
@@ -348,7 +252,7 @@ def _record_calls(turn: _Turn, recorder: Recorder, reader: CallReader) -> None:
         results = [replace(results[0], text=text) for text in texts]
     for result in turn.unmatched:
         # Several results for several calls, none of which names its call: they come in the order of the calls.
-        waiting = _in_order(turn, results, result)
+        waiting = in_order(turn, results, result)
         if waiting is None:
             recorder.accounts.parts.lose("tool results without a call", example=result.text)
         else:

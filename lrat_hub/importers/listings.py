@@ -5,11 +5,20 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lrat_hub.importers.entries import Entry
 from lrat_hub.importers.rows import plain
 from lrat_hub.schema import Candidate
+
+TOLD_APART = "lists of several queries that can't be told apart"
+UNRECOGNISED = "lists in no form that is known"
+NOT_ONE_EACH = "lists beside a text that are not one for each query"
+NOT_NAMED = "lists of which nothing says to which query they belong"
+
+
+class Inseparable(Exception):
+    """There are lists, and nothing says which is whose."""
 
 
 @dataclass(frozen=True)
@@ -141,3 +150,52 @@ def first_list(body: str, entries: list[Entry]) -> tuple[list[Entry], int]:
     if again is not None and numbers[0] == 1:
         return entries[:again], numbers[1:].count(1)
     return entries, 0
+
+
+def with_docids(
+    listings: list[Listing] | None, docids: Sequence[str | None], asked: Sequence[str]
+) -> list[Listing] | None:
+    """The lists with ids that the log keeps apart, in their order, where the text has none.
+
+    Raises:
+        Inseparable: Nothing says which query the ids belong to.
+    """
+    entries = [entry for listing in listings or () for entry in listing.entries]
+    if any(entry.docid is not None for entry in entries):
+        return listings
+    if listings and len(entries) == len(docids):
+        ids = iter(docids)
+        named = [[entry._replace(docid=next(ids)) for entry in listing.entries] for listing in listings]
+        return [replace(listing, entries=tuple(new)) for listing, new in zip(listings, named, strict=True)]
+    if len(asked) > 1:
+        raise Inseparable
+    query = listings[0].query if listings else (*asked, "")[0]
+    return [Listing(query, tuple(Entry(docid) for docid in docids))]
+
+
+def assembled(listings: Sequence[Listing], asked: tuple[str, ...], unattributed: int) -> SearchResults:
+    """The lists in the order of the queries; those of queries that were not asked come where they stand.
+
+    Args:
+        unattributed: How many lists are left out because nothing says to which query they belong.
+    """
+    if len(listings) > 1:
+        order = {plain(query): index for index, query in reversed(list(enumerate(asked)))}
+        if all(plain(listing.query) in order for listing in listings):
+            listings = sorted(listings, key=lambda listing: order[plain(listing.query)])
+    candidates = [
+        Candidate(index, rank, entry.docid, entry.title, entry.snippet, entry.score)
+        for index, listing in enumerate(listings)
+        for rank, entry in enumerate(listing.entries, start=1)
+        if entry.docid is not None
+    ]
+    num_unknown = sum(listing.is_unknown for listing in listings)
+    announced = sum(max(listing.announced, len(listing.entries)) for listing in listings)
+    return SearchResults(
+        tuple(listing.query for listing in listings) or asked,
+        tuple(candidates),
+        len(listings) - num_unknown,
+        tuple((why, n) for why, n in ((NOT_NAMED, unattributed), (UNRECOGNISED, num_unknown)) if n),
+        unread=announced - len(candidates),
+        not_run=max(0, len(asked) - len(listings)),
+    )

@@ -7,24 +7,22 @@ protocols that put `<think>`, `<tool_call>`, `<tool_response>` and `<answer>` in
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from lrat_hub.importers.calls import CALLS, Call, call_of, calls_of, harmony_tool
 from lrat_hub.importers.values import (
     UnreadableRecord,
     docid_of,
     identifier_of,
     join_texts,
-    json_or_none,
     listed,
     load_json,
     object_of,
     response_text,
     responses_in,
-    storable,
     text_of,
 )
 from lrat_hub.ledger import Ledger
@@ -51,7 +49,6 @@ TEXTS = frozenset({None, "text", "output_text", "input_text", "refusal", "summar
 REASONING = frozenset(
     {"thinking", "reasoning", "redacted_thinking", "reasoning.text", "reasoning.summary", "reasoning.encrypted"}
 )
-CALLS = frozenset({"tool_use", "tool_call", "toolCall"})
 RESULTS = frozenset({"tool_result"})
 WITHOUT_ACTION = frozenset(
     {
@@ -77,16 +74,6 @@ _TOOL_CALL = re.compile(r"<tool_call>(.*?)(?:</tool_call>|$)", re.DOTALL)
 _TOOL_RESPONSE = re.compile(r"<tool_response>(.*?)(?:</tool_response>|$)", re.DOTALL)
 _TAGS = ("<tool_response>", "</tool_response>")
 _ANSWER = re.compile(r"<answer>(.*?)(?:</answer>|$)", re.DOTALL)
-
-
-@dataclass(frozen=True)
-class Call:
-    """A tool call. `error` says why it can't be read, if so; `id` is None where calls and results go by order."""
-
-    name: Any
-    arguments: Any
-    id: str | None = None
-    error: str | None = None
 
 
 @dataclass(frozen=True)
@@ -253,7 +240,7 @@ def _parsed(role: Role, raw: Mapping[str, Any], account: Ledger) -> Message:
             return Message(role, text)
         if raw.keys() <= _PLAIN and raw.get("role") == "assistant":
             calls = listed(raw.get("tool_calls") or None)
-            return Message(role, text, _thoughts(raw.get("reasoning_content")), tuple(map(_call, calls)))
+            return Message(role, text, _thoughts(raw.get("reasoning_content")), tuple(map(call_of, calls)))
     else:
         parts = [part if isinstance(part, dict) else {"type": "text", "text": part} for part in listed(content)]
         _count_parts(parts, account)
@@ -278,9 +265,9 @@ def _parsed(role: Role, raw: Mapping[str, Any], account: Ledger) -> Message:
     reasoning += [
         _thoughts(part) for part, kind in zip(parts, kinds, strict=True) if isinstance(kind, str) and kind in REASONING
     ]
-    message = Message(role, text, join_texts(*reasoning), tuple(_calls(raw, parts, text)))
+    message = Message(role, text, join_texts(*reasoning), tuple(calls_of(raw, parts, text)))
     if message.calls and (
-        raw.get("role") in ("tool-call", "function_call") or raw.get("from") == "function_call" or _harmony_tool(raw)
+        raw.get("role") in ("tool-call", "function_call") or raw.get("from") == "function_call" or harmony_tool(raw)
     ):
         # LLaMA-Factory's list of calls has one observation.
         return replace(message, text="", at_once=len(message.calls) > 1 and "recipient" not in raw)
@@ -311,55 +298,6 @@ def _flat(content: Any) -> str:
     return text_of(content)
 
 
-def _calls(raw: Mapping[str, Any], parts: Sequence[Mapping[str, Any]], text: str) -> Iterator[Call]:
-    if recipient := _harmony_tool(raw):
-        yield Call(recipient, text)
-        return
-    if raw.get("from") == "function_call" or raw.get("role") == "function_call":
-        # LLaMA-Factory's: one call or a list of them, as JSON.
-        yield from map(_call, listed(json_or_none(text))) if text.strip() else ()
-        return
-    if raw.get("role") == "tool-call":
-        yield from map(_call, _repr_list(text.partition("Calling tools:\n")[2]))
-        return
-    calls = raw.get("tool_calls") or raw.get("toolCalls") or object_of(raw.get("additional_kwargs")).get("tool_calls")
-    yield from map(_call, listed(calls))
-    for call in listed(raw.get("invalid_tool_calls")):
-        broken = object_of(call)
-        yield Call(broken.get("name"), broken.get("args"), _id(broken.get("id")), error="arguments are not JSON")
-    if isinstance(raw.get("function_call"), dict):
-        yield _call(raw["function_call"])
-    if not calls:
-        yield from (_call(part) for part in parts if isinstance(kind := part.get("type"), str) and kind in CALLS)
-
-
-def _harmony_tool(raw: Mapping[str, Any]) -> str | None:
-    """The tool that a harmony message is addressed to."""
-    recipient = raw.get("recipient")
-    return recipient if isinstance(recipient, str) and recipient not in ("", "all", "user", "assistant") else None
-
-
-def _repr_list(text: str) -> list[Any]:
-    """The calls that smolagents writes into a text as the repr of a list."""
-    try:
-        return listed(storable(ast.literal_eval(text)))
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-        return [None]
-
-
-def _call(raw: Any) -> Call:
-    if not isinstance(raw, dict):
-        return Call(None, None, error="tool call is not an object")
-    if isinstance(raw.get("unreadable"), str):
-        return Call(None, None, error=raw["unreadable"])  # of a text in which no call could be read
-    body = raw["function"] if isinstance(raw.get("function"), dict) else raw
-    arguments = next(
-        (body[key] for key in ("arguments", "args", "input", "parameters") if body.get(key) is not None), {}
-    )
-    name = body.get("name") if body.get("name") is not None else raw.get("function")
-    return Call(name, arguments, _id(raw.get("id", raw.get("call_id"))))
-
-
 def _id(value: Any) -> str | None:
     """The id of a call as a text; some servers number their calls."""
     return identifier_of(value)
@@ -388,6 +326,6 @@ def _protocol(message: Message) -> Iterator[Message]:
 
 def _tagged_call(body: str) -> Call:
     try:
-        return _call(load_json(body))
+        return call_of(load_json(body))
     except (ValueError, RecursionError):
         return Call(None, None, error="tool call is not JSON")

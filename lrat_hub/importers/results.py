@@ -14,13 +14,19 @@ from typing import Any
 
 from lrat_hub.importers.entries import Entry, entries_by, entries_of
 from lrat_hub.importers.listings import (
+    NOT_ONE_EACH,
+    TOLD_APART,
+    UNRECOGNISED,
+    Inseparable,
     Listing,
     SearchResults,
     are_lists,
+    assembled,
     first_list,
     goes_on,
     is_cut_off,
     is_numbered,
+    with_docids,
     without_inner,
 )
 from lrat_hub.importers.mapping import ResultFormat
@@ -44,12 +50,6 @@ from lrat_hub.importers.sections import (
     sections_by_query,
 )
 from lrat_hub.importers.values import identifier_of
-from lrat_hub.schema import Candidate
-
-TOLD_APART = "lists of several queries that can't be told apart"
-UNRECOGNISED = "lists in no form that is known"
-NOT_ONE_EACH = "lists beside a text that are not one for each query"
-NOT_NAMED = "lists of which nothing says to which query they belong"
 
 _EMPTY = re.compile(
     r"\s*(?:\W{0,3}\s*)?(?:no|0|zero|found (?:0|no)|sorry, no|there (?:are|were) no)\b[^\n]{0,60}?"
@@ -60,10 +60,6 @@ _EMPTY = re.compile(
 _MAX_EMPTY = 400
 _DEPTH = 5
 _ANY_FORMAT = ResultFormat()
-
-
-class _Inseparable(Exception):
-    """There are lists, and nothing says which is whose."""
 
 
 def read_results(
@@ -92,15 +88,15 @@ def read_results(
         else:
             listings = reader.of_text(text)
             if docids:
-                listings = reader.with_docids(listings, [identifier_of(docid) for docid in docids])
-    except _Inseparable:
+                listings = with_docids(listings, [identifier_of(docid) for docid in docids], reader.asked)
+    except Inseparable:
         reason = TOLD_APART if results is None else NOT_ONE_EACH
         return SearchResults(tuple(asked), dropped=((reason, len(asked)),))
     if listings is None:
         # A log that does not keep what its tools show has nothing that could be lost here.
         num_dropped = 0 if not text.strip() else max(1, len(asked))
         return SearchResults(tuple(asked), dropped=((UNRECOGNISED, num_dropped),) if num_dropped else ())
-    return reader.assembled(listings)
+    return assembled(listings, reader.asked, reader.unattributed)
 
 
 def _rows(part: Any) -> list[Any]:
@@ -115,35 +111,12 @@ class _Reader:
     known: ResultFormat
     unattributed: int = 0
 
-    def assembled(self, listings: Sequence[Listing]) -> SearchResults:
-        """The lists in the order of the queries; those of queries that were not asked come where they stand."""
-        if len(listings) > 1:
-            order = {plain(query): index for index, query in reversed(list(enumerate(self.asked)))}
-            if all(plain(listing.query) in order for listing in listings):
-                listings = sorted(listings, key=lambda listing: order[plain(listing.query)])
-        candidates = [
-            Candidate(index, rank, entry.docid, entry.title, entry.snippet, entry.score)
-            for index, listing in enumerate(listings)
-            for rank, entry in enumerate(listing.entries, start=1)
-            if entry.docid is not None
-        ]
-        num_unknown = sum(listing.is_unknown for listing in listings)
-        announced = sum(max(listing.announced, len(listing.entries)) for listing in listings)
-        return SearchResults(
-            tuple(listing.query for listing in listings) or self.asked,
-            tuple(candidates),
-            len(listings) - num_unknown,
-            tuple((why, n) for why, n in ((NOT_NAMED, self.unattributed), (UNRECOGNISED, num_unknown)) if n),
-            unread=announced - len(candidates),
-            not_run=max(0, len(self.asked) - len(listings)),
-        )
-
     # Data
 
     def of_lists(self, lists: Sequence[Sequence[Any]]) -> list[Listing]:
         """Lists that are in the order of the queries."""
         if len(lists) != len(self.asked) and not (len(self.asked) <= 1 and len(lists) <= 1):
-            raise _Inseparable
+            raise Inseparable
         queries = self.asked or ("",)
         return [
             Listing(query, tuple(entries_of_rows(rows, self.known)))
@@ -187,7 +160,7 @@ class _Reader:
             return self._of_groups([{"query": name} for name in merged], list(merged.values()))
         if len(self.asked) > 1:
             if rows:
-                raise _Inseparable
+                raise Inseparable
             return [Listing(query, ()) for query in self.asked]
         return [Listing((*self.asked, "")[0], tuple(entries_of_rows(rows, self.known)))]
 
@@ -207,7 +180,7 @@ class _Reader:
                 continue
             listings.append(Listing(query, tuple(entries_of_rows(group or [], self.known))))
         if not listings:
-            raise _Inseparable
+            raise Inseparable
         return listings
 
     def _of_parts(self, texts: Sequence[str], depth: int) -> list[Listing] | None:
@@ -225,7 +198,7 @@ class _Reader:
             lists = [listings[0].entries for listings in one if listings is not None and len(listings) == 1]
             if len(lists) == len(one) and any(len(entries) > 1 for entries in lists):
                 return [Listing(query, entries) for query, entries in zip(self.asked, lists, strict=True)]
-            raise _Inseparable
+            raise Inseparable
         return self.of_text("\n\n".join(texts), depth + 1)
 
     # Texts
@@ -256,7 +229,7 @@ class _Reader:
         if any(section.name is not None for section in sections):
             return self._of_named(text, before, sections, depth)
         if len(sections) != max(1, len(self.asked)):
-            raise _Inseparable
+            raise Inseparable
         queries = self.asked or ("",)
         return [
             Listing(query, tuple(self._entries(section.body, depth) or ()))
@@ -337,16 +310,16 @@ class _Reader:
                 return self.of_lists([rows or [] for rows in lists])
             if len(values) == 1:
                 return self.of_value(values[0], depth + 1)
-            raise _Inseparable
+            raise Inseparable
         entries = self._entries(text, depth)
         if not entries:
             return None if entries is None else [Listing(query, ()) for query in self.asked]
         restarts = [index for index, entry in enumerate(entries) if entry.number == 1]
         if len(restarts) != len(self.asked) or restarts[0] != 0:
-            raise _Inseparable
+            raise Inseparable
         lists = [entries[start:end] for start, end in zip(restarts, [*restarts[1:], len(entries)], strict=True)]
         if not all(map(is_numbered, lists)):
-            raise _Inseparable
+            raise Inseparable
         return [Listing(query, tuple(listed)) for query, listed in zip(self.asked, lists, strict=True)]
 
     def _entries(self, text: str, depth: int = 0) -> list[Entry] | None:
@@ -359,7 +332,7 @@ class _Reader:
             one = _Reader(("",), self.known)
             try:
                 listings = one.of_value(value, depth + 1) if depth < _DEPTH else None
-            except _Inseparable:
+            except Inseparable:
                 return None
             return list(listings[0].entries) if listings else None
         else:
@@ -379,19 +352,3 @@ class _Reader:
         cut = rows_cut_off(text) if not values else []
         # What is cut off is an entry that can't be read.
         return [*entries_of_rows(cut, self.known), Entry(None)] if cut and is_row(cut[0], self.known) else []
-
-    # Ids that the log keeps apart
-
-    def with_docids(self, listings: list[Listing] | None, docids: Sequence[str | None]) -> list[Listing] | None:
-        """The lists with the ids in their order, where the text has none."""
-        entries = [entry for listing in listings or () for entry in listing.entries]
-        if any(entry.docid is not None for entry in entries):
-            return listings
-        if listings and len(entries) == len(docids):
-            ids = iter(docids)
-            named = [[entry._replace(docid=next(ids)) for entry in listing.entries] for listing in listings]
-            return [replace(listing, entries=tuple(new)) for listing, new in zip(listings, named, strict=True)]
-        if len(self.asked) > 1:
-            raise _Inseparable
-        query = listings[0].query if listings else (*self.asked, "")[0]
-        return [Listing(query, tuple(Entry(docid) for docid in docids))]

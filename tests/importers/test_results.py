@@ -4,8 +4,9 @@ import json
 
 import pytest
 
+from lrat_hub.importers.listings import NOT_NAMED, NOT_ONE_EACH, TOLD_APART, UNRECOGNISED
 from lrat_hub.importers.mapping import ResultFormat
-from lrat_hub.importers.results import NOT_NAMED, NOT_ONE_EACH, TOLD_APART, UNRECOGNISED, read_results
+from lrat_hub.importers.results import read_results
 
 A, B = "astrolabe maker", "museums of Turku"
 X, Y, Z = (f"https://example.org/{name}" for name in "xyz")

@@ -9,8 +9,8 @@ import pytest
 from lrat_hub.errors import LratError
 from lrat_hub.importers import FORMATS, Accounts, load_mapping, load_trajectories, read_trajectories
 from lrat_hub.importers.chat import SEVERAL_RUNS
+from lrat_hub.importers.listings import NOT_ONE_EACH
 from lrat_hub.importers.messages import WRONG_RESULTS
-from lrat_hub.importers.results import NOT_ONE_EACH
 from lrat_hub.importers.summary import Summary, concerns
 from tests.importers.fixtures import ANSWER, OPENAI, QUESTION
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from lrat_hub.importers.converters.turns import Turns, chat_record, flat
+from lrat_hub.importers.converters.contents import flat
+from lrat_hub.importers.converters.turns import Turns, chat_record
 from lrat_hub.importers.values import UnreadableRecord, identifier_of, listed, object_of, text_of
 from lrat_hub.ledger import Ledger
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from lrat_hub.importers.converters.turns import Turns, calls_in, chat_record, conversation_in, flat, kind_of
+from lrat_hub.importers.converters.contents import flat, label_of
+from lrat_hub.importers.converters.turns import Turns, calls_in, chat_record, conversation_in
 from lrat_hub.importers.values import UnreadableRecord, listed, object_of, text_of
 from lrat_hub.ledger import Ledger
 
@@ -79,7 +80,7 @@ def _messages_in(value: Any) -> tuple[list[Any], dict[str, Any]] | None:
 def _message(message: Mapping[str, Any], turns: Turns, parts: Ledger) -> None:
     kind, content = message.get("type"), message.get("content")
     if not isinstance(kind, str) or kind not in _TYPES:
-        parts.drop(f"message of unknown type {kind_of(message)!r}", example=text_of(message)[:200])
+        parts.drop(f"message of unknown type {label_of(message)!r}", example=text_of(message)[:200])
         return
     parts.keep()
     if kind in ("UserMessage", "SystemMessage") or (kind in _TEXTS and message.get("source") == "user"):

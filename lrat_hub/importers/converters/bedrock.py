@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from lrat_hub.importers.converters.turns import Turns, chat_record, conversation_in, flat, kind_of
+from lrat_hub.importers.converters.contents import flat, label_of
+from lrat_hub.importers.converters.turns import Turns, chat_record, conversation_in
 from lrat_hub.importers.values import UnreadableRecord, join_texts, listed, object_of, text_of
 from lrat_hub.ledger import Ledger
 
@@ -105,7 +106,7 @@ def _part(role: str, part: Mapping[str, Any], turns: Turns, parts: Ledger) -> No
     elif isinstance(part.get("citationsContent"), dict):
         turns.text(flat(part["citationsContent"].get("content")))
     elif not _kinds(part):
-        parts.drop(f"part of content of unknown type {kind_of(part)!r}", example=text_of(dict(part))[:200])
+        parts.drop(f"part of content of unknown type {label_of(part)!r}", example=text_of(dict(part))[:200])
         return
     parts.keep()
 

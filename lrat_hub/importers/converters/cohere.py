@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from lrat_hub.importers.converters.turns import Turns, calls_in, chat_record, conversation_in, flat, kind_of
+from lrat_hub.importers.converters.contents import flat, label_of
+from lrat_hub.importers.converters.turns import Turns, calls_in, chat_record, conversation_in
 from lrat_hub.importers.values import (
     UnreadableRecord,
     identifier_of,
@@ -57,7 +58,7 @@ def convert_cohere(value: Any, parts: Ledger) -> Iterator[dict[str, Any]]:
         message = object_of(raw)
         role = message.get("role")
         if not isinstance(role, str) or role not in _ROLES:
-            parts.drop(f"message of unknown role {kind_of(message)!r}", example=text_of(raw)[:200])
+            parts.drop(f"message of unknown role {label_of(message)!r}", example=text_of(raw)[:200])
             continue
         parts.keep()
         _message(_ROLES[role], message, turns, parts)

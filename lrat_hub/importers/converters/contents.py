@@ -8,6 +8,10 @@ from collections.abc import Sequence
 from typing import Any, TypeGuard
 
 from lrat_hub.importers.values import join_texts, json_or_none, listed, object_of, text_of
+from lrat_hub.ledger import Ledger
+
+# Parts of contents that show the agent something that is no text and no action.
+_MEDIA = ("image", "image_url", "input_image", "audio", "video", "file", "media", "document", "image-data")
 
 _TEXT_KEYS = ("text", "refusal", "output_text", "input_text")
 
@@ -35,6 +39,39 @@ def parts_text(content: Any, depth: int = 3) -> str:
     if not depth:
         return ""
     return join_texts(*(parts_text(part, depth - 1) for part in listed(content)))
+
+
+def flat(content: Any, parts: Ledger | None = None) -> str:
+    """The text of a content, or JSON where it is none at all, such as the rows of a search.
+
+    Args:
+        parts: Gets a drop for each part that is no text and shows nothing that could be one.
+    """
+    if not isinstance(content, list):
+        return content["text"] if isinstance(object_of(content).get("text"), str) else text_of(content)
+    texts: list[str] = []
+    unread: list[Any] = []
+    for part in content:
+        text = part if isinstance(part, str) else object_of(part).get("text")
+        if isinstance(text, str):
+            texts.append(text)
+        elif part is not None and object_of(part).get("type") not in _MEDIA:
+            unread.append(part)
+    if unread and not texts:
+        return text_of(content)
+    account = parts if parts is not None else Ledger("parts")
+    for part in unread:
+        account.drop(f"part of content of unknown type {label_of(part)!r}", example=text_of(part)[:200])
+    return join_texts(*texts)
+
+
+def label_of(part: Any) -> str:
+    """What a part calls itself, short enough for a reason in the account."""
+    values = object_of(part)
+    kind = next((values[key] for key in ("type", "kind", "block_type") if isinstance(values.get(key), str)), None)
+    if kind is None:
+        kind = " ".join(map(str, list(values)[:3])) if isinstance(part, dict) else type(part).__name__
+    return kind[:40]
 
 
 def tool_text(output: Any) -> tuple[str, bool]:

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from itertools import count
 from typing import Any
 
-from lrat_hub.importers.converters.turns import Turns, chat_record, shown_by
+from lrat_hub.importers.converters.contents import tool_text
+from lrat_hub.importers.converters.turns import Turns, chat_record
 from lrat_hub.importers.values import UnreadableRecord, object_of, text_of
 from lrat_hub.ledger import Ledger
 
@@ -42,7 +43,7 @@ def convert_dspy(value: Any, parts: Ledger) -> Iterator[dict[str, Any]]:
         if name is None or name == _FINISH:
             continue
         turns.call(name, trajectory.get(f"tool_args_{number}"), number)
-        text, failed = shown_by(trajectory.get(f"observation_{number}"))
+        text, failed = tool_text(trajectory.get(f"observation_{number}"))
         # What the agent sees where a tool raised.
         failed = failed or text.startswith("Execution error in ")
         turns.result(text, number, failed=failed)

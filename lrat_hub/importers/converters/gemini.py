@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from lrat_hub.importers.converters.turns import Turns, chat_record, flat, kind_of, shown_by
+from lrat_hub.importers.converters.contents import flat, label_of, tool_text
+from lrat_hub.importers.converters.turns import Turns, chat_record
 from lrat_hub.importers.values import UnreadableRecord, listed, object_of, text_of
 from lrat_hub.ledger import Ledger
 
@@ -180,7 +181,7 @@ def _part(part: Mapping[str, Any], turns: Turns, parts: Ledger) -> None:
     elif isinstance(part.get("text"), str):
         (turns.reason if part.get("thought") is True else turns.text)(part["text"])
     elif not _keys(part) & (_MEDIA | {"thought", "thoughtSignature"}):
-        parts.drop(f"part of unknown type {kind_of(part)!r}", example=text_of(part)[:200])
+        parts.drop(f"part of unknown type {label_of(part)!r}", example=text_of(part)[:200])
 
 
 def response_text(response: Any) -> tuple[str, bool]:
@@ -189,10 +190,10 @@ def response_text(response: Any) -> tuple[str, bool]:
     if len(values) == 1:
         ((key, part),) = values.items()
         if key in ("result", "output", "response"):
-            return shown_by(part)
+            return tool_text(part)
         if key in ("error", "errorMessage"):
             return text_of(part), True
-    return shown_by(response)
+    return tool_text(response)
 
 
 def camel(value: Any) -> dict[str, Any]:

@@ -11,8 +11,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from lrat_hub.importers.converters.contents import flat
 from lrat_hub.importers.converters.gemini import add_content, camel, grounding, is_content, response_text
-from lrat_hub.importers.converters.turns import Turns, chat_record, flat
+from lrat_hub.importers.converters.turns import Turns, chat_record
 from lrat_hub.importers.sources.grouping import by_key, parts_of
 from lrat_hub.importers.values import UnreadableRecord, identifier_of, join_texts, listed, object_of, text_of
 from lrat_hub.ledger import Ledger

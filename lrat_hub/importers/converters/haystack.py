@@ -10,15 +10,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from lrat_hub.importers.converters.turns import (
-    Turns,
-    chat_record,
-    conversation_in,
-    document_rows,
-    flat,
-    kind_of,
-    shown_by,
-)
+from lrat_hub.importers.converters.contents import flat, label_of, tool_text
+from lrat_hub.importers.converters.turns import Turns, chat_record, conversation_in, document_rows
 from lrat_hub.importers.values import UnreadableRecord, identifier_of, json_or_none, listed, object_of, text_of
 from lrat_hub.ledger import Ledger
 
@@ -102,7 +95,7 @@ def _part(part: Mapping[str, Any], turns: Turns, parts: Ledger) -> None:
     if "tool_call_result" in kinds:
         result = object_of(part["tool_call_result"])
         raw = result.get("result")
-        text = flat(raw, parts) if isinstance(raw, list) else shown_by(raw)[0]
+        text = flat(raw, parts) if isinstance(raw, list) else tool_text(raw)[0]
         rows = _documents(text)
         turns.result(
             text,
@@ -111,7 +104,7 @@ def _part(part: Mapping[str, Any], turns: Turns, parts: Ledger) -> None:
             results=None if rows is None else [rows],
         )
     if not kinds:
-        parts.drop(f"part of content of unknown type {kind_of(part)!r}", example=text_of(part)[:200])
+        parts.drop(f"part of content of unknown type {label_of(part)!r}", example=text_of(part)[:200])
 
 
 def _documents(text: str) -> list[dict[str, Any]] | None:

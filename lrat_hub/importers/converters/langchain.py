@@ -10,16 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lrat_hub.importers.converters.turns import (
-    Turns,
-    calls_in,
-    constructed,
-    conversation_in,
-    document_rows,
-    flat,
-    kind_of,
-    shown_by,
-)
+from lrat_hub.importers.converters.contents import flat, label_of, tool_text
+from lrat_hub.importers.converters.turns import Turns, calls_in, constructed, conversation_in, document_rows
 from lrat_hub.importers.values import listed, object_of, text_of
 from lrat_hub.ledger import Ledger
 
@@ -75,7 +67,7 @@ def add_message(value: Any, turns: Turns, parts: Ledger) -> None:
         parts.keep()
         return
     if role not in ("user", "system", "assistant", "tool"):
-        parts.drop(f"message of unknown type {kind_of(value)!r}", example=text_of(value)[:200])
+        parts.drop(f"message of unknown type {label_of(value)!r}", example=text_of(value)[:200])
         return
     parts.keep()
     if role in ("user", "system"):
@@ -87,7 +79,7 @@ def add_message(value: Any, turns: Turns, parts: Ledger) -> None:
 
 
 def _tool_message(fields: Mapping[str, Any], turns: Turns) -> None:
-    text, failed = shown_by(fields.get("content"))
+    text, failed = tool_text(fields.get("content"))
     artifact = fields.get("artifact")
     rows = document_rows(artifact, text) or document_rows(object_of(artifact).get("documents"), text)
     turns.result(
@@ -129,7 +121,7 @@ def _block(block: Mapping[str, Any], turns: Turns, parts: Ledger) -> None:
         turns.call(block.get("name"), _first(block, "args", "input"), block.get("id"))
     elif isinstance(kind, str) and kind.endswith(("server_tool_result", "_tool_result")):
         output = _first(block, "output", "content")
-        text, failed = shown_by(output)
+        text, failed = tool_text(output)
         failed = failed or block.get("status") == "error" or "error_code" in object_of(output)
         turns.result(text, _first(block, "tool_call_id", "tool_use_id"), failed=failed)
     elif kind == "web_search_call":
@@ -140,7 +132,7 @@ def _block(block: Mapping[str, Any], turns: Turns, parts: Ledger) -> None:
     elif kind is None and isinstance(block.get("text"), str):
         turns.text(block["text"])
     elif kind not in _ASIDE:
-        parts.drop(f"block of unknown type {kind_of(block)!r}", example=text_of(block)[:200])
+        parts.drop(f"block of unknown type {label_of(block)!r}", example=text_of(block)[:200])
 
 
 def _action(action: Any) -> dict[str, Any]:

@@ -9,15 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from lrat_hub.importers.converters.contents import flat, tool_text
 from lrat_hub.importers.converters.langchain import STATES, add_message, is_langchain_message, state_in
-from lrat_hub.importers.converters.turns import (
-    Turns,
-    chat_record,
-    constructed,
-    document_rows,
-    flat,
-    shown_by,
-)
+from lrat_hub.importers.converters.turns import Turns, chat_record, constructed, document_rows
 from lrat_hub.importers.sources.grouping import by_key, parts_of
 from lrat_hub.importers.values import UnreadableRecord, identifier_of, join_texts, listed, object_of, text_of
 from lrat_hub.ledger import Ledger
@@ -211,7 +205,7 @@ def _executor(value: Mapping[str, Any], steps: list[Any], parts: Ledger) -> dict
         call_id = identifier_of(action.get("tool_call_id")) or f"step-{number}"
         arguments = action.get("tool_input")
         turns.call(action.get("tool"), {"input": arguments} if _is_plain(arguments) else arguments, call_id)
-        text, failed = shown_by(pair[1])
+        text, failed = tool_text(pair[1])
         rows = document_rows(pair[1], "")
         turns.result(text, call_id, failed=failed, results=None if rows is None else [rows])
     if answer := flat(value.get("output")):

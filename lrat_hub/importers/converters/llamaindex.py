@@ -9,15 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from lrat_hub.importers.converters.turns import (
-    Turns,
-    calls_in,
-    chat_record,
-    conversation_in,
-    document_rows,
-    flat,
-    kind_of,
-)
+from lrat_hub.importers.converters.contents import flat, label_of
+from lrat_hub.importers.converters.turns import Turns, calls_in, chat_record, conversation_in, document_rows
 from lrat_hub.importers.sources.grouping import by_key, parts_of
 from lrat_hub.importers.values import UnreadableRecord, identifier_of, listed, object_of, text_of
 from lrat_hub.ledger import Ledger
@@ -178,7 +171,7 @@ def _text(message: Mapping[str, Any], parts: Ledger) -> str:
         if kind == "text":
             texts.append({"text": text_of(block.get("text"))})
         elif kind not in ("thinking", "tool_call", *_MEDIA):
-            parts.drop(f"block of unknown type {kind_of(block)!r}", example=text_of(block)[:200])
+            parts.drop(f"block of unknown type {label_of(block)!r}", example=text_of(block)[:200])
     return flat(texts)
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from lrat_hub.importers.converters.turns import Turns, chat_record, conversation_in, shown_by
+from lrat_hub.importers.converters.contents import tool_text
+from lrat_hub.importers.converters.turns import Turns, chat_record, conversation_in
 from lrat_hub.importers.values import UnreadableRecord, object_of, text_of
 from lrat_hub.ledger import Ledger
 
@@ -76,7 +77,7 @@ def _item(role: str, item: Mapping[str, Any], turns: Turns, parts: Ledger) -> No
         name = next((item[key] for key in ("function_name", "functionname", "name") if item.get(key)), None)
         turns.call(name, item.get("arguments"), call_id)
     elif kind == "function_result":
-        text, failed = shown_by(item.get("result"))
+        text, failed = tool_text(item.get("result"))
         if failure := text_of(item.get("exception") or item.get("error")):
             text, failed = text or failure, True
         turns.result(text, call_id, failed=failed)

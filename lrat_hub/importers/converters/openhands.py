@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from lrat_hub.importers.converters.turns import Turns, chat_record, conversation_in, flat, kind_of, shown_by
+from lrat_hub.importers.converters.contents import flat, label_of, tool_text
+from lrat_hub.importers.converters.turns import Turns, chat_record, conversation_in
 from lrat_hub.importers.values import UnreadableRecord, identifier_of, object_of, text_of
 from lrat_hub.ledger import Ledger
 
@@ -124,7 +125,7 @@ def _observation(event: Mapping[str, Any], turns: Turns, parts: Ledger) -> None:
     if not turns.has_call(cause):
         return  # of a message, or of what the environment did itself
     failed = kind == "error" or extras.get("error") is True
-    turns.result(shown_by(event.get("content"))[0], cause, failed=failed)
+    turns.result(tool_text(event.get("content"))[0], cause, failed=failed)
 
 
 def _cause(event_id: Any) -> str:
@@ -153,7 +154,7 @@ def _event(event: Mapping[str, Any], turns: Turns, parts: Ledger) -> None:
         if turns.has_call(event.get("tool_call_id")):
             turns.result(text, event.get("tool_call_id"), failed=failed)
     elif not kind.endswith(("Event", "Condensation")):
-        parts.note(f"events of kind {kind_of(event)!r}, left out")
+        parts.note(f"events of kind {label_of(event)!r}, left out")
 
 
 def _action_event(event: Mapping[str, Any], turns: Turns) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from lrat_hub.importers.converters.turns import Turns, chat_record, conversation_in, flat, shown_by
+from lrat_hub.importers.converters.contents import flat, tool_text
+from lrat_hub.importers.converters.turns import Turns, chat_record, conversation_in
 from lrat_hub.importers.values import UnreadableRecord, listed, object_of, text_of
 from lrat_hub.ledger import Ledger
 
@@ -68,7 +69,7 @@ def _part(part: Mapping[str, Any], turns: Turns, parts: Ledger) -> None:
     elif kind in ("tool-call", "builtin-tool-call", "native-tool-call"):
         turns.call(part.get("tool_name"), part.get("args"), part.get("tool_call_id"))
     elif kind in ("tool-return", "builtin-tool-return", "native-tool-return"):
-        text, failed = shown_by(content)
+        text, failed = tool_text(content)
         failed = failed or part.get("outcome") in ("failed", "error", "denied")
         turns.result(text, part.get("tool_call_id"), failed=failed)
     elif kind == "retry-prompt":

@@ -207,17 +207,12 @@ def _read_conversation(item: Observation, span: Span, unknown: Unknown) -> None:
     )
     item.model = model if isinstance(model, str) and model != "unknown" else ""
     if item.kind == "model":
-        names = {
-            "temperature": "temperature",
-            "top_p": "top_p",
-            "seed": "seed",
-            "presence_penalty": "presence_penalty",
-        }
+        names = ("temperature", "top_p", "seed", "presence_penalty")
         settings = object_of(parsed(span.get("llm.invocation_parameters")))
         item.sampling = {
             name: value
-            for name, key in names.items()
-            if isinstance(value := span.get(f"gen_ai.request.{key}") or settings.get(key), (int, float))
+            for name in names
+            if isinstance(value := span.get(f"gen_ai.request.{name}") or settings.get(name), (int, float))
         }
 
 

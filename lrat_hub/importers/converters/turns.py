@@ -10,18 +10,13 @@ from lrat_hub.importers.values import (
     UnreadableRecord,
     identifier_of,
     join_texts,
-    json_or_none,
     listed,
     number_of,
     object_of,
     text_of,
 )
-from lrat_hub.ledger import Ledger
 
 MESSAGE_LISTS = ("messages", "conversations", "conversation", "history", "chat_history", "trajectory", "events")
-
-# Parts of contents that show the agent something that is no text and no action.
-_MEDIA = ("image", "image_url", "input_image", "audio", "video", "file", "media", "document", "image-data")
 
 
 class Turns:
@@ -112,57 +107,6 @@ def chat_record(turns: Turns, beside: Mapping[str, Any] | None = None, **columns
         raise UnreadableRecord("not a trajectory: no messages")
     known = {key: value for key, value in columns.items() if value is not None and value != ""}
     return {**(beside or {}), **known, "messages": messages}
-
-
-def flat(content: Any, parts: Ledger | None = None) -> str:
-    """The text of a content: a text, or a list of texts and parts with texts. Other parts are counted in `parts`."""
-    if not isinstance(content, list):
-        part = object_of(content)
-        return text_of(part["text"]) if isinstance(part.get("text"), str) else text_of(content)
-    texts: list[str] = []
-    unread: list[Any] = []
-    for part in content:
-        if isinstance(part, str):
-            texts.append(part)
-        elif isinstance(part, dict) and isinstance(part.get("text"), str):
-            texts.append(part["text"])
-        elif part is not None and object_of(part).get("type") not in _MEDIA:
-            unread.append(part)
-    if unread and not texts:
-        # A list that is no content at all, such as the rows of a search.
-        return text_of(content)
-    account = parts if parts is not None else Ledger("parts")
-    for part in unread:
-        account.drop(f"part of content of unknown type {kind_of(part)!r}", example=text_of(part)[:200])
-    return join_texts(*texts)
-
-
-def shown_by(output: Any) -> tuple[str, bool]:
-    """What a tool's output says, and whether it says that it failed: a text, JSON, or a result of an MCP server."""
-    if isinstance(output, str) and output.startswith("{") and '"content"' in output and '"isError"' in output:
-        output = json_or_none(output) or output
-    if isinstance(output, dict) and isinstance(content := output.get("content"), list):
-        failed = output.get("isError", output.get("is_error")) is True
-        if content and all(isinstance(part, dict) and isinstance(part.get("type"), str) for part in content):
-            return flat(content), failed
-    if isinstance(output, list) and any(map(_is_text_part, output)):
-        parts = [object_of(part) for part in output]
-        if all(_is_text_part(part) or part.get("type") in _MEDIA for part in parts):
-            return flat(output), False
-    return text_of(output), False
-
-
-def _is_text_part(part: Any) -> bool:
-    return isinstance(part, dict) and part.get("type") == "text" and isinstance(part.get("text"), str)
-
-
-def kind_of(part: Any) -> str:
-    """What a part calls itself, short enough for a reason in the account."""
-    values = object_of(part)
-    kind = next((values[key] for key in ("type", "kind", "block_type") if isinstance(values.get(key), str)), None)
-    if kind is None:
-        kind = " ".join(map(str, list(values)[:3])) if isinstance(part, dict) else type(part).__name__
-    return kind[:40]
 
 
 LOOKED_AT = 20

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from lrat_hub.importers.converters.turns import Turns, chat_record, conversation_in, flat, kind_of, shown_by
+from lrat_hub.importers.converters.contents import flat, label_of, tool_text
+from lrat_hub.importers.converters.turns import Turns, chat_record, conversation_in
 from lrat_hub.importers.sources.grouping import by_key, parts_of
 from lrat_hub.importers.values import UnreadableRecord, identifier_of, listed, object_of, text_of
 from lrat_hub.ledger import Ledger
@@ -166,7 +167,7 @@ def _part(part: Mapping[str, Any], turns: Turns, parts: Ledger) -> None:
     elif isinstance(kind, str) and kind.startswith("tool-") and kind not in _ASIDE and "toolCallId" in part:
         _invocation(kind.removeprefix("tool-"), part, turns)
     elif not _is_aside(part):
-        parts.drop(f"part of content of unknown type {kind_of(part)!r}", example=text_of(part)[:200])
+        parts.drop(f"part of content of unknown type {label_of(part)!r}", example=text_of(part)[:200])
         return
     parts.keep()
 
@@ -182,7 +183,7 @@ def _result(part: Mapping[str, Any], turns: Turns) -> None:
     failed = part.get("isError") is True or kind in _ERRORS
     if kind in ("text", "json", "content", *_ERRORS):
         output = _first(object_of(output), "value", "reason")
-    text, marked = shown_by(output)
+    text, marked = tool_text(output)
     turns.result(text, part.get("toolCallId"), failed=failed or marked)
 
 
@@ -193,7 +194,7 @@ def _invocation(name: Any, part: Mapping[str, Any], turns: Turns) -> None:
     if part.get("state") in ("output-error", "output-denied"):
         turns.result(text_of(part.get("errorText")) or "the tool failed", call_id, failed=True)
     elif (output := _first(part, "output", "result")) is not None:
-        text, failed = shown_by(output)
+        text, failed = tool_text(output)
         turns.result(text, call_id, failed=failed)
 
 

@@ -1,0 +1,108 @@
+"""A conversation by the questions that it answers: turns of the agent, and to each call the result that is its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from lrat_hub.importers.accounts import Accounts
+from lrat_hub.importers.mapping import short_name
+from lrat_hub.importers.messages import Message, Result
+from lrat_hub.importers.other_tools import ASKS
+from lrat_hub.importers.outcomes import is_nudge
+from lrat_hub.ledger import Ledger
+
+
+@dataclass
+class Turn:
+    """A message of the agent, and what the tools answered: a result for each call, None where there is none."""
+
+    message: Message
+    results: list[Result | None] = field(default_factory=list)
+    unmatched: list[Result] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.results = [None] * len(self.message.calls)
+
+    def waiting(self, call_id: str | None) -> int | None:
+        """The first call with an id that has no result yet; with None, the first call without an id."""
+        return next(
+            (
+                index
+                for index, call in enumerate(self.message.calls)
+                if call.id == call_id and self.results[index] is None
+            ),
+            None,
+        )
+
+
+@dataclass
+class Run:
+    """The part of a conversation that answers one question."""
+
+    question: str = ""
+    turns: list[Turn] = field(default_factory=list)
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether tools were called, and the agent then spoke to the user, and did not ask something back."""
+        last = next((turn.message.calls for turn in reversed(self.turns) if turn.message.calls), ())
+        if any(isinstance(call.name, str) and short_name(call.name) in ASKS for call in last):
+            return False
+        return (
+            bool(self.turns)
+            and not self.turns[-1].message.calls
+            and any(turn.message.calls for turn in self.turns)
+            and (self.turns[-1].message.text != "" or self.turns[-1].message.answer is not None)
+        )
+
+
+def runs_of(messages: Sequence[Message], accounts: Accounts, *, whole: bool) -> list[Run]:
+    """A conversation by the questions that it answers.
+
+    Args:
+        whole: Whether everything belongs to one question, because the record names it.
+    """
+    runs = [Run()]
+    for message in messages:
+        run = runs[-1]
+        if message.role == "assistant":
+            run.turns.append(Turn(message))
+        elif message.results and (run.turns or message.role == "tool"):
+            for result in message.results:
+                _match(run, result, accounts.parts)
+        elif message.role == "user" and message.text:
+            # A context that was cut down begins again with the question and what is known by then.
+            is_again = run.question != "" and run.question != message.text and run.question in message.text
+            if not whole and run.is_answered and not is_again and not is_nudge(message.text):
+                runs.append(Run(message.text))
+            elif not run.question and not run.turns:
+                run.question = message.text
+    return runs
+
+
+def _match(run: Run, result: Result, parts: Ledger) -> None:
+    """Gives a result to its call: by id to the nearest that has none yet, or by order where there are no ids."""
+    last = run.turns[-1] if run.turns else None
+    if result.call_id is not None:
+        for turn in reversed(run.turns):
+            if (index := turn.waiting(result.call_id)) is not None:
+                turn.results[index] = result
+                return
+    if last is not None and (result.call_id is None or not any(call.id for call in last.message.calls)):
+        if len(last.message.calls) > 1 and all(call.id for call in last.message.calls) and result.call_id is None:
+            # Nothing says which of the calls it answers: it may be all of them.
+            last.unmatched.append(result)
+            return
+        index = in_order(last, last.results, result)
+        if index is not None:
+            last.results[index] = result
+            return
+    parts.lose("tool results without a call", example=result.text)
+
+
+def in_order(turn: Turn, results: Sequence[Result | None], result: Result) -> int | None:
+    """The first call without a result, of those of the tool that the result names where there are any."""
+    waiting = [index for index, known in enumerate(results) if known is None]
+    named = [index for index in waiting if result.tool is not None and turn.message.calls[index].name == result.tool]
+    return next(iter(named or waiting), None)
