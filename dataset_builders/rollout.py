@@ -121,7 +121,7 @@ def run(args: Arguments, agent_options: Any, judge_options: Any) -> HubRef | Non
     def publish_judged(*, can_ask: bool) -> HubRef:
         log = folder / "vllm-judge.log"
         with open_answer_judge(judge_settings, judge_model, log=log, can_ask=can_ask) as judge:
-            return publish(stage, journals, questions, judge)
+            return publish(stage, journals, questions, judge, args.environment_name)
 
     def publish_some() -> None:
         try:
@@ -191,7 +191,11 @@ def run(args: Arguments, agent_options: Any, judge_options: Any) -> HubRef | Non
 
 
 def publish(
-    stage: Stage, journals: Mapping[str, Journal], questions: Sequence[Question], judge: AnswerJudge | None
+    stage: Stage,
+    journals: Mapping[str, Journal],
+    questions: Sequence[Question],
+    judge: AnswerJudge | None,
+    environment: str,
 ) -> HubRef:
     """Publishes what the journals have, judged, a config for each retriever."""
     from datasets import concatenate_datasets
@@ -213,6 +217,7 @@ def publish(
             template="rollouts",
             counts=counts,
             counted=counts,
+            environment=environment,
             configs=list(runs.tables),
             files=trace_files(concatenate_datasets(list(runs.tables.values())), limit=TRACES),
         )

@@ -70,6 +70,7 @@ class SearchEnvironment:
         k: Results of each query.
         snippet_tokens: Tokens at the start of a document's text that are shown in a result list.
         browse_tokens: Tokens at the start of a document's text that are shown when it is opened; None for all of it.
+        queries_per_search: Queries of a search that are carried out, from the first; None for all of them.
         hide_seen: Whether a search shows `k` documents that are new to the agent. Those it was shown by earlier
             searches, and that rank among these, are then listed by title as seen.
         shuffle: Whether each list is shown in random order, the same for the same query, as for Figure 4 (c) of the
@@ -88,17 +89,20 @@ class SearchEnvironment:
         k: int = 10,
         snippet_tokens: int = 64,
         browse_tokens: int | None = None,
+        queries_per_search: int | None = None,
         hide_seen: bool = False,
         shuffle: bool = False,
         tokenizer: PreTrainedTokenizerBase | None = None,
     ) -> None:
-        for name, value in {"k": k, "snippet_tokens": snippet_tokens, "browse_tokens": browse_tokens}.items():
+        least_one = {"k": k, "snippet_tokens": snippet_tokens, "browse_tokens": browse_tokens}
+        for name, value in (least_one | {"queries_per_search": queries_per_search}).items():
             if value is not None and value < 1:
                 raise LratError(f"Environment: expected {name} of at least 1, found {value}. Raise it.")
         self.retriever = retriever
         self._k = k
         self._snippet_tokens = snippet_tokens
         self._browse_tokens = browse_tokens
+        self._queries_per_search = queries_per_search
         self._hide_seen = hide_seen
         self._shuffle = shuffle
         self._documents = documents
@@ -120,8 +124,13 @@ class SearchEnvironment:
             "shuffle": self._shuffle,
             "tokenizer": tokenizer,
             # Left out where it is plain, so that journals of before go on.
+            **({"queries_per_search": self._queries_per_search} if self._queries_per_search else {}),
             **({"query_style": style} if (style := style_read_by(self.retriever)) != "plain" else {}),
         }
+
+    def carried_out(self, queries: Sequence[str]) -> tuple[str, ...]:
+        """The queries of a search that get results."""
+        return tuple(queries[: self._queries_per_search])
 
     async def search(
         self, queries: Sequence[str], seen: Set[str] = frozenset(), known: QueryState | None = None
@@ -134,6 +143,7 @@ class SearchEnvironment:
             known: What is known besides the queries, for retrievers that were trained to read it; its own query does
                 not count.
         """
+        queries = self.carried_out(queries)
         style = style_read_by(self.retriever)
         state = known or QueryState("")
         asked = [render_query(dataclasses.replace(state, query=query), style) for query in queries]

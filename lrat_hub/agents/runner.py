@@ -268,7 +268,7 @@ async def _run(
         if turn + 1 == max_turns:
             # How to say so is the agent's own matter: what a search or browse showed is recorded as it was.
             observation = dataclasses.replace(observation, is_last=True)
-        steps.append(_recorded(turn, call, observation))
+        steps.append(_recorded(turn, call, observation, environment))
         on_step(steps[-1])
     if episode is not None:
         metadata |= _notes(episode)
@@ -350,13 +350,15 @@ def _fit(observation: Observation, room: int | None) -> Observation:
     )
 
 
-def _recorded(turn: int, call: Search | Browse | Invalid, observation: Observation) -> Step:
+def _recorded(
+    turn: int, call: Search | Browse | Invalid, observation: Observation, environment: SearchEnvironment
+) -> Step:
     action: Action = "search" if isinstance(call, Search) else "browse"
     return Step(
         turn,
         call.reasoning,
         action if observation.error is None else "invalid",
-        queries=call.queries if isinstance(call, Search) else (),
+        queries=environment.carried_out(call.queries) if isinstance(call, Search) else (),
         results=observation.results,
         docid=call.docid if isinstance(call, Browse) else None,
         observation=observation.text,

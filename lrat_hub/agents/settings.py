@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from lrat_hub.errors import LratError
+from lrat_hub.errors import LratError, did_you_mean
 from lrat_hub.llm.settings import ServerSettings
 from lrat_hub.schema import Sampling
 
@@ -82,17 +82,51 @@ class AgentSettings:
         return value
 
 
+AS_NAMED = -1
+"""Stands for what the environment's name says."""
+
+
+@dataclass(frozen=True)
+class EnvironmentDefaults:
+    """What a named environment shows of a search and of a document; 0 stands for everything."""
+
+    queries_per_search: int = 0
+    browse_tokens: int = 0
+
+
+ENVIRONMENTS: dict[str, EnvironmentDefaults] = {"ours": EnvironmentDefaults(), "paper": EnvironmentDefaults(1, 512)}
+"""Both list ten results of 64 tokens. The authors' tools carry out the first query of a search, and cut documents."""
+
+
 @dataclass(kw_only=True)
 class RolloutSettings:
     """What can be chosen about the runs of an agent besides the agent."""
 
+    environment: Literal["ours", "paper"] = field(
+        default="ours",
+        metadata={
+            "group": "essentials",
+            "help": "What the agent's tools do: 'ours' carries out all queries of a search and shows complete "
+            "documents, 'paper' the first query alone and 512 tokens of a document.",
+        },
+    )
     k: int = field(default=10, metadata={"group": "essentials", "help": "Number of results per query (paper: 10)."})
     snippet_tokens: int = field(
         default=64, metadata={"help": "Tokens shown of each document in a result list (paper: 64)."}
     )
+    queries_per_search: int = field(
+        default=AS_NAMED,
+        metadata={
+            "help": "Queries of a search that are carried out, from the first; 0 carries out all, -1 is the "
+            "environment's number."
+        },
+    )
     browse_tokens: int = field(
-        default=0,
-        metadata={"help": "Tokens shown of an opened document, from its start; 0 shows the complete document."},
+        default=AS_NAMED,
+        metadata={
+            "help": "Tokens shown of an opened document, from its start; 0 shows the complete document, -1 is the "
+            "environment's number."
+        },
     )
     hide_seen: bool = field(
         default=False,
@@ -165,11 +199,29 @@ class RolloutSettings:
 
     def check(self) -> None:
         """Raises LratError for numbers that make no sense."""
+        if self.environment not in ENVIRONMENTS:
+            end = did_you_mean(self.environment, list(ENVIRONMENTS)) or "."
+            raise LratError(
+                f"Rollout: expected environment {' or '.join(ENVIRONMENTS)}, found {self.environment!r}{end}"
+            )
         if self.samples < 1 or self.limit < 0 or self.publish_every < 0:
             raise LratError(
                 "Rollout: expected `samples` of 1 or more, and `limit` and `publish_every` of 0 or more; "
                 f"found {self.samples}, {self.limit} and {self.publish_every}."
             )
+
+    @property
+    def environment_name(self) -> str:
+        """The environment, with what differs from its own settings: "paper", or "paper with k=5"."""
+        plain = RolloutSettings(environment=self.environment)
+        names = ("k", "snippet_tokens", "queries_per_search", "browse_tokens", "hide_seen", "shuffle")
+        changed = [f"{name}={self._shown(name)}" for name in names if self._shown(name) != plain._shown(name)]
+        return " with ".join(filter(None, (self.environment, ", ".join(changed))))
+
+    def _shown(self, name: str) -> Any:
+        """A setting, or the environment's where nothing else is said."""
+        value = getattr(self, name)
+        return getattr(ENVIRONMENTS[self.environment], name) if value == AS_NAMED else value
 
     def questions(self, queries: Dataset) -> list[Question]:
         """Each sample of each question that is asked, those of one question together."""
@@ -198,7 +250,8 @@ class RolloutSettings:
                 documents,
                 k=self.k,
                 snippet_tokens=self.snippet_tokens,
-                browse_tokens=self.browse_tokens or None,
+                browse_tokens=self._shown("browse_tokens") or None,
+                queries_per_search=self._shown("queries_per_search") or None,
                 hide_seen=self.hide_seen,
                 shuffle=self.shuffle,
                 tokenizer=tokenizer,

@@ -99,9 +99,10 @@ class ReadSettings:
         },
     )
     quotes: Quotes = field(
-        default="text",
+        default="auto",
         metadata={
-            "help": "Meaning of quotes in a TSV file of queries: part of the text, or CSV quotes around fields."
+            "help": "Meaning of quotes in a TSV file of queries: text (part of the text), csv (quotes around fields), "
+            "or auto (whichever leaves all rows whole)."
         },
     )
     topic_field: str = field(default="title", metadata={"help": "Field of TREC topics to use as the query."})

@@ -35,7 +35,7 @@ from lrat_hub.hub.inputs import LocalSource, Source
 from lrat_hub.ledger import Ledger
 from lrat_hub.llm.pinned import Pointer
 
-Quotes = Literal["text", "csv"]
+Quotes = Literal["auto", "text", "csv"]
 
 PUBLISHED = "published"
 """Stands for the canary of BrowseComp-Plus, which its authors publish in their script."""
@@ -59,7 +59,7 @@ def read_queries(
     ledger: Ledger,
     *,
     columns: ColumnMap | None = None,
-    quotes: Quotes = "text",
+    quotes: Quotes = "auto",
     topic_field: str = "title",
     canary: str | None = None,
     max_length: int = MAX_LENGTH,
@@ -70,7 +70,8 @@ def read_queries(
         source: A TSV file `id, question[, answer]` without a header (InfoSeekQA, InfoSeek-Eval, MS MARCO);
             TREC topics; or a Hub dataset or file with named columns. With `columns` given, a TSV file has a header.
         quotes: How a TSV file without a header writes quotes, one rule for all of it. The released code reads some
-            files with both, and so gets fragments for answers.
+            files with both, and so gets fragments for answers. "auto" takes them for text, unless only as CSV quotes
+            all rows have two or three fields.
         topic_field: The field of a TREC topic that is the question.
         canary: For rows that are obfuscated as BrowseComp-Plus publishes them: the key where a row has no column
             `canary`, or "" when all have it; "published" for the one that its authors publish, and "published@PATH" to
@@ -112,6 +113,8 @@ def _query_rows(
         return read_topics(lines, ledger, topic_field, source)
     if columns is not None:
         return header_rows(lines, named, ledger, source)
+    if quotes == "auto":
+        quotes = _rule_of_quotes(source.path, max_length)
     return _tsv_rows(lines, ledger, quotes)
 
 
@@ -138,6 +141,17 @@ def _tsv_rows(lines: Iterable[str], ledger: Ledger, quotes: Quotes) -> Iterator[
         if quotes == "text" and any(len(field) > 1 and field[0] == field[-1] == '"' for field in fields):
             ledger.note("a whole field is in quotes, which were kept: was the file written with csv quotes?")
         yield {"query_id": fields[0], "query": fields[1], "answer": fields[2] if len(fields) == 3 else None}
+
+
+def _rule_of_quotes(path: Path, max_length: int) -> Quotes:
+    """The rule by which the rows of a TSV file are whole; that of plain text where both are, or neither is."""
+    for rule in ("text", "csv"):
+        ledger = Ledger(rule)
+        lines = read_lines(path, ledger, max_length=max_length)
+        rows = _csv_fields(lines, ledger) if rule == "csv" else _fields(lines)
+        if len({len(fields) for fields in rows} - {2, 3}) == 0 and not ledger.num_dropped:
+            return rule
+    return "text"
 
 
 def _fields(lines: Iterable[str]) -> Iterator[list[str]]:

@@ -188,3 +188,25 @@ def test_shuffled_lists_have_the_same_documents_ranked_as_shown_and_the_same_ord
         assert [hit.docid for hit in of] != [f"d{rank}" for rank in range(1, 11)]
     assert [hit.docid for hit in shown[:10]] != [hit.docid for hit in shown[10:]]
     assert environment.settings["shuffle"] is True
+
+
+def test_queries_beyond_the_first_are_neither_carried_out_nor_recorded():
+    """As the authors' tools do it: section 4.1.2 shows ten candidates a search."""
+    retriever = Echo()
+
+    class Asks:
+        name, revision, sampling, settings = "asks", None, Sampling(), {}
+
+        def start(self, question):
+            return self
+
+        async def act(self, observation):
+            return Search("I look.", ("d2", "d3")) if observation is None else Answer("I know.", "d2")
+
+    environment = SearchEnvironment(retriever, DOCUMENTS, k=2, queries_per_search=1)
+    (run,) = run_agents(Asks(), [Question("1", "Who?")], environment, max_turns=3)
+    assert retriever.batches == [["d2"]]
+    assert run.steps[0].queries == ("d2",)
+    assert [hit.docid for hit in run.steps[0].results] == ["d1", "d2"]
+    assert environment.settings["queries_per_search"] == 1
+    assert "queries_per_search" not in SearchEnvironment(retriever, DOCUMENTS).settings

@@ -108,6 +108,15 @@ def test_questions_of_infoseek_are_read_with_one_rule_of_quotes(hub, tmp_path):
     ]
 
 
+def test_quotes_are_read_by_the_rule_that_leaves_all_rows_whole(hub, tmp_path):
+    (tmp_path / "apart.tsv").write_text('1\tWho\t"A\tB"\n2\tWhat?\t"C ""D"""\n'.replace("Who\t", '"Who\tor what?"\t'))
+    pin = corpus("--queries", tmp_path / "apart.tsv", "--to", "lrat/c-apart")
+    assert [(row["query"], row["answer"]) for row in rows(pin, "queries", "test")] == [
+        ("Who\tor what?", "A\tB"),
+        ("What?", 'C "D"'),
+    ]
+
+
 def test_a_tsv_that_was_written_with_csv_quotes_is_told_and_can_be_read(hub, tmp_path):
     (tmp_path / "quoted.tsv").write_text('0\t"Who said ""no""?"\tNobody\n1\t"two\nlines"\tx\n')
     pin = corpus("--queries", tmp_path / "quoted.tsv", "--quotes", "csv", "--to", "lrat/c-quoted")
