@@ -10,6 +10,7 @@ import errno
 import logging
 import os
 import re
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ from lrat_hub.localhub import (
     routes_rows,
     views,
 )
-from lrat_hub.localhub.access import Hub, settings_for
+from lrat_hub.localhub.access import Hub, hub_of, settings_for
 from lrat_hub.localhub.links import Links
 from lrat_hub.localhub.missing import refuse_path
 from lrat_hub.localhub.protocol import KINDS, HubError
@@ -90,6 +91,7 @@ register_url_convertor("encoded_path", _EncodedPath())
 
 _REQUEST_NAME = re.compile(rb"[A-Za-z0-9=;:_.-]{1,128}")
 # What git says of a disk that is full, or a quota.
+FREE_BYTES = 16 * 1024
 FULL = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))
 _REPO = "/api/{kind:kind}/{namespace:encoded}/{name:encoded}"
 _PAGE = "/{kind:prefix}{namespace:namespace}/{name:encoded}"
@@ -271,7 +273,9 @@ def create_app(root: Path, *, user: str, hosts: Sequence[str] = ("*",)) -> Starl
 
 
 async def _git_error(request: Request, error: pygit2.GitError) -> Response:
-    if any(reason in str(error) for reason in FULL):
+    free = (await run_in_threadpool(shutil.disk_usage, hub_of(request).store.root)).free
+    # For some writes, libgit2 gives no reason.
+    if any(reason in str(error) for reason in FULL) or free < FREE_BYTES:
         return await _storage_error(request, OSError(errno.ENOSPC, str(error)))
     gone = await run_in_threadpool(_has_gone, request)
     if gone is None:
@@ -311,7 +315,8 @@ async def _hub_error(request: Request, error: HubError) -> Response:
 async def _storage_error(request: Request, error: OSError) -> Response:
     if isinstance(error, FileNotFoundError) and (gone := await run_in_threadpool(_has_gone, request)):
         return await _hub_error(request, gone)
-    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+    # libgit2 gives the reason as text alone.
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT) and not any(reason in str(error) for reason in FULL):
         raise error
     return await _hub_error(request, HubError(507, "The disk of this Hub is full: nothing was changed"))
 

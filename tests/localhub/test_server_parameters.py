@@ -13,6 +13,7 @@ from requests_by_hand import commit, put
 
 from lrat_hub.localhub.app import routes
 from lrat_hub.localhub.missing import LACKS, REPO_LACKS
+from lrat_hub.localhub.protocol import KINDS
 from lrat_hub.localhub.wire import DeclaredRoute
 
 if TYPE_CHECKING:
@@ -107,8 +108,10 @@ def test_the_writes_below_are_all_there_are(http: httpx2.Client) -> None:
     assert {path for path in writing if not any(other in path for other in others)} == asked
 
 
-@pytest.mark.parametrize("kind", ["models", "datasets", "spaces"])
-@pytest.mark.parametrize("private", [True, False])
+SLOW = [pytest.param(kind, private, marks=pytest.mark.slow) for kind in KINDS for private in (True, False)]
+
+
+@pytest.mark.parametrize(("kind", "private"), [pytest.param("models", True), *SLOW[1:]])
 def test_no_subset_of_the_fields_of_any_write_changes_who_may_see_a_repository(
     http: httpx2.Client, kind: str, private: bool
 ) -> None:
