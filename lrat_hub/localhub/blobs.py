@@ -14,6 +14,7 @@ import zlib
 from pathlib import Path
 
 import pygit2
+from pygit2.enums import ObjectType
 
 from lrat_hub.localhub.root import fsync_path
 
@@ -33,6 +34,13 @@ def write_blob(git: pygit2.Repository, content: bytes) -> str:
         loose_path(git, oid).unlink(missing_ok=True)
     _write(loose_path(git, oid), header, content)
     return oid
+
+
+def write_loose(git: pygit2.Repository, oid: str) -> None:
+    """Write an object that is in a pack as a loose one too."""
+    kind, content = git.odb.read(oid)
+    names = {ObjectType.BLOB: b"blob", ObjectType.TREE: b"tree", ObjectType.COMMIT: b"commit", ObjectType.TAG: b"tag"}
+    _write(loose_path(git, oid), b"%b %d\0" % (names[ObjectType(kind)], len(content)), content)
 
 
 def loose_path(git: pygit2.Repository, oid: str) -> Path:

@@ -16,7 +16,7 @@ from pathlib import Path
 import pygit2
 
 from lrat_hub.errors import LratError
-from lrat_hub.localhub.blobs import is_readable, loose_path
+from lrat_hub.localhub.blobs import is_readable, loose_path, write_loose
 from lrat_hub.localhub.objects import NamespaceObjects, ObjectStore, Pointer, sha256_of
 from lrat_hub.localhub.protocol import HubError, RepoId
 from lrat_hub.localhub.root import fsync_path, owned, prepare_root
@@ -202,16 +202,14 @@ def _repair_large_files(objects: ObjectStore, result: Verification) -> None:
 def _repair_git_objects(store: Store, objects: ObjectStore, result: Verification) -> None:
     for repo in store.repositories():
         git = open_git(str(store.path(repo)))
-        for oid in list(git):
-            name = str(oid)
-            if is_readable(git, name):
-                continue
+        damaged = [str(oid) for oid in git if not is_readable(git, str(oid))]
+        if any(not loose_path(git, name).exists() for name in damaged):
+            _take_packs_apart(git, objects.damaged / f"{repo.kind}-{repo.namespace}-{repo.name}")
+        for name in damaged:
             loose = loose_path(git, name)
-            if not loose.exists():
-                # It is in a pack, which holds many others: a copy beside it is read first.
-                continue
-            objects.damaged.mkdir(exist_ok=True)
-            loose.rename(objects.damaged / f"{repo.kind}-{repo.namespace}-{repo.name}-{name}")
+            if loose.exists():
+                objects.damaged.mkdir(exist_ok=True)
+                loose.rename(objects.damaged / f"{repo.kind}-{repo.namespace}-{repo.name}-{name}")
             for other in store.repositories():
                 source = open_git(str(store.path(other)))
                 if other != repo and name in source and is_readable(source, name):
@@ -219,6 +217,17 @@ def _repair_git_objects(store: Store, objects: ObjectStore, result: Verification
                     open_git(str(store.path(repo))).odb.write(kind, content)
                     result.repaired.append(name)
                     break
+
+
+def _take_packs_apart(git: pygit2.Repository, aside: Path) -> None:
+    """Make everything that can be read in packs loose, and put the packs aside: a single object can't be replaced."""
+    for oid in list(git):
+        if not loose_path(git, str(oid)).exists() and is_readable(git, str(oid)):
+            write_loose(git, str(oid))
+    aside.mkdir(parents=True, exist_ok=True)
+    # Indexes first: without them, nobody looks into a pack.
+    for path in sorted(Path(git.path, "objects/pack").glob("pack-*"), key=lambda path: path.suffix != ".idx"):
+        path.rename(aside / path.name)
 
 
 class Scrub:

@@ -108,10 +108,14 @@ class Repository:
         """The number of files of a commit, and of their bytes."""
         return totals(self.path, str(commit.tree_id))
 
-    def pointers(self) -> frozenset[Pointer]:
-        """Every large file that some commit refers to, whichever branch, tag or pull request leads to it."""
+    def pointers(self, *, lenient: bool = False) -> frozenset[Pointer]:
+        """Every large file that some commit refers to, whichever branch, tag or pull request leads to it.
+
+        Args:
+            lenient: Whether to leave out what can't be read, which raises KeyError otherwise.
+        """
         tips = {self._git.references[name].peel(pygit2.Commit).id for name in self._git.references}
-        return pointers(self.path, frozenset(map(str, tips)))
+        return pointers(self.path, frozenset(map(str, tips)), lenient)
 
     def blob(self, oid: str) -> bytes:
         return git_object(self._git, oid, pygit2.Blob).data

@@ -166,7 +166,7 @@ def _commit(request: Request, body: IO[bytes]) -> JSONResponse:
 
 def _known_to(request: Request, user: Account, objects: NamespaceObjects) -> Callable[[Pointer], bool]:
     """Which large files somebody may refer to in a namespace of others: what they see there, or uploaded."""
-    referred = readable(request).pointers()
+    referred = readable(request).pointers(lenient=True)
     uploaded, namespace = hub_of(request).uploaded, objects.namespace
 
     def is_here(pointer: Pointer) -> bool:

@@ -147,7 +147,7 @@ def _uploads(request: Request, pointers: list[Pointer]) -> list[dict[str, Any]]:
     objects, deadline = objects_of(request), time.monotonic() + READ_SECONDS
     # Who writes here may read all of the namespace. Others learn of what their own eyes see, and nothing else.
     by = "" if may_write(request) else require_user(request).name
-    referred = readable(request).pointers() if by else frozenset()
+    referred = readable(request).pointers(lenient=True) if by else frozenset()
     answer = []
     for pointer in pointers:
         fields: dict[str, Any] = {"oid": pointer.oid, "size": pointer.size}
@@ -161,7 +161,7 @@ def _uploads(request: Request, pointers: list[Pointer]) -> list[dict[str, Any]]:
 
 def _downloads(request: Request, pointers: list[Pointer]) -> list[dict[str, Any]]:
     """Only what a commit of this repository refers to: the namespace may have private repositories."""
-    referred = readable(request, password=True).pointers()
+    referred = readable(request, password=True).pointers(lenient=True)
     namespace, links = repo_of(request).namespace, hub_of(request).links
     answer = []
     for pointer in pointers:

@@ -222,7 +222,10 @@ def duplicate_lfs_files(request: Request, data: dict[str, Any]) -> JSONResponse:
     if len(files) > PATHS_MAX:
         raise HubError(413, f"Too many files: expected at most {PATHS_MAX}, found {len(files)}")
     repository, objects = readable(request), hub_of(request).objects
-    source, sizes = objects.of(repository.id.namespace), {pointer.oid: pointer for pointer in repository.pointers()}
+    source, sizes = (
+        objects.of(repository.id.namespace),
+        {pointer.oid: pointer for pointer in repository.pointers(lenient=True)},
+    )
     answer: dict[str, list[dict[str, str]]] = {"success": [], "failed": []}
     for file in files:
         check_known("field", file, ("sha256", "xetHash", "filename"))

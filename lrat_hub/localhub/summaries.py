@@ -194,7 +194,7 @@ def expanded(
 def used_storage(repository: Repository, commit: pygit2.Commit) -> int:
     """The bytes of the large files of all revisions, and of the other files of one."""
     small = sum(entry.size for entry in repository.files(commit) if not entry.pointer)
-    return small + sum(pointer.size for pointer in repository.pointers())
+    return small + sum(pointer.size for pointer in repository.pointers(lenient=True))
 
 
 def config_of(repository: Repository, commit: pygit2.Commit) -> dict[str, Any] | None:

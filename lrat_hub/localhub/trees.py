@@ -23,13 +23,17 @@ CACHED_ENTRIES = 200_000
 
 @dataclass(frozen=True)
 class Entry:
-    """A file or folder of a commit: its git object, and the pointer if the content is a large object."""
+    """A file or folder of a commit: its git object, and the pointer if the content is a large object.
+
+    That an object can't be read is told to who reads it, and to nobody who reads what lies beside it.
+    """
 
     path: str
     is_folder: bool
     oid: str
     blob_size: int
     pointer: Pointer | None
+    is_damaged: bool = False
 
     @property
     def etag(self) -> str:
@@ -104,7 +108,9 @@ def children(path: str, tree_id: str) -> Children:
         git = open_git(path)
         entries = [_entry(git, child) for child in git_object(git, tree_id, pygit2.Tree)]
         tree = {entry.path: entry for entry in entries}
-        _cache.put(key, tree)
+        # Somebody may repair what is damaged.
+        if not any(entry.is_damaged for entry in entries):
+            _cache.put(key, tree)
     return tree
 
 
@@ -144,20 +150,17 @@ def _entry(git: pygit2.Repository, child: pygit2.Object) -> Entry:
     name, oid = child.name or "", str(child.id)
     if child.filemode == FileMode.TREE:
         return Entry(name, True, oid, 0, None)
-    size, pointer = _blobs.get(oid) or _blob(git, oid)
+    try:
+        size, pointer = _blobs.get(oid) or _blob(git, oid)
+    except (KeyError, pygit2.GitError):
+        return Entry(name, False, oid, 0, None, is_damaged=True)
     return Entry(name, False, oid, size, pointer)
 
 
 def _blob(git: pygit2.Repository, oid: str) -> tuple[int, Pointer | None]:
     """The size of a blob, and the pointer that it is: the same wherever it lies, so kept for the next tree with it."""
-    size, pointer = 0, None
-    try:
-        _, size = git.odb.read_header(oid)
-        if size <= POINTER_MAX_BYTES:
-            pointer = Pointer.parse(git_object(git, oid, pygit2.Blob).data)
-    except (KeyError, pygit2.GitError):
-        # It is damaged: that is told to who reads it, and to nobody who reads what lies beside it.
-        return size, None
+    _, size = git.odb.read_header(oid)
+    pointer = Pointer.parse(git_object(git, oid, pygit2.Blob).data) if size <= POINTER_MAX_BYTES else None
     if len(_blobs) >= CACHED_ENTRIES:
         _blobs.clear()
     _blobs[oid] = size, pointer
@@ -165,8 +168,13 @@ def _blob(git: pygit2.Repository, oid: str) -> tuple[int, Pointer | None]:
 
 
 @lru_cache(maxsize=64)
-def pointers(path: str, tips: frozenset[str]) -> frozenset[Pointer]:
-    """Every large file that the history of some commits refers to."""
+def pointers(path: str, tips: frozenset[str], lenient: bool) -> frozenset[Pointer]:
+    """Every large file that the history of some commits refers to.
+
+    Args:
+        lenient: Whether to leave out what can't be read; otherwise it raises KeyError: nobody knows what that
+            refers to.
+    """
     git = open_git(path)
     walker = git.walk(None)
     for tip in tips:
@@ -182,6 +190,8 @@ def pointers(path: str, tips: frozenset[str]) -> frozenset[Pointer]:
                 continue
             seen.add(tree_id)
             entries = children(path, tree_id).values()
+            if not lenient and (damaged := next((entry for entry in entries if entry.is_damaged), None)):
+                raise KeyError(f"git object {damaged.oid} of {damaged.path} is missing or damaged")
             waiting += [entry.oid for entry in entries if entry.is_folder]
             found |= {entry.pointer for entry in entries if entry.pointer}
     return frozenset(found)

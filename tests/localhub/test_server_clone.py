@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     import httpx2
     from huggingface_hub import HfApi
 
-pytestmark = pytest.mark.slow
-
-pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed"),
+]
 
 
 def git(*words: object, cwd: Path, ok: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -114,3 +115,22 @@ def test_large_files_are_given_to_those_who_may_read_the_repository(
                 GIT_CONFIG_GLOBAL=str(tmp_path / ".gitconfig"),
             )
             assert (tmp_path / urlsplit(repo).path[5:] / "x.bin").read_bytes() == data
+
+
+def test_a_clone_can_leave_the_content_of_files_for_later(hub: LocalHub, api: HfApi, tmp_path: Path) -> None:
+    repo = api.create_repo("lrat/cloned-in-parts").repo_id
+    for text in ("first", "second"):
+        api.upload_file(repo_id=repo, path_in_repo="a.txt", path_or_fileobj=text.encode())
+    done = git("clone", "--filter=blob:none", "--no-checkout", f"{hub.endpoint}/{repo}", "part", cwd=tmp_path)
+    assert "not recognized" not in done.stderr
+    missing = git("rev-list", "--objects", "--all", "--missing=print", cwd=tmp_path / "part").stdout
+    assert len([line for line in missing.splitlines() if line.startswith("?")]) >= 2
+    git("checkout", "--quiet", "main", cwd=tmp_path / "part")
+    assert (tmp_path / "part" / "a.txt").read_text() == "second"
+
+
+def test_a_push_is_refused_with_a_reason_that_git_shows(hub: LocalHub, api: HfApi, tmp_path: Path) -> None:
+    repo = api.create_repo("lrat/pushed-to").repo_id
+    git("clone", "--quiet", with_token(f"{hub.endpoint}/{repo}", hub.token), "mine", cwd=tmp_path)
+    refused = git("push", "origin", "main", cwd=tmp_path / "mine", ok=False)
+    assert "takes no pushes over git" in refused.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -165,6 +166,62 @@ def test_verify_puts_damaged_objects_aside_and_takes_good_ones_from_other_namesp
     client.endpoint = own.endpoint
     published(client, "lrat/only", other)
     assert main(["hub", "verify", "--root", str(own.root), "--repair"]) == 0
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+def test_what_is_sound_in_a_damaged_pack_is_kept_and_the_rest_can_be_published_again(
+    own: LocalHub, client: HfApi, web: httpx2.Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    client.create_repo("lrat/r")
+    content, other = os.urandom(3000).hex().encode(), b"another file"
+    commit(web, "lrat/r", put("a.txt", content), put("b.txt", other)).raise_for_status()
+    sha = client.model_info("lrat/r").sha
+    own.stop()
+    assert main(["hub", "gc", "--root", str(own.root), "--keep-hours", "0"]) == 0
+    pack = next(own.root.glob("repos/models/lrat/r.git/objects/pack/*.pack"))
+    packed, file = bytearray(pack.read_bytes()), hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+    # The largest object by far: its middle is in the middle of the pack.
+    packed[len(packed) // 2] ^= 1
+    pack.chmod(0o600)
+    pack.write_bytes(packed)
+    assert main(["hub", "verify", "--root", str(own.root)]) == 1
+    assert file in capsys.readouterr().out
+    assert main(["hub", "verify", "--root", str(own.root), "--repair"]) == 1
+    own.start()
+    web.base_url = own.endpoint
+    assert web.get(f"/lrat/r/resolve/{sha}/b.txt").content == other
+    commit(web, "lrat/r", put("again.txt", content)).raise_for_status()
+    assert web.get(f"/lrat/r/resolve/{sha}/a.txt").content == content
+    assert verify(own.root).problems == []
+
+
+def test_garbage_is_not_collected_while_nobody_knows_what_is_referred_to(
+    own: LocalHub, client: HfApi, web: httpx2.Client
+) -> None:
+    """The pointer to a large file is damaged: that file must not be taken for one that nothing refers to."""
+    from lrat_hub.errors import LratError
+    from lrat_hub.localhub.maintenance import collect
+
+    published(client, "lrat/r")
+    client.upload_file(repo_id="lrat/r", path_in_repo="other.bin", path_or_fileobj=LARGE + b"2")
+    content = Pointer(object_of(own.root, LARGE).name, len(LARGE)).dump()
+    oid = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+    loose = own.root / f"repos/models/lrat/r.git/objects/{oid[:2]}/{oid[2:]}"
+    loose.chmod(0o600)
+    loose.write_bytes(b"damaged")
+    restarted(own, client, web)
+    # Others of the repository are given out as before.
+    assert web.get("/lrat/r/resolve/main/other.bin").content == LARGE + b"2"
+    assert web.get("/lrat/r/resolve/main/x.bin").status_code == 500
+    own.stop()
+    with pytest.raises(LratError, match="nothing was removed"):
+        collect(own.root, keep_seconds=0)
+    assert object_of(own.root, LARGE).exists()
+    own.start()
+    client.endpoint, web.base_url = own.endpoint, own.endpoint
+    client.upload_file(repo_id="lrat/r", path_in_repo="again.bin", path_or_fileobj=LARGE)
+    assert web.get("/lrat/r/resolve/main/x.bin").content == LARGE
+    assert verify(own.root).problems == []
 
 
 def test_the_server_looks_for_damage_while_it_serves(own: LocalHub, client: HfApi) -> None:
