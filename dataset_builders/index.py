@@ -151,14 +151,13 @@ def from_vectors(args: Arguments, settings: IndexSettings, work: WorkArguments) 
         if cut is not None:
             say(f"  {cut}")
         stage.need("vectors", disk=2 * size // (2 if settings.fp16 else 1), folder=work_dir, memory=size)
+    share = {"rank": ranks.process_index, "ranks": ranks.num_processes}
     with tqdm(
         desc=f"Encoding for process {ranks.process_index + 1} of {ranks.num_processes}",
-        total=len(range(ranks.process_index, len(encoded), ranks.num_processes)),
-        unit=" shards",
+        total=encoded.share(**share),
+        unit=" documents",
     ) as bar:
-        encoded.encode(
-            model, table, rank=ranks.process_index, ranks=ranks.num_processes, on_shard=lambda _: bar.update()
-        )
+        encoded.encode(model, table, **share, on_documents=bar.update)
     ranks.wait_for_everyone()
     if stage is None:
         return None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -119,6 +120,7 @@ def encode_documents(
     *,
     batch_size: int = BATCH_SIZE,
     show_progress: bool = False,
+    on_texts: Callable[[int], object] | None = None,
 ) -> np.ndarray:
     """Vectors of documents, shape (documents, dimension), float32, on the model's device.
 
@@ -126,16 +128,39 @@ def encode_documents(
     in the order of the documents. Which texts share a batch touches their last bits: for the same vectors, give the
     same documents at once.
 
+    Args:
+        show_progress: Show a progress bar of sentence-transformers' own.
+        on_texts: Called after each batch with the number of its documents.
+
     Raises:
         LratError: A vector is not finite.
     """
-    vectors = model.encode_document(
-        _texts([document.content for document in documents], "documents"),
-        batch_size=batch_size,
-        normalize_embeddings=normalizes(model),
-        show_progress_bar=show_progress,
-    )
+    with _told(model, on_texts):
+        vectors = model.encode_document(
+            _texts([document.content for document in documents], "documents"),
+            batch_size=batch_size,
+            normalize_embeddings=normalizes(model),
+            show_progress_bar=show_progress,
+        )
     return _finite(vectors, "documents", [document.docid for document in documents])
+
+
+@contextmanager
+def _told(model: SentenceTransformer, on_texts: Callable[[int], object] | None) -> Iterator[None]:
+    """Tells how many texts each batch has that the model encodes within the context."""
+    if on_texts is None:
+        yield
+        return
+
+    def tell(module: object, inputs: object, output: Mapping[str, Sized]) -> None:
+        on_texts(len(output["sentence_embedding"]))
+
+    # `encode` takes no callback; a batch of it is one call of the model.
+    hook = model.register_forward_hook(tell)
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 def _texts(texts: Sequence[str], kind: str) -> list[str]:

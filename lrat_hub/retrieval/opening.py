@@ -356,7 +356,7 @@ def streamed_retriever(
     )
     encoded.lock()
     with tqdm(desc=f"Encoding with {source}", total=len(table), unit=" documents", disable=not show_progress) as bar:
-        encoded.encode(model, table, on_shard=bar.update)
+        encoded.encode(model, table, on_documents=bar.update)
     # Not Documents, which would hash every id once more.
     batches = cast("Iterator[pa.Table]", table.select_columns("docid").with_format("arrow").iter(DOCID_BATCH))
     docids = (docid for batch in batches for docid in batch["docid"].to_pylist())

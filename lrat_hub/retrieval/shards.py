@@ -152,24 +152,32 @@ class EncodedCorpus:
         *,
         rank: int = 0,
         ranks: int = 1,
-        on_shard: Callable[[int], Any] = lambda documents: None,
+        on_documents: Callable[[int], object] = lambda documents: None,
     ) -> None:
         """Encodes this process's share of the shards, leaving out those that are there.
 
         Args:
             table: The corpus.
             rank, ranks: This process's number, from 0, and how many there are.
-            on_shard: Called with the number of documents of each shard that is done.
+            on_documents: Called with a number of documents that are done: a batch's, and those of each shard that is
+                there already.
         """
         for number in range(rank, len(self), ranks):
             rows = range(*self._rows(number))
-            if not self.has(number):
-                shard = list(Documents(table.select(rows)).in_order())
-                vectors = encode_documents(model, shard, batch_size=self.settings.batch_size).astype(self._dtype)
-                if not np.isfinite(vectors).all():
-                    raise LratError("Vectors: expected numbers that fit into float16, found larger. Leave `fp16` out.")
-                _write(self._path(number), lambda file, vectors=vectors: np.save(file, vectors, allow_pickle=False))
-            on_shard(len(rows))
+            if self.has(number):
+                on_documents(len(rows))
+                continue
+            shard = list(Documents(table.select(rows)).in_order())
+            vectors = encode_documents(
+                model, shard, batch_size=self.settings.batch_size, on_texts=on_documents
+            ).astype(self._dtype)
+            if not np.isfinite(vectors).all():
+                raise LratError("Vectors: expected numbers that fit into float16, found larger. Leave `fp16` out.")
+            _write(self._path(number), lambda file, vectors=vectors: np.save(file, vectors, allow_pickle=False))
+
+    def share(self, rank: int = 0, ranks: int = 1) -> int:
+        """Number of documents that `encode` gives to a process."""
+        return sum(len(range(*self._rows(number))) for number in range(rank, len(self), ranks))
 
     def has(self, number: int) -> bool:
         """Whether a shard is there, whole."""

@@ -31,12 +31,21 @@ def contents(encoded):
 
 
 def test_shards_hold_the_vectors_of_the_documents_in_order(encoded, model, table, documents):
-    done = []
-    encoded.encode(model, table, on_shard=done.append)
-    assert done == [64, 64, 64, 64, 44]
+    encoded.encode(model, table)
     vectors = np.concatenate(encoded.shards())
     expected = model.encode([d.content for d in documents[:300]], normalize_embeddings=True)
     assert vectors == pytest.approx(expected, abs=1e-5)
+
+
+def test_progress_is_told_while_a_shard_is_encoded(encoded, model, table):
+    # A shard of the default size takes minutes on a CPU: a bar that counts shards would seem to stand still.
+    batches, again = [], []
+    encoded.encode(model, table, on_documents=batches.append)
+    assert batches == [16] * 18 + [12]
+    encoded.encode(model, table, on_documents=again.append)
+    assert again == [64, 64, 64, 64, 44]
+    assert [encoded.share(rank, 2) for rank in (0, 1)] == [64 + 64 + 44, 64 + 64]
+    assert not model._forward_hooks
 
 
 @pytest.mark.slow
