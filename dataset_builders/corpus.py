@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -125,8 +126,14 @@ def from_sources(args: Arguments, settings: ReadSettings) -> HubRef:
             say(str(ledger))
         if args.strict and made.num_dropped:
             raise LratError(f"lrat corpus: --strict allows no loss, found {made.num_dropped} (see the counts).")
+        for join in made.joins:
+            say(f"  {join}")
         counts = {name: ledger.to_dict() for name, ledger in made.ledgers.items()}
-        return publish(stage, made.configs(settings.split), counts, description=args.description, license=args.license)
+        counts |= {"joins": [join.to_dict() for join in made.joins]} if made.joins else {}
+        return publish(
+            stage, made.configs(settings.split), counts, description=args.description, license=args.license,
+            joins=[str(join) for join in made.joins],
+        )  # fmt: skip
 
 
 def pinned_sources(stage: Stage, args: Arguments, split: str) -> dict[Part, Source]:
@@ -213,10 +220,12 @@ def from_clues(args: Arguments, settings: ReadSettings) -> HubRef:
     )
 
 
-def publish(stage: Stage, tables: dict, counts: dict, *, description: str, license: str = "") -> HubRef:
+def publish(
+    stage: Stage, tables: dict, counts: dict, *, description: str, license: str = "", joins: Sequence[str] = ()
+) -> HubRef:
     sizes = {config: {split: len(rows) for split, rows in splits.items()} for config, splits in tables.items()}
     return stage.publish_dataset(
-        tables, template="corpus", counts=counts, description=description, license=license, sizes=sizes
+        tables, template="corpus", counts=counts, description=description, license=license, sizes=sizes, joins=joins
     )
 
 

@@ -11,11 +11,12 @@ from lrat_hub import schema
 from lrat_hub.corpora.documents import Titles, chunk_documents, read_documents
 from lrat_hub.corpora.questions import Quotes, read_qrels, read_queries
 from lrat_hub.corpora.rows import MAX_LENGTH, ColumnMap, TableKind
-from lrat_hub.documents import RowIndex
+from lrat_hub.documents import Documents, RowIndex
 from lrat_hub.errors import LratError
 from lrat_hub.hub.inputs import LocalSource, Source
 from lrat_hub.hub.refs import HubRef, hub_errors
 from lrat_hub.ledger import Ledger
+from lrat_hub.ledger.joins import Join, match_ids
 from lrat_hub.storage import write_table
 
 if TYPE_CHECKING:
@@ -124,10 +125,15 @@ class ReadSettings:
 
 @dataclass(frozen=True)
 class Collection:
-    """Tables by part, memory-mapped from the folder they were built in, and what became of their sources' rows."""
+    """Tables by part, memory-mapped from the folder they were built in, and what became of their sources' rows.
+
+    Args:
+        joins: How the judgements met the questions and the documents that are published with them.
+    """
 
     tables: dict[Part, Dataset] = field(default_factory=dict)
     ledgers: dict[str, Ledger] = field(default_factory=dict)
+    joins: list[Join] = field(default_factory=list)
 
     @property
     def num_dropped(self) -> int:
@@ -158,7 +164,8 @@ def build_collection(
         judged_only: Leave out questions without a judgement: BEIR keeps those of all splits in one table.
 
     Raises:
-        LratError: A source can't be read, lacks a column, or gives no rows at all.
+        LratError: A source can't be read, lacks a column, or gives no rows at all; or no judgement is of a question,
+            or of a document, that is published with it.
     """
     made = Collection(ledgers={part: Ledger(part) for part in CONFIGS if part in sources})
     # Judgements first, as they may decide which questions belong to the split.
@@ -177,7 +184,7 @@ def build_collection(
         whole = made.tables["documents"]
         rows = chunk_documents(whole, made.ledgers["documents"], tokenizer=tokenizer, size=settings.chunk_tokens)
         made.tables["documents"] = build_table("documents", rows, ledger, folder / "chunks.arrow")
-    _note_unknown(made)
+    made.joins.extend(_match_judgements(made))
     return made
 
 
@@ -212,18 +219,27 @@ def _judged(rows: Iterator[dict[str, Any]], qrels: Dataset, ledger: Ledger) -> I
             yield row
 
 
-def _note_unknown(made: Collection) -> None:
-    """Notes how many judgements name a document or question that is not published with them. They are kept."""
-    keys: dict[Part, str] = {"documents": "docid", "queries": "query_id"}
-    for part, column in keys.items():
-        judged: list[Part] = [name for name in _QRELS if name in made.tables]
-        if not judged or part not in made.tables:
+def _match_judgements(made: Collection) -> Iterator[Join]:
+    """Matches judgements with the questions and documents that are published with them. Those without a match stay.
+
+    Raises:
+        LratError: None of them matched.
+    """
+    for name in _QRELS:
+        if name not in made.tables:
             continue
-        index = RowIndex(made.tables[part], column)
-        for name in judged:
-            batches = cast("Iterator[Any]", made.tables[name].select_columns(column).with_format(None).iter(1_000))
-            unknown = sum(index.find_all([(value,) for value in batch[column]]).count(None) for batch in batches)
-            made.ledgers[name].note(f"{column} is not among the {part} published with it", unknown)
+        what = f"Judgements ({CONFIGS[name]})"
+        if "queries" in made.tables:
+            judged, asked = (_ids(made.tables[part], "query_id") for part in (name, "queries"))
+            yield match_ids(judged, asked, wanted_name="judged queries", given_name="queries", what=what)
+        if "documents" in made.tables:
+            judged = _ids(made.tables[name], "docid")
+            yield Documents(made.tables["documents"]).match(judged, name="judged documents", what=what)
+
+
+def _ids(table: Dataset, column: str) -> Iterator[str]:
+    batches = cast("Iterator[Any]", table.select_columns(column).with_format(None).iter(1_000))
+    return (value for batch in batches for value in batch[column])
 
 
 def build_table(kind: TableKind, rows: Iterable[Mapping[str, Any]], ledger: Ledger, path: Path) -> Dataset:

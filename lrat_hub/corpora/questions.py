@@ -28,6 +28,7 @@ from lrat_hub.corpora.rows import (
     opened,
     read_lines,
     read_rows,
+    tab_fields,
     unusable,
 )
 from lrat_hub.errors import LratError
@@ -67,8 +68,9 @@ def read_queries(
     """Rows `query_id, query, answer, question_id`.
 
     Args:
-        source: A TSV file `id, question[, answer]` without a header (InfoSeekQA, InfoSeek-Eval, MS MARCO);
-            TREC topics; or a Hub dataset or file with named columns. With `columns` given, a TSV file has a header.
+        source: A TSV file `id, question[, answer]` (InfoSeekQA, InfoSeek-Eval, MS MARCO), where a first line of known
+            names of columns is a header; TREC topics; or a Hub dataset or file with named columns. With `columns`
+            given, a TSV file has a header.
         quotes: How a TSV file without a header writes quotes, one rule for all of it. The released code reads some
             files with both, and so gets fragments for answers. "auto" takes them for text, unless only as CSV quotes
             all rows have two or three fields.
@@ -111,11 +113,21 @@ def _query_rows(
     lines = read_lines(source.path, ledger, max_length=max_length)
     if _starts_with_tag(source.path):
         return read_topics(lines, ledger, topic_field, source)
-    if columns is not None:
-        return header_rows(lines, named, ledger, source)
-    if quotes == "auto":
+    lines = (line for line in lines if line.strip())
+    first = next(lines, "")
+    lines = chain([first], lines)
+    if quotes == "auto" and columns is None:
         quotes = _rule_of_quotes(source.path, max_length)
+    if columns is not None or _is_header(first, named):
+        rows = _csv_fields(lines, ledger) if quotes == "csv" else tab_fields(lines)
+        return header_rows(rows, named, ledger, source)
     return _tsv_rows(lines, ledger, quotes)
+
+
+def _is_header(line: str, columns: ColumnMap) -> bool:
+    """Whether a line has names of both the id's and the question's column: no question reads "query" or "text"."""
+    fields = line.rstrip("\r\n").replace('"', "").split("\t")
+    return all(any(name in fields for name in columns.names[ours]) for ours in ("query_id", "query"))
 
 
 def _is_text_file(source: Source) -> TypeGuard[LocalSource]:
@@ -134,28 +146,13 @@ def _starts_with_tag(path: Path) -> bool:
 
 def _tsv_rows(lines: Iterable[str], ledger: Ledger, quotes: Quotes) -> Iterator[SourceRow]:
     """Two or three fields a row. What looks like the other rule of quotes is noted: it may be the wrong choice."""
-    for fields in _csv_fields(lines, ledger) if quotes == "csv" else _fields(lines):
+    for fields in _csv_fields(lines, ledger) if quotes == "csv" else tab_fields(lines):
         if len(fields) not in (2, 3):
             ledger.drop("not two or three fields")
             continue
         if quotes == "text" and any(len(field) > 1 and field[0] == field[-1] == '"' for field in fields):
             ledger.note("a whole field is in quotes, which were kept: was the file written with csv quotes?")
         yield {"query_id": fields[0], "query": fields[1], "answer": fields[2] if len(fields) == 3 else None}
-
-
-def _rule_of_quotes(path: Path, max_length: int) -> Quotes:
-    """The rule by which the rows of a TSV file are whole; that of plain text where both are, or neither is."""
-    for rule in ("text", "csv"):
-        ledger = Ledger(rule)
-        lines = read_lines(path, ledger, max_length=max_length)
-        rows = _csv_fields(lines, ledger) if rule == "csv" else _fields(lines)
-        if len({len(fields) for fields in rows} - {2, 3}) == 0 and not ledger.num_dropped:
-            return rule
-    return "text"
-
-
-def _fields(lines: Iterable[str]) -> Iterator[list[str]]:
-    return (line.rstrip("\r\n").split("\t") for line in lines if line.strip())
 
 
 def _csv_fields(lines: Iterable[str], ledger: Ledger) -> Iterator[list[str]]:
@@ -223,7 +220,7 @@ def _qrel_rows(source: Source, columns: ColumnMap, ledger: Ledger, max_length: i
     lines = chain([first], lines)
     # TREC's files have four fields and no header; a header is told by the names of its columns.
     if any(name in first.rstrip("\r\n").split("\t") for name in columns.names["query_id"]):
-        return header_rows(lines, columns, ledger, source)
+        return header_rows(tab_fields(lines), columns, ledger, source)
     return read_qrel_lines(lines, ledger)
 
 

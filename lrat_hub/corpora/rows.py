@@ -134,7 +134,8 @@ def read_rows(
         elif file_format(path) == ".jsonl":
             yield from _json_rows(path, columns, ledger, max_length)
         elif file_format(path) == ".tsv":
-            yield from header_rows(read_lines(path, ledger, max_length=max_length), columns, ledger, path)
+            lines = read_lines(path, ledger, max_length=max_length)
+            yield from header_rows(tab_fields(lines), columns, ledger, path)
         else:
             raise LratError(f"{path}: expected a .jsonl, .parquet or .tsv file, found {path.name}.")
 
@@ -218,12 +219,16 @@ def _json_rows(path: Path, columns: ColumnMap, ledger: Ledger, max_length: int) 
             ledger.drop("not a JSON object")
 
 
-def header_rows(lines: Iterable[str], columns: ColumnMap, ledger: Ledger, where: object) -> Iterator[SourceRow]:
-    """Rows of a TSV file whose first line names the columns. Quotes are text like any other."""
+def tab_fields(lines: Iterable[str]) -> Iterator[list[str]]:
+    """The fields of each line of a TSV file. Quotes are text like any other."""
+    return (line.rstrip("\r\n").split("\t") for line in lines)
+
+
+def header_rows(rows: Iterable[list[str]], columns: ColumnMap, ledger: Ledger, where: object) -> Iterator[SourceRow]:
+    """Rows of a TSV file by their fields, of which the first row's name the columns."""
     chosen: dict[str, int] | None = None
     width = 0
-    for line in lines:
-        fields = line.rstrip("\r\n").split("\t")
+    for fields in rows:
         if chosen is None:
             width = len(fields)
             chosen = {ours: fields.index(theirs) for ours, theirs in columns.resolve(fields, where).items()}

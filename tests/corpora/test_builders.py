@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 from huggingface_hub import HfApi
 
-from lrat_hub.corpora import questions
+from lrat_hub.corpora import questions, read_queries
 from lrat_hub.errors import LratError
+from lrat_hub.hub.inputs import LocalSource
 from lrat_hub.hub.lineage import read_lineage
+from lrat_hub.ledger import Ledger
 from tests.corpora.published import corpus, documents, obfuscate, on_the_hub, parquet_bytes, rows
 
 TWOWIKI = Path(__file__).parents[3] / "shared" / "data" / "twowiki"
@@ -134,6 +136,22 @@ def test_a_tsv_with_a_header_is_read_by_its_names(hub, tmp_path):
     assert rows(pin, "queries", "test") == [
         {"query_id": "7", "query": "what is in the sea", "answer": "salt", "question_id": "7"}
     ]
+
+
+@pytest.mark.parametrize("quotes", ["text", "csv"])
+def test_a_header_of_known_names_is_no_question(tmp_path, quotes):
+    mark = '"' if quotes == "csv" else ""
+    header = "\t".join(f"{mark}{name}{mark}" for name in ("query-id", "text"))
+    (tmp_path / "beir.tsv").write_text(f"\ufeff{header}\r\n\r\n7\twhat is in the sea\r\n", encoding="utf-8")
+    (tmp_path / "bare.tsv").write_text("7\twhat is in the sea\n8\tquery\n")
+    ledger = Ledger("queries")
+    named, bare = (
+        [(row["query_id"], row["query"]) for row in read_queries(LocalSource(path, ""), ledger, quotes=quotes)]
+        for path in (tmp_path / "beir.tsv", tmp_path / "bare.tsv")
+    )
+    assert named == [("7", "what is in the sea")]
+    assert bare == [("7", "what is in the sea"), ("8", "query")]
+    assert not ledger.num_dropped
 
 
 CLASSIC = """<top>
@@ -329,8 +347,9 @@ def test_the_twowiki_recipe_makes_corpus_queries_and_judgements_and_again_the_sa
     words = [word for option, name in files.items() for word in (f"--{option}", source / name)]
     pin = corpus("--config", "dataset_builders/twowiki", *words, "--to", "lrat/c-twowiki")
     assert corpus("--config", "dataset_builders/twowiki", *words, "--to", "lrat/c-twowiki") == pin
-    counts = {name: ledger["kept"] for name, ledger in read_lineage(pin).counts.items()}
-    assert counts == (
+    lineage = read_lineage(pin).counts
+    assert [join["matched"] == join["of"] for join in lineage["joins"]] == [True, True]
+    assert {name: lineage[name]["kept"] for name in files} == (
         {"documents": 6119, "queries": 400, "qrels": 1072} if source == TWOWIKI else dict.fromkeys(files, 1)
     )
     assert documents(pin)[0][0] == "w0"

@@ -3,9 +3,11 @@
 import gzip
 import json
 import tracemalloc
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from huggingface_hub import hf_hub_download
 from pyarrow import parquet
 
 from lrat_hub.corpora import build_table, read_documents, read_qrels, read_queries
@@ -117,12 +119,33 @@ def test_damaged_judgements_and_questions_are_counted(tmp_path):
     assert read(read_queries, tmp_path / "q.tsv", quotes="csv")[1]["quotes that don't match"] == 1
 
 
-def test_judgements_of_documents_that_are_not_there_are_kept_and_noted(hub, tmp_path):
+def test_judgements_of_documents_that_are_not_there_are_kept_and_said(hub, tmp_path, capsys):
     (tmp_path / "docs.jsonl").write_text('{"docid": "a", "text": "t"}')
     (tmp_path / "qrels.txt").write_text("q 0 a 1\nq 0 gone 1\n")
     pin = corpus("--documents", tmp_path / "docs.jsonl", "--qrels", tmp_path / "qrels.txt", "--to", "lrat/c-gone")
-    ledger = read_lineage(pin).counts["qrels"]
-    assert (ledger["kept"], ledger["notes"]) == (2, {"docid is not among the documents published with it": 1})
+    counts = read_lineage(pin).counts
+    assert counts["qrels"]["kept"] == 2
+    assert [(join["matched"], join["of"], join["wanted_strays"]) for join in counts["joins"]] == [(1, 2, ["gone"])]
+    said = "matched 1 of 2 judged documents with documents of the corpus"
+    assert said in capsys.readouterr().out
+    assert (
+        said in Path(hf_hub_download(pin.repo_id, "README.md", repo_type="dataset", revision=pin.revision)).read_text()
+    )
+
+
+@pytest.mark.parametrize(
+    ("qrels", "message"),
+    [("q 0 D1 1\nq 0 D2 1\n", "2 of them would match but for upper and lower case"),
+     ("query_q 0 d1 1\n", "1 of them would match but for a prefix")],
+)  # fmt: skip
+def test_judgements_of_which_none_matches_are_not_published(hub, tmp_path, qrels, message):
+    (tmp_path / "docs.jsonl").write_text('{"docid": "d1", "text": "t"}\n{"docid": "d2", "text": "t"}\n')
+    (tmp_path / "queries.tsv").write_text("q\twhat?\n")
+    (tmp_path / "qrels.txt").write_text(qrels)
+    sources = [f"--{name}={tmp_path / file}" for name, file in
+               (("documents", "docs.jsonl"), ("queries", "queries.tsv"), ("qrels", "qrels.txt"))]  # fmt: skip
+    with pytest.raises(LratError, match=message):
+        corpus(*sources, "--to", "lrat/c-none")
 
 
 def test_a_source_without_any_usable_row_says_why(hub, tmp_path):
