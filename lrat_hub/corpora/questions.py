@@ -155,6 +155,17 @@ def _tsv_rows(lines: Iterable[str], ledger: Ledger, quotes: Quotes) -> Iterator[
         yield {"query_id": fields[0], "query": fields[1], "answer": fields[2] if len(fields) == 3 else None}
 
 
+def _rule_of_quotes(path: Path, max_length: int) -> Quotes:
+    """The rule by which the rows of a TSV file are whole; that of plain text where both are, or neither is."""
+    for rule in ("text", "csv"):
+        ledger = Ledger(rule)
+        lines = (line for line in read_lines(path, ledger, max_length=max_length) if line.strip())
+        rows = _csv_fields(lines, ledger) if rule == "csv" else tab_fields(lines)
+        if len({len(fields) for fields in rows} - {2, 3}) == 0 and not ledger.num_dropped:
+            return rule
+    return "text"
+
+
 def _csv_fields(lines: Iterable[str], ledger: Ledger) -> Iterator[list[str]]:
     reader = csv.reader(lines, delimiter="\t", strict=True)
     while True:
