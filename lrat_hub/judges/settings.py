@@ -105,10 +105,13 @@ def pin_judge(inputs: Inputs, settings: JudgeSettings, *, name: str = "judge") -
         name: The input's name in the lineage.
 
     Raises:
-        LratError: No model is named, it does not exist, or it must be pinned and is not.
+        LratError: No model is named, it does not exist, it must be pinned and is not, or its prompt can't be read.
     """
     if is_plugin(settings.judge):
         inputs.record(name, plugin_identity(settings.judge))
+    if settings.judge == "llm" and settings.prompt:
+        # A prompt that can't be read is noticed now, and not when the runs that it is about are made.
+        VerdictPrompt.load(settings.prompt)
     return pin_model(inputs, settings.server, name=name) if settings.judge == "llm" else None
 
 

@@ -36,9 +36,11 @@ def test_recipes_of_agents_have_known_options_and_say_their_hardware(name):
 
 
 @pytest.mark.parametrize("name", [name.removesuffix("_ours") for name in AGENTS if name.endswith("_ours")])
-def test_the_recipes_of_an_agent_differ_in_its_environment_and_its_prompt_alone(name):
+def test_the_recipes_of_an_agent_differ_in_its_environment_and_in_prompts_alone(name):
     ours, paper = (read_yaml(RECIPES, f"{name}_{environment}") for environment in ("ours", "paper"))
-    assert {key for key in ours | paper if ours.get(key) != paper.get(key)} == {"environment", "prompt"}
+    assert {key for key in ours | paper if ours.get(key) != paper.get(key)} == {
+        "environment", "prompt", "answer_judge_prompt"
+    }  # fmt: skip
     assert (ours["environment"], paper["environment"]) == ("ours", "paper")
     AgentPrompt.load(ours["prompt"])
     # What the paper's agents were asked with is read from where it is published.
