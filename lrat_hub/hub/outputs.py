@@ -205,17 +205,3 @@ def _check_tables(folder: Path) -> None:
                     pq.read_metadata(path)
                 except (OSError, pa.ArrowInvalid) as error:
                     raise LratError(f"{path}: expected a Parquet file; {error}") from error
-
-
-def publish_output(folder: Path, target: HubRef) -> HubRef:
-    """Publishes a finished output, and gives the pin of what was published. The folder stays.
-
-    Raises:
-        LratError: As for `check_output` and `publish_folder`, or it is for another kind of repository.
-    """
-    from lrat_hub.hub.publish import publish_folder
-
-    lineage = check_output(folder)
-    if (kind := kind_of(folder)) != target.repo_type:
-        raise LratError(f"{folder}: expected a {target.repo_type} to publish to {target}, found a {kind}.")
-    return publish_folder(target, folder, lineage)

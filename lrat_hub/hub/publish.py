@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, cast
 
 from lrat_hub.errors import LratError
 from lrat_hub.hub.lineage import LINEAGE_FILE, Lineage
-from lrat_hub.hub.outputs import CARD_FILE, INDEX_STAMP, files_of, output_folder, seal
+from lrat_hub.hub.outputs import CARD_FILE, INDEX_STAMP, check_output, files_of, kind_of, output_folder, seal
 from lrat_hub.hub.refs import HubRef, hub_errors
 from lrat_hub.hub.retries import commit, retried
 
@@ -221,3 +221,15 @@ def with_configs(card: str, tables: Tables) -> str:
         for index, (config, splits) in enumerate(tables.items())
     ]
     return str(parsed)
+
+
+def publish_output(folder: Path, target: HubRef) -> HubRef:
+    """Publishes a finished output, and gives the pin of what was published. The folder stays.
+
+    Raises:
+        LratError: As for `check_output` and `publish_folder`, or it is for another kind of repository.
+    """
+    lineage = check_output(folder)
+    if (kind := kind_of(folder)) != target.repo_type:
+        raise LratError(f"{folder}: expected a {target.repo_type} to publish to {target}, found a {kind}.")
+    return publish_folder(target, folder, lineage)

@@ -20,8 +20,8 @@ from lrat_hub.hub import integrity, refs
 from lrat_hub.hub.inputs import fetch_folder, load_table, resolve
 from lrat_hub.hub.integrity import require_intact, snapshot_folder
 from lrat_hub.hub.lineage import Lineage
-from lrat_hub.hub.outputs import Unpublished, check_output, output_folder, publish_output
-from lrat_hub.hub.publish import publish_dataset
+from lrat_hub.hub.outputs import Unpublished, check_output, output_folder
+from lrat_hub.hub.publish import publish_dataset, publish_output
 from lrat_hub.hub.retries import retried
 
 CARD = "---\npretty_name: Test\n---\n\n# Test\n"
