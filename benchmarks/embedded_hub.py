@@ -23,6 +23,7 @@ ROWS = 100_000
 SMALL_FILES = 2_500
 LISTED_FILES = 10_000
 LARGE_BYTES = 1024**3
+TEXTS, TEXT_BYTES = 12, 9 * 2**20
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -134,7 +135,36 @@ def listing(meter: Meter, work: Path) -> None:
             get_hf_file_metadata(url)
 
 
-PARTS = {part.__name__: part for part in (rows, model, large, small, listing)}
+def texts(meter: Meter, work: Path) -> None:
+    """Commits of files that are just not large ones, and what hashing and writing them takes without a server."""
+    import hashlib
+    import random
+
+    import pygit2
+    from huggingface_hub import HfApi
+
+    words, chance = [f"word{number}" for number in range(5000)], random.Random(0)
+    contents = [" ".join(chance.choices(words, k=TEXT_BYTES // 5))[:TEXT_BYTES].encode() for _ in range(TEXTS)]
+    name = f"{TEXTS} texts of {TEXT_BYTES // 2**20} MiB"
+    with meter.step(f"hash and write {name}"):
+        for number, content in enumerate(contents):
+            hashlib.sha1(content).hexdigest()
+            with (work / f"{number}.txt").open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+    git = pygit2.init_repository(str(work / "git"), bare=True)
+    with meter.step("the same by libgit2"):
+        for content in contents:
+            git.create_blob(content)
+    api = HfApi()
+    repo = api.create_repo("lrat/texts").repo_id
+    with meter.step("commit them, one by one"):
+        for number, content in enumerate(contents):
+            api.upload_file(repo_id=repo, path_in_repo=f"{number}.txt", path_or_fileobj=content)
+
+
+PARTS = {part.__name__: part for part in (rows, model, large, small, listing, texts)}
 
 
 def run(part: Callable[[Meter, Path], None]) -> None:

@@ -22,8 +22,15 @@ from lrat_hub.localhub.root import fsync_path
 COMPRESSED_MAX_BYTES = 256 * 1024
 
 
-def write_blob(git: pygit2.Repository, content: bytes) -> str:
-    """Store content, also where a damaged object of the same name is in its place. Returns its sha."""
+def write_blob(git: pygit2.Repository, content: bytes, folders: set[Path]) -> str:
+    """Store content, also where a damaged object of the same name is in its place.
+
+    Args:
+        folders: Gets those that are still to be flushed, once for all blobs of a commit.
+
+    Returns:
+        The sha of the blob.
+    """
     header = b"blob %d\0" % len(content)
     digest = hashlib.sha1(header, usedforsecurity=False)
     digest.update(content)
@@ -32,7 +39,7 @@ def write_blob(git: pygit2.Repository, content: bytes) -> str:
         if is_readable(git, oid):
             return oid
         loose_path(git, oid).unlink(missing_ok=True)
-    _write(loose_path(git, oid), header, content)
+    folders |= _write(loose_path(git, oid), header, content)
     return oid
 
 
@@ -40,7 +47,8 @@ def write_loose(git: pygit2.Repository, oid: str) -> None:
     """Write an object that is in a pack as a loose one too."""
     kind, content = git.odb.read(oid)
     names = {ObjectType.BLOB: b"blob", ObjectType.TREE: b"tree", ObjectType.COMMIT: b"commit", ObjectType.TAG: b"tag"}
-    _write(loose_path(git, oid), b"%b %d\0" % (names[ObjectType(kind)], len(content)), content)
+    for folder in _write(loose_path(git, oid), b"%b %d\0" % (names[ObjectType(kind)], len(content)), content):
+        fsync_path(folder)
 
 
 def loose_path(git: pygit2.Repository, oid: str) -> Path:
@@ -58,7 +66,8 @@ def is_readable(git: pygit2.Repository, oid: str) -> bool:
     return True
 
 
-def _write(path: Path, header: bytes, content: bytes) -> None:
+def _write(path: Path, header: bytes, content: bytes) -> set[Path]:
+    """Write a loose object. Returns the folders that are to be flushed before anybody is told of it."""
     level = 1 if len(content) <= COMPRESSED_MAX_BYTES else 0
     compressor = zlib.compressobj(level)
     path.parent.mkdir(exist_ok=True)
@@ -76,5 +85,4 @@ def _write(path: Path, header: bytes, content: bytes) -> None:
             draft.unlink()
         raise
     # The folder of objects too, as it may be that of a new one.
-    for folder in (path.parent, path.parent.parent):
-        fsync_path(folder)
+    return {path.parent, path.parent.parent}

@@ -24,6 +24,7 @@ from lrat_hub.localhub.protocol import (
     is_sha,
     revision_not_found,
 )
+from lrat_hub.localhub.root import fsync_path
 from lrat_hub.localhub.trees import (
     Delete,
     Entry,
@@ -59,6 +60,7 @@ class Repository:
         self.id = repo_id
         self.path = str(path)
         self._git = open_git(self.path)
+        self._folders: set[Path] = set()
 
     # Reading
 
@@ -157,7 +159,12 @@ class Repository:
 
     def write_blob(self, content: bytes) -> str:
         """Store content. Needs no lock: until a commit refers to it, nobody sees it."""
-        return write_blob(self._git, content)
+        return write_blob(self._git, content, self._folders)
+
+    def flush_blobs(self) -> None:
+        """Make the blobs that were written since the last time survive a power cut."""
+        while self._folders:
+            fsync_path(self._folders.pop())
 
     def commit(
         self, branch: str, changes: Iterable[Put | Delete], *, message: str, author: str, parent: str | None = None
@@ -178,6 +185,7 @@ class Repository:
             HubError: 412 if the tip is not `parent`, 404 if something to delete is missing, 400 if a name would be
                 both a file and a folder.
         """
+        self.flush_blobs()
         reference, tip = self._tip(branch)
         if parent is not None and parent != str(tip.id):
             raise _moved(branch, parent, str(tip.id))
@@ -213,6 +221,7 @@ class Repository:
         Returns:
             The sha of the commit.
         """
+        self.flush_blobs()
         tip = self.branch_tip(branch)
         base = self.commit_at(parent) if parent else tip
         tree = changed_tree(self._git, base, changes)

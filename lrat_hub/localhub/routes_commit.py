@@ -148,7 +148,9 @@ def _commit(request: Request, body: IO[bytes]) -> JSONResponse:
         hub.store.open(repo).branch_tip(revision)
     objects = objects_of(request)
     is_here = objects.has if may_write(request) else _known_to(request, user, objects)
-    asked = read_commit(_lines(body), hub.store.open(repo).write_blob, objects, is_here)
+    writer = hub.store.open(repo)
+    asked = read_commit(_lines(body), writer.write_blob, objects, is_here)
+    writer.flush_blobs()
     page, pull = f"{endpoint_of(request)}/{repo.url_path}", {}
     with hub.store.change(repo) as repository:
         if proposes:

@@ -35,7 +35,6 @@ from lrat_hub.localhub.summaries import (
     ordered,
     siblings,
     summary,
-    used_storage,
 )
 from lrat_hub.localhub.summaries import storage as stored
 from lrat_hub.localhub.wire import endpoint_of, is_set, page_of, takes_json, text_field, truth_field
@@ -209,8 +208,7 @@ def info(request: Request) -> JSONResponse:
     if names:
         return JSONResponse(expanded(fields, names, repository, commit))
     blobs = is_set(request.query_params.get("blobs"))
-    storage = used_storage(repository, commit)
-    return JSONResponse({**fields, "usedStorage": storage, "siblings": siblings(repository, commit, blobs=blobs)})
+    return JSONResponse({**fields, "siblings": siblings(repository, commit, blobs=blobs)})
 
 
 @takes_json(fields="content repoType")

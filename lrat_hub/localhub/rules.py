@@ -38,7 +38,12 @@ class Rules:
 
     def __enter__(self) -> Rules:
         self._folder = tempfile.TemporaryDirectory(prefix="lrat-rules-")
-        self._git = pygit2.init_repository(self._folder.name)
+        # As little as makes a repository: libgit2 would flush each of its files to the disk.
+        git = Path(self._folder.name, ".git")
+        for name in ("objects", "refs"):
+            (git / name).mkdir(parents=True)
+        (git / "HEAD").write_text("ref: refs/heads/main\n")
+        self._git = pygit2.Repository(str(git))
         for name, content in self._root.items():
             if content is not None:
                 Path(self._folder.name, name).write_bytes(content)
