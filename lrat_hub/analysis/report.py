@@ -124,6 +124,13 @@ def _describe(report: Report, tables: Tables, context: ReportContext, shuffled: 
             figures.draw_half_life(tables["histogram"], tables["half_lives"], context.unit),
             "Distribution of reasoning lengths with the fitted decay",
         )
+    if rows := tables["as_paper"]:
+        report.add_section(
+            "Figure 4 as the paper counts it",
+            "Transitions without the end of a run, evidence in bins of two, four bars of lengths, and beside positions "
+            "the shares of people's clicks at ranks 1 and 10 that the figure shows, with a geometric curve between "
+            f"them.\n\n{markdown_table(_as_paper_table(rows))}",
+        )
     if rows := tables["steps"]:
         report.add_section(
             "Step by step",
@@ -186,6 +193,19 @@ def _about_differences(rows: Sequence[Row]) -> str:
         f"Differences from {rows[0]['baseline']} on the questions that both were asked: paired bootstrap intervals, "
         f"randomisation tests, and Holm's correction for all of them.\n\n{markdown_table(table)}"
     )
+
+
+def _as_paper_table(rows: Sequence[Row]) -> list[Row]:
+    return [
+        {
+            "figure": row["figure"],
+            "of": row["group"],
+            "what": row["measure"],
+            "value": figures.interval_text(row, ".1f" if row["figure"] == "4 (d)" else ".3f"),
+            "people": "" if row["reference"] is None else f"{row['reference']:.3f}",
+        }
+        for row in rows
+    ]
 
 
 def _about_positions(rows: Sequence[Row], human: str, shuffled: bool | None) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from lrat_hub.analysis.actions import Row, distance_rows, outcome_rows, step_rows, summary_rows, transition_rows
+from lrat_hub.analysis.as_paper import paper_rows
 from lrat_hub.analysis.browses import accuracy_rows, half_life_rows, histogram_rows, length_rows, position_rows
 from lrat_hub.analysis.runs import Run, system_labels
 from lrat_hub.ledger import Ledger
@@ -47,6 +48,7 @@ def analyze_runs(runs: Sequence[Run], *, human: Sequence[float]) -> Tables:
         "histogram": histogram_rows,
         "steps": step_rows,
         "distances": distance_rows,
+        "as_paper": paper_rows,
     }
     tables = {
         name: [{"agent": label, **row} for label, group in groups.items() for row in make(group)]
