@@ -24,8 +24,8 @@ def main(argv: list[str]) -> HubRef:
     args = parser.parse_args(argv)
 
     from lrat_hub.hub.outputs import check_output, files_of, kind_of
-    from lrat_hub.hub.publish import publish_output
     from lrat_hub.hub.preflight import in_words, look_at_target
+    from lrat_hub.hub.publish import publish_output
 
     folder = args.folder.expanduser()
     lineage = check_output(folder)

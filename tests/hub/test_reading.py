@@ -199,10 +199,12 @@ def test_a_split_that_load_dataset_cannot_load_is_not_published(hub, split):
 
 
 def test_what_the_hub_refuses_is_kept_and_published_later(hub):
-    publish("lrat/refused", "a")
+    publish("lrat/reading-refused", "a")
     rows = {"train": Dataset.from_dict({"docid": ["b"]})}
     with pytest.raises(Unpublished, match=r"it has corpus, which this would remove.* is kept in") as refused:
-        publish_dataset(HubRef("lrat/refused", "dataset"), {"other": rows}, card=CARD, lineage=Lineage("test", {}, {}))
+        publish_dataset(
+            HubRef("lrat/reading-refused", "dataset"), {"other": rows}, card=CARD, lineage=Lineage("test", {}, {})
+        )
     folder = refused.value.folder
     assert check_output(folder).stage == "test"
     with pytest.raises(LratError, match="expected a model to publish to lrat/elsewhere@main, found a dataset"):
