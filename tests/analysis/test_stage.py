@@ -10,7 +10,7 @@ from lrat_hub.hub.lineage import read_lineage
 from lrat_hub.schema import qrel_features
 from tests.builders import answer, browse, search, trajectory
 
-CONFIGS = {"accuracy", "agents", "comparisons", "distances", "half_lives", "histogram", "lengths", "outcomes",
+CONFIGS = {"as_paper", "accuracy", "agents", "comparisons", "distances", "half_lives", "histogram", "lengths", "outcomes",
            "positions", "steps", "transitions"}  # fmt: skip
 
 
