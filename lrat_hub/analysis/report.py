@@ -128,8 +128,8 @@ def _describe(report: Report, tables: Tables, context: ReportContext, shuffled: 
         report.add_section(
             "Figure 4 as the paper counts it",
             "Transitions without the end of a run, evidence in bins of two, four bars of lengths, and beside "
-            "positions the shares of people's clicks at ranks 1 and 10 that the figure shows, with a geometric curve between "
-            f"them.\n\n{markdown_table(_as_paper_table(rows))}",
+            "positions the shares of people's clicks at ranks 1 and 10 that the figure shows, with a geometric curve "
+            f"between them.\n\n{markdown_table(_as_paper_table(rows))}",
         )
     if rows := tables["steps"]:
         report.add_section(

@@ -10,8 +10,8 @@ from lrat_hub.hub.lineage import read_lineage
 from lrat_hub.schema import qrel_features
 from tests.builders import answer, browse, search, trajectory
 
-CONFIGS = {"as_paper", "accuracy", "agents", "comparisons", "distances", "half_lives", "histogram", "lengths", "outcomes",
-           "positions", "steps", "transitions"}  # fmt: skip
+CONFIGS = {"accuracy", "agents", "as_paper", "comparisons", "distances", "half_lives", "histogram", "lengths",
+           "outcomes", "positions", "steps", "transitions"}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
