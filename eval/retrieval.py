@@ -169,6 +169,7 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
     from datasets import Dataset
 
     from lrat_hub.cli.tables import show_table, transposed
+    from lrat_hub.encoders import require_inner_product
     from lrat_hub.evaluation.browsecomp import leaderboard_files
     from lrat_hub.evaluation.cards import put_results_into_card
     from lrat_hub.evaluation.own_documents import OwnDocuments
@@ -213,6 +214,16 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
         styles[name] = style_read_by(retriever)
         systems[name] = evaluation.search(retriever, style=styles[name])
 
+    # What can't be compared is refused before a model encodes the corpus, which may take hours.
+    for source in sources:
+        require_inner_product(source)
+    opened: list[tuple[str, Retriever]] = []
+    for number, text in enumerate(args.index, start=1):
+        label = f"index_{number}"
+        retriever = open_retriever(
+            index_name(text), corpus, documents=documents, inputs=stage.inputs, input_name=label
+        )
+        opened.append((LONG_HASH.sub(r"\1", stage.inputs.pins[label]), retriever))
     for name, source in models.items():
         say(f"encoding {len(documents)} documents with {name}")
         with streamed_retriever(
@@ -225,12 +236,7 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
             on_cut=lambda cut: say(f"  {cut}"),
         ) as retriever:
             ask(name, retriever)
-    for number, text in enumerate(args.index, start=1):
-        label = f"index_{number}"
-        retriever = open_retriever(
-            index_name(text), corpus, documents=documents, inputs=stage.inputs, input_name=label
-        )
-        name = LONG_HASH.sub(r"\1", stage.inputs.pins[label])
+    for name, retriever in opened:
         ask(name, retriever)
     for name, run, _ in given_runs:
         systems[name] = {QUERIES: run}

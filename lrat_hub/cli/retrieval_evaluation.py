@@ -108,7 +108,13 @@ def read_given_run(stage: Stage, text: str, name: str, evaluation: RetrievalEval
         raise LratError(f"`runs` {text}: `require_pinned` allows only references at a full commit sha, not files.")
     path = Path(text).expanduser().resolve()
     stage.inputs.record(name, str(resolve(str(path), repo_type="dataset")))
-    system, run = read_run(path)
+    contradictions: list[int] = []
+    system, run = read_run(path, on_contradiction=contradictions.append)
+    for count in contradictions:
+        say(
+            f"  warning: {text}: ranks and scores contradict each other for {count} of {len(run)} queries. Scores "
+            "decide, the highest first, as in trec_eval: negate them if they are distances"
+        )
     try:
         kept, joins = evaluation.given_run(run)
     except LratError as error:

@@ -11,6 +11,7 @@ from lrat_hub.encoders.config import (
     ModelConfig,
     query_style_of,
     read_model_config,
+    require_inner_product,
     require_query_style,
     write_model_config,
 )
@@ -61,6 +62,7 @@ __all__ = [
     "load_encoder",
     "query_style_of",
     "read_model_config",
+    "require_inner_product",
     "require_query_style",
     "served_prompts",
     "set_prompts",

@@ -1,4 +1,4 @@
-"""What this project publishes with a model: how queries were rendered in its training."""
+"""What a repository says of its model without loading it: how queries were rendered in training, and what compares."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from lrat_hub.hub.inputs import Source
 
 CONFIG_FILE = "lrat_config.json"
+
+MODEL_FILE = "config_sentence_transformers.json"
+"""Where sentence-transformers says how vectors are compared."""
 
 
 @dataclass(frozen=True)
@@ -37,13 +40,10 @@ def read_model_config(source: Source) -> ModelConfig | None:
     Raises:
         LratError: The repository can't be read, or its file is not such a configuration.
     """
-    from lrat_hub.hub.inputs import LocalSource, fetch_file
-
-    path = source.path / CONFIG_FILE if isinstance(source, LocalSource) else fetch_file(source, CONFIG_FILE)
-    if path is None or not path.is_file():
+    if (text := _read(source, CONFIG_FILE)) is None:
         return None
     try:
-        config = ModelConfig(**json.loads(path.read_text(encoding="utf-8")))
+        config = ModelConfig(**json.loads(text))
     except (ValueError, TypeError) as error:
         raise LratError(f"{source}: its {CONFIG_FILE} can't be read: {error}.") from error
     if config.query_style not in STYLES:
@@ -68,3 +68,24 @@ def require_query_style(source: Source, style: QueryStyle) -> None:
             f"{source}: expected queries in the style it was trained with, {config.query_style!r}, found {style!r}. "
             f"Render them so (lrat_hub.queries.render_query), or take a model trained with {style!r} ones."
         )
+
+
+def require_inner_product(source: Source) -> None:
+    """Raises LratError when a model's repository says that it compares by a distance; see `similarity_of`."""
+    try:
+        name = json.loads(_read(source, MODEL_FILE) or "{}").get("similarity_fn_name")
+    except (ValueError, AttributeError) as error:
+        raise LratError(f"{source}: its {MODEL_FILE} can't be read: {error}.") from error
+    if name not in (None, "cosine", "dot"):
+        raise LratError(
+            f"{source}: expected a model that compares by cosine or dot product, found {name}. "
+            "Take another, or change similarity_fn_name in its configuration."
+        )
+
+
+def _read(source: Source, name: str) -> str | None:
+    """The text of a file of a repository; None where there is none."""
+    from lrat_hub.hub.inputs import LocalSource, fetch_file
+
+    path = source.path / name if isinstance(source, LocalSource) else fetch_file(source, name)
+    return path.read_text(encoding="utf-8") if path is not None and path.is_file() else None

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -69,7 +70,7 @@ def trec_run(run: Run, system: str) -> str:
     return "".join(lines)
 
 
-def read_run(path: Path) -> tuple[str, Run]:
+def read_run(path: Path, *, on_contradiction: Callable[[int], object] | None = None) -> tuple[str, Run]:
     """A run file's system, by its last column, and its hits in the order that trec_eval takes them in.
 
     That is by score, in single precision, with equal ones by docid backwards; the column of ranks does not count. A
@@ -77,9 +78,15 @@ def read_run(path: Path) -> tuple[str, Run]:
     written, unless `NAMES_FILE` lies beside the file: then they are those that were escaped. For files without it see
     `with_known_ids`.
 
+    Args:
+        on_contradiction: Is told for how many queries ranks and scores contradict each other, where any do: scores may
+            be distances, of which the least is the best.
+
     Raises:
-        LratError: It is not there, a line is none of this format, or a document comes twice for a query.
+        LratError: It is not there, a line is none of this format, lines are of several systems, or a document comes
+            twice for a query.
     """
+    ranks: dict[str, list[tuple[int, float]]] = {}
     scores: dict[str, dict[str, np.float32]] = {}
     system = ""
     ledger = Ledger("lines")
@@ -90,7 +97,15 @@ def read_run(path: Path) -> tuple[str, Run]:
             break
         if not line.strip():
             continue
-        query_id, docid, value, system = _parsed(path, number, line)
+        query_id, docid, rank, value, of_line = _parsed(path, number, line)
+        if system and of_line != system:
+            raise LratError(
+                f"{path}:{number}: expected lines of one system, found {of_line} after {system}. "
+                "Write a file for each system."
+            )
+        system = of_line
+        if rank is not None:
+            ranks.setdefault(query_id, []).append((rank, -float(value)))
         of_query = scores.setdefault(query_id, {})
         if docid in of_query:
             raise LratError(f"{path}:{number}: expected a document once for a query, found {docid} again. Remove it.")
@@ -100,6 +115,9 @@ def read_run(path: Path) -> tuple[str, Run]:
         raise LratError(f"{path}: expected a run file in TREC format, found a line with {reason}. Check the path.")
     if not scores:
         raise LratError(f"{path}: expected a run file in TREC format, found no line. Check the path.")
+    contradictions = sum(map(_contradict, ranks.values()))
+    if contradictions and on_contradiction is not None:
+        on_contradiction(contradictions)
     run = {query_id: _ordered(of_query) for query_id, of_query in scores.items()}
     return system, unescaped_run(run) if (path.parent / NAMES_FILE).is_file() else run
 
@@ -132,11 +150,17 @@ def _known(run: Run, queries: Collection[str], documents: Collection[str]) -> in
     return sum(query_id in queries for query_id in run) + sum(docid in documents for docid in docids)
 
 
-def _parsed(path: Path, number: int, line: str) -> tuple[str, str, np.float32, str]:
+def _contradict(ranked: Iterable[tuple[int, float]]) -> bool:
+    """Whether a hit of a better rank has a worse score; by (rank, -score) of each hit. Equal ranks say nothing."""
+    ordered = sorted(ranked)
+    return any(rank < next_rank and worse > next_worse for (rank, worse), (next_rank, next_worse) in pairwise(ordered))
+
+
+def _parsed(path: Path, number: int, line: str) -> tuple[str, str, int | None, np.float32, str]:
     try:
-        query_id, _, docid, _, score, system = fields_of(line)
+        query_id, _, docid, rank, score, system = fields_of(line)
         if np.isfinite(value := np.float32(score)):
-            return query_id, docid, value, system
+            return query_id, docid, int(rank) if re.fullmatch(r"\d{1,9}", rank) else None, value, system
     except ValueError:
         pass
     raise LratError(

@@ -94,3 +94,29 @@ def test_ids_of_others_that_look_escaped_stay_as_they_are():
     run = {"q1": [Hit("A%20B", 1.0, 1)]}
     assert with_known_ids(run, {"q1"}, {"A%20B"}) == run
     assert with_known_ids(run, {"q1"}, {"A B"}) == {"q1": [Hit("A B", 1.0, 1)]}
+
+
+def test_lines_of_several_systems_are_no_run(tmp_path):
+    # Files that were put one behind the other would be scored as one system, by the name of the last.
+    (tmp_path / "run.trec").write_text("q0 Q0 d0 1 2.0 first\nq1 Q0 d0 1 2.0 second\n")
+    with pytest.raises(LratError, match=r"run.trec:2: expected lines of one system, found second after first"):
+        read_run(tmp_path / "run.trec")
+
+
+@pytest.mark.parametrize(
+    ("hits", "contradictions"),
+    [
+        ([(1, 0.9), (2, 0.5), (3, 0.5)], []),
+        ([(1, 0.1), (2, 0.5), (3, 0.9)], [1]),  # distances
+        ([(1, 0.9), (2, 0.5), (3, 0.7)], [1]),
+        ([(0, 0.1), (0, 0.5), (0, 0.9)], []),  # ranks that say nothing
+        ([(3, 0.1), (1, 0.9), (2, 0.5)], []),
+    ],
+)
+def test_ranks_that_contradict_scores_are_told_and_scores_decide(tmp_path, hits, contradictions):
+    lines = [f"q Q0 d{number} {rank} {score} s\n" for number, (rank, score) in enumerate(hits)]
+    (tmp_path / "run.trec").write_text("".join(lines))
+    told = []
+    _, run = read_run(tmp_path / "run.trec", on_contradiction=told.append)
+    assert told == contradictions
+    assert [hit.score for hit in run["q"]] == pytest.approx(sorted((score for _, score in hits), reverse=True))

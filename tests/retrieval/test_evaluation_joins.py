@@ -1,5 +1,7 @@
 """`lrat eval retrieval` where ids don't match, come twice, hold blanks, or are those of the queries' own documents."""
 
+import json
+import shutil
 from itertools import count
 from pathlib import Path
 
@@ -272,3 +274,26 @@ def test_pairs_without_questions_are_known_by_ids_of_the_same_queries_alone(titl
         model = publish_folder(HubRef("lrat/joins-model-4"), model_folder, lineage)
         trained = TrainingPairs.of(model, queries=titled, corpus=titled)
         assert (trained.query_ids, trained.positive_ids) == (ids, {TITLES[0]} if ids else set())
+
+
+@pytest.mark.slow
+def test_what_can_not_be_compared_is_refused_before_a_model_encodes(titled, model_folder, tmp_path, capsys):
+    by_distance = tmp_path / "by_distance"
+    shutil.copytree(model_folder, by_distance)
+    config = by_distance / "config_sentence_transformers.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"similarity_fn_name": "euclidean"}))
+    with pytest.raises(LratError, match="compares by cosine or dot product, found euclidean"):
+        evaluate(titled, "--models", model_folder, by_distance)
+    other = publish("joins-other", corpus=DOCUMENTS[1:])
+    index = cli.run(["index", "--bm25", "--corpus", str(other), "--to", "lrat/joins-other-bm25"])
+    with pytest.raises(LratError, match="joins-other"):
+        evaluate(titled, "--models", model_folder, "--index", index)
+    assert "encoding" not in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_scores_that_are_distances_are_warned_of(titled, tmp_path, capsys):
+    lines = [f"q0 Q0 {title.replace(' ', '%20')} {rank} {rank / 10} theirs\n" for rank, title in enumerate(TITLES, 1)]
+    (tmp_path / "run.trec").write_text("".join(lines))
+    evaluate(titled, "--runs", tmp_path / "run.trec", "--no_bm25")
+    assert "ranks and scores contradict each other for 1 of 1 queries" in capsys.readouterr().out
