@@ -71,6 +71,9 @@ def main(argv: list[str] | None = None) -> HubRef:
     if len(args.pairs) > 1 and args.vary != "pairs":
         raise LratError(f"Sweep: expected one dataset of pairs with `vary` {args.vary}, found {len(args.pairs)}.")
 
+    # Before torch is imported, which takes long where many do it: what can't be published is told at once.
+    stage = Stage("sweep", args, settings, configs=("summary", "runs"))
+
     from datasets import Dataset
 
     from lrat_hub.cli.tables import show_table
@@ -82,7 +85,6 @@ def main(argv: list[str] | None = None) -> HubRef:
     from lrat_hub.fitting.variants import ladder, sizes, sources
     from lrat_hub.hub.inputs import load_table
 
-    stage = Stage("sweep", args, settings, configs=("summary", "runs"))
     inputs = [stage.input(f"pairs_{number}", text) for number, text in enumerate(args.pairs, start=1)]
     model = stage.input("model", args.model, repo_type="model")
     benchmark = Benchmark.load(*(stage.input(name, getattr(args, name)) for name in ("corpus", "queries", "qrels")))

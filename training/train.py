@@ -113,6 +113,9 @@ def main(argv: list[str] | None = None) -> HubRef | None:
     if run.report_to == "tensorboard" and not run.work_dir:
         raise LratError("--report_to tensorboard: it writes into --work_dir, found none. Give a folder.")
 
+    # Before torch is imported, which takes long where many do it: what can't be published is told at once.
+    stage = Stage("train", args, settings, run, publishes="model")
+
     from lrat_hub.documents import Documents
     from lrat_hub.encoders import (
         ModelConfig,
@@ -140,8 +143,6 @@ def main(argv: list[str] | None = None) -> HubRef | None:
     from lrat_hub.hub.cards import model_metadata, render_card
     from lrat_hub.hub.inputs import load_table
     from lrat_hub.hub.outputs import output_root
-
-    stage = Stage("train", args, settings, run, publishes="model")
 
     def resolve_inputs() -> dict[str, Source]:
         names = [name for name in ("pairs", "corpus", "queries", "qrels") if getattr(args, name)]

@@ -14,7 +14,8 @@ from lrat_hub.corpora.questions import read_qrels, read_queries
 from lrat_hub.corpora.rows import as_path
 from lrat_hub.documents import Documents
 from lrat_hub.errors import LratError
-from lrat_hub.hub.inputs import LocalSource, Source, TableKind, load_table, resolve
+from lrat_hub.hub.inputs import LocalSource, Source, load_table, resolve
+from lrat_hub.hub.kinds import TableKind
 from lrat_hub.ledger import Ledger
 from lrat_hub.ledger.joins import require_once
 

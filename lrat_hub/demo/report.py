@@ -16,7 +16,8 @@ from lrat_hub.evaluation.metrics import METRICS
 from lrat_hub.evaluation.published import EVIDENCE, Evaluations, RetrievalResults
 from lrat_hub.evaluation.report import report_page
 from lrat_hub.hub.cards import markdown_table
-from lrat_hub.hub.inputs import TableKind, load_table, resolve
+from lrat_hub.hub.inputs import load_table, resolve
+from lrat_hub.hub.kinds import TableKind
 from lrat_hub.hub.lineage import read_lineage
 from lrat_hub.hub.refs import HubRef
 

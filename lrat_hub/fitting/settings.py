@@ -20,7 +20,7 @@ class FitSettings:
     epochs: float = field(default=2.0, metadata={"group": "essentials", "help": "Number of passes over the pairs."})
     max_steps: int = field(
         default=-1,
-        metadata={"group": "essentials", "help": "Number of optimizer steps; overrides `epochs` when above 0."},
+        metadata={"group": "essentials", "help": "Number of optimizer steps, in place of `epochs`; -1 counts epochs."},
     )
     batch_size: int = field(
         default=32, metadata={"group": "essentials", "help": "Queries per device and forward pass."}
@@ -183,6 +183,8 @@ class FitSettings:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise LratError(f"Training: expected {name} above 0, found {getattr(self, name)}.")
+        if self.max_steps == 0 or self.max_steps < -1:
+            raise LratError(f"Training: expected max_steps above 0, or -1 to count epochs, found {self.max_steps}.")
         for name in ("redundant_weight", "hard_weight", "weak_weight"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise LratError(f"Training: expected a finite {name} above 0, found {getattr(self, name)}.")

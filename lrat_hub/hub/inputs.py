@@ -7,10 +7,11 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lrat_hub.errors import LratError
 from lrat_hub.hub.integrity import require_intact
+from lrat_hub.hub.kinds import TableKind, check_kind
 from lrat_hub.hub.refs import HubRef, RepoType
 from lrat_hub.hub.retries import read
 
@@ -20,26 +21,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 M = TypeVar("M", bound="SentenceTransformer | CrossEncoder")
-
-TableKind = Literal[
-    "corpus", "documents", "queries", "qrels", "trajectories", "pairs", "document_ids", "summary", "comparisons"
-]
-
-COLUMNS: dict[TableKind, tuple[str, ...]] = {
-    "corpus": ("docid", "title", "text"),
-    "documents": ("docid", "title", "text"),
-    "queries": ("query_id", "query", "answer"),
-    "qrels": ("query_id", "docid", "relevance"),
-    "trajectories": ("trajectory_id", "query_id", "question", "steps"),
-    "pairs": ("pair_id", "query", "positive_id", "negative_ids", "weight", "verdict"),
-    "document_ids": ("docid",),
-    "summary": ("system",),
-    "comparisons": ("system", "baseline", "metric", "difference", "low", "high"),
-}
-"""The columns that a table of each kind must have."""
-
-ID_COLUMNS = frozenset({"docid", "query_id", "question_id"})
-"""Columns that are read as strings, whatever type the dataset has: 7 and "7" are the same document."""
 
 
 @dataclass(frozen=True)
@@ -236,21 +217,6 @@ def first_line(error: BaseException) -> str:
     """What an error says, in one line; what it was raised from says more where it only wraps."""
     cause = error.__cause__ if "occurred while generating" in str(error) and error.__cause__ else error
     return next(iter(str(cause).strip().splitlines()), type(cause).__name__)
-
-
-def check_kind(table: Dataset, kind: TableKind, name: str) -> Dataset:
-    """The table, when it has the columns of its kind, with its ids as strings; else raises LratError."""
-    from datasets import Value
-
-    if missing := [column for column in COLUMNS[kind] if column not in table.column_names]:
-        raise LratError(
-            f"{name}: expected a {kind} dataset with columns {', '.join(COLUMNS[kind])}; "
-            f"found {', '.join(table.column_names)}, without {', '.join(missing)}."
-        )
-    for column in ID_COLUMNS.intersection(table.column_names):
-        if table.features[column] != Value("string"):
-            table = table.cast_column(column, Value("string"))
-    return table
 
 
 def fetch_folder(source: Source) -> Path:

@@ -37,7 +37,8 @@ def load_pairs(source: Source) -> tuple[dict[str, Dataset], Documents | None]:
         LratError: There are no pairs.
     """
     from lrat_hub.documents import Documents
-    from lrat_hub.hub.inputs import check_kind, load_splits
+    from lrat_hub.hub.inputs import load_splits
+    from lrat_hub.hub.kinds import check_kind
 
     tables = load_splits(dataclasses.replace(source, config="pairs", split=None), "a pairs dataset")
     tables = {split: check_kind(table, "pairs", str(source)) for split, table in tables.items()}

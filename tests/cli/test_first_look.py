@@ -120,6 +120,23 @@ def test_without_a_token_and_offline_no_stage_begins(hub, stage, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("stage", STAGES)
+def test_the_first_look_waits_for_no_heavy_import(stage, tmp_path):
+    code = """
+import sys
+from lrat_hub import cli
+assert cli.main(sys.argv[1:]) == 1
+print(*{"torch", "transformers", "sentence_transformers", "faiss"} & set(sys.modules))
+"""
+    words = words_of(stage, "lrat/first-target", tmp_path)
+    environment = {name: value for name, value in os.environ.items() if name != "HF_TOKEN"}
+    environment["HF_HOME"] = str(tmp_path / "home")
+    ended = subprocess.run([sys.executable, "-c", code, *words], env=environment, capture_output=True, text=True)
+    assert "expected a token to publish with" in ended.stderr
+    assert not ended.stdout.strip()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", STAGES)
 def test_with_a_hub_that_has_stopped_no_stage_begins(stage, tmp_path):
     with LocalHub(tmp_path / "hub") as stopped:
         pass

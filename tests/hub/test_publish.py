@@ -11,6 +11,7 @@ from huggingface_hub import CommitOperationAdd, HfApi
 from lrat_hub import HubRef
 from lrat_hub.errors import LratError
 from lrat_hub.hub.inputs import load_table, resolve
+from lrat_hub.hub.kinds import check_kind
 from lrat_hub.hub.lineage import Lineage, read_lineage, trace
 from lrat_hub.hub.publish import publish_dataset
 
@@ -113,6 +114,40 @@ def test_another_kind_of_dataset_is_refused_with_its_columns(hub):
 def test_ids_are_strings_whatever_the_dataset_has(hub):
     numbers = {"train": Dataset.from_dict({"docid": [7, 8]})}
     assert load_table(publish("lrat/numbers", {"held_out": numbers}), "document_ids")["docid"] == ["7", "8"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "columns", "message"),
+    [
+        (
+            "corpus",
+            {"docid": ["a", None], "title": ["", ""], "text": ["t", "t"]},
+            "a docid in every row, found none in 1",
+        ),
+        (
+            "queries",
+            {"query_id": ["a"], "query": [None], "answer": ["x"]},
+            "a query in every row, found none in 1 of 1",
+        ),
+        ("qrels", {"query_id": ["a"], "docid": [None], "relevance": [1]}, "a docid in every row"),
+        ("qrels", {"query_id": ["a"], "docid": ["b"], "relevance": [0.5]}, "relevance that are whole numbers"),
+        ("qrels", {"query_id": ["a"], "docid": ["b"], "relevance": ["high"]}, "relevance that are whole numbers"),
+        (
+            "qrels",
+            {"query_id": ["a"], "docid": ["b"], "relevance": [float("nan")]},
+            "relevance that are whole numbers",
+        ),
+    ],
+)
+def test_rows_that_lack_what_none_may_lack_are_refused(kind, columns, message):
+    with pytest.raises(LratError, match=message):
+        check_kind(Dataset.from_dict(columns), kind, "datasets/me/data")
+
+
+@pytest.mark.parametrize("grades", [[2.0, -1.0], ["2", "-1"], [2, -1]])
+def test_grades_are_whole_numbers_whatever_the_dataset_has(grades):
+    columns = {"query_id": ["a", "a"], "docid": ["b", "c"], "relevance": grades}
+    assert check_kind(Dataset.from_dict(columns), "qrels", "datasets/me/data")["relevance"][:] == [2, -1]
 
 
 @pytest.mark.slow

@@ -228,6 +228,7 @@ def test_a_folder_of_another_run_is_refused(hub, pairs, base, tmp_path):
         (("--precision", "fp16"), "fp16 needs a GPU"),
         (("--frozen_layers", 2), "more than 2 layers"),
         (("--hard_weight", 0), "hard_weight above 0"),
+        (("--max_steps", 0), "max_steps above 0, or -1"),
         (("--report_to", "trackio"), "pip install trackio"),
     ],
 )
