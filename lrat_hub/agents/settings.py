@@ -153,7 +153,7 @@ class RolloutSettings:
             "help": "Number of actions after which the agent is asked for its answer (paper: 100).",
         },
     )
-    samples: int = field(default=1, metadata={"group": "essentials", "help": "Number of runs per question."})
+    samples: int = field(default=1, metadata={"help": "Number of runs per question."})
     limit: int = field(
         default=0,
         metadata={"group": "essentials", "help": "Number of questions to run, from the first one; 0 runs all."},
