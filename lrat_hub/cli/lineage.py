@@ -16,11 +16,11 @@ def main(argv: list[str]) -> None:
         "front makes sure.",
     )
     args = parser.parse_args(argv)
-    for ancestor in trace(_artifact(args.ref)):
+    for ancestor in trace(artifact_of(args.ref)):
         print(line(ancestor))
 
 
-def _artifact(text: str) -> HubRef:
+def artifact_of(text: str) -> HubRef:
     """The pin of the model, or else the dataset, that a reference names."""
     try:
         return HubRef.parse(text).pin()
@@ -37,6 +37,8 @@ def line(ancestor: Ancestor) -> str:
     """One artifact as an indented line: how it is an input, its pin, and the stage that made it."""
     if ancestor.seen:
         made = "(see above)"
+    elif ancestor.problem:
+        made = f"(can't be read: {ancestor.problem})"
     elif ancestor.lineage is None:
         made = "(from outside)"
     else:

@@ -191,9 +191,9 @@ class Stage:
     ) -> HubRef:  # fmt: skip
         """Publishes tables with the card `model_cards/<template>.md`; see `lrat_hub.hub.publish.publish_dataset`."""
         from lrat_hub.hub.cards import render_card
-        from lrat_hub.hub.publish import publish_dataset
+        from lrat_hub.hub.publish import count_rows, publish_dataset
 
-        lineage = self.lineage(counts)
+        lineage = self.lineage({**counts, "rows": count_rows(tables)})
         card = render_card(template, lineage, repo_id=self.target.repo_id, **values)
         return self._done(publish_dataset(self.target, tables, card=card, lineage=lineage, files=files))
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +15,11 @@ if TYPE_CHECKING:
     from lrat_hub.hub.inputs import Source
 
 TAGS = ("lrat", "lrat-hub")
+
+LINEAGE_TEMPLATE = "_lineage"
+_SECTION = re.compile(r"(<!-- (\w+):start -->).*?(<!-- \2:end -->)", re.DOTALL)
+_RESULTS = ("model-index",)
+"""Fields of the metadata that evaluations write, as they do the sections above."""
 
 
 def render_card(template: str, lineage: Lineage, **values: Any) -> str:
@@ -77,3 +85,22 @@ def replace_section(card: str, name: str, text: str) -> str:
             f"Card: expected a section between {start} and {end}, found none. Was it published by lrat train?"
         )
     return f"{before}{start}\n{text}\n{end}{after}"
+
+
+def lineage_section(lineage: Lineage) -> str:
+    """What every card says of a lineage, as it stands in the card."""
+    return render_card(LINEAGE_TEMPLATE, lineage).strip()
+
+
+def card_digest(card: str) -> str:
+    """sha256 of a card, in hex, without what evaluations write into it later: its sections, and results' metadata."""
+    from huggingface_hub import RepoCard
+
+    try:
+        parsed = RepoCard(card, ignore_metadata_errors=True)
+        metadata = {name: value for name, value in parsed.data.to_dict().items() if name not in _RESULTS}
+        body = parsed.text
+    except ValueError:  # there is no metadata, or none that can be read
+        metadata, body = {}, card
+    text = json.dumps(metadata, sort_keys=True, default=str) + "\0" + _SECTION.sub(r"\1\3", body).strip()
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import platform
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib import metadata
 from typing import Any
 
@@ -28,6 +29,8 @@ class Lineage:
         recipe: The resolved arguments.
         counts: Ledgers and other figures of the run.
         versions: Python and the packages that shape results.
+        files: Name of each file that was published with it to its sha256; that of the card leaves out results, which
+            evaluations write into it later. Empty for what was published before LRAT-Hub recorded them.
     """
 
     stage: str
@@ -35,17 +38,28 @@ class Lineage:
     recipe: dict[str, Any]
     counts: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=lambda: package_versions())
+    files: dict[str, str] = field(default_factory=dict)
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+    @property
+    def digest(self) -> str:
+        """sha256 over everything but the files, in hex. It stands in the card, which is one of the files."""
+        said = {name: value for name, value in asdict(self).items() if name != "files"}
+        return hashlib.sha256(json.dumps(said, ensure_ascii=False).encode()).hexdigest()
 
     @classmethod
     def from_json(cls, text: str) -> Lineage:
         """Reads `lineage.json`. Raises KeyError, TypeError or ValueError when it is something else."""
         fields = json.loads(text)
-        lineage = cls(**{name: fields[name] for name in ("stage", "inputs", "recipe", "counts", "versions")})
-        if not all(isinstance(text, str) for text in [lineage.stage, *lineage.inputs.values()]):
-            raise TypeError("The stage and the inputs of a lineage are strings.")
+        lineage = cls(
+            **{name: fields[name] for name in ("stage", "inputs", "recipe", "counts", "versions")},
+            files=fields.get("files", {}),
+        )
+        texts = [lineage.stage, *lineage.inputs.values(), *lineage.versions.values(), *lineage.files.values()]
+        if not all(isinstance(text, str) for text in texts):
+            raise TypeError("The stage, the inputs, the versions and the hashes of a lineage are strings.")
         return lineage
 
 
@@ -85,36 +99,62 @@ class Ancestor:
         source: Its pin, or the text recorded for a source outside the Hub.
         lineage: None where it has none.
         seen: It was listed before, and its own inputs are not listed again.
+        problem: Why its lineage can't be read; "" where it can, or where there is none.
     """
 
     path: tuple[str, ...]
     source: HubRef | str
     lineage: Lineage | None
     seen: bool = False
+    problem: str = ""
 
 
 def trace(ref: HubRef) -> Iterator[Ancestor]:
-    """An artifact and everything it was made from, depth first, back to what has no lineage."""
-    visited: dict[tuple[str, str, str], Lineage | None] = {}
+    """An artifact and everything it was made from, depth first, back to what has no lineage.
 
-    def visit(path: tuple[str, ...], source: HubRef | str) -> Iterator[Ancestor]:
+    An input that is gone, or may not be seen, ends its branch and is no error: the others can still be followed.
+
+    Raises:
+        LratError: The artifact itself can't be read.
+    """
+    pin = ref.pin()
+    lineage = read_lineage(pin)
+    yield Ancestor((), pin, lineage)
+    if lineage is not None:
+        yield from trace_inputs(lineage, visited={_key(pin): Ancestor((), pin, lineage)})
+
+
+def trace_inputs(
+    lineage: Lineage, *, visited: dict[tuple[str, str, str], Ancestor] | None = None, path: tuple[str, ...] = ()
+) -> Iterator[Ancestor]:
+    """Everything that something with this lineage was made from, as for `trace`."""
+    visited = {} if visited is None else visited
+    for name, text in lineage.inputs.items():
+        source = recorded_source(text)
+        there = (*path, name)
         if isinstance(source, str):
-            yield Ancestor(path, source, None)
-            return
-        key = (source.repo_type, source.repo_id, source.revision)
-        seen = key in visited
-        if not seen:
-            visited[key] = read_lineage(source)
-        lineage = visited[key]
-        yield Ancestor(path, source, lineage, seen)
-        if lineage is not None and not seen:
-            for name, text in lineage.inputs.items():
-                yield from visit((*path, name), _recorded_source(text))
+            yield Ancestor(there, source, None)
+            continue
+        if known := visited.get(_key(source)):
+            yield replace(known, path=there, source=source, seen=True)
+            continue
+        try:
+            found = Ancestor(there, source, read_lineage(source))
+        except LratError as error:
+            found = Ancestor(there, source, None, problem=str(error))
+        visited[_key(source)] = found
+        yield found
+        if found.lineage is not None:
+            yield from trace_inputs(found.lineage, visited=visited, path=there)
 
-    yield from visit((), ref.pin())
+
+def _key(source: HubRef) -> tuple[str, str, str]:
+    """One repository at one commit, whichever of its configs is read."""
+    return source.repo_type, source.repo_id, source.revision
 
 
-def _recorded_source(text: str) -> HubRef | str:
+def recorded_source(text: str) -> HubRef | str:
+    """An input as a lineage records it: a pin, or the text itself for what is not on the Hub."""
     try:
         ref = HubRef.parse(text)
     except LratError:

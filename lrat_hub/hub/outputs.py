@@ -12,10 +12,13 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lrat_hub.errors import LratError
+from lrat_hub.hub.cards import card_digest
+from lrat_hub.hub.integrity import sha256_of
 from lrat_hub.hub.lineage import LINEAGE_FILE, Lineage
 from lrat_hub.hub.refs import HubRef, RepoType
 
@@ -116,12 +119,18 @@ def _is_kept(folder: Path, keep_unfinished: bool) -> bool:
 
 
 def seal(folder: Path, lineage: Lineage) -> None:
-    """Writes the lineage into a folder whose other files are there, and marks it as finished."""
-    (folder / LINEAGE_FILE).write_text(lineage.to_json(), encoding="utf-8")
+    """Writes the lineage, with the files' hashes, into a folder whose other files are there; marks it as finished."""
+    digests = {name: published_digest(path) for name, path in files_of(folder).items() if name != LINEAGE_FILE}
+    (folder / LINEAGE_FILE).write_text(replace(lineage, files=digests).to_json(), encoding="utf-8")
     sizes = {name: path.stat().st_size for name, path in files_of(folder).items()}
     draft = folder / f"{SEAL_FILE}.draft"
     draft.write_text(json.dumps(sizes, indent=1), encoding="utf-8")
     draft.replace(folder / SEAL_FILE)
+
+
+def published_digest(path: Path) -> str:
+    """The sha256 of a published file as a lineage records it; for cards see `card_digest`."""
+    return card_digest(path.read_text(encoding="utf-8")) if path.name == CARD_FILE else sha256_of(path)
 
 
 def files_of(folder: Path) -> dict[str, Path]:

@@ -194,6 +194,21 @@ def require_private(ref: HubRef) -> None:
         )
 
 
+def count_rows(tables: Tables) -> dict[str, dict[str, int]]:
+    """Rows of each split of each config, for the counts of a lineage."""
+    import pyarrow.parquet as pq
+
+    return {
+        config: {
+            split: sum(pq.read_metadata(path).num_rows for path in table)
+            if isinstance(table, Sequence)
+            else len(table)
+            for split, table in splits.items()
+        }
+        for config, splits in tables.items()
+    }
+
+
 def _write_parquet(table: Dataset | Sequence[Path], folder: Path, split: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     are_files = isinstance(table, Sequence)
