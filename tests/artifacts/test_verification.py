@@ -142,7 +142,7 @@ def flip(path):
 def test_one_changed_byte_of_an_input_that_the_hub_stores_is_found(hub, tmp_path, monkeypatch):
     from tests.artifacts.conftest import write_corpus
 
-    corpus = cli.run([*write_corpus(tmp_path, {"1": "one", "2": "a text of its own"}), "--to", "lrat/verify-flipped"])
+    corpus = cli.run([*write_corpus(tmp_path, {"7": "one", "8": "a text of its own"}), "--to", "lrat/verify-flipped"])
     index = cli.run(["index", "--bm25", "--corpus", str(corpus), "--to", "lrat/verify-flipped-index"])
     assert failures(index) == []
     name = "corpus/train-00000-of-00001.parquet"
@@ -174,7 +174,7 @@ def test_one_changed_byte_of_an_input_on_the_way_or_in_the_cache_is_found(family
 def test_an_input_that_is_gone_is_found_and_the_others_are_still_checked(hub, tmp_path):
     from tests.artifacts.conftest import write_corpus
 
-    corpus = cli.run([*write_corpus(tmp_path, {"1": "one two three"}), "--to", "lrat/verify-gone"])
+    corpus = cli.run([*write_corpus(tmp_path, {"7": "one two three"}), "--to", "lrat/verify-gone"])
     index = cli.run(["index", "--bm25", "--corpus", str(corpus), "--to", "lrat/verify-gone-index"])
     HfApi().delete_repo(corpus.repo_id, repo_type="dataset")
     found = failures(index, fetch=False)
