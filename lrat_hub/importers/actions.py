@@ -10,7 +10,7 @@ from typing import Any
 from lrat_hub.importers.accounts import Accounts
 from lrat_hub.importers.failures import error_of
 from lrat_hub.importers.listings import SearchResults
-from lrat_hub.importers.mapping import LogMapping, Tool, first_at, short_name
+from lrat_hub.importers.mapping import LogMapping, Tool, first_at
 from lrat_hub.importers.messages import Call, Result
 from lrat_hub.importers.opened import read_documents
 from lrat_hub.importers.other_tools import other_action
@@ -67,7 +67,7 @@ class Recorder:
             shared: Whether the text is that of other searches too, so that what it lists may be theirs.
         """
         tool = self.mapping.find(name)
-        if tool is None and isinstance(name, str) and (what := other_action(short_name(name))) is not None:
+        if tool is None and (what := other_action(name)) is not None:
             return self.aside(what, result.text, joined=joined)
         values, problem, is_cut = arguments_of(arguments, tool)
         if values is None:

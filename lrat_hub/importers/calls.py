@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lrat_hub.importers.values import identifier_of, json_or_none, listed, object_of, storable
+from lrat_hub.importers.values import identifier_of, json_or_none, listed, object_of, storable, text_of
 
 CALLS = frozenset({"tool_use", "tool_call", "toolCall"})
 
@@ -72,6 +72,10 @@ def call_of(raw: Any) -> Call:
         return Call(None, None, error="tool call is not an object")
     if isinstance(raw.get("unreadable"), str):
         return Call(None, None, error=raw["unreadable"])  # of a text in which no call could be read
+    if raw.keys() == {"type", "value"}:
+        raw = object_of(json_or_none(text_of(raw["value"])))  # LLaMA-Factory's part of a content
+        if not raw:
+            return Call(None, None, error="arguments are not JSON")
     body = raw["function"] if isinstance(raw.get("function"), dict) else raw
     arguments = next(
         (body[key] for key in ("arguments", "args", "input", "parameters") if body.get(key) is not None), {}

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from lrat_hub.importers.accounts import Accounts
-from lrat_hub.importers.mapping import short_name
 from lrat_hub.importers.messages import Message, Result
-from lrat_hub.importers.other_tools import ASKS
+from lrat_hub.importers.other_tools import asks_back
 from lrat_hub.importers.outcomes import is_nudge
 from lrat_hub.ledger import Ledger
 
@@ -38,16 +37,23 @@ class Turn:
 
 @dataclass
 class Run:
-    """The part of a conversation that answers one question."""
+    """The part of a conversation that answers one question.
+
+    Args:
+        num_heard: How many turns there were when the user last spoke.
+    """
 
     question: str = ""
     turns: list[Turn] = field(default_factory=list)
+    num_heard: int = 0
 
     @property
     def is_answered(self) -> bool:
         """Whether tools were called, and the agent then spoke to the user, and did not ask something back."""
-        last = next((turn.message.calls for turn in reversed(self.turns) if turn.message.calls), ())
-        if any(isinstance(call.name, str) and short_name(call.name) in ASKS for call in last):
+        called = [index for index, turn in enumerate(self.turns) if turn.message.calls]
+        # Until the user speaks, what follows a question of the agent may be that question again.
+        asking = bool(called) and called[-1] >= self.num_heard
+        if asking and any(asks_back(call.name) for call in self.turns[called[-1]].message.calls):
             return False
         return (
             bool(self.turns)
@@ -78,6 +84,7 @@ def runs_of(messages: Sequence[Message], accounts: Accounts, *, whole: bool) -> 
                 runs.append(Run(message.text))
             elif not run.question and not run.turns:
                 run.question = message.text
+            run.num_heard = len(run.turns)
     return runs
 
 

@@ -248,9 +248,13 @@ class LogMapping:
         return "messages" in self.fields or bool(self.message or self.calls or self.tags)
 
 
+# MiroFlow's: `tool-searching-google_search` is a tool of the server `tool-searching`.
+_NAMESPACE = re.compile(r"\Atool-[\w-]*-(?=\w+\Z)")
+
+
 def short_name(name: str) -> str:
     """A tool's name without namespaces."""
-    return re.split(r"\.|__|/|:", name)[-1]
+    return _NAMESPACE.sub("", re.split(r"\.|__|/|:", name)[-1])
 
 
 def letters_of(name: str) -> str:

@@ -17,6 +17,7 @@ from lrat_hub.importers.values import (
     UnreadableRecord,
     docid_of,
     identifier_of,
+    is_row,
     join_texts,
     listed,
     load_json,
@@ -65,6 +66,11 @@ WITHOUT_ACTION = frozenset(
     }
 )
 """Types of parts that say nothing of what an agent did."""
+
+PART_TEXTS = ("text", "content", "refusal", "value")
+"""Keys of a part's text; the last is LLaMA-Factory's, which also has calls under it, as JSON."""
+
+NO_TEXT = "parts of a message whose text is under no key that is known"
 
 _KNOWN = TEXTS | REASONING | CALLS | RESULTS | WITHOUT_ACTION
 
@@ -224,7 +230,9 @@ def _kind(kind: Any) -> str:
 def _count_parts(parts: Sequence[Mapping[str, Any]], account: Ledger) -> None:
     for part in parts:
         kind = part.get("type")
-        if kind is None or (isinstance(kind, str) and kind in _KNOWN):
+        if _is_text(part) and part.keys() - {"type"} and not part.keys() & set(PART_TEXTS):
+            account.drop(NO_TEXT, example=text_of(dict(part)))
+        elif kind is None or (isinstance(kind, str) and kind in _KNOWN):
             account.keep()
         else:
             account.drop(f"part of a message of unknown type: {_kind(kind)}", example=text_of(dict(part)))
@@ -241,10 +249,18 @@ def _parsed(role: Role, raw: Mapping[str, Any], account: Ledger) -> Message:
         if raw.keys() <= _PLAIN and raw.get("role") == "assistant":
             calls = listed(raw.get("tool_calls") or None)
             return Message(role, text, _thoughts(raw.get("reasoning_content")), tuple(map(call_of, calls)))
+    elif (
+        role == "tool"
+        and content is not None
+        and any(isinstance(part, list) or is_row(part) for part in listed(content))
+    ):
+        # What the tool returned, as a value instead of its text.
+        account.keep()
+        return Message(role, text_of(content))
     else:
         parts = [part if isinstance(part, dict) else {"type": "text", "text": part} for part in listed(content)]
         _count_parts(parts, account)
-        text = join_texts(*(text_of(part.get("text", part.get("content"))) for part in parts if _is_text(part)))
+        text = join_texts(*(_part_text(part) for part in parts if _is_text(part)))
     kinds = [part.get("type") for part in parts]
     if role != "assistant":
         results = [
@@ -281,7 +297,7 @@ def _thoughts(value: Any) -> str:
     if isinstance(value, list):
         return join_texts(*map(_thoughts, value))
     if isinstance(value, dict):
-        keys = ("thinking", "reasoning", "text", "content", "summary")
+        keys = ("thinking", "reasoning", "text", "content", "summary", "value")
         return _thoughts(next((value[key] for key in keys if value.get(key)), None))
     return value if isinstance(value, str) else ""
 
@@ -291,9 +307,15 @@ def _is_text(part: Mapping[str, Any]) -> bool:
     return kind is None or (isinstance(kind, str) and kind in TEXTS)
 
 
+def _part_text(part: Mapping[str, Any]) -> str:
+    return text_of(next((part[key] for key in PART_TEXTS if part.get(key) is not None), None))
+
+
 def _flat(content: Any) -> str:
     """The text of a content: a string, or parts with texts."""
-    if isinstance(content, list) and all(isinstance(part, dict) and "text" in part for part in content):
+    if isinstance(content, list) and all(
+        isinstance(part, dict) and "text" in part and not is_row(part) for part in content
+    ):
         return join_texts(*(text_of(part["text"]) for part in content))
     return text_of(content)
 

@@ -99,6 +99,8 @@ _INSTRUCTIONS_AFTER = re.compile(
     r"|请|你(?:的|必须|应该|需要)|回答|答案|答[:：]|注意|回答してください|답변)",
     re.IGNORECASE,
 )
+# MiroFlow puts what is to be done behind the question.
+_TASK_AFTER = re.compile(r"\A(?P<question>[^\n]+(?:\n(?!\n)[^\n]+)*)\n\nYour task is to ")
 _LONG_PROMPT = 200
 
 # Of searches for a pattern, the first alternative counts at the begin of a text alone.
@@ -138,7 +140,7 @@ def question_of(record: Mapping[str, Any], user_message: str) -> str:
 
 
 def without_prompt(text: str) -> str:
-    """The question in a long prompt that ends with it, or the text as it is."""
+    """The question in a long prompt that ends or begins with it, or the text as it is."""
     for match in reversed(list(_PROMPTED.finditer(text))):
         # Chinese says in fewer characters what a prompt says.
         if match["label"].isascii() and len(text) < _LONG_PROMPT and "<" not in text:
@@ -148,7 +150,8 @@ def without_prompt(text: str) -> str:
             question = match["question"].strip()
             first, _, rest = question.partition("\n")
             return first.strip() if rest and _INSTRUCTIONS_AFTER.match(rest.strip()) else question
-    return text
+    before = _TASK_AFTER.match(text) if len(text) >= _LONG_PROMPT else None
+    return before["question"].strip() if before else text
 
 
 def is_nudge(text: str) -> bool:

@@ -201,7 +201,11 @@ def check_import(path: Path, accounts: Accounts, *, strict: bool) -> None:
         reasons = ", ".join(f"{count} {reason}" for reason, count in records.dropped.items())
         if example := accounts.parts.examples.get(READER_FAILED):
             reasons += f" ({example})"
-        raise LratError(f"Import: expected trajectories in {path}, found none that can be read: {reasons}.")
+        raise LratError(
+            f"Import: expected trajectories in {path}, found none that can be read: {reasons}. A `reader`, a function "
+            "that makes chat records of records, reads what is in no format that is known; a transcript that is plain "
+            'text becomes a record as {"text": ...}.'
+        )
     num_runs = records.kept + records.notes[FURTHER_RUNS]
     if records.lost[NO_ACTION] >= num_runs:
         reasons = "; ".join(

@@ -185,3 +185,15 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list):
         return [_finite(part) for part in value]
     return {key: _finite(part) for key, part in value.items()} if isinstance(value, dict) else value
+
+
+_OF_PARTS = ("text", "content", "refusal", "value")
+_OF_ROWS = ("docid", "doc_id", "document_id", "id", "url", "link")
+
+
+def is_row(value: Any) -> bool:
+    """Whether an element of a tool's content is of what the tool returned, such as a row of a list, and no part."""
+    if not isinstance(value, dict) or value.get("type") is not None:
+        return False
+    texts, ids = (any(value.get(key) is not None for key in keys) for keys in (_OF_PARTS, _OF_ROWS))
+    return (ids or not texts) and bool(value.keys() - {"type"})

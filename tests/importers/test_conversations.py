@@ -169,3 +169,79 @@ def test_words_to_go_on_are_no_question_and_a_question_that_has_such_words_is_on
     path = tmp_path / "run.json"
     path.write_text(json.dumps([*OPENAI["messages"], {"role": "user", "content": said}, *OPENAI["messages"][2:]]))
     assert len(list(read_trajectories(path, Accounts()))) == runs
+
+
+ASKED = {"id": "1", "function": {"name": "AskClarification", "arguments": '{"question": "Which Ada?"}'}}
+FOUND = {"id": "2", "function": {"name": "search", "arguments": '{"query": "Ada"}'}}
+TALK = [
+    {"role": "user", "content": QUESTION},
+    {"role": "assistant", "content": "", "tool_calls": [ASKED]},
+    {"role": "tool", "tool_call_id": "1", "content": "Which Ada?"},
+    {"role": "assistant", "content": "Which Ada?"},
+    {"role": "user", "content": "The one of engines."},
+    {"role": "assistant", "content": "Ada Lovelace, then."},
+    {"role": "user", "content": "Where was she born?"},
+    {"role": "assistant", "content": "", "tool_calls": [FOUND]},
+    {"role": "tool", "tool_call_id": "2", "content": '[{"docid": "d1"}]'},
+    {"role": "assistant", "content": "In London."},
+]
+
+
+def items():
+    """The same conversation as items of the Responses API."""
+    for message in TALK:
+        if message["role"] == "tool":
+            yield {"type": "function_call_output", "call_id": message["tool_call_id"], "output": message["content"]}
+        elif calls := message.get("tool_calls"):
+            for call in calls:
+                yield {"type": "function_call", "call_id": call["id"], **call["function"]}
+        else:
+            yield message
+
+
+@pytest.mark.parametrize("record", [TALK, list(items())], ids=["chat", "items"])
+def test_what_follows_the_answer_to_a_question_of_the_agent_is_a_new_question(record, tmp_path):
+    path, accounts = tmp_path / "run.jsonl", Accounts()
+    path.write_text(json.dumps({"messages": record}))
+    runs = list(read_trajectories(path, accounts))
+    assert [run.question for run in runs] == [QUESTION, "Where was she born?"]
+    assert [run.final_answer for run in runs] == ["Ada Lovelace, then.", "In London."]
+    assert not accounts.calls.dropped
+    assert [step.action for step in runs[1].steps] == ["search", "answer"]
+
+
+def test_tools_of_servers_and_tasks_behind_the_question_are_read_as_miroflow_writes_them(chat):
+    prompt = f"{QUESTION}\n\nYour task is to collect what the web has on the question. {'Be thorough. ' * 20}"
+    search = {"id": "1", "function": {"name": "tool-searching-google_search", "arguments": '{"q": "Ada"}'}}
+    visit = {"id": "2", "function": {"name": "tool-reading-scrape_website", "arguments": '{"url": "https://a.org"}'}}
+    run, accounts = chat(
+        {
+            "messages": [
+                {"role": "user", "content": prompt},
+                {"role": "assistant", "content": "", "tool_calls": [search]},
+                {"role": "tool", "tool_call_id": "1", "content": '{"organic": [{"link": "https://a.org"}]}'},
+                {"role": "assistant", "content": "", "tool_calls": [visit]},
+                {"role": "tool", "tool_call_id": "2", "content": "A page."},
+            ]
+        }
+    )
+    assert run.question == QUESTION
+    assert [(step.action, step.docid) for step in run.steps] == [("search", None), ("browse", "https://a.org")]
+    assert not accounts.calls.dropped
+
+
+@pytest.mark.parametrize("name", ["bash", "write_file", "Write-File", "functions.execute_bash", "todo_write"])
+def test_tools_that_do_something_else_are_known_however_they_are_written(chat, name):
+    aside = {"id": "1", "function": {"name": name, "arguments": "{}"}}
+    run, accounts = chat(
+        {
+            "messages": [
+                {"role": "user", "content": QUESTION},
+                {"role": "assistant", "content": "", "tool_calls": [aside, FOUND]},
+                {"role": "tool", "tool_call_id": "1", "content": "done"},
+                {"role": "tool", "tool_call_id": "2", "content": '[{"docid": "d1"}]'},
+            ]
+        }
+    )
+    assert [step.action for step in run.steps] == ["invalid", "search"]
+    assert not accounts.calls.dropped

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, TypeGuard
 
-from lrat_hub.importers.values import join_texts, json_or_none, listed, object_of, text_of
+from lrat_hub.importers.values import is_row, join_texts, json_or_none, listed, object_of, text_of
 from lrat_hub.ledger import Ledger
 
 # Parts of contents that show the agent something that is no text and no action.
@@ -48,7 +48,10 @@ def flat(content: Any, parts: Ledger | None = None) -> str:
         parts: Gets a drop for each part that is no text and shows nothing that could be one.
     """
     if not isinstance(content, list):
-        return content["text"] if isinstance(object_of(content).get("text"), str) else text_of(content)
+        text = object_of(content).get("text")
+        return text if isinstance(text, str) and not is_row(content) else text_of(content)
+    if any("text" in part for part in content if is_row(part)):
+        return text_of(content)
     texts: list[str] = []
     unread: list[Any] = []
     for part in content:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lrat_hub.importers.chat_messages import assistant, tool_call, tool_result
+from lrat_hub.importers.other_tools import asks_back
 from lrat_hub.importers.outcomes import is_nudge
 from lrat_hub.importers.values import join_texts
 
@@ -77,12 +78,23 @@ class _Turn:
 
 @dataclass
 class _Run:
-    """A question and what the agent did about it."""
+    """A question and what the agent did about it.
+
+    Args:
+        num_heard: How many turns there were when the user last spoke.
+    """
 
     questions: list[str] = field(default_factory=list)
     turns: list[_Turn] = field(default_factory=list)
     columns: dict[str, Any] = field(default_factory=dict)
     finished: bool = False
+    num_heard: int = 0
+
+    @property
+    def is_asking(self) -> bool:
+        """Whether the agent's last calls ask the user something, and the user has not spoken since."""
+        since = [turn for turn in self.turns[self.num_heard :] if turn.calls]
+        return bool(since) and any(asks_back(call.name) for call in since[-1].calls)
 
     def whole_turns(self) -> list[_Turn]:
         """The turns, now that it is known which calls have results."""
@@ -141,7 +153,8 @@ class Conversation:
         if self._runs[-1].finished:
             self._runs.append(_Run())
         elif self._runs[-1].turns:
-            if self.whole or is_nudge(text):
+            if self.whole or is_nudge(text) or self._runs[-1].is_asking:
+                self._runs[-1].num_heard = len(self._runs[-1].turns)
                 return
             self._runs.append(_Run())
         self._runs[-1].questions.append(text)

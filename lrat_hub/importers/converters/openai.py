@@ -202,7 +202,9 @@ def _state_items(value: Any) -> list[Any] | None:
     if made is None or not any("raw_item" in object_of(item) for item in made):
         return None
     asked = values.get("original_input", values.get("originalInput", values.get("input")))
-    return [*_asked(asked), *(object_of(item).get("raw_item") for item in made)]
+    # A call that waits for the user's approval is there twice.
+    items = (object_of(item) for item in made)
+    return [*_asked(asked), *(item.get("raw_item") for item in items if item.get("type") != "tool_approval_item")]
 
 
 def _asked(value: Any) -> list[Any]:

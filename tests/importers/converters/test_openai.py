@@ -75,6 +75,16 @@ SHAPES: dict[str, list[Any]] = {
     "rows of a session": [{"session_id": "s", "message_data": json.dumps(item)} for item in ITEMS],
     "run items": RUN_ITEMS,
     "a run state": [{"$schemaVersion": "1.0", "original_input": QUESTION, "generated_items": RUN_ITEMS[1:]}],
+    "a run state with a call that was approved": [
+        {
+            "original_input": QUESTION,
+            "generated_items": [
+                *RUN_ITEMS[1:3],
+                {**RUN_ITEMS[2], "type": "tool_approval_item"},
+                *RUN_ITEMS[3:],
+            ],
+        }
+    ],
     "responses that continue each other": [
         {**response("r1", *SEARCHED), "input": QUESTION},
         {**response("r2", *OPENED, previous_response_id="r1"), "input": [output(1, ROWS)]},
