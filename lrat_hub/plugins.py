@@ -119,7 +119,11 @@ def plugin_identity(text: str) -> str:
 
 def described(error: BaseException) -> str:
     """An error of somebody else's code in one line: its type, and its message if it has one."""
-    return ": ".join([type(error).__name__, *([text] if (text := " ".join(str(error).split())) else [])])
+    try:
+        text = " ".join(str(error).split())
+    except Exception:  # its message is somebody else's code, too
+        text = ""
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def attribute_of(plugin: object, name: str, kind: type[Any] | tuple[type[Any], ...], default: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -187,6 +188,12 @@ def trajectories_of(
 FURTHER_RUNS = "runs beyond the first of their record"
 NO_QUESTION = "runs without a question"
 READER_FAILED = "records that the reader failed on"
+WAY_IN = (
+    " A `reader`, a function that makes chat records of records, reads what is in no format that is known; "
+    'a transcript that is plain text becomes a record as {"text": ...}.'
+)
+MAX_CHATS = 100_000
+"""Chat records that a reader may make of one record; a generator without an end would take all memory."""
 
 
 def check_import(path: Path, accounts: Accounts, *, strict: bool) -> None:
@@ -202,9 +209,8 @@ def check_import(path: Path, accounts: Accounts, *, strict: bool) -> None:
         if example := accounts.parts.examples.get(READER_FAILED):
             reasons += f" ({example})"
         raise LratError(
-            f"Import: expected trajectories in {path}, found none that can be read: {reasons}. A `reader`, a function "
-            "that makes chat records of records, reads what is in no format that is known; a transcript that is plain "
-            'text becomes a record as {"text": ...}.'
+            f"Import: expected trajectories in {path}, found none that can be read: {reasons}."
+            + (WAY_IN if "the reader" not in reasons else "")
         )
     num_runs = records.kept + records.notes[FURTHER_RUNS]
     if records.lost[NO_ACTION] >= num_runs:
@@ -271,10 +277,14 @@ def _converter(reader: Reader) -> Converter:
         try:
             made = reader(value)
             several = made is not None and not isinstance(made, dict)
-            chats: list[Any] = list(cast("Iterable[Any]", made)) if several else [] if made is None else [made]
+            chats: list[Any] = (
+                list(islice(cast("Iterable[Any]", made), MAX_CHATS + 1)) if several else [] if made is None else [made]
+            )
         except Exception as error:  # it is the user's code, which may raise anything, and costs the record
             parts.drop(READER_FAILED, example=described(error))
             raise UnreadableRecord(f"the reader failed: {type(error).__name__}") from error
+        if len(chats) > MAX_CHATS:
+            raise UnreadableRecord(f"the reader gave more than {MAX_CHATS:,} records for one")
         if chats and conversation_of(chats) is not None:
             chats = [{"messages": chats}]  # the messages of a run, without a record around them
         for chat in chats:
@@ -294,4 +304,10 @@ def _checked(chat: Any) -> dict[str, Any]:
         raise UnreadableRecord(f"the reader's first message has the role {role}: expected one of {USUAL_ROLES}")
     if conversation_of(chat) is None:
         raise UnreadableRecord(f"the reader gave {shape_of(chat)}: {expected}")
-    return chat
+    try:
+        # Tuples, dates and keys that are numbers become what a file would hold of them.
+        return json.loads(json.dumps(chat, default=str))
+    except RecursionError:
+        raise
+    except Exception as error:  # an object may be written by code of its own
+        raise UnreadableRecord(f"the reader gave what JSON can't hold: {described(error)}") from error

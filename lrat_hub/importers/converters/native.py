@@ -8,12 +8,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from lrat_hub.importers.chat_messages import assistant
 from lrat_hub.importers.converters.react import react_run
 from lrat_hub.importers.converters.tag_calls import Call
-from lrat_hub.importers.converters.tagged import count_unknown, result_message, results_in, tagged_messages
+from lrat_hub.importers.converters.tagged import (
+    count_unknown,
+    has_open_result,
+    result_message,
+    results_in,
+    tagged_messages,
+)
+from lrat_hub.importers.outcomes import is_nudge
 from lrat_hub.importers.rows import texts_of_values
 from lrat_hub.ledger import Ledger
 
@@ -29,9 +37,10 @@ _TEMPLATE = re.compile(
     r"|<\|start_header_id\|>(?P<llama>\w{1,20})<\|end_header_id\|>\s*"
     r"|<start_of_turn>(?P<gemma>\w{1,20})\n)"
 )
-_TEMPLATE_END = re.compile(
-    r"(?:<\|im_end\|>|<\|eot_id\|>|<\|eom_id\|>|<end_of_turn>|<\|endoftext\|>|<\|end_of_text\|>)\s*$"
-)
+_MARK = r"<(?:\|(?:im_end|eot_id|eom_id|endoftext|end_of_text|begin_of_text)\||end_of_turn|bos)>"
+# An end of a message, that of the text, and the begin of the next one.
+_TEMPLATE_END = re.compile(rf"{_MARK}(?:\s*{_MARK}){{0,2}}\s*$")
+_ANSWERED = re.compile(r"</answer>")
 # Decoding without special tokens leaves the roles of ChatML as lines of their own.
 _ROLE_LINE = re.compile(r"(?:\A|(?<=\n))(?P<role>system|user|assistant|tool)\n")
 _BEFORE_RESULT = re.compile(r"\n?(?:user|tool)\s*\n(?=<tool_response>)")
@@ -121,7 +130,7 @@ def template_messages(text: str) -> list[dict[str, Any]] | None:
     matches = list(_TEMPLATE.finditer(text))
     if matches:
         roles = [match["chatml"] or match["llama"] or match["gemma"] for match in matches]
-        lead = text[: matches[0].start()]
+        lead = _TEMPLATE_END.sub("", text[: matches[0].start()])
     else:
         matches = list(_ROLE_LINE.finditer(text))
         if not matches or matches[0].start() != 0 or matches[0]["role"] not in ("system", "user"):
@@ -139,6 +148,27 @@ def template_messages(text: str) -> list[dict[str, Any]] | None:
         # A reply whose prompt is elsewhere begins without a role.
         messages.insert(0, assistant(_TEMPLATE_END.sub("", lead.rstrip())))
     return [message for message in messages if message["content"].strip()]
+
+
+def dialogues(text: str) -> list[str]:
+    """A text in a chat template by the dialogues that stand in it one after the other, each with a question."""
+    marks = list(_TEMPLATE.finditer(text))
+    ends = [*(mark.start() for mark in marks[1:]), len(text)]
+    starts, has_acted, is_answered = [0], False, False
+    for mark, end in zip(marks, ends, strict=False):
+        role, content = mark["chatml"] or mark["llama"] or mark["gemma"], text[mark.end() : end]
+        if role in _ASSISTANT:
+            # A page that shows such a template is inside of a result.
+            has_acted, is_answered = not has_open_result(content), _ANSWERED.search(content) is not None
+        elif has_acted and (role == "system" or (role in ("user", "human") and is_answered and _is_asked(content))):
+            starts.append(mark.start())
+            has_acted = False
+    return [text[start:end] for start, end in pairwise([*starts, len(text)])]
+
+
+def _is_asked(content: str) -> bool:
+    """Whether what a user says after an answer is a question: no result, and no instruction to go on."""
+    return not results_in(content, alone=True) and not is_nudge(content) and not _INSTRUCTION.match(content)
 
 
 def without_role_lines(text: str) -> str:

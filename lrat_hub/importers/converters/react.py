@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from lrat_hub.importers.chat_messages import Chat, assistant
@@ -28,10 +29,15 @@ _ANSWERS = ("finish", "final answer", "final_answer")
 
 @dataclass
 class ReactRun:
-    """A text in ReAct: its question, where it names one, and its messages."""
+    """A text in ReAct: its question, where it names one, and its messages.
+
+    Args:
+        num_before: How many runs stand above it in the text.
+    """
 
     question: str
     messages: list[dict[str, Any]]
+    num_before: int = 0
 
 
 def is_react(text: Any) -> bool:
@@ -52,9 +58,11 @@ def react_run(text: str, *, goes_on: bool = False) -> ReactRun | None:
         return None
     parts = list(_parts(text))
     starts = [index for index, (label, _) in enumerate(parts) if label == "question"]
-    if starts:
-        parts = parts[starts[-1] :]
     run = ReactRun("", [])
+    if starts:
+        labels = [[label for label, _ in parts[start:end]] for start, end in pairwise(starts)]
+        run.num_before = sum("action" in names for names in labels)
+        parts = parts[starts[-1] :]
     thoughts: list[str] = []
     for index, (label, body) in enumerate(parts):
         match label:

@@ -16,6 +16,7 @@ from typing import Any
 
 from lrat_hub.importers.chat_messages import assistant
 from lrat_hub.importers.converters.native import (
+    dialogues,
     native_messages,
     plain_text,
     role_of,
@@ -34,6 +35,8 @@ TEXTS = (
 )  # fmt: skip
 """Keys of what a model wrote, in order of preference."""
 PROMPTS = ("prompt", "input", "inputs", "instruction")
+
+EXAMPLES = "runs above the last question of a text, taken for examples of a prompt"
 
 _QUESTION = re.compile(r"(?:\A|[\s.])Question:\s*")
 _INSTRUCTS = ("<search>", "<answer>", "<|begin_of_query|>", "<|begin_search_query|>", "Thought:")
@@ -69,7 +72,8 @@ def convert_rollout(value: Any, parts: Ledger) -> Iterator[dict[str, Any]]:
     if not texts:
         raise UnreadableRecord("not a rollout: no text of a model")
     for text in texts:
-        yield _of_text(record, text, parts)
+        for dialogue in [text] if _question_of(record) else dialogues(text):
+            yield _of_text(record, dialogue, parts)
 
 
 def _of_text(record: Mapping[str, Any], text: str, parts: Ledger) -> dict[str, Any]:
@@ -78,6 +82,7 @@ def _of_text(record: Mapping[str, Any], text: str, parts: Ledger) -> dict[str, A
     react = react_run(text)
     if react is not None:
         messages, question = react.messages, question or react.question
+        parts.note(EXAMPLES, react.num_before, example=text)
     else:
         template = template_messages(text)
         messages = native_messages(template or [assistant(without_role_lines(text))], parts)

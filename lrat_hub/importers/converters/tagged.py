@@ -277,6 +277,15 @@ def results_in(text: str, *, alone: bool) -> list[str]:
     return responses_in(text, first.opening, first.closings[0], alone=alone)
 
 
+def has_open_result(text: str) -> bool:
+    """Whether a text ends within the tags around a result."""
+    return any(
+        tag.opening in text and text.rfind(tag.opening) > max(map(text.rfind, tag.closings))
+        for tag in TAGS
+        if tag.kind == "result"
+    )
+
+
 def _end(tag: Tag, text: str, start: int, missing: set[str]) -> tuple[int, int]:
     """Where a tag's body and its closing end, or -1 and -1. `missing` are closings that no longer come."""
     for closing in tag.closings:
