@@ -20,7 +20,7 @@ from typing import Any
 
 from lrat_hub.importers.accounts import Accounts
 from lrat_hub.importers.actions import Recorder, queries_of
-from lrat_hub.importers.chat import call_names, conversation_of, parse_conversation
+from lrat_hub.importers.chat import calls_in, conversation_of, parse_conversation
 from lrat_hub.importers.failures import error_of
 from lrat_hub.importers.listings import TOLD_APART
 from lrat_hub.importers.mapping import SEARCH, LogMapping, short_name
@@ -30,6 +30,7 @@ from lrat_hub.schema import Candidate, Step, Trajectory
 
 FORMAT = "search, open and find"
 
+OPEN_ARGUMENTS = frozenset({"id", "cursor", "loc", "num_lines", "view_source", "source"})
 LOOK = "a look at a page that is open"
 MOST_RESULTS = 10
 """How many results gpt-oss's browser lists for a query unless it is told otherwise."""
@@ -56,8 +57,11 @@ def recognise_browser(value: Any) -> str | None:
     """Why a value is a run with a browser, or None."""
     if conversation_of(value) is None:
         return None
-    names = {short_name(name) for name in call_names(value)}
-    return "messages with calls of `search` and `open`" if {"search", "open"} <= names else None
+    calls = [(short_name(call.name), call.arguments) for call in calls_in(value) if isinstance(call.name, str)]
+    # Other agents have tools of these names, too; what they open has another argument.
+    is_browser = any(name == "open" and _opens_link(_arguments(arguments)) for name, arguments in calls)
+    is_browser = is_browser and any(name == "search" for name, _ in calls)
+    return "messages with calls of `search` and of `open` with a link's number or an id" if is_browser else None
 
 
 def parse_browser(
@@ -87,7 +91,9 @@ class _Browser:
         """A call of any tool; those that are none of a browser go to the recorder as they are."""
         action, values = short_name(name) if isinstance(name, str) else "", _arguments(arguments)
         result = replace(result, failed=result.failed or _FAILURE.match(result.text) is not None)
-        if values is None or action not in ("search", "open", "find"):
+        is_other = action == "find" and self._recorder.mapping.find(name) is not None
+        is_other = is_other or (action == "open" and not _opens_link(values))
+        if values is None or is_other or action not in ("search", "open", "find"):
             self._recorder.call(name, arguments, result, joined=joined)
         elif action == "search":
             self._search(name, values, result, joined)
@@ -181,6 +187,11 @@ class _Browser:
 def _arguments(arguments: Any) -> Mapping[str, Any] | None:
     arguments = json_or_none(arguments) if isinstance(arguments, str) else arguments
     return arguments if isinstance(arguments, dict) else None
+
+
+def _opens_link(values: Mapping[str, Any] | None) -> bool:
+    """Whether these are arguments of a browser's `open`, not those of a tool that opens a document by another key."""
+    return values is not None and values.keys() <= OPEN_ARGUMENTS
 
 
 def _links(observation: str) -> dict[int, str]:

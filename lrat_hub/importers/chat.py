@@ -202,13 +202,13 @@ def _metadata(record: Any, question: str) -> dict[str, Any]:
     return {**{key: record[key] for key in record if key not in columns}, **object_of(record.get("metadata"))}
 
 
-def call_names(value: Any) -> Iterator[str]:
-    """Names of the tools that a conversation calls."""
+def calls_in(value: Any) -> Iterator[Call]:
+    """The tool calls of a conversation."""
     unused = Ledger("parts")
     for raw in conversation_of(value) or ():
         if is_message(raw):
             for message in read_messages(raw, unused):
-                yield from (call.name for call in message.calls if isinstance(call.name, str))
+                yield from message.calls
 
 
 def _readable(raw: Sequence[Any], accounts: Accounts) -> Iterator[Message]:
