@@ -40,7 +40,7 @@ def read_model_config(source: Source) -> ModelConfig | None:
     Raises:
         LratError: The repository can't be read, or its file is not such a configuration.
     """
-    if (text := _read(source, CONFIG_FILE)) is None:
+    if (text := read_text(source, CONFIG_FILE)) is None:
         return None
     try:
         config = ModelConfig(**json.loads(text))
@@ -73,7 +73,7 @@ def require_query_style(source: Source, style: QueryStyle) -> None:
 def require_inner_product(source: Source) -> None:
     """Raises LratError when a model's repository says that it compares by a distance; see `similarity_of`."""
     try:
-        name = json.loads(_read(source, MODEL_FILE) or "{}").get("similarity_fn_name")
+        name = json.loads(read_text(source, MODEL_FILE) or "{}").get("similarity_fn_name")
     except (ValueError, AttributeError) as error:
         raise LratError(f"{source}: its {MODEL_FILE} can't be read: {error}.") from error
     if name not in (None, "cosine", "dot"):
@@ -83,7 +83,7 @@ def require_inner_product(source: Source) -> None:
         )
 
 
-def _read(source: Source, name: str) -> str | None:
+def read_text(source: Source, name: str) -> str | None:
     """The text of a file of a repository; None where there is none."""
     from lrat_hub.hub.inputs import LocalSource, fetch_file
 

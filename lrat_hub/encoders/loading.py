@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from lrat_hub.encoders.config import read_text
+from lrat_hub.encoders.encoding import PROBES
 from lrat_hub.errors import LratError
 from lrat_hub.hub.inputs import LocalSource, load_model
 
@@ -12,6 +14,9 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
     from lrat_hub.hub.inputs import Source
+
+MODULES_FILE = "modules.json"
+"""What makes a repository a SentenceTransformer: the list of its modules, pooling among them."""
 
 PAD_TOKENS = ("<pad>", "[PAD]", "<|pad|>", "<|endoftext|>")
 """Tokens that families pad with, where their tokenizers know them."""
@@ -25,8 +30,10 @@ def load_encoder(source: Source, *, trust_remote_code: str = "", **options: Any)
         options: Further arguments of `SentenceTransformer`.
 
     Raises:
-        LratError: It can't be loaded, needs code of its own, or the sha is none.
+        LratError: It can't be loaded, is a bare checkpoint, makes no vectors of texts, needs code of its own, or the
+            sha is none.
     """
+    require_modules(source)
     if trust_remote_code:
         require_code_pin(source, trust_remote_code)
         pinned = {"code_revision": trust_remote_code}
@@ -39,7 +46,34 @@ def load_encoder(source: Source, *, trust_remote_code: str = "", **options: Any)
         refuse_own_code(str(source), error)
         raise
     ensure_pad_token(model)
+    require_vectors(model, str(source))
     return model
+
+
+def require_modules(source: Source) -> None:
+    """Raises LratError for a bare checkpoint: sentence-transformers would guess how its tokens are pooled, the mean.
+
+    Where a model was trained to be read at its last token, it would rank poorly without any error.
+    """
+    if read_text(source, MODULES_FILE) is None and read_text(source, "config.json") is not None:
+        raise LratError(
+            f"{source}: expected a SentenceTransformer, found a bare checkpoint without {MODULES_FILE}, which doesn't "
+            "say how its tokens are pooled. Wrap it by its family first (lrat adopt); `plain` takes the mean."
+        )
+
+
+def require_vectors(model: SentenceTransformer, name: str) -> None:
+    """Raises LratError when a model gives vectors of tokens, and none of a text."""
+    try:
+        model.encode([PROBES[0]], show_progress_bar=False)
+    except KeyError as error:
+        if "sentence_embedding" not in str(error):
+            raise
+        modules = ", ".join(type(module).__name__ for module in model)
+        raise LratError(
+            f"{name}: expected modules that make one vector of a text, found {modules} without pooling. "
+            "Add a pooling, or wrap its checkpoint by its family (lrat adopt)."
+        ) from error
 
 
 def require_code_pin(source: Source, sha: str) -> None:

@@ -1,5 +1,8 @@
 """How a model encodes is read from the model, and its gaps are filled by rule."""
 
+import json
+import shutil
+
 import numpy as np
 import pytest
 
@@ -163,3 +166,25 @@ def test_code_of_a_model_runs_at_a_commit_that_was_named_and_never_else(hub, tmp
     model = load_encoder(pin, trust_remote_code=pin.revision, device="cpu")
     assert type(model[0].auto_model).__name__ == "OwnModel"
     assert np.isfinite(model.encode(["one a", "text of b"])).all()
+
+
+def test_a_checkpoint_whose_pooling_would_be_guessed_is_refused(folder, tmp_path):
+    from lrat_hub.encoders import load_encoder
+    from lrat_hub.hub.inputs import LocalSource
+
+    # The checkpoints that were released with the paper are bare; sentence-transformers takes the mean of any such.
+    shutil.copytree(folder, tmp_path / "bare")
+    (tmp_path / "bare" / "modules.json").unlink()
+    with pytest.raises(LratError, match=r"a bare checkpoint without modules\.json"):
+        load_encoder(LocalSource(tmp_path / "bare", ""))
+
+
+def test_a_model_without_pooling_is_refused_by_its_modules(folder, tmp_path):
+    from lrat_hub.encoders import load_encoder
+    from lrat_hub.hub.inputs import LocalSource
+
+    shutil.copytree(folder, tmp_path / "tokens")
+    path = tmp_path / "tokens" / "modules.json"
+    path.write_text(json.dumps(json.loads(path.read_text())[:1]))
+    with pytest.raises(LratError, match="one vector of a text, found Transformer without pooling"):
+        load_encoder(LocalSource(tmp_path / "tokens", ""))
