@@ -18,7 +18,7 @@ SHORT = 700
 
 _TAG = (
     r"\s*(?:[\[(<][\w ./-]{1,40}[\])>]:?\s*|[\[(<](?=[a-z ]{1,40}\b)|[❌⚠️🚫✗×]+\s*){0,3}"
-    r"\**(?:warning|error|message|note|result|exception)?\**:?\s*"
+    r"\**(?:warning|error|err\b|message|note|result|exception)?\**:?\s*"
 )
 _STATUS = r"(?:4(?:0\d|1[0-8]|2[0-9]|3[01]|51|99)|5(?:0\d|1[01]|2[0-9]|30|98|99))"
 _REASON = (
@@ -49,7 +49,10 @@ _END = (
     r"to|as|and|"
     r"while|id) \S)"
 )
-_STOP = r"(?:[\s.!'\"\])]*$|</|[ .!]*\n|[.!] (?:please|try|the server|you|if|it|check|this)\b)"
+_STOP = (
+    r"(?:[\s.!'\"\])]*$|\s*\((?:http|status|error|code)[ :]*\d{3}\)[ .!]*$|</"
+    r"|[ .!]*\n|[.!] (?:please|try|the server|you|if|it|check|this)\b)"
+)
 
 _LINES = (
     r"No results (?:were )?found for (?:query:? ?)?['\"].*",
@@ -129,7 +132,11 @@ _BEGINNINGS = (
     r"parameters?|input|content[- ]?type|mime[- ]?type|file type|format|request|api key|response)" + _END,
     r"tool (?:\S{1,60} )?(?:not found|execution failed|call failed|is not available|does not exist|failed|errored)",
     r"failed[ .!]*(?:$|\n)",
-    r"(?:none|null|undefined|nan|n/a)\s*$",
+    r"(?:none|null|undefined|nan|n/a|empty|unreachable)[\s.)\]>]*$",
+    r"(?:host|server|site|page|url) (?:is )?(?:unreachable|down)" + _STOP,
+    r"(?-i:[A-Z]{2,20}(?:_[A-Z]{2,20}){0,4}_(?:FAILED|FAILURE|ERROR|TIMEOUT|DENIED|FOUND|UNAVAILABLE|UNREACHABLE|GONE))"
+    r"(?:\s*(?:[:(].*)?$)",
+    r"<(?P<tag>error|err|failure|fail|exception)>[^<>]{0,300}</(?P=tag)>\s*$",
     # Nobody was let in
     r"access (?:is )?denied[ .!]*(?:$|\n)",
     r"access to (?:this|the) (?:page|site|resource|url|website|server|document)\b.{0,60}?\b(?:denied|blocked|"
@@ -191,6 +198,10 @@ _ABROAD = (
 """Beginnings of short texts in other languages."""
 _SHORT_ABROAD = 200
 
+# What scripts put around a failure so that people see it.
+_MARKS = re.compile(r"(?:[!*>~=-][!*>~=\s-]*|#+(?=[A-Z]{3}))(?P<inside>[^\n]*?)\s*[!*<~=-]*\Z")
+_NOTHING = frozenset({"{}", "(empty)", "[empty]", "<empty>"})
+
 # What tools write above a page that has no title.
 _NO_TITLE = re.compile(r"#{1,6} *(?:untitled|no title|none|null|undefined)? *\n\s*", re.IGNORECASE)
 
@@ -224,6 +235,10 @@ def failure_of(observation: str, patterns: Sequence[re.Pattern[str]] = ()) -> st
     if not text:
         return None
     if any(pattern.search(observation) for pattern in patterns):
+        return first_line(text)
+    if text.lower() in _NOTHING:
+        return text
+    if len(text) <= SHORT and (marked := _MARKS.match(text)) and marked["inside"] and failure_of(marked["inside"]):
         return first_line(text)
     if text.startswith(("{", "[")) and (value := value_of(text)) is not None:
         return _failure_in(value)

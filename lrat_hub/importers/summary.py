@@ -19,6 +19,13 @@ MOST = 0.5
 MANY_RUNS = 5
 """So many runs with the same question are no accident."""
 
+SHORT_PAGE = 60
+"""Characters up to which one line is hardly a document."""
+
+SHORT_PAGES = 0.2
+MANY_SHORT_PAGES = 3
+"""So many documents of one short line, and this share of those that were opened, should make people look."""
+
 UNKNOWN_TOOL = re.compile(r"unknown tool:? *")
 TOOLS_NAMED = 3
 TOOLS_COUNTED = 1_000
@@ -38,6 +45,8 @@ class Summary:
         unknown_tools: Calls of tools of which nobody knows what they do, by the tool.
         opening, without_action, without_question, without_answer: Trajectories with a browse that opened something,
             with neither a search nor a browse, with no question, and with no answer.
+        short_pages: Opened documents of which the log shows one short line, and `short_page`, the first in the
+            alphabet.
         questions: At most two of the questions, which is enough to know whether they differ.
     """
 
@@ -54,6 +63,8 @@ class Summary:
     without_action: int = 0
     without_question: int = 0
     without_answer: int = 0
+    short_pages: int = 0
+    short_page: str = ""
     questions: set[str] = field(default_factory=set)
 
     def count(self, run: Trajectory) -> None:
@@ -69,6 +80,9 @@ class Summary:
                 self.failed[step.action] += 1
             if step.action == "invalid" and (unknown := UNKNOWN_TOOL.match(step.error or "")):
                 self._count_tool((step.error or "")[unknown.end() :], 1)
+            if step.action == "browse" and step.error is None and _is_short(step.observation):
+                self.short_pages += 1
+                self._see_page(step.observation.strip())
             if step.action == "search":
                 self.queries += len(step.queries)
                 self.lists += len({hit.query_index for hit in step.results})
@@ -90,10 +104,14 @@ class Summary:
             elif isinstance(mine, int):
                 setattr(self, name, mine + value)
         self._see(other.questions)
+        self._see_page(other.short_page)
 
     def _count_tool(self, tool: str, count: int) -> None:
         is_new = tool not in self.unknown_tools
         self.unknown_tools["others" if is_new and len(self.unknown_tools) >= TOOLS_COUNTED else tool] += count
+
+    def _see_page(self, page: str) -> None:
+        self.short_page = min(filter(None, (self.short_page, page)), default="")
 
     def _see(self, questions: set[str]) -> None:
         self.questions = set(sorted(self.questions | questions)[:2])
@@ -151,6 +169,13 @@ def concerns(summary: Summary, accounts: Accounts) -> Iterator[str]:
             yield f"{summary.failed['browse']} of {summary.actions['browse']} browses failed"
         if _is_most(summary.unknown_tools.total(), summary.actions.total() - summary.actions["answer"]):
             yield f"most calls are of unknown tools: {unknown}"
+    opened = summary.actions["browse"] - summary.failed["browse"]
+    if summary.short_pages >= MANY_SHORT_PAGES and summary.short_pages >= SHORT_PAGES * opened:
+        yield (
+            f"of {summary.short_pages} of {opened} opened documents, the log shows one short line, such as "
+            f"{_short(summary.short_page)!r}; if visits that show it failed, give a pattern for it under `failure` "
+            "in a `mapping` file, or they will be mined as documents that were read"
+        )
     without_list = summary.queries - summary.lists
     if _is_most(without_list, summary.queries) and not _is_most(accounts.lists.num_dropped, accounts.lists.read):
         yield (
@@ -188,6 +213,11 @@ def concerns(summary: Summary, accounts: Accounts) -> Iterator[str]:
         if _is_most(ledger.num_dropped, ledger.read):
             reason, count = ledger.dropped.most_common(1)[0]
             yield f"{ledger.num_dropped} of {ledger.read} {what}, {count} of them: {reason}"
+
+
+def _is_short(page: str) -> bool:
+    page = page.strip()
+    return 0 < len(page) <= SHORT_PAGE and "\n" not in page
 
 
 def _is_most(count: int, of: int) -> bool:

@@ -43,7 +43,9 @@ PAGE = "Long text about the author. " * 9
 @pytest.mark.parametrize("key", ["docid", "url", "document_id"])
 def test_an_open_of_a_document_is_a_browse_whatever_its_argument(tmp_path, key):
     path = write(tmp_path / "runs.jsonl", run("a", ("open", {key: "d2"}, PAGE)))
-    assert recognise_format(path).format == "chat"
+    recognised = recognise_format(path)
+    assert recognised is not None
+    assert recognised.format == "chat"
     for form in (None, "openresearcher"):  # the same log, named as that of a browser
         (trajectory,) = load_trajectories(path, format=form)
         assert [(step.action, step.docid) for step in trajectory.steps][1] == ("browse", "d2")
@@ -56,3 +58,50 @@ def test_an_open_by_an_unknown_argument_is_no_look_and_a_mapping_cures_it(tmp_pa
     for form in (None, "openresearcher"):
         (trajectory,) = load_trajectories(path, mapping=load_mapping(tmp_path / "m.yaml"), format=form)
         assert [step.docid for step in trajectory.steps if step.action == "browse"] == ["d2", "d1"]
+
+
+MARKED = [
+    "!! HTTP 503 Service Unavailable", "** 404 **", "> Access denied", "!! timed out", "#ERR fetch failed",
+    "FETCH_FAILED: 502", "Page not available (HTTP 410)", "<error>gone</error>", "None", "{}", "(empty)",
+    "*** Page not found ***", ">>> 403 Forbidden", "--- Connection refused ---", "PAGE_NOT_FOUND",
+    "READ_TIMEOUT (30 s)", "<failure>no answer from the host</failure>", "[empty]", "ERR: host unreachable",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("shown", MARKED)
+def test_a_failed_visit_behind_marks_of_a_log_is_a_failure(tmp_path, shown):
+    path = write(tmp_path / "runs.jsonl", run("a", ("open", {"docid": "d1"}, shown)))
+    (trajectory,) = load_trajectories(path)
+    assert trajectory.steps[1].error == shown
+
+
+@pytest.mark.parametrize(
+    "page",
+    ["> Access denied is what the door said, and the play begins.", "**404** is a number.", "# Forbidden City",
+     "!! Timed out is an album of 1999.", "* Gone with the Wind", "FETCH_FAILED is a macro of the library.",
+     "<error>gone</error> is how the tag is written.", "(empty) set theory", '{"1": {}}', "--- a horizontal rule"],
+)  # fmt: skip
+def test_a_page_that_begins_with_marks_is_a_page(tmp_path, page):
+    path = write(tmp_path / "runs.jsonl", run("a", ("open", {"docid": "d1"}, page)))
+    (trajectory,) = load_trajectories(path)
+    assert trajectory.steps[1].error is None
+
+
+def test_pages_of_one_short_line_are_a_warning_that_names_the_cure(tmp_path):
+    shown = "zzz the host was asleep"
+    visits = [("open", {"docid": docid}, text) for docid, text in (("d1", shown), ("d2", PAGE), ("d1", shown))]
+    path = write(tmp_path / "runs.jsonl", *(run(name, *visits) for name in "abc"))
+    (warning,) = [text for text in warnings(path) if "one short line" in text]
+    assert "6 of 9" in warning
+    assert shown in warning
+    assert "`failure`" in warning
+    (tmp_path / "m.yaml").write_text("failure: ['^zzz']")
+    cured = warnings(path, mapping=load_mapping(tmp_path / "m.yaml"))
+    assert not any("one short line" in text for text in cured)
+    assert any("6 of 9 browses failed" in text for text in cured)
+
+
+def test_a_few_pages_of_one_short_line_are_no_warning(tmp_path):
+    visits = [("open", {"docid": "d1"}, "Short.")] + [("open", {"docid": "d2"}, PAGE)] * 9
+    path = write(tmp_path / "runs.jsonl", *(run(name, *visits) for name in "abc"))
+    assert not any("one short line" in text for text in warnings(path))
