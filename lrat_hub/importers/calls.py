@@ -40,7 +40,7 @@ def calls_of(raw: Mapping[str, Any], parts: Sequence[Mapping[str, Any]], text: s
         yield from map(call_of, _repr_list(text.partition("Calling tools:\n")[2]))
         return
     calls = raw.get("tool_calls") or raw.get("toolCalls") or object_of(raw.get("additional_kwargs")).get("tool_calls")
-    yield from map(call_of, listed(calls))
+    yield from map(call_of, calls_in_list(calls))
     for call in listed(raw.get("invalid_tool_calls")):
         broken = object_of(call)
         yield Call(
@@ -50,6 +50,11 @@ def calls_of(raw: Mapping[str, Any], parts: Sequence[Mapping[str, Any]], text: s
         yield call_of(raw["function_call"])
     if not calls:
         yield from (call_of(part) for part in parts if isinstance(kind := part.get("type"), str) and kind in CALLS)
+
+
+def calls_in_list(value: Any) -> list[Any]:
+    """The calls in a message's list of them, which tables keep as JSON."""
+    return listed((json_or_none(value) or value) if isinstance(value, str) else value)
 
 
 def harmony_tool(raw: Mapping[str, Any]) -> str | None:

@@ -12,7 +12,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from lrat_hub.importers.calls import CALLS, Call, call_of, calls_of, harmony_tool
+from lrat_hub.importers.calls import CALLS, Call, call_of, calls_in_list, calls_of, harmony_tool
+from lrat_hub.importers.message_texts import (
+    NO_TEXT,
+    PART_TEXTS,
+    content_elsewhere,
+    flat_text,
+    part_text,
+    thoughts_of,
+)
 from lrat_hub.importers.values import (
     UnreadableRecord,
     docid_of,
@@ -66,11 +74,6 @@ WITHOUT_ACTION = frozenset(
     }
 )
 """Types of parts that say nothing of what an agent did."""
-
-PART_TEXTS = ("text", "content", "refusal", "value")
-"""Keys of a part's text; the last is LLaMA-Factory's, which also has calls under it, as JSON."""
-
-NO_TEXT = "parts of a message whose text is under no key that is known"
 
 _KNOWN = TEXTS | REASONING | CALLS | RESULTS | WITHOUT_ACTION
 
@@ -240,6 +243,8 @@ def _count_parts(parts: Sequence[Mapping[str, Any]], account: Ledger) -> None:
 
 def _parsed(role: Role, raw: Mapping[str, Any], account: Ledger) -> Message:
     content = raw.get("content", raw.get("value"))
+    if content is None:
+        content = content_elsewhere(role, raw, account)
     if isinstance(content, str):
         # Nearly all messages: what follows comes to the same.
         account.keep()
@@ -247,8 +252,8 @@ def _parsed(role: Role, raw: Mapping[str, Any], account: Ledger) -> Message:
         if role != "assistant":
             return Message(role, text)
         if raw.keys() <= _PLAIN and raw.get("role") == "assistant":
-            calls = listed(raw.get("tool_calls") or None)
-            return Message(role, text, _thoughts(raw.get("reasoning_content")), tuple(map(call_of, calls)))
+            calls = calls_in_list(raw.get("tool_calls") or None)
+            return Message(role, text, thoughts_of(raw.get("reasoning_content")), tuple(map(call_of, calls)))
     elif (
         role == "tool"
         and content is not None
@@ -260,11 +265,11 @@ def _parsed(role: Role, raw: Mapping[str, Any], account: Ledger) -> Message:
     else:
         parts = [part if isinstance(part, dict) else {"type": "text", "text": part} for part in listed(content)]
         _count_parts(parts, account)
-        text = join_texts(*(_part_text(part) for part in parts if _is_text(part)))
+        text = join_texts(*(part_text(part) for part in parts if _is_text(part)))
     kinds = [part.get("type") for part in parts]
     if role != "assistant":
         results = [
-            Result(_flat(part.get("content")), _id(part.get("tool_use_id")), part.get("is_error") is True)
+            Result(flat_text(part.get("content")), _id(part.get("tool_use_id")), part.get("is_error") is True)
             for part in parts
             if part.get("type") == "tool_result"  # Anthropic's
         ]
@@ -273,13 +278,15 @@ def _parsed(role: Role, raw: Mapping[str, Any], account: Ledger) -> Message:
         return Message(role, text, results=tuple(results))
     extra = object_of(raw.get("additional_kwargs"))
     reasoning = [
-        _thoughts(
+        thoughts_of(
             raw.get("reasoning_content") or raw.get("reasoning") or raw.get("thinking") or raw.get("reasoning_details")
         ),
-        _thoughts(extra.get("reasoning_content")),
+        thoughts_of(extra.get("reasoning_content")),
     ]
     reasoning += [
-        _thoughts(part) for part, kind in zip(parts, kinds, strict=True) if isinstance(kind, str) and kind in REASONING
+        thoughts_of(part)
+        for part, kind in zip(parts, kinds, strict=True)
+        if isinstance(kind, str) and kind in REASONING
     ]
     message = Message(role, text, join_texts(*reasoning), tuple(calls_of(raw, parts, text)))
     if message.calls and (
@@ -292,32 +299,9 @@ def _parsed(role: Role, raw: Mapping[str, Any], account: Ledger) -> Message:
     return message
 
 
-def _thoughts(value: Any) -> str:
-    """The text of reasoning: a text, or parts that have one."""
-    if isinstance(value, list):
-        return join_texts(*map(_thoughts, value))
-    if isinstance(value, dict):
-        keys = ("thinking", "reasoning", "text", "content", "summary", "value")
-        return _thoughts(next((value[key] for key in keys if value.get(key)), None))
-    return value if isinstance(value, str) else ""
-
-
 def _is_text(part: Mapping[str, Any]) -> bool:
     kind = part.get("type")
     return kind is None or (isinstance(kind, str) and kind in TEXTS)
-
-
-def _part_text(part: Mapping[str, Any]) -> str:
-    return text_of(next((part[key] for key in PART_TEXTS if part.get(key) is not None), None))
-
-
-def _flat(content: Any) -> str:
-    """The text of a content: a string, or parts with texts."""
-    if isinstance(content, list) and all(
-        isinstance(part, dict) and "text" in part and not is_row(part) for part in content
-    ):
-        return join_texts(*(text_of(part["text"]) for part in content))
-    return text_of(content)
 
 
 def _id(value: Any) -> str | None:

@@ -85,3 +85,26 @@ def test_a_part_whose_text_is_under_an_unknown_key_is_counted(tmp_path):
     messages = [{"role": "user", "content": [{"type": "text", "body": QUESTION}]}, *in_a_tool_message(ROWS)]
     _, accounts = read(tmp_path, *messages)
     assert sum(accounts.parts.dropped.values()) == 1
+
+
+@pytest.mark.parametrize("key", ["output", "result", "response", "text"])
+@pytest.mark.parametrize("value", [ROWS, json.dumps(ROWS)], ids=["a value", "a text"])
+def test_what_a_tool_showed_may_stand_under_another_key_than_the_content(tmp_path, key, value):
+    shown = {"role": "tool", "tool_call_id": "1", "content": None, key: value}
+    run, _ = read(tmp_path, {"role": "user", "text": QUESTION}, call("search", query="q"), shown)
+    assert run.question == QUESTION
+    assert [hit.docid for hit in run.steps[0].results] == ["d1", "d2"]
+
+
+def test_a_message_whose_text_is_under_no_known_key_is_counted(tmp_path):
+    shown = {"role": "tool", "tool_call_id": "1", "seen": ROWS}
+    run, accounts = read(tmp_path, {"role": "user", "content": QUESTION}, call("search", query="q"), shown)
+    assert run.steps[0].results == ()
+    assert sum(accounts.parts.dropped.values()) == 1
+
+
+def test_calls_that_a_table_keeps_as_json_are_read(tmp_path):
+    asked = {**call("search", query="q"), "tool_calls": json.dumps(call("search", query="q")["tool_calls"])}
+    shown = {"role": "tool", "tool_call_id": "1", "content": json.dumps(ROWS)}
+    run, _ = read(tmp_path, {"role": "user", "content": QUESTION}, asked, shown)
+    assert (run.steps[0].queries, len(run.steps[0].results)) == (("q",), 2)
