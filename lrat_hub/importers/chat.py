@@ -34,6 +34,7 @@ from lrat_hub.importers.outcomes import (
     IDS,
     QUESTIONS,
     STATUSES,
+    UNCLEAR_VERDICTS,
     final_answer_of,
     gold_answer_of,
     query_id_of,
@@ -171,7 +172,7 @@ def _outcome(name: str, record: Any, recorder: Recorder, run: Run, number: int, 
     correct, unclear_verdicts = verdict_of(values)
     status, unclear_statuses = status_of(values, answer)
     accounts.records.lose(
-        "verdicts that are not understood", int(bool(unclear_verdicts)),
+        UNCLEAR_VERDICTS, int(bool(unclear_verdicts)),
         example=", ".join(f"{key}: {text_of(values[key])}" for key in unclear_verdicts),
     )  # fmt: skip
     accounts.records.note(

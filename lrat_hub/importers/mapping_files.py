@@ -40,7 +40,7 @@ r"""Mapping files: how a log is to be understood, said in YAML. Each section and
       answer: final
       reasoning: think
 
-Paths are keys with dots between them, `choices.0.message`. LogMapping that the file does not name keep their defaults.
+Paths are keys with dots between them, `choices.0.message`. What the file does not name keeps its default.
 Patterns are Python's; `^` and `$` stand for the begin and end of a line. They run over texts of a megabyte, and
 nothing stops a pattern that goes back over the same text again and again, such as `(a+)+`: avoid a repetition within
 a repetition.

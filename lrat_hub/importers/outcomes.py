@@ -14,6 +14,8 @@ from typing import Any
 from lrat_hub.importers.values import identifier_of, json_or_none, text_of
 from lrat_hub.schema import Status
 
+UNCLEAR_VERDICTS = "verdicts that are not understood"
+
 QUERY_IDS = ("query_id", "qid", "question_id", "task_id", "example_id", "item_id")
 IDS = (*QUERY_IDS, "id")
 

@@ -20,7 +20,7 @@ from lrat_hub.importers.accounts import Accounts
 from lrat_hub.importers.actions import Recorder
 from lrat_hub.importers.mapping import LogMapping
 from lrat_hub.importers.messages import Call
-from lrat_hub.importers.outcomes import gold_answer_of, query_id_of, question_of, verdict_of
+from lrat_hub.importers.outcomes import UNCLEAR_VERDICTS, gold_answer_of, query_id_of, question_of, verdict_of
 from lrat_hub.importers.values import (
     UnreadableRecord,
     listed,
@@ -107,7 +107,9 @@ def _trajectory(name: str, record: Mapping[str, Any], raw: Sequence[Any], record
         _answer(recorder, record.get("output"))
     task = next((text_of(step["task"]) for step in raw if isinstance(step, dict) and step.get("task")), "")
     correct, unclear = verdict_of(record)
-    recorder.accounts.records.lose("verdicts that are not understood", int(bool(unclear)))
+    recorder.accounts.records.lose(
+        UNCLEAR_VERDICTS, int(bool(unclear)), example=", ".join(f"{key}: {text_of(record[key])}" for key in unclear)
+    )
     kept = ("state", "token_usage", "timing", *unclear)
     return Trajectory(
         trajectory_id=name,
@@ -168,7 +170,7 @@ def _calls(raw: Any, mapping: LogMapping) -> Iterator[Call]:
     if name == CODE_TOOL and isinstance(arguments, str):
         yield from _calls_in(arguments, mapping)
     elif tool is not None and isinstance(arguments, str) and not arguments.lstrip().startswith("{"):
-        # LogMapping with one argument may be called with it alone.
+        # Tools with one argument may be called with it alone.
         yield Call(name, {tool.keys[0]: arguments})
     else:
         yield Call(name, arguments)

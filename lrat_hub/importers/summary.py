@@ -10,6 +10,7 @@ from typing import Any
 
 from lrat_hub.importers.accounts import Accounts
 from lrat_hub.importers.chat import SEVERAL_RUNS
+from lrat_hub.importers.outcomes import UNCLEAR_VERDICTS, VERDICTS
 from lrat_hub.importers.runs import UNLISTED
 from lrat_hub.schema import OUTCOMES, Trajectory
 
@@ -27,6 +28,7 @@ MANY_SHORT_PAGES = 3
 """So many documents of one short line, and this share of those that were opened, should make people look."""
 
 UNKNOWN_TOOL = re.compile(r"unknown tool:? *")
+_UNKNOWN_ROLE = re.compile(r"messages? of (?:an )?unknown role")
 TOOLS_NAMED = 3
 TOOLS_COUNTED = 1_000
 """Names of unknown tools that are counted apart: a log may hold any number of them."""
@@ -144,6 +146,28 @@ def concerns(summary: Summary, accounts: Accounts) -> Iterator[str]:
     runs = summary.num_runs
     if not runs:
         return
+    unknown_roles = Counter({
+        reason.partition("role")[2].strip(": "): count
+        for reason, count in accounts.parts.dropped.items()
+        if _UNKNOWN_ROLE.match(reason)
+    })  # fmt: skip
+    if unknown_roles:
+        roles = [role for role, _ in unknown_roles.most_common(TOOLS_NAMED) if role]
+        plain = [role.strip("'") for role in roles]
+        yield (
+            f"{unknown_roles.total()} messages have an unknown role{': ' if roles else ''}{', '.join(roles)}; "
+            "they are left out, and so is what they showed; say whose role it is in a `mapping` file, such as "
+            f"roles: {{tool: [{', '.join(plain) or '...'}]}}"
+        )
+    if unclear := accounts.records.lost[UNCLEAR_VERDICTS]:
+        key = accounts.records.examples.get(UNCLEAR_VERDICTS, "").partition(":")[0]
+        # After a mapping it stands under `correct`, whatever key the file named.
+        key = key if key in VERDICTS and key != "correct" else "its key"
+        yield (
+            f"{unclear} of {runs} runs have a verdict that is not understood: they will count as unjudged, which "
+            f"mining takes by default; say what its values mean in a `mapping` file, correct: {{key: {key}, true: [...], "
+            "false: [...]}"
+        )
     cure = "say what the tools do with `mapping`, or turn the records into chat records with `reader`"
     unknown = "; ".join(
         f"unknown tool {name}: {count} {'call' if count == 1 else 'calls'}"
@@ -177,7 +201,11 @@ def concerns(summary: Summary, accounts: Accounts) -> Iterator[str]:
             "in a `mapping` file, or they will be mined as documents that were read"
         )
     without_list = summary.queries - summary.lists
-    if _is_most(without_list, summary.queries) and not _is_most(accounts.lists.num_dropped, accounts.lists.read):
+    if (
+        _is_most(without_list, summary.queries)
+        and not unknown_roles
+        and not _is_most(accounts.lists.num_dropped, accounts.lists.read)
+    ):
         yield (
             f"{without_list} of {summary.queries} queries have no list of results that was "
             "understood; say how lists are written with `mapping`"

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from lrat_hub import cli
 from lrat_hub.importers import Accounts, load_mapping, load_trajectories, read_trajectories
 from lrat_hub.importers.recognition import recognise_format
 from lrat_hub.importers.summary import Summary, concerns
@@ -105,3 +106,28 @@ def test_a_few_pages_of_one_short_line_are_no_warning(tmp_path):
     visits = [("open", {"docid": "d1"}, "Short.")] + [("open", {"docid": "d2"}, PAGE)] * 9
     path = write(tmp_path / "runs.jsonl", *(run(name, *visits) for name in "abc"))
     assert not any("one short line" in text for text in warnings(path))
+
+
+def test_verdicts_that_are_not_understood_are_a_warning_that_names_the_cure(tmp_path, capsys):
+    visit = ("open", {"docid": "d1"}, PAGE)
+    path = write(tmp_path / "runs.jsonl", *(run(name, visit, grade=f"class {name}") for name in "abc"))
+    (warning,) = [text for text in warnings(path) if "verdict" in text]
+    assert "3 of 3 runs" in warning
+    assert "unjudged" in warning
+    assert "correct: {key: grade, true: [...], false: [...]}" in warning
+    assert cli.run(["import", str(path), "--look"]) is None
+    assert "{key: grade, true:" in " ".join(capsys.readouterr().out.split())
+    (tmp_path / "m.yaml").write_text("correct: {key: grade, true: [class a], false: [class b, class c]}")
+    assert not any("verdict" in text for text in warnings(path, mapping=load_mapping(tmp_path / "m.yaml")))
+
+
+def test_a_role_that_is_not_known_is_the_first_warning_and_roles_cure_it(tmp_path):
+    text = json.dumps(run("a", ("open", {"docid": "d1"}, PAGE), ("open", {"docid": "d2"}, PAGE)))
+    path = write(tmp_path / "runs.jsonl", json.loads(text.replace('"role": "tool"', '"role": "Env"')))
+    first, *others = warnings(path)
+    assert "3 messages" in first
+    assert "'Env'" in first
+    assert "roles: {tool: [Env]}" in first
+    assert not any("how lists are written" in text for text in others)
+    (tmp_path / "m.yaml").write_text("roles: {tool: [Env]}")
+    assert not any("'Env'" in text for text in warnings(path, mapping=load_mapping(tmp_path / "m.yaml")))
