@@ -228,19 +228,26 @@ def check_card(ref: HubRef, lineage: Lineage) -> Verdict:
     return _verdict(problems, "says what the lineage says")
 
 
-def table_rows(folder: Path) -> dict[str, dict[str, int]]:
-    """Rows of each split of each config in a dataset's folder, by what its card says of the files."""
-    import pyarrow.parquet as pq
+def table_files(folder: Path) -> dict[tuple[str, str], list[Path]]:
+    """The Parquet files of each config and split in a dataset's folder, by what its card says of them."""
     from huggingface_hub import RepoCard
 
     data = RepoCard.load(folder / CARD_FILE, ignore_metadata_errors=True).data
     return {
-        config["config_name"]: {
-            split["split"]: sum(pq.read_metadata(path).num_rows for path in sorted(folder.glob(split["path"])))
-            for split in config["data_files"]
-        }
+        (config["config_name"], split["split"]): sorted(folder.glob(split["path"]))
         for config in data.get("configs") or ()
+        for split in config["data_files"]
     }
+
+
+def table_rows(folder: Path) -> dict[str, dict[str, int]]:
+    """Rows of each split of each config in a dataset's folder."""
+    import pyarrow.parquet as pq
+
+    rows: dict[str, dict[str, int]] = {}
+    for (config, split), files in table_files(folder).items():
+        rows.setdefault(config, {})[split] = sum(pq.read_metadata(file).num_rows for file in files)
+    return rows
 
 
 def check_tables(folder: Path, lineage: Lineage) -> Verdict:
