@@ -60,7 +60,15 @@ def test_the_options_of_every_command_are_understood_whether_it_is_run_or_not(pa
         for line in command.text.splitlines():
             words = shlex.split(line.replace("$retriever", "bm25"))
             module = next((word for word in words if word.startswith("lrat_hub.")), "")
-            if words[0] == "lrat" and words[1] not in ("hub", "serve", "lineage", "verify", "diff", "quickstart"):
+            if words[0] == "lrat" and words[1] not in (
+                "hub",
+                "serve",
+                "lineage",
+                "verify",
+                "diff",
+                "reproduce",
+                "quickstart",
+            ):
                 module, words = cli.find(words[1:]) or pytest.fail(f"{page.name}: {line}: no such command")
             elif module:
                 words = words[words.index(module) + 1 :]

@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "lineage": ("lrat_hub.cli.lineage", "show what an artifact was made from, back to the corpus"),
     "verify": ("lrat_hub.cli.verify", "check an artifact and what it was made from against their lineages"),
     "diff": ("lrat_hub.cli.diff", "compare two artifacts: inputs, recipe, counts, rows, results"),
+    "reproduce": ("lrat_hub.cli.reproduce", "make an artifact again from its lineage, and compare the two"),
     "hub": ("lrat_hub.cli.hub", "an embedded Hub: serve it, point a shell at it, tokens, gc, verify"),
 }
 """Command words to the module whose `main(argv)` runs them, and a line of help."""
