@@ -6,6 +6,7 @@ import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from lrat_hub.importers.entries import Entry
 from lrat_hub.importers.rows import plain
@@ -198,4 +199,27 @@ def assembled(listings: Sequence[Listing], asked: tuple[str, ...], unattributed:
         tuple((why, n) for why, n in ((NOT_NAMED, unattributed), (UNRECOGNISED, num_unknown)) if n),
         unread=announced - len(candidates),
         not_run=max(0, len(asked) - len(listings)),
+    )
+
+
+NAMELESS = "rows need `docid`"
+KEYS_NAMED = 5
+
+
+def without_nameless(found: SearchResults, listings: Sequence[Listing], rows: Sequence[Any]) -> SearchResults:
+    """Results without the lists of which no entry has an id that is known.
+
+    Args:
+        rows: The rows that the entries were read from; the keys of the first are named in the account.
+    """
+    nameless = [listing for listing in listings if listing.entries and not any(row.docid for row in listing.entries)]
+    if not nameless:
+        return found
+    first = next((row for row in rows if isinstance(row, dict)), {})
+    keys = ", ".join(f"{key!r:.40}" for key in list(first)[:KEYS_NAMED]) or "none"
+    return replace(
+        found,
+        num_lists=found.num_lists - len(nameless),
+        dropped=(*found.dropped, (f"{NAMELESS}, found the keys {keys}", len(nameless))),
+        unread=found.unread - sum(len(listing.entries) for listing in nameless),
     )

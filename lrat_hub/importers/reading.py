@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import traceback
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -207,7 +208,7 @@ def check_import(path: Path, accounts: Accounts, *, strict: bool) -> None:
     if not records.kept:
         reasons = ", ".join(f"{count} {reason}" for reason, count in records.dropped.items())
         if example := accounts.parts.examples.get(READER_FAILED):
-            reasons += f" ({example})"
+            reasons += f" ({example}). Where a run is spread over records, `group_by` gives a reader all of them"
         raise LratError(
             f"Import: expected trajectories in {path}, found none that can be read: {reasons}."
             + (WAY_IN if "the reader" not in reasons else "")
@@ -281,7 +282,7 @@ def _converter(reader: Reader) -> Converter:
                 list(islice(cast("Iterable[Any]", made), MAX_CHATS + 1)) if several else [] if made is None else [made]
             )
         except Exception as error:  # it is the user's code, which may raise anything, and costs the record
-            parts.drop(READER_FAILED, example=described(error))
+            parts.drop(READER_FAILED, example=f"{_place(error)}{described(error)}")
             raise UnreadableRecord(f"the reader failed: {type(error).__name__}") from error
         if len(chats) > MAX_CHATS:
             raise UnreadableRecord(f"the reader gave more than {MAX_CHATS:,} records for one")
@@ -291,6 +292,13 @@ def _converter(reader: Reader) -> Converter:
             yield _checked(chat)
 
     return convert
+
+
+def _place(error: BaseException) -> str:
+    """Where in the reader's file an error arose, "readers.py:12: ", also where something that it called raised it."""
+    frames = traceback.extract_tb(error.__traceback__)[1:]
+    own = [frame for frame in frames if frame.filename == frames[0].filename]
+    return f"{Path(own[-1].filename).name}:{own[-1].lineno}: " if own else ""
 
 
 def _checked(chat: Any) -> dict[str, Any]:

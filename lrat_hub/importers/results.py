@@ -28,6 +28,7 @@ from lrat_hub.importers.listings import (
     is_numbered,
     with_docids,
     without_inner,
+    without_nameless,
 )
 from lrat_hub.importers.mapping import ResultFormat
 from lrat_hub.importers.rows import (
@@ -96,7 +97,10 @@ def read_results(
         # A log that does not keep what its tools show has nothing that could be lost here.
         num_dropped = 0 if not text.strip() else max(1, len(asked))
         return SearchResults(tuple(asked), dropped=((UNRECOGNISED, num_dropped),) if num_dropped else ())
-    return assembled(listings, reader.asked, reader.unattributed)
+    found = assembled(listings, reader.asked, reader.unattributed)
+    if results is None:
+        return found
+    return without_nameless(found, listings, [row for part in results for row in _rows(part)])
 
 
 def _rows(part: Any) -> list[Any]:

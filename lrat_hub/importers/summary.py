@@ -165,8 +165,8 @@ def concerns(summary: Summary, accounts: Accounts) -> Iterator[str]:
         key = key if key in VERDICTS and key != "correct" else "its key"
         yield (
             f"{unclear} of {runs} runs have a verdict that is not understood: they will count as unjudged, which "
-            f"mining takes by default; say what its values mean in a `mapping` file, correct: {{key: {key}, true: [...], "
-            "false: [...]}"
+            f"mining takes by default; say what its values mean in a `mapping` file, correct: {{key: {key}, "
+            "true: [...], false: [...]}"
         )
     cure = "say what the tools do with `mapping`, or turn the records into chat records with `reader`"
     unknown = "; ".join(

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from lrat_hub import cli
+from lrat_hub.errors import LratError
 from lrat_hub.importers import Accounts, load_mapping, load_trajectories, read_trajectories
 from lrat_hub.importers.recognition import recognise_format
 from lrat_hub.importers.summary import Summary, concerns
@@ -131,3 +132,31 @@ def test_a_role_that_is_not_known_is_the_first_warning_and_roles_cure_it(tmp_pat
     assert not any("how lists are written" in text for text in others)
     (tmp_path / "m.yaml").write_text("roles: {tool: [Env]}")
     assert not any("'Env'" in text for text in warnings(path, mapping=load_mapping(tmp_path / "m.yaml")))
+
+
+def test_an_error_of_a_reader_names_the_line_of_its_file_and_the_grouping(tmp_path, monkeypatch):
+    (tmp_path / "broken_reader.py").write_text(
+        "import json\n\ndef read(record):\n    value = json.loads(record['text'])\n    return value\n"
+        "\ndef gives(record):\n    yield {'messages': record['idd']}\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    path = write(tmp_path / "runs.jsonl", {"text": "no JSON"})
+    for name, place in (
+        ("read", r"broken_reader\.py:4: JSONDecodeError"),
+        ("gives", r"broken_reader\.py:8: KeyError"),
+    ):
+        with pytest.raises(LratError, match=rf"{place}.*`group_by`"):
+            list(load_trajectories(path, reader=f"broken_reader:{name}"))
+
+
+def test_lists_of_which_no_row_has_an_id_are_dropped_with_the_keys_that_were_found(tmp_path):
+    path = write(tmp_path / "runs.jsonl", run("a", ("open", {"docid": "d1"}, PAGE), rows="doc"))
+    accounts = Accounts()
+    list(read_trajectories(path, accounts))
+    assert (accounts.lists.read, accounts.lists.kept) == (1, 0)
+    assert list(accounts.lists.dropped) == ["rows need `docid`, found the keys 'doc', 'title'"]
+    assert any("rows need `docid`, found the keys 'doc', 'title'" in text for text in warnings(path))
+    (tmp_path / "m.yaml").write_text("search: {results: {docid: doc}}")
+    (trajectory,) = load_trajectories(path, mapping=tmp_path / "m.yaml")
+    assert [hit.docid for hit in trajectory.steps[0].results] == ["d1", "d2"]

@@ -89,7 +89,7 @@ def test_a_format_of_ones_own_is_read_by_a_function(hub, tmp_path, capsys):
     assert f"reader: {READER} (plug-in, unpinned, sha256:" in printed
     assert [run.question for run in load_trajectories(pin)] == ["Who?"]
     path.write_text(json.dumps({"ask": "What?"}))
-    with pytest.raises(LratError, match=r"found none that can be read: 1 the reader failed: KeyError \(KeyError: 'ev"):
+    with pytest.raises(LratError, match=r"found none that can be read: 1 the reader failed.*py:\d+: KeyError: 'ev"):
         cli.run(words)
 
 
