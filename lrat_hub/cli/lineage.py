@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 from lrat_hub.cli.parser import CommandParser
 from lrat_hub.errors import LratError
 from lrat_hub.hub.lineage import Ancestor, trace
@@ -16,8 +18,8 @@ def main(argv: list[str]) -> None:
         "front makes sure.",
     )
     args = parser.parse_args(argv)
-    for ancestor in trace(artifact_of(args.ref)):
-        print(line(ancestor))
+    for text in tree(list(trace(artifact_of(args.ref)))):
+        print(text)
 
 
 def artifact_of(text: str) -> HubRef:
@@ -33,8 +35,23 @@ def artifact_of(text: str) -> HubRef:
         raise
 
 
+def tree(ancestors: Sequence[Ancestor]) -> Iterator[str]:
+    """A line for each artifact, with the branches that lead to it; what is used again has its inputs once."""
+    for number, ancestor in enumerate(ancestors):
+        branches = ""
+        for depth in range(1, len(ancestor.path) + 1):
+            # Whether another input of the same artifact comes below.
+            below = (len(other.path) for other in ancestors[number + 1 :])
+            goes_on = next((length for length in below if length <= depth), 0) == depth
+            if depth < len(ancestor.path):
+                branches += "│  " if goes_on else "   "
+            else:
+                branches += "├─ " if goes_on else "└─ "
+        yield branches + line(ancestor)
+
+
 def line(ancestor: Ancestor) -> str:
-    """One artifact as an indented line: how it is an input, its pin, and the stage that made it."""
+    """One artifact as a line: how it is an input, its pin, and the stage that made it."""
     if ancestor.seen:
         made = "(see above)"
     elif ancestor.problem:
@@ -44,4 +61,4 @@ def line(ancestor: Ancestor) -> str:
     else:
         made = f"<- lrat {ancestor.lineage.stage}"
     name = f"{ancestor.path[-1]}: " if ancestor.path else ""
-    return f"{'  ' * len(ancestor.path)}{name}{ancestor.source} {made}"
+    return f"{name}{ancestor.source} {made}"
