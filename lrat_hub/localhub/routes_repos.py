@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from typing import Any
 
 from starlette.requests import Request
@@ -25,7 +26,7 @@ from lrat_hub.localhub.access import (
 from lrat_hub.localhub.cards import CardError, parse_card
 from lrat_hub.localhub.metadata import SDKS, problems
 from lrat_hub.localhub.protocol import KINDS, HubError, RepoId, not_here
-from lrat_hub.localhub.repository import MAIN
+from lrat_hub.localhub.repository import MAIN, Repository
 from lrat_hub.localhub.store import SettingsDamaged, check_new
 from lrat_hub.localhub.summaries import (
     check_expand,
@@ -106,8 +107,10 @@ def move(request: Request, data: dict[str, Any]) -> JSONResponse:
     to = RepoId(repo.kind, hub.store.namespace(namespace), name)
     check_new(to)
     require_namespace(request, to.namespace)
-    _share_objects(hub, repo, to)
-    if not hub.store.move(repo, to):
+    share = _sharing(hub, repo, to)
+    # Nearly all of the work, before others have to wait for it.
+    share(hub.store.open(repo))
+    if not hub.store.move(repo, to, share):
         raise HubError(
             409, f"A {to.kind[:-1]} repository called {hub.store.find(to)} already exists: give another name"
         )
@@ -124,17 +127,22 @@ def duplicate(request: Request, data: dict[str, Any]) -> JSONResponse:
     author = require_namespace(request, to.namespace).name
     visibility = _visibility(data)
     private = settings.private if visibility is None else visibility
-    _share_objects(hub, repo, to)
-    there = hub.store.create(to, private=private, sdk=settings.sdk, author=author, like=repo)
+    share = _sharing(hub, repo, to)
+    there = hub.store.create(to, private=private, sdk=settings.sdk, author=author, like=repo, share=share)
     return _created(request, to, there)
 
 
-def _share_objects(hub: Hub, repo: RepoId, to: RepoId) -> None:
+def _sharing(hub: Hub, repo: RepoId, to: RepoId) -> Callable[[Repository], None]:
+    """What gives the large files that a repository refers to from one namespace to another."""
     source, target = hub.objects.of(repo.namespace), hub.objects.of(to.namespace)
-    for pointer in hub.store.open(repo).pointers():
-        # What is missing is missing there too, and both say so.
-        with contextlib.suppress(FileNotFoundError):
-            source.share(pointer, target)
+
+    def share(repository: Repository) -> None:
+        for pointer in repository.pointers():
+            # What is missing is missing there too, and both say so.
+            with contextlib.suppress(FileNotFoundError):
+                source.share(pointer, target)
+
+    return share
 
 
 @takes_json(

@@ -9,7 +9,7 @@ import shutil
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -169,7 +169,14 @@ class Store:
             yield self.open(repo)
 
     def create(
-        self, repo: RepoId, *, private: bool, sdk: str | None, author: str, like: RepoId | None = None
+        self,
+        repo: RepoId,
+        *,
+        private: bool,
+        sdk: str | None,
+        author: str,
+        like: RepoId | None = None,
+        share: Callable[[Repository], None] | None = None,
     ) -> RepoId | None:
         """Make a repository with an initial commit. It appears complete or not at all.
 
@@ -179,6 +186,7 @@ class Store:
             sdk: That of a Space.
             author: Who makes it.
             like: Another one of the same kind, whose branches and tags it gets instead.
+            share: Called with what was copied, to bring its large files into the namespace.
 
         Returns:
             The repository of this id, in any case, that was there before; then nothing was made.
@@ -196,6 +204,9 @@ class Store:
                 Repository(draft, repo).create_initial_commit(files, author)
             else:
                 copy_history(self.path(like), draft)
+                if share is not None:
+                    # Of what was copied: the other one may have got commits meanwhile.
+                    share(Repository(draft, repo))
             _write_settings(draft, Settings(private=private, created_at=iso_date(time.time()), sdk=sdk))
             target = self.path(repo)
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -212,10 +223,13 @@ class Store:
         with self.locked(repo):
             _write_settings(self.path(repo), replace(self._existing(repo), private=private))
 
-    def move(self, repo: RepoId, to: RepoId) -> bool:
+    def move(self, repo: RepoId, to: RepoId, share: Callable[[Repository], None] | None = None) -> bool:
         """Give a repository another id, under which requests for its old one find it; False if there is one with it.
 
-        Its large files must already be in the new namespace.
+        Args:
+            repo: Its id.
+            to: The other one.
+            share: Called when no more commits can arrive, to bring its large files into the other namespace.
         """
         # In the same order whoever moves what, so that two moves don't wait for each other.
         first, second = sorted((repo, to), key=lambda each: str(each).lower())
@@ -227,6 +241,8 @@ class Store:
             there = self.find(to)
             if there != repo and self.path(there).exists():
                 return False
+            if share is not None:
+                share(self.open(repo))
             target = self.path(to)
             target.parent.mkdir(parents=True, exist_ok=True)
             redirect = self._redirect(repo)

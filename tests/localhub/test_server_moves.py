@@ -7,6 +7,8 @@ import itertools
 import os
 import shutil
 import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +16,11 @@ import pytest
 from requests_by_hand import commit, put
 
 from lrat_hub.localhub import LocalHub
-from lrat_hub.localhub.root import create_token
+from lrat_hub.localhub.app import create_app
+from lrat_hub.localhub.objects import Pointer
+from lrat_hub.localhub.protocol import RepoId
+from lrat_hub.localhub.root import create_token, prepare_root, read_token
+from lrat_hub.localhub.trees import Put
 
 if TYPE_CHECKING:
     import httpx2
@@ -237,3 +243,45 @@ def test_a_space_has_a_card_with_its_sdk(api: HfApi, http: httpx2.Client, name: 
     running = {"name": f"{name}-x", "type": "space", "sdk": "static", "hardware": "t4-medium"}
     assert http.post("/api/repos/create", json=running).status_code == 501
     assert not api.repo_exists(f"{repo}-x", repo_type="space")
+
+
+@pytest.mark.parametrize("how", ["move", "duplicate"])
+def test_large_files_of_a_commit_that_arrives_meanwhile_are_there_as_well(tmp_path: Path, how: str) -> None:
+    """Whoever moves, or copies, waits here for a commit whose large file was not there when they began."""
+    from starlette.testclient import TestClient
+
+    root = prepare_root(tmp_path / "hub")
+    app = create_app(root, user="lrat")
+    hub, old, new = app.state.hub, RepoId("models", "lrat", "r"), RepoId("models", "elsewhere", "r")
+    client = TestClient(app, headers={"Authorization": f"Bearer {read_token(root)}"})
+    assert client.post("/api/repos/create", json={"name": "r"}).status_code == 200
+    requests = {
+        "move": ("/api/repos/move", {"fromRepo": str(old), "toRepo": str(new)}),
+        "duplicate": (f"/api/models/{old}/duplicate", {"repository": str(new)}),
+    }
+    path, body = requests[how]
+    pointer = Pointer(hashlib.sha256(LARGE).hexdigest(), len(LARGE))
+    with ThreadPoolExecutor(1) as others:
+        with hub.store.locked(old if how == "move" else new):
+            answer = others.submit(client.post, path, json=body)
+            # Nobody can see when it has come to the lock. Too short a wait would let this test pass, never fail.
+            time.sleep(0.5)
+            with hub.objects.of("lrat").upload(pointer) as upload:
+                upload.write(LARGE)
+                upload.finish()
+            repository = hub.store.open(old)
+            change = Put("b.bin", repository.write_blob(pointer.dump()))
+            repository.commit("main", [change], message="meanwhile", author="lrat", parent=None)
+        assert answer.result().status_code == 200
+    found = client.get(f"/{new}/resolve/main/b.bin")
+    assert (found.status_code, found.content) == (200, LARGE)
+
+
+def test_an_address_that_ends_with_a_slash_leads_to_the_page(http: httpx2.Client, api: HfApi, name: str) -> None:
+    filled(api, f"lrat/{name}")
+    for path in (f"/lrat/{name}", f"/lrat/{name}/tree/main", f"/api/models/lrat/{name}"):
+        seen = http.get(f"{path}/?cursor=0")
+        assert (seen.status_code, seen.headers.get("Location")) == (307, f"{path}?cursor=0")
+    # Of no other host, and not for what is not here.
+    for path in (f"//lrat/{name}/", "//example.org/a/b/", f"/lrat/{name}-missing/", "///example.org/"):
+        assert "Location" not in http.get(path).headers
