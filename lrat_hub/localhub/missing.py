@@ -62,6 +62,9 @@ def refuse_path(request: Request) -> NoReturn:
     path: str = request.scope["path"]
     if "%00" in path:
         raise HubError(400, "Malformed path: names end with zeros in git, and hold none")
+    if not path.startswith("/"):
+        # `*`, which stands for the server as a whole.
+        raise HubError(400, f"Malformed path: expected one that starts with /, found {path[:200]!r}")
     parts = [unquote(part) for part in path.split("/")[1:]]
     below_api = parts[0] == "api"
     kind = parts[1] if below_api and len(parts) > 1 else parts[0]
@@ -79,6 +82,10 @@ def refuse_path(request: Request) -> NoReturn:
         }
         # Raises if there is none, or none that the caller may see: that looks the same whatever is below it.
         settings_for(request, password=not below_api)
+        if path.endswith("/") and request.method in ("GET", "HEAD"):
+            # As people write addresses of folders; below a repository that is here, so never one of another host.
+            query = request.scope["query_string"].decode("latin-1")
+            raise HubError(307, "No path ends with /", headers={"Location": f"{path.rstrip('/')}?{query}".rstrip("?")})
         what = rest[2]
         if what in PAGES:
             raise HubError(404, f"There is nothing at {path[:200]}", code="EntryNotFound")

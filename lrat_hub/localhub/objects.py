@@ -12,6 +12,7 @@ import logging
 import os
 import re
 import secrets
+import shutil
 import tempfile
 import threading
 import time
@@ -96,7 +97,10 @@ class ObjectStore:
     def recover(self) -> None:
         """Remove what a killed server left behind. Only for the owner of the root, before it serves."""
         for leftover in self.tmp.iterdir():
-            leftover.unlink()
+            if leftover.is_dir() and not leftover.is_symlink():
+                shutil.rmtree(leftover)
+            else:
+                leftover.unlink()
 
     def is_known_sound(self, path: Path) -> bool:
         return self._sound.get(path) == _stamp(path)

@@ -4,9 +4,10 @@ What others push is not read by the server itself: a file that is made to take a
 ends this process. It takes a question as a line of JSON and answers with another one:
 
     {"files": [path, ...], "start": row, "count": rows, "search": text or null}
-    {"total": rows, "columns": [{"name", "type"}], "rows": [[row, {column: value}]], "next": row or null}
+    {"total": rows, "columns": [{"name", "type"}], "rows": [[row, {column: value}]], "next": row or null,
+     "read": [numbers of the files whose rows it has looked at]}
 
-The files are the shards of one split, in order. A search looks at as many rows as it can in some time: `next` says
+The files are the shards of one split, in order; one is open at a time, as there may be thousands. A search looks at as many rows as it can in some time: `next` says
 where to go on; null that there are no more.
 """
 
@@ -81,15 +82,16 @@ def main() -> None:
 def _answer(files: list[str], start: int, count: int, search: str | None) -> dict[str, Any]:
     import pyarrow.parquet as pq
 
-    opened = [pq.ParquetFile(path, pre_buffer=False) for path in files]
-    schema = opened[0].schema_arrow
+    schema = pq.read_schema(files[0])
     names = schema.names[:COLUMNS_MAX]
     columns = [{"name": name, "type": str(schema.field(name).type)[:300]} for name in names]
-    total = sum(file.metadata.num_rows for file in opened)
+    lengths = [pq.read_metadata(path).num_rows for path in files]
+    total, read = sum(lengths), set[int]()
     end = time.monotonic() + SEARCH_SECONDS
     rows: list[tuple[int, dict[str, Any]]] = []
     reached = start
-    for first, batch in _batches(opened, names, start):
+    for number, first, batch in _batches(files, lengths, names, start):
+        read.add(number)
         chosen = range(batch.num_rows) if search is None else _matches(batch, search)
         for place in chosen:
             if first + place < start:
@@ -104,22 +106,31 @@ def _answer(files: list[str], start: int, count: int, search: str | None) -> dic
             if len(rows) < count and time.monotonic() < end:
                 continue
         break
-    return {"total": total, "columns": columns, "rows": rows, "next": reached if reached < total else None}
+    more = reached if reached < total else None
+    return {"total": total, "columns": columns, "rows": rows, "next": more, "read": sorted(read)}
 
 
-def _batches(files: Sequence[Any], names: list[str], start: int) -> Iterator[tuple[int, pa.RecordBatch]]:
-    """The batches of some files from that which has a row, each with the number of its first row."""
+def _batches(
+    files: Sequence[str], lengths: Sequence[int], names: list[str], start: int
+) -> Iterator[tuple[int, int, pa.RecordBatch]]:
+    """The batches from that which has a row, each with the number of its file and that of its first row."""
+    import pyarrow.parquet as pq
+
     first = 0
-    for file in files:
-        for group in range(file.metadata.num_row_groups):
-            length = file.metadata.row_group(group).num_rows
-            if first + length > start:
-                place = first
-                for batch in file.iter_batches(BATCH_ROWS, row_groups=[group], columns=names, use_threads=False):
-                    if place + batch.num_rows > start:
-                        yield place, batch
-                    place += batch.num_rows
-            first += length
+    for number, path in enumerate(files):
+        if first + lengths[number] <= start:
+            first += lengths[number]
+            continue
+        with pq.ParquetFile(path, pre_buffer=False) as file:
+            for group in range(file.metadata.num_row_groups):
+                length = file.metadata.row_group(group).num_rows
+                if first + length > start:
+                    place = first
+                    for batch in file.iter_batches(BATCH_ROWS, row_groups=[group], columns=names, use_threads=False):
+                        if place + batch.num_rows > start:
+                            yield number, place, batch
+                        place += batch.num_rows
+                first += length
 
 
 def _matches(batch: pa.RecordBatch, search: str) -> list[int]:

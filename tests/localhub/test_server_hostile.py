@@ -308,6 +308,7 @@ for value in ["999999999999999999999", "-1", "x", "0x10"]:
 both = b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
 raw("two ways to end", b"POST /api/repos/create HTTP/1.1\r\n" + auth + both)
 raw("an old folded header", b"GET /api/whoami-v2 HTTP/1.1\r\n" + auth + b"X: a\r\n b\r\nAuthorization: x\r\n\r\n")
+raw("the server as a whole", b"GET * HTTP/1.1\r\n" + auth + b"\r\n")
 upload("a name of somebody else", CONTENT, lambda link: f"{link}&by=alice")
 commit("a field that is unknown", ("file", {"path": "x", "content": "", "mode": "755"}))
 commit("a proposal to a commit", put("x"), where=f"{SHA}?create_pr=1")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import itertools
 import json
 import re
+import resource
 import shutil
 import subprocess
 from pathlib import Path
@@ -179,6 +181,61 @@ def test_parquet_that_nobody_should_have_ends_its_reader_and_nothing_else(
         assert len(answer.content) < 40_000_000
     assert http.get(f"/datasets/{dataset}", timeout=120).status_code == 200
     assert http.get("/api/whoami-v2").status_code == 200
+
+
+@pytest.mark.parametrize("large", [True, False])
+def test_a_split_of_more_files_than_a_process_may_open_has_rows(tmp_path: Path, large: bool) -> None:
+    import httpx2
+    import pyarrow as pa
+    from huggingface_hub import CommitOperationAdd, HfApi
+
+    with LocalHub(tmp_path / "hub") as hub:
+        api = HfApi(hub.endpoint, hub.token)
+        api.create_repo("lrat/shards", repo_type="dataset")
+        if not large:
+            # Then they are regular files of git: its rules alone say what is large.
+            rules = CommitOperationAdd(".gitattributes", b"# none\n")
+            api.create_commit("lrat/shards", [rules], commit_message="small", repo_type="dataset")
+        shards = [
+            CommitOperationAdd(f"data/train-{n:05d}-of-00120.parquet", parquet(pa.table({"n": [n]})))
+            for n in range(120)
+        ]
+        api.create_commit("lrat/shards", shards, commit_message="shards", repo_type="dataset")
+        resource.prlimit(hub.pid, resource.RLIMIT_NOFILE, (100, 100))
+        page = Page(httpx2.get(f"{hub.endpoint}/datasets/lrat/shards/rows/main?cursor=100"))
+        assert rows_of(page) == list(range(100, 120))
+        assert rows_of(Page(httpx2.get(f"{hub.endpoint}/datasets/lrat/shards"))) == [0, 1, 2, 3, 4]
+        assert rows_of(Page(httpx2.get(f"{hub.endpoint}/datasets/lrat/shards/rows/main?search=77"))) == [77]
+
+
+def test_rows_of_a_damaged_shard_are_not_shown_and_those_of_others_are(tmp_path: Path) -> None:
+    import httpx2
+    import pyarrow as pa
+    from huggingface_hub import CommitOperationAdd, HfApi
+
+    with LocalHub(tmp_path / "hub") as hub:
+        api = HfApi(hub.endpoint, hub.token)
+        api.create_repo("lrat/shards", repo_type="dataset")
+        plain: dict[str, Any] = {"compression": "none", "use_dictionary": False}
+        contents = [parquet(pa.table({"n": range(n * 100, n * 100 + 100)}), **plain) for n in range(3)]
+        shards = [
+            CommitOperationAdd(f"train-0000{n}-of-00002.parquet", content) for n, content in enumerate(contents[:2])
+        ]
+        api.create_commit("lrat/shards", shards, commit_message="shards", repo_type="dataset")
+        # As readable as before, with other rows.
+        (damaged,) = (hub.root / "objects").rglob(hashlib.sha256(contents[1]).hexdigest())
+        damaged.write_bytes(contents[2])
+        assert damaged.stat().st_size == len(contents[1])
+        rows = f"{hub.endpoint}/datasets/lrat/shards/rows/main"
+        assert rows_of(Page(httpx2.get(rows))) == list(range(25))
+        refused = httpx2.get(f"{rows}?cursor=100")
+        assert (refused.status_code, "is damaged" in refused.text) == (500, True)
+        hub.stop()
+        # What a killed server left of its copies of small files.
+        (hub.root / "tmp" / "copies").mkdir()
+        (hub.root / "tmp" / "copies" / "x").write_bytes(b"")
+        with LocalHub(hub.root):
+            assert not list((hub.root / "tmp").iterdir())
 
 
 @pytest.mark.slow
