@@ -7,9 +7,8 @@ ends this process. It takes a question as a line of JSON and answers with anothe
     {"total": rows, "columns": [{"name", "type"}], "rows": [[row, {column: value}]], "next": row or null,
      "read": [numbers of the files whose rows it has looked at]}
 
-    {"total": rows, "columns": [{"name", "type"}], "rows": [[row, {column: value}]], "next": row or null,
-     "read": [numbers of the files whose rows it has looked at]}
-where to go on; null that there are no more.
+The files are the shards of one split, in order; one is open at a time, as there may be thousands. A search looks at
+as many rows as it can in some time: `next` says where to go on; null that there are no more.
 """
 
 from __future__ import annotations
