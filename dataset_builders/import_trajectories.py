@@ -210,7 +210,7 @@ def look(args: Arguments) -> None:
     """Shows what the source would be imported as.
 
     Raises:
-        LratError: The import would be strict, and refused.
+        LratError: No run could be read, or the import would be strict, and refused.
     """
     from lrat_hub.hub.inputs import Inputs
     from lrat_hub.importers.look import look_at
@@ -221,7 +221,7 @@ def look(args: Arguments) -> None:
     seen = look_at(path, settings, shown=args.look_at, strict=args.strict)
     encoding = sys.stdout.encoding or "utf-8"
     say(with_flags(page_of(seen, width=_width())).encode(encoding, "backslashreplace").decode(encoding))
-    if args.strict and seen.refusal:
+    if seen.refusal and (args.strict or not seen.runs):
         raise LratError(seen.refusal)
 
 

@@ -24,6 +24,7 @@ from lrat_hub.importers.recognition import RECORDS_LOOKED_AT, is_part, recognise
 from lrat_hub.importers.refusals import shape_of
 from lrat_hub.importers.sources.grouping import Grouper, Oversized, by_key
 from lrat_hub.importers.sources.records import Record, read_records
+from lrat_hub.importers.sources.texts import NOT_JSON
 from lrat_hub.importers.values import UnreadableRecord, identifier_of
 from lrat_hub.ledger import Ledger
 from lrat_hub.plugins import described, load_object
@@ -189,9 +190,10 @@ def trajectories_of(
 FURTHER_RUNS = "runs beyond the first of their record"
 NO_QUESTION = "runs without a question"
 READER_FAILED = "records that the reader failed on"
-WAY_IN = (
-    " A `reader`, a function that makes chat records of records, reads what is in no format that is known; "
-    'a transcript that is plain text becomes a record as {"text": ...}.'
+WAY_IN = " A `reader`, a function that makes chat records of records, reads what is in no format that is known."
+AS_LINES = (
+    " A transcript in plain text is no JSON: write it as JSON lines first, a run a line, such as "
+    '{"text": "..."}; a `reader` then makes chat records of them.'
 )
 MAX_CHATS = 100_000
 """Chat records that a reader may make of one record; a generator without an end would take all memory."""
@@ -211,7 +213,7 @@ def check_import(path: Path, accounts: Accounts, *, strict: bool) -> None:
             reasons += f" ({example}). Where a run is spread over records, `group_by` gives a reader all of them"
         raise LratError(
             f"Import: expected trajectories in {path}, found none that can be read: {reasons}."
-            + (WAY_IN if "the reader" not in reasons else "")
+            + ("" if "the reader" in reasons else AS_LINES if records.dropped[NOT_JSON] else WAY_IN)
         )
     num_runs = records.kept + records.notes[FURTHER_RUNS]
     if records.lost[NO_ACTION] >= num_runs:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from lrat_hub.importers.values import identifier_of
 
 KEYS_SHOWN = 10
 DEPTH = 4
+TEXT_SEARCHED = 20_000
+_TAG = re.compile(r"<([a-zA-Z][\w-]{0,40})>")
 LIST_ITEMS = 50
 
 
@@ -40,13 +43,28 @@ def way_in(records: Sequence[Record]) -> str:
         return f"Messages stand under {messages}: say so in a `mapping` file (messages: {messages})."
     if (named := next(_lists(value, _is_like_message), None)) is not None:
         return _unusual_messages(named, value_at(value, named))
+    if (tagged := next(_texts_in_tags(value), None)) is not None:
+        path, tags = tagged
+        return (
+            f"The text under {path} has the tags {', '.join(tags)}: if they are what an agent did and saw, say so in "
+            f"a `mapping` file (messages: {path}; tags: {{search: ..., results: ..., browse: ..., page: ..., "
+            "answer: ..., reasoning: ...})."
+        )
+    if (runs := next(_lists(value, _is_like_run), None)) is not None:
+        return f"If those under {runs} are runs, a `reader` of your own gives a list with a chat record of each."
     if (steps := next(_lists(value, lambda item: isinstance(item, dict)), None)) is not None:
         return f"If its steps are those under {steps}, a `reader` of your own makes a chat record of them."
     return "A `reader` of your own, a function that makes a chat record of a record, reads anything."
 
 
-_ROLE_KEYS = ("role", "from", "speaker", "sender", "author", "source", "who", "name", "type")
-_CONTENT_KEYS = ("content", "value", "text", "message", "body", "utterance", "msg")
+_ROLE_KEYS = (
+    "role", "from", "speaker", "sender", "author", "source", "who", "name", "type",
+    "角色", "身份", "发言人", "役割", "話者", "역할",
+)  # fmt: skip
+_CONTENT_KEYS = (
+    "content", "value", "text", "message", "body", "utterance", "msg",
+    "内容", "文本", "消息", "正文", "本文", "내용",
+)  # fmt: skip
 
 
 def _is_like_message(item: Any) -> bool:
@@ -54,6 +72,20 @@ def _is_like_message(item: Any) -> bool:
     return isinstance(item, dict) and all(
         any(isinstance(item.get(key), str) for key in keys) for keys in (_ROLE_KEYS, _CONTENT_KEYS)
     )
+
+
+def _is_like_run(item: Any) -> bool:
+    """Whether an object holds a list of objects, as a run does and a step hardly ever."""
+    return isinstance(item, dict) and next(_lists(item, lambda inner: isinstance(inner, dict)), None) is not None
+
+
+def _texts_in_tags(value: Any) -> Iterator[tuple[str, list[str]]]:
+    """Keys of a record to texts in which several tags are opened and closed, with these tags."""
+    for key, text in value.items() if isinstance(value, dict) else ():
+        names = list(dict.fromkeys(_TAG.findall(text[:TEXT_SEARCHED]))) if isinstance(text, str) else []
+        tags = [name for name in names if f"</{name}>" in text]
+        if len(tags) > 2:
+            yield key, tags[:KEYS_SHOWN]
 
 
 def _unusual_messages(path: str, items: Sequence[Any]) -> str:

@@ -138,8 +138,11 @@ def test_a_part_of_a_large_source_is_read_and_the_page_says_so(tmp_path):
     assert "there is no such run: 9 were read" in page_of(look_at(path, RecordImport(), shown=10), 100)
 
 
-def test_a_source_without_a_run_is_shown_with_the_reason(look):
-    page = look({"a": 1}, words=["--format", "chat"])
+def test_a_source_without_a_run_is_shown_with_the_reason_and_ends_with_it(tmp_path, capsys):
+    path = write(tmp_path / "runs.jsonl", {"a": 1})
+    with pytest.raises(LratError, match="expected trajectories"):
+        cli.run(["import", str(path), "--look", "--format", "chat"])
+    page = capsys.readouterr().out
     assert "records: 1 read, 0 kept, 1 dropped" in page
     assert "the import would be refused: Import: expected trajectories" in page
 

@@ -160,3 +160,11 @@ def test_lists_of_which_no_row_has_an_id_are_dropped_with_the_keys_that_were_fou
     (tmp_path / "m.yaml").write_text("search: {results: {docid: doc}}")
     (trajectory,) = load_trajectories(path, mapping=tmp_path / "m.yaml")
     assert [hit.docid for hit in trajectory.steps[0].results] == ["d1", "d2"]
+
+
+def test_a_plain_transcript_is_refused_with_the_way_in_also_by_a_look(tmp_path, capsys):
+    path = tmp_path / "transcript.txt"
+    path.write_text("== RUN 1\nQ> Who?\nSEARCH> x\n")
+    with pytest.raises(LratError, match=r"not JSON.*write it as JSON lines first, a run a line"):
+        cli.run(["import", str(path), "--look"])
+    assert "no JSON" in " ".join(capsys.readouterr().out.split())

@@ -229,6 +229,18 @@ def test_readers_and_mappings_may_be_named(tmp_path, monkeypatch):
             [{"turns": [{"speaker": "Bot", "text": "a"}, {"speaker": "Client", "text": "b"}]}], "'turns' (a list of 2",
             "by 'Bot', 'Client', say so in a `mapping` file (messages: turns; message: {role: speaker, content: text}",
         ),
+        (
+            [{"对话": [{"角色": "用户", "内容": "谁？"}, {"角色": "助手", "内容": "她"}]}], "'对话' (a list of 2",
+            "by '用户', '助手', say so in a `mapping` file (messages: 对话; message: {role: 角色, content: 内容}",
+        ),
+        (
+            [{"episodes": [{"trace": {"calls": [{"op": "x"}, {"op": "y"}]}}] * 2}], "'episodes' (a list of 2",
+            "If those under episodes are runs, a `reader`",
+        ),
+        (
+            [{"stream": "<plan>a</plan><lookup>q</lookup><found>d1</found><reply>z</reply>"}], "'stream' (text)",
+            "has the tags plan, lookup, found, reply: if they are what an agent did and saw, say so in a `mapping`",
+        ),
         ([{"pairs": []}], "'pairs' (a list of 0)", "A `reader` of your own"),
     ],
 )  # fmt: skip
