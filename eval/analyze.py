@@ -90,6 +90,7 @@ def main(argv: list[str] | None = None) -> HubRef:
         raise LratError(f"lrat analyze: expected --statuses among {expected}, found {', '.join(sorted(unknown))}.")
 
     from lrat_hub.analysis import (
+        TABLES,
         account_of,
         analyze_runs,
         dataset_of,
@@ -99,12 +100,14 @@ def main(argv: list[str] | None = None) -> HubRef:
         were_shuffled,
     )
     from lrat_hub.analysis.report import ReportContext, write_report
+    from lrat_hub.evaluation.matches import match_listed
     from lrat_hub.hub.inputs import load_table, load_tokenizer
+    from lrat_hub.importers import load_trajectories
     from lrat_hub.ledger import Ledger
     from lrat_hub.ledger.joins import match_ids
     from lrat_hub.mining.weights import LengthMeasure
 
-    stage = Stage("analyze", args, local)
+    stage = Stage("analyze", args, local, configs=TABLES)
     clicks = Path(args.human_clicks).expanduser() if args.human_clicks else None
     human = human_curve(args.human_exponent, clicks)
     if clicks:
@@ -112,16 +115,21 @@ def main(argv: list[str] | None = None) -> HubRef:
     sources = [stage.input(f"trajectories_{number}", text) for number, text in enumerate(args.trajectories, start=1)]
     if len(set(map(name_of, sources))) < len(sources):
         raise LratError("lrat analyze: expected different --trajectories, found the same twice.")
-    qrels, join = None, None
+    qrels, joins = None, []
     if args.qrels:
         qrels = load_evidence(stage.input("qrels", args.qrels))
-        asked = (query_id for source in sources for query_id in load_table(source, "trajectories")["query_id"])
+        asked = {query_id for source in sources for query_id in load_table(source, "trajectories")["query_id"]}
         # Before the work: figures about evidence would be missing, and nobody would know why.
         join = match_ids(
-            asked, qrels, what=f"`qrels` {args.qrels}", wanted_name="questions of the runs",
+            sorted(asked), qrels, what=f"`qrels` {args.qrels}", wanted_name="questions of the runs",
             given_name="questions with evidence",
         )  # fmt: skip
-        say(f"  {join}")
+        runs_read = (run for source in sources for run in load_trajectories(load_table(source, "trajectories")))
+        evidence = sorted({docid for query_id in asked for docid in qrels.get(query_id, ())})
+        shown = match_listed(runs_read, evidence, what=f"`qrels` {args.qrels}")
+        joins = [join, shown]
+        for one in joins:
+            say(f"  {one}")
     unit, tokenizer = "words", None
     if args.tokenizer != "words":
         source = stage.input("tokenizer", args.tokenizer, repo_type="model")
@@ -158,7 +166,7 @@ def main(argv: list[str] | None = None) -> HubRef:
     return stage.publish_dataset(
         {name: {"train": dataset_of(rows)} for name, rows in tables.items() if rows},
         template="analysis",
-        counts={ledger.item: ledger.to_dict() for ledger in ledgers} | ({"evidence": join.to_dict()} if join else {}),
+        counts={ledger.item: ledger.to_dict() for ledger in ledgers} | {"joins": [join.to_dict() for join in joins]},
         files=report.pictures,
         report=report.text,
         configs=[name for name, rows in tables.items() if rows],

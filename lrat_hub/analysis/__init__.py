@@ -6,9 +6,9 @@ its interval and n; `lrat_hub.analysis.report.write_report` draws and describes 
 
 from lrat_hub.analysis.browses import human_curve, were_shuffled
 from lrat_hub.analysis.runs import Run, measure_runs, system_labels
-from lrat_hub.analysis.tables import account_of, analyze_runs, dataset_of
+from lrat_hub.analysis.tables import TABLES, account_of, analyze_runs, dataset_of
 
 __all__ = [
-    "Run", "account_of", "analyze_runs", "dataset_of", "human_curve", "measure_runs", "system_labels",
+    "TABLES", "Run", "account_of", "analyze_runs", "dataset_of", "human_curve", "measure_runs", "system_labels",
     "were_shuffled",
 ]  # fmt: skip

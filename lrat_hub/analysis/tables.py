@@ -29,6 +29,13 @@ COMPARED: dict[str, Callable[[Run], float | None]] = {
 """The measures that agents are compared in: the value of a run, or None where it is not known."""
 
 
+TABLES = (
+    "agents", "outcomes", "transitions", "accuracy", "positions", "lengths", "half_lives", "histogram", "steps",
+    "distances", "as_paper", "comparisons",
+)  # fmt: skip
+"""The names of the tables that `analyze_runs` makes."""
+
+
 def analyze_runs(runs: Sequence[Run], *, human: Sequence[float]) -> Tables:
     """Every figure of every agent, and the agents compared; a table without data is empty.
 

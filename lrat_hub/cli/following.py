@@ -47,6 +47,9 @@ def next_commands(stage: str, published: HubRef, inputs: Mapping[str, str]) -> l
     if stage == "corpus" and inputs.keys() & {"queries", "beir", "wikipedia"}:
         agent = "clue-reader" if "wikipedia" in inputs else "reader"
         return [command("rollout", "-runs", agent=agent, corpus=pin, queries=pin)]
+    if stage == "corpus" and "documents" not in inputs:
+        # Queries or judgements alone: there is nothing to search.
+        return [f"lrat lineage {pin}"]
     if stage == "corpus":
         return [command("index", "-bm25", bm25="true", corpus=pin)]
     if stage in ("import", "rollout"):
@@ -75,5 +78,7 @@ def next_commands(stage: str, published: HubRef, inputs: Mapping[str, str]) -> l
     if stage == "sweep":
         return [command("train", "-model", model=known("model"), pairs=known("pairs_1", "PAIRS"))]
     if stage == "analyze":
-        return [command("mine", "-pairs", trajectories=known("trajectories_1"), corpus=corpus)]
+        given = sorted(option for option in inputs if option.startswith("trajectories_")) or ["trajectories_1"]
+        return [command("mine", f"-pairs-{number}" if len(given) > 1 else "-pairs", trajectories=known(option),
+                        corpus=corpus) for number, option in enumerate(given, start=1)]  # fmt: skip
     return [f"lrat lineage {pin}"]

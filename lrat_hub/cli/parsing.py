@@ -166,5 +166,16 @@ def recipe_path(name: str) -> Path:
         # In a checkout the stage folders lie beside the library, not in it.
         packaged = Path(__file__).parents[2] / folder / "recipes" / f"{recipe}.yaml"
     if not folder or not packaged.exists():
-        raise LratError(f"Recipe {name!r}: expected a YAML file or the name of a packaged recipe, found neither.")
+        roots = (Path(__file__).parents[1], Path(__file__).parents[2])
+        stages = ("training", "dataset_builders", "eval")
+        known = [
+            f"{stage}/{path.stem}"
+            for stage in stages
+            for root in roots
+            for path in (root / stage).glob("recipes/*.yaml")
+        ]
+        raise LratError(
+            f"Recipe {name!r}: expected a YAML file or the name of a packaged recipe, found neither"
+            f"{did_you_mean(name, known) or '. Packaged are ' + ', '.join(sorted(set(known))) + '.'}"
+        )
     return packaged

@@ -58,6 +58,15 @@ def match_evidence(
         for docid, grade in sorted(annotated[query_id].items())
         if _is_evidence(grade)
     )
+    return [*joins, match_listed(trajectories, evidence, what=what)]
+
+
+def match_listed(trajectories: Iterable[Trajectory], evidence: Iterable[str], *, what: str) -> Join:
+    """Matches documents of the evidence with those that runs were shown.
+
+    Raises:
+        LratError: None of them was, and a usual difference of ids keeps them apart.
+    """
     listed = (plain_id(docid) for run in trajectories for docid in Walk.over(run.steps).first_listed)
     join = match_ids(
         evidence,
@@ -69,7 +78,7 @@ def match_evidence(
     )
     # Documents of one corpus can differ by a prefix and mean different things, so that alone proves nothing here.
     apart = join.hint and "prefix" not in join.hint
-    return [*joins, require_match(join, what=what) if apart else join]
+    return require_match(join, what=what) if apart else join
 
 
 def _is_evidence(grade: int) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -153,7 +153,9 @@ def hub_errors(ref: HubRef) -> Iterator[None]:
     except GatedRepoError as error:
         raise LratError(f"{ref}: access is gated. Ask for it on its page at {endpoint}.") from error
     except RepositoryNotFoundError as error:
-        raise LratError(f"{ref}: no such {kind} at {endpoint}, or HF_TOKEN may not see it.") from error
+        other = _other_kind(ref)
+        there = f" There is a {other} of that name." if other else ""
+        raise LratError(f"{ref}: no such {kind} at {endpoint}, or HF_TOKEN may not see it.{there}") from error
     except LocalEntryNotFoundError as error:
         if constants.HF_HUB_OFFLINE:
             raise LratError(f"{ref}: not in the local cache, and HF_HUB_OFFLINE is set. Go online once.") from error
@@ -169,3 +171,13 @@ def hub_errors(ref: HubRef) -> Iterator[None]:
         if is_transport_error(error):
             raise LratError(f"{ref}: the Hub at {endpoint} can't be reached. Is HF_ENDPOINT right, and up?") from error
         raise
+
+
+def _other_kind(ref: HubRef) -> RepoType | None:
+    """A kind of repository that there is of this name, where there is none of the kind that was asked for."""
+    from huggingface_hub import HfApi
+
+    other: RepoType = "dataset" if ref.repo_type == "model" else "model"
+    with suppress(Exception):  # the first error is the one to tell
+        return other if HfApi().repo_exists(ref.repo_id, repo_type=other) else None
+    return None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import random
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 PATIENCE_SECONDS = 120.0
+FIRST_PATIENCE_SECONDS = 5.0
+"""Patience with a Hub that has answered nothing in this process yet: it may be stopped, or its address wrong."""
 LONGEST_ASKED_SECONDS = 60.0
 """A server that asks for a longer pause is not waited for: the usual pauses apply."""
 
@@ -33,6 +36,9 @@ CONFLICTS = {409, 412}
 OUTAGES = {429, 500, 502, 503, 504}
 
 logger = logging.getLogger(__name__)
+
+_answered: set[str] = set()
+"""Addresses of the Hubs that have answered this process."""
 
 
 def backoff(
@@ -105,7 +111,7 @@ def is_outage(error: BaseException) -> bool:
 
 
 def read(ref: HubRef, attempt: Callable[[], T]) -> T:
-    """What is read of a repository, tried again through outages as publishing is.
+    """What is read of a repository, tried again through outages as publishing is, once its Hub has answered.
 
     Args:
         attempt: Reads it; what other libraries wrap around an outage is seen through.
@@ -113,8 +119,19 @@ def read(ref: HubRef, attempt: Callable[[], T]) -> T:
     Raises:
         LratError: It can't be read (see `hub_errors`).
     """
+    from huggingface_hub import constants
+
+    known = constants.ENDPOINT in _answered
     with hub_errors(ref):
-        return retried(attempt, what=str(ref), conflicts=False, wrapped=True)
+        result = retried(
+            attempt,
+            what=f"{ref} at {constants.ENDPOINT}",
+            conflicts=False,
+            wrapped=True,
+            silence=PATIENCE_SECONDS if known else FIRST_PATIENCE_SECONDS,
+        )
+    _answered.add(constants.ENDPOINT)
+    return result
 
 
 def chain_of(error: BaseException) -> Iterator[BaseException]:
@@ -133,6 +150,7 @@ def retried(
     what: str,
     conflicts: bool = True,
     patience: float = PATIENCE_SECONDS,
+    silence: float = PATIENCE_SECONDS,
     wrapped: bool = False,
 ) -> T:
     """Calls until it succeeds, for as long as it fails because of conflicts or outages, which it says to the log.
@@ -147,19 +165,25 @@ def retried(
         what: What it is about, for the log.
         conflicts: Whether to go on after a conflict.
         patience: Seconds after which the next error is raised.
+        silence: The same, where no answer comes at all.
         wrapped: Whether an outage also counts where another error was raised from it.
     """
+
+    began = time.monotonic()
 
     def log(error: BaseException) -> None:
         status = _status(error)
         described = f"status {status}" if status is not None else type(error).__name__
         reason = "somebody else committed first" if is_conflict(error) else f"no answer ({described})"
-        logger.warning("%s: %s; trying again", what, reason)
+        left = (silence if is_transport_error(error) else patience) - (time.monotonic() - began)
+        logger.warning("%s: %s; trying again, for %.0f seconds more", what, reason, max(left, 0))
 
     def worth_retrying(error: BaseException) -> bool:
         from huggingface_hub.constants import HF_HUB_OFFLINE
 
-        errors = chain_of(error) if wrapped and not isinstance(error, LratError) else [error]
+        errors = list(chain_of(error)) if wrapped and not isinstance(error, LratError) else [error]
+        if any(map(is_transport_error, errors)) and time.monotonic() - began > silence:
+            return False
         return not HF_HUB_OFFLINE and (any(map(is_outage, errors)) or (conflicts and is_conflict(error)))
 
     return Retrying(**backoff(worth_retrying, patience=patience, before_pause=log))(attempt)

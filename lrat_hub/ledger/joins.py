@@ -130,16 +130,21 @@ def require_once(ids: Iterable[str], *, what: str, name: str) -> None:
 
 
 def near_miss(wanted: Iterable[str], given: Iterable[str]) -> str:
-    """By what ids differ that would match otherwise; "" where no usual difference brings half of them together."""
+    """By what ids differ that would match otherwise, with an example; "" where no usual difference brings half of them
+    together. Short numbers match by chance once their prefixes are gone, which is why the example is there."""
     mine, theirs = set(wanted), set(given)
     if not mine or not theirs:
         return ""
     for difference, plain in DIFFERENCES.items():
-        ours, others = {plain(key) for key in mine}, {plain(key) for key in theirs}
+        ours, others = {plain(key): key for key in sorted(mine)}, {plain(key): key for key in sorted(theirs)}
         # Where it makes many ids one, as a prefix of chunks does that are numbered in each document, it explains none.
         keeps_apart = 2 * len(ours) > len(mine) and 2 * len(others) > len(theirs)
-        if keeps_apart and 2 * len(common := ours & others) >= min(len(mine), len(theirs)):
-            return f"{len(common)} of them would match but for {difference}"
+        if keeps_apart and 2 * len(common := ours.keys() & others.keys()) >= min(len(mine), len(theirs)):
+            example = min(common)
+            return (
+                f"{len(common)} of them would match but for {difference}, such as {ours[example]!r} and "
+                f"{others[example]!r}"
+            )
     return ""
 
 

@@ -166,7 +166,11 @@ def require_documents(wanted: Iterable[str], documents: Mapping[str, Document]) 
         raise LratError(
             f"Corpus: expected the {len(ids)} documents of the pairs, found {len(ids) - len(missing)}; "
             f"missing are {', '.join(missing[:3])}{' ...' if len(missing) > 3 else ''}"
-            f"{f' ({hint})' if hint else ''}. Give the corpus that the trajectories were collected on."
+            + (
+                f" ({hint}). Write ids alike: in the corpus, or where logs are read (`lrat import --reader`)."
+                if hint
+                else ". Give the corpus that the trajectories were collected on."
+            )
         )
 
 

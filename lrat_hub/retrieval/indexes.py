@@ -63,7 +63,10 @@ class IndexManifest:
             LratError: It has none that can be read, or can't be reached.
         """
         try:
-            fields = json.loads((_folder(index) / STAMP_FILE).read_text(encoding="utf-8"))
+            path = _folder(index) / STAMP_FILE
+            if not path.is_file():
+                raise LratError(f"{index}: expected an index, found no {STAMP_FILE} in it. Build one: lrat index")
+            fields = json.loads(path.read_text(encoding="utf-8"))
             return cls(**{field.name: fields[field.name] for field in dataclasses.fields(cls)})
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise LratError(

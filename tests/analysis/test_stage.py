@@ -76,6 +76,17 @@ def test_two_agents_are_analysed_and_compared_in_one_commit(published, tmp_path)
     assert cli.run(words) == pin
 
 
+def test_evidence_whose_ids_are_written_otherwise_is_refused_before_the_work(published):
+    from datasets import Dataset
+
+    rows = [{"query_id": f"q{place}", "docid": "E", "relevance": 1} for place in range(6)]
+    upper = Dataset.from_list(rows, features=qrel_features())
+    upper.push_to_hub("lrat/analysed-upper", "qrels_evidence", split="test")
+    words = ["analyze", "--trajectories", "lrat/analysed-one", "--qrels", "lrat/analysed-upper"]
+    with pytest.raises(LratError, match="1 of them would match but for upper and lower case, such as 'E' and 'e'"):
+        cli.run([*words, "--to", "lrat/analysis-upper"])
+
+
 @pytest.mark.slow
 def test_what_needs_judgements_is_said_to_be_missing_and_statuses_can_be_chosen(published):
     from datasets import load_dataset

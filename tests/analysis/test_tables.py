@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lrat_hub.analysis import account_of, analyze_runs, human_curve, measure_runs, were_shuffled
+from lrat_hub.analysis import TABLES, account_of, analyze_runs, human_curve, measure_runs, were_shuffled
 from lrat_hub.analysis.browses import (
     AS_SHOWN,
     BY_SCORE,
@@ -41,6 +41,10 @@ def tables():
         replace(trajectory(*wrong, name="2", correct=False), status="failed"),
         trajectory(*wrong[:2], name="3", correct=False),
     ])  # fmt: skip
+
+
+def test_the_names_of_the_tables_are_known_before_they_are_made(tables):
+    assert set(tables) == set(TABLES)
 
 
 def test_table_1_has_means_and_the_ratio_of_sums(tables):

@@ -35,6 +35,7 @@ def published(stage):
          " --to me/new-results"),
         ("index", {"corpus": CORPUS},
          f"lrat rollout --index me/new@{SHA} --corpus {CORPUS} --queries QUERIES --to me/new-runs"),
+        ("corpus", {"qrels": CORPUS}, f"lrat lineage {NEW}"),
         ("corpus", {"documents": CORPUS}, f"lrat index --bm25 true --corpus {NEW} --to me/new-bm25"),
         ("corpus", {"queries": CORPUS}, f"lrat rollout --agent reader --corpus {NEW} --queries {NEW}"
          " --to me/new-runs"),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 import pytest
 
 from lrat_hub.cli.options import options_of, settings_of
+from lrat_hub.cli.parsing import recipe_path
 from lrat_hub.cli.stage import parse, read_recipe
 from lrat_hub.errors import LratError
 
@@ -103,3 +104,10 @@ def test_a_recipe_that_cannot_be_read_or_has_other_keys_or_types_is_refused(tmp_
         recipe.write_text(text)
     with pytest.raises(LratError, match=message):
         read_recipe("x", str(recipe), {}, options_of(Settings))
+
+
+def test_a_mistyped_name_of_a_recipe_is_answered_with_the_nearest_one():
+    with pytest.raises(LratError, match=r"found neither; did you mean training/minilm\?"):
+        recipe_path("training/minlm")
+    with pytest.raises(LratError, match=r"found neither\. Packaged are dataset_builders/.*training/minilm.*"):
+        recipe_path("zzz")

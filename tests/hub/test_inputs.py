@@ -3,7 +3,10 @@
 import json
 import os
 
+import pytest
+
 from lrat_hub.corpora.rows import ColumnMap, read_rows
+from lrat_hub.errors import LratError
 from lrat_hub.hub.inputs import load_split, resolve
 from lrat_hub.ledger import Ledger
 
@@ -33,3 +36,11 @@ def test_words_that_parsers_take_for_nothing_are_texts_and_ids_like_any_other(tm
     table.write_text("docid\ttitle\ttext\n" + "".join(f"{word}\t{word}\t{word}\n" for word in words))
     rows = read_rows(resolve(str(table), repo_type="dataset"), ColumnMap.of("documents"), Ledger("rows"))
     assert [(row["docid"], row["title"], row["text"]) for row in rows] == [(word, word, word) for word in words]
+
+
+def test_a_repository_of_the_other_kind_is_named(hub):
+    from huggingface_hub import HfApi
+
+    HfApi().create_repo("lrat/only-a-model", repo_type="model", exist_ok=True)
+    with pytest.raises(LratError, match=r"no such dataset repository at .* There is a model of that name"):
+        resolve("lrat/only-a-model", repo_type="dataset")

@@ -16,7 +16,7 @@ from huggingface_hub import HfApi, close_session, constants
 
 from lrat_hub import HubRef
 from lrat_hub.errors import LratError
-from lrat_hub.hub import integrity, refs
+from lrat_hub.hub import integrity, refs, retries
 from lrat_hub.hub.inputs import fetch_folder, load_table, resolve
 from lrat_hub.hub.integrity import require_intact, snapshot_folder
 from lrat_hub.hub.lineage import Lineage
@@ -235,3 +235,23 @@ def test_a_model_is_kept_though_it_was_not_finished_and_other_leftovers_are_not(
     with pytest.raises(ValueError, match="no card"):
         make(ValueError("no card"), keep=False)
     assert not made[1].parent.exists()
+
+
+def test_a_hub_that_has_not_answered_yet_is_waited_for_for_moments_only(hub, monkeypatch, caplog):
+    monkeypatch.setattr(retries, "FIRST_PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(retries, "_answered", set())
+    calls: list[int] = []
+
+    def attempt() -> None:
+        calls.append(1)
+        raise ConnectionError("refused")
+
+    ref = HubRef("lrat/nowhere", "dataset")
+    with pytest.raises(LratError, match="can't be reached"):
+        retries.read(ref, attempt)
+    assert 1 < len(calls) < 5
+    assert (
+        f"{ref} at {constants.ENDPOINT}: no answer (ConnectionError); trying again, for 0 seconds more" in caplog.text
+    )
+    assert retries.read(ref, lambda: "an answer") == "an answer"
+    assert retries._answered == {constants.ENDPOINT}
