@@ -167,7 +167,7 @@ def require_documents(wanted: Iterable[str], documents: Mapping[str, Document]) 
             f"Corpus: expected the {len(ids)} documents of the pairs, found {len(ids) - len(missing)}; "
             f"missing are {', '.join(missing[:3])}{' ...' if len(missing) > 3 else ''}"
             + (
-                f" ({hint}). Write ids alike: in the corpus, or where logs are read (`lrat import --reader`)."
+                f" ({hint}). Write ids alike, in the corpus or where the logs are read."
                 if hint
                 else ". Give the corpus that the trajectories were collected on."
             )
