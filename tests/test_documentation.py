@@ -163,6 +163,16 @@ def before(page, world):
         words = ["--pairs", "me/pairs", "--model", "me/base", "--to", "me/retriever"]
         cli.run(["train", "--config", "training/static", *words])
         cli.run(["index", "--corpus", wiki, "--model", "me/retriever", "--to", "me/wiki-hnsw"])
+    if page == "lineage.md":
+        from huggingface_hub import HfApi
+
+        from lrat_hub.demo.bases import publish_base
+
+        publish_base("static", "lrat/minilm-lrat")
+        words = ["--trajectories", rollouts("lrat/runs", wiki), "--corpus", wiki, "--to", "lrat/pairs"]
+        for number, negatives in enumerate(("unbrowsed", "tiers"), start=1):
+            cli.run(["mine", *words, "--negatives", negatives])
+            HfApi().create_tag("lrat/pairs", repo_type="dataset", tag=f"round-{number}")
     if page == "agent_evaluation.md":
         # The benchmark trains it; its card has a place for results.
         words = ["--pairs", "me/pairs", "--model", "me/minilm", "--to", "me/minilm-twowiki"]

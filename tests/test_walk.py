@@ -180,6 +180,9 @@ class LoggedEnvironment:
         self.run, self.turn, self.known, self.settings = run, -1, {}, {}
         self.retriever = SimpleNamespace(name="logged", revision=None)
 
+    def carried_out(self, queries):
+        return tuple(queries)
+
     async def search(self, queries, seen, known):
         self.known[self.turn] = known
         return Observation("listed", results=self.run.steps[self.turn].results)

@@ -254,7 +254,7 @@ def check_tables(folder: Path, lineage: Lineage) -> Verdict:
     """Each table has as many rows as the counts say, and as its account has kept."""
     rows = table_rows(folder)
     problems: list[str] = []
-    recorded = lineage.counts.get("rows")
+    recorded = lineage.counts.get("published_rows")
     if recorded is not None and recorded != rows:
         problems.append(f"expected {recorded} rows by the counts, found {rows}")
     for account, config in ACCOUNTS.get(lineage.stage, {}).items():

@@ -193,7 +193,7 @@ class Stage:
         from lrat_hub.hub.cards import render_card
         from lrat_hub.hub.publish import count_rows, publish_dataset
 
-        lineage = self.lineage({**counts, "rows": count_rows(tables)})
+        lineage = self.lineage({**counts, "published_rows": count_rows(tables)})
         card = render_card(template, lineage, repo_id=self.target.repo_id, **values)
         return self._done(publish_dataset(self.target, tables, card=card, lineage=lineage, files=files))
 

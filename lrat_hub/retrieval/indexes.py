@@ -65,7 +65,7 @@ class IndexManifest:
         try:
             path = _folder(index) / STAMP_FILE
             if not path.is_file():
-                raise LratError(f"{index}: expected an index, found no {STAMP_FILE} in it. Build one: lrat index")
+                raise LratError(f"{index}: expected an index with its {STAMP_FILE}, found none. Build one: lrat index")
             fields = json.loads(path.read_text(encoding="utf-8"))
             return cls(**{field.name: fields[field.name] for field in dataclasses.fields(cls)})
         except (OSError, ValueError, KeyError, TypeError) as error:

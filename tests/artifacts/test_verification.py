@@ -70,7 +70,7 @@ def test_what_the_stages_published_passes_up_to_the_corpus_and_unpinned_inputs_a
         (lambda fields: fields["recipe"].update(negatives="unbrowsed "), "card"),
         (lambda fields: fields["counts"].update(weights={}), "card"),
         (lambda fields: fields["counts"]["pairs"].update(read=2), "accounts"),
-        (lambda fields: fields["counts"]["rows"]["pairs"].update(train=2), "tables"),
+        (lambda fields: fields["counts"]["published_rows"]["pairs"].update(train=2), "tables"),
         (lambda fields: fields["counts"]["splits"].update(train=2), "tables"),
         (lambda fields: fields["counts"]["triplets_account"].update(read=2, kept=2), "tables"),
         (lambda fields: fields["versions"].update(python="3.99.0"), "card"),

@@ -78,5 +78,5 @@ def test_a_source_that_cannot_be_read_is_refused_with_a_way_in(tmp_path):
     path, accounts = tmp_path / "transcript.txt", Accounts()
     path.write_text("<|im_start|>user\nWho?<|im_end|>\n<|im_start|>assistant\n<search> q </search>\n")
     assert list(read_trajectories(path, accounts)) == []
-    with pytest.raises(LratError, match="A `reader`, a function"):
+    with pytest.raises(LratError, match="a `reader` then makes chat records"):
         check_import(path, accounts, strict=False)
