@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import replace
 from types import SimpleNamespace
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lrat_hub.agents.environment import Observation
@@ -146,6 +146,7 @@ def test_replay_analysis_and_evaluation_find_the_same_evidence(run, evidence):
 
 
 @settings(max_examples=100, deadline=None)
+@example(trajectory(search("x", "a"), browse("a"), Step(0, None, "invalid", error="no such tool"), answer("It is.")))
 @given(trajectories)
 def test_leaving_out_steps_that_say_nothing_changes_nothing(run):
     kept = tuple(step for step in run.steps if step.action != "invalid" or step.reasoning is not None)

@@ -37,8 +37,10 @@ def released_pairs(trajectory: Trajectory, settings: ResolvedSettings, browses: 
     latest: SearchAction | None = None
     segment: list[str] = []
     run, in_run = 0, False
-    steps: Sequence[Step | None] = [*trajectory.steps, None]
-    for step, following in zip(trajectory.steps, steps[1:], strict=True):
+    # A call that could not be read, with nothing said before it, stands between no browse and what is said after it.
+    steps = [step for step in trajectory.steps if step.action != "invalid" or step.reasoning is not None]
+    after: Sequence[Step | None] = [*steps, None][1:]
+    for step, following in zip(steps, after, strict=True):
         if step.action == "browse":
             reason = (
                 "without a document" if step.docid is None
