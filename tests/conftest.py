@@ -9,11 +9,17 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from lrat_hub.localhub import LocalHub
 
 _folder = pytest.StashKey[tempfile.TemporaryDirectory]()
 _hub = pytest.StashKey[LocalHub]()
+
+
+# The same examples in every run, so that a change fails for what it changes; `--hypothesis-profile=default` looks for others.
+settings.register_profile("same", derandomize=True)
+settings.load_profile("same")
 
 
 def pytest_configure(config: pytest.Config) -> None:
