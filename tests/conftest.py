@@ -17,7 +17,8 @@ _folder = pytest.StashKey[tempfile.TemporaryDirectory]()
 _hub = pytest.StashKey[LocalHub]()
 
 
-# The same examples in every run, so that a change fails for what it changes; `--hypothesis-profile=default` looks for others.
+# The same examples in every run, so that a change fails for what it changes.
+# `--hypothesis-profile=default` looks for others.
 settings.register_profile("same", derandomize=True)
 settings.load_profile("same")
 

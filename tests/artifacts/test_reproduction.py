@@ -6,8 +6,6 @@ import json
 from dataclasses import replace
 
 import pytest
-import torch
-from safetensors.torch import save_file
 
 from lrat_hub import cli
 from lrat_hub.artifacts.reproduction import TOLERANCE, plan_again, weight_distance
@@ -91,6 +89,9 @@ def test_versions_that_differ_are_told():
 
 
 def test_the_distance_of_weights_tells_rounding_from_another_training(tmp_path):
+    import torch
+    from safetensors.torch import save_file
+
     weights = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.ones(3)}
     changed = {"same": weights, "rounded": {**weights, "b": torch.ones(3) * (1 + 1e-6)},
                "other": {**weights, "b": torch.ones(3) * 1.1}, "shape": {**weights, "b": torch.ones(4)}}  # fmt: skip
