@@ -8,9 +8,9 @@ BIN := .venv/bin
 quickstart: .venv/installed
 	$(BIN)/lrat quickstart --base $(BASE)
 
-# All tests, the fast and the slow ones.
+# All tests, the fast and the slow ones, on two processes with a Hub each.
 test: .venv/installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # What one runs every few minutes: the checks and the fast tests.
 check: lint
