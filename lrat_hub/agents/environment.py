@@ -94,8 +94,13 @@ class SearchEnvironment:
         shuffle: bool = False,
         tokenizer: PreTrainedTokenizerBase | None = None,
     ) -> None:
-        least_one = {"k": k, "snippet_tokens": snippet_tokens, "browse_tokens": browse_tokens}
-        for name, value in (least_one | {"queries_per_search": queries_per_search}).items():
+        least_one = {
+            "k": k,
+            "snippet_tokens": snippet_tokens,
+            "browse_tokens": browse_tokens,
+            "queries_per_search": queries_per_search,
+        }
+        for name, value in least_one.items():
             if value is not None and value < 1:
                 raise LratError(f"Environment: expected {name} of at least 1, found {value}. Raise it.")
         self.retriever = retriever

@@ -82,10 +82,6 @@ class AgentSettings:
         return value
 
 
-AS_NAMED = -1
-"""Stands for what the environment's name says."""
-
-
 @dataclass(frozen=True)
 class EnvironmentDefaults:
     """What a named environment shows of a search and of a document; 0 stands for everything."""
@@ -114,18 +110,18 @@ class RolloutSettings:
     snippet_tokens: int = field(
         default=64, metadata={"help": "Tokens shown of each document in a result list (paper: 64)."}
     )
-    queries_per_search: int = field(
-        default=AS_NAMED,
+    queries_per_search: int | None = field(
+        default=None,
         metadata={
-            "help": "Queries of a search that are carried out, from the first; 0 carries out all, -1 is the "
+            "help": "Queries of a search that are carried out, from the first; 0 carries out all. By default the "
             "environment's number."
         },
     )
-    browse_tokens: int = field(
-        default=AS_NAMED,
+    browse_tokens: int | None = field(
+        default=None,
         metadata={
-            "help": "Tokens shown of an opened document, from its start; 0 shows the complete document, -1 is the "
-            "environment's number."
+            "help": "Tokens shown of an opened document, from its start; 0 shows the complete document. By default "
+            "the environment's number."
         },
     )
     hide_seen: bool = field(
@@ -221,7 +217,7 @@ class RolloutSettings:
     def _shown(self, name: str) -> Any:
         """A setting, or the environment's where nothing else is said."""
         value = getattr(self, name)
-        return getattr(ENVIRONMENTS[self.environment], name) if value == AS_NAMED else value
+        return getattr(ENVIRONMENTS[self.environment], name) if value is None else value
 
     def questions(self, queries: Dataset) -> list[Question]:
         """Each sample of each question that is asked, those of one question together."""

@@ -11,6 +11,7 @@ import argparse
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
 from typing import Any, NoReturn, cast, get_args, get_type_hints
 
 from lrat_hub.errors import LratError, did_you_mean
@@ -155,7 +156,13 @@ def stage_parser(kinds: Sequence[type[Any]], stage: str, description: str | None
             current = current_keys(recipe, self.former, known, stage, path)
             self.set_defaults_with_config(**current)
 
-    return StageParser()
+    types = [(item, item.type) for kind in kinds for item in fields(kind)]
+    parser = StageParser()
+    # trl's parser writes `int` in the place of `int | None` into fields, which
+    # dataclasses share with those that inherit them.
+    for item, annotated in types:
+        item.type = annotated
+    return parser
 
 
 def current_keys(

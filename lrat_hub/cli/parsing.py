@@ -7,7 +7,6 @@ import re
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, fields
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ from lrat_hub.cli.parser import UsageError, current_keys, stage_parser
 from lrat_hub.errors import LratError, did_you_mean
 
 if TYPE_CHECKING:
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import ValidationError
 
 _OPTIONS: set[str] = set()
 """Names of the options of the commands that were parsed in this process."""
@@ -29,9 +28,8 @@ def parse(argv: list[str] | None, stage: str, description: str | None, *argument
     Raises:
         LratError: The recipe can't be read, or has an unknown key or a value of another type.
     """
-    from pydantic import ValidationError
+    from pydantic import TypeAdapter, ValidationError
 
-    checks = [_type_check(kind) for kind in arguments]
     _OPTIONS.update(item.name for kind in arguments for item in fields(kind))
     parser = stage_parser(arguments, stage, description)
     parser.add_argument(
@@ -51,8 +49,8 @@ def parse(argv: list[str] | None, stage: str, description: str | None, *argument
         # --config leaves a namespace of its own behind the dataclasses.
         parsed = parser.parse_args_into_dataclasses(words, look_for_args_file=False)[: len(arguments)]
         # argparse checks neither types nor choices of what a recipe sets.
-        for check, values in zip(checks, parsed, strict=True):
-            check.validate_python(asdict(values))
+        for kind, values in zip(arguments, parsed, strict=True):
+            TypeAdapter(kind).validate_python(asdict(values))
     except ValidationError as error:
         raise LratError(f"lrat {stage}: {_wrong_value(error)}") from error
     except (OSError, ValueError) as error:
@@ -108,7 +106,7 @@ def read_recipe(stage: str, recipe: str, given: Mapping[str, Any], *arguments: t
     Raises:
         LratError: The recipe can't be read, or has an unknown key or a value of another type.
     """
-    from pydantic import ValidationError
+    from pydantic import TypeAdapter, ValidationError
 
     path = recipe_path(recipe)
     options = [item for kind in arguments for item in fields(kind)]
@@ -119,7 +117,7 @@ def read_recipe(stage: str, recipe: str, given: Mapping[str, Any], *arguments: t
         for kind in arguments:
             own = {item.name: values[item.name] for item in fields(kind) if item.name in values}
             made.append(kind(**own))
-            _type_check(kind).validate_python(asdict(made[-1]))
+            TypeAdapter(kind).validate_python(asdict(made[-1]))
     except ValidationError as error:
         raise LratError(f"lrat {stage}: {path}: {_wrong_value(error)}") from error
     except TypeError as error:
@@ -145,14 +143,6 @@ def assignments(option: str, texts: list[str]) -> dict[str, str]:
             raise LratError(f"--{option}: expected NAME=VALUE, each name once, found {text!r}.")
         values[name.strip()] = value.strip()
     return values
-
-
-@lru_cache
-def _type_check(arguments: type[Any]) -> TypeAdapter[Any]:
-    """Checks values against the types of a dataclass. Made once, before the parser simplifies these types in place."""
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(arguments)
 
 
 def recipe_path(name: str) -> Path:

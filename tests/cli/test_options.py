@@ -80,6 +80,28 @@ def test_the_command_line_reads_them_into_the_same_settings():
     )
 
 
+def test_an_option_without_a_value_stays_one_for_every_stage_that_inherits_it(tmp_path):
+    @dataclass(kw_only=True)
+    class Shared:
+        tokens: int | None = field(default=None, metadata={"help": "Tokens."})
+
+    @dataclass(kw_only=True)
+    class First(Shared):
+        pass
+
+    @dataclass(kw_only=True)
+    class Second(Shared):
+        pass
+
+    (tmp_path / "recipe.yaml").write_text("tokens: null\n")
+    for stage in (First, Second, Shared):
+        assert parse([], "test", None, stage) == (stage(tokens=None),)
+        assert parse(["--config", f"{tmp_path}/recipe.yaml"], "test", None, stage) == (stage(tokens=None),)
+        assert parse(["--tokens", "3"], "test", None, stage) == (stage(tokens=3),)
+        with pytest.raises(LratError, match="invalid int value"):
+            parse(["--tokens", "many"], "test", None, stage)
+
+
 def test_a_recipe_of_another_stage_is_read_with_some_values_in_the_place_of_its_own(tmp_path):
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text("judge: llm\nwords: [a]\nfirst_attempts: 3\n")
