@@ -166,8 +166,8 @@ class RolloutSettings:
         default="",
         metadata={
             "group": "essentials",
-            "help": "Folder that keeps the runs, so that they resume; a folder in HF_HOME, named as the output, if "
-            "empty.",
+            "help": "Folder that keeps the runs, so that they resume; a folder in HF_HOME, named after the agent and "
+            "all that shapes its runs, if empty.",
             "recipe": False,
         },
     )
