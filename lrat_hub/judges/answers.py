@@ -66,14 +66,14 @@ class AnswerJudge:
 
     Args:
         backend: The model, or None. The paper's is Qwen3-30B-A3B-Thinking-2507.
-        prompt: A prompt, or the name or path of one; "released_answer" is the authors'.
+        prompt: Name or path of the prompt; "released_answer" is the authors'.
         containment: Whether a short answer that has the gold answer in it is right.
         mismatch: What an answer is that does not match, when there is no model.
         cache: Where replies are kept; see `lrat_hub.judges.llm.default_cache`.
     """
 
     backend: ChatBackend | None = None
-    prompt: VerdictPrompt | str | Path = "answer"
+    prompt: str | Path = "answer"
     containment: bool = True
     mismatch: AnswerVerdict = "incorrect"
     cache: ReplyCache | None = None
@@ -85,7 +85,7 @@ class AnswerJudge:
         if self.backend is not None:
             self._model = VerdictModel(
                 self.backend,
-                self.prompt if isinstance(self.prompt, VerdictPrompt) else VerdictPrompt.load(self.prompt),
+                VerdictPrompt.load(self.prompt),
                 cache=self.cache,
                 concurrency=self.concurrency,
                 max_tokens=self.max_tokens,

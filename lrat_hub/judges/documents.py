@@ -62,7 +62,7 @@ class LLMJudge:
 
     Args:
         backend: The model. The paper's is Qwen3-30B-A3B-Thinking-2507.
-        prompt: A prompt, or the name or path of one; "released_document" is the authors'.
+        prompt: Name or path of the prompt; "released_document" is the authors'.
         cache: Where replies are kept; see `lrat_hub.judges.llm.default_cache`.
         on_ruling: Called after each pair that the model was asked about.
     """
@@ -71,7 +71,7 @@ class LLMJudge:
         self,
         backend: ChatBackend,
         *,
-        prompt: VerdictPrompt | str | Path = "document",
+        prompt: str | Path = "document",
         cache: ReplyCache | None = None,
         concurrency: int = 32,
         max_tokens: int = 8192,
@@ -79,7 +79,7 @@ class LLMJudge:
     ) -> None:
         self._model = VerdictModel(
             backend,
-            prompt if isinstance(prompt, VerdictPrompt) else VerdictPrompt.load(prompt),
+            VerdictPrompt.load(prompt),
             cache=cache,
             concurrency=concurrency,
             max_tokens=max_tokens,

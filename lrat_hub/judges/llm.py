@@ -137,7 +137,7 @@ class VerdictModel:
         key = request_key(
             model=self.backend.name,
             revision=self.backend.revision,
-            extra=dict(getattr(self.backend, "extra", {})),
+            extra={**getattr(self.backend, "extra", {}), **self.prompt.request},
             prompt=self.prompt.digest,
             messages=list(messages),
             sampling=asdict(GREEDY),
@@ -170,17 +170,18 @@ class VerdictModel:
 
     async def _send(self, messages: Sequence[Message]) -> Reply:
         """Sends a request, with the schema unless the server is known to refuse it."""
+        options: dict[str, Any] = {"sampling": GREEDY, "max_tokens": self.max_tokens}
+        if self.prompt.request:
+            options["extra"] = self.prompt.request
         if self._structured:
             self.requests += 1
             try:
-                return await self.backend.chat(
-                    messages, sampling=GREEDY, max_tokens=self.max_tokens, schema=self.prompt.schema
-                )
+                return await self.backend.chat(messages, schema=self.prompt.schema, **options)
             except ChatError as error:
                 if error.status not in _REFUSES_SCHEMA:
                     raise
         self.requests += 1
-        reply = await self.backend.chat(messages, sampling=GREEDY, max_tokens=self.max_tokens)
+        reply = await self.backend.chat(messages, **options)
         # Only now is it known that it was the schema.
         self._structured = False
         return reply

@@ -137,14 +137,13 @@ def open_document_judge(
         yield RuleJudge() if settings.judge == "rule" else None
     else:
         log = settings.cache_path.with_name("judge-vllm.log")
-        prompt = VerdictPrompt.load(settings.prompt or "document")
         with (
             ReplyCache(settings.cache_path) as cache,
-            open_model(model, settings.server, log=log, must_answer=False, extra=prompt.request) as served,
+            open_model(model, settings.server, log=log, must_answer=False) as served,
         ):
             yield LLMJudge(
                 served.client,
-                prompt=prompt,
+                prompt=settings.prompt or "document",
                 cache=cache,
                 concurrency=settings.concurrency,
                 max_tokens=settings.max_tokens,
@@ -176,14 +175,10 @@ def open_answer_judge(
     elif not can_ask or model is None:
         yield AnswerJudge(mismatch="unjudged")
     else:
-        prompt = VerdictPrompt.load(settings.prompt or "answer")
-        with (
-            ReplyCache(settings.cache_path) as cache,
-            open_model(model, settings.server, log=log, extra=prompt.request) as served,
-        ):
+        with ReplyCache(settings.cache_path) as cache, open_model(model, settings.server, log=log) as served:
             yield AnswerJudge(
                 served.client,
-                prompt,
+                settings.prompt or "answer",
                 cache=cache,
                 concurrency=settings.concurrency,
                 max_tokens=settings.max_tokens,

@@ -85,6 +85,7 @@ class ChatBackend(Protocol):
         tool_choice: str | None = None,
         schema: Mapping[str, Any] | None = None,
         stop: Sequence[str] | None = None,
+        extra: Mapping[str, Any] | None = None,
     ) -> Reply:
         """Gives the reply to a conversation.
 
@@ -94,6 +95,7 @@ class ChatBackend(Protocol):
             tool_choice: "none" for a reply without calls, "required" for one with; None leaves it to the model.
             schema: A JSON schema that the reply's content must follow.
             stop: Strings that end the reply; they are not part of it.
+            extra: Further fields of this request, such as a prompt's own sampling; they come before all others.
 
         Raises:
             ChatError: There was no reply.
@@ -144,6 +146,7 @@ class ChatClient:
         tool_choice: str | None = None,
         schema: Mapping[str, Any] | None = None,
         stop: Sequence[str] | None = None,
+        extra: Mapping[str, Any] | None = None,
     ) -> Reply:
         """See `ChatBackend.chat`."""
         request: dict[str, Any] = {
@@ -157,7 +160,7 @@ class ChatClient:
         }
         if schema:
             request["response_format"] = {"type": "json_schema", "json_schema": {"name": "reply", "schema": schema}}
-        request |= self.extra
+        request |= {**self.extra, **(extra or {})}
         retrying = AsyncRetrying(**backoff(_may_pass, attempts=self.attempts, longest_pause=8.0))
         try:
             return self._read(await retrying(self._send, request))

@@ -8,10 +8,12 @@ import sys
 import time
 
 import pytest
+import yaml
 
 from lrat_hub.judges.documents import LLMJudge
 from lrat_hub.judges.llm import ReplyCache
 from lrat_hub.llm.chat import ChatClient
+from lrat_hub.llm.prompts import read_prompt
 from lrat_hub.schema import Pair
 from tests.judges.server import ChatServer
 
@@ -48,6 +50,17 @@ def test_the_model_is_asked_at_temperature_zero_for_json_and_its_reply_is_read_h
     assert first["temperature"] == 0
     assert first["response_format"]["json_schema"]["schema"]["properties"]["verdict"]["enum"]
     assert judge.name == f"org/judge@{'a' * 40}"
+
+
+def test_what_a_prompt_says_of_its_request_is_sent_by_whoever_asks_with_it(tmp_path):
+    sampling = {"temperature": 0.7, "top_k": 20}
+    own = read_prompt("lrat_hub.judges", "document") | {"request": sampling}
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump(own))
+    with ChatServer(lambda request: "relevant") as server, ReplyCache(tmp_path / "replies.sqlite") as cache:
+        for prompt in ("document", tmp_path / "own.yaml"):
+            assert judge_at(server, prompt=prompt, cache=cache).judge([pair("x")]) == ["relevant"]
+    first, second = server.requests
+    assert second == first | sampling
 
 
 def test_a_reply_without_a_verdict_is_asked_about_once_more():
