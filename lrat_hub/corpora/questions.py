@@ -113,21 +113,20 @@ def _query_rows(
     lines = read_lines(source.path, ledger, max_length=max_length)
     if _starts_with_tag(source.path):
         return read_topics(lines, ledger, topic_field, source)
-    lines = (line for line in lines if line.strip())
-    first = next(lines, "")
-    lines = chain([first], lines)
     if quotes == "auto" and columns is None:
         quotes = _rule_of_quotes(source.path, max_length)
+    rows = _fields(lines, quotes, ledger)
+    first = next(rows, [])
+    rows = chain([first] if first else [], rows)
     if columns is not None or _is_header(first, named):
-        rows = _csv_fields(lines, ledger) if quotes == "csv" else tab_fields(lines)
         return header_rows(rows, named, ledger, source)
-    return _tsv_rows(lines, ledger, quotes)
+    return _tsv_rows(rows, ledger, quotes)
 
 
-def _is_header(line: str, columns: ColumnMap) -> bool:
-    """Whether a line has names of both the id's and the question's column: no question reads "query" or "text"."""
-    fields = line.rstrip("\r\n").replace('"', "").split("\t")
-    return all(any(name in fields for name in columns.names[ours]) for ours in ("query_id", "query"))
+def _is_header(fields: Sequence[str], columns: ColumnMap) -> bool:
+    """Whether a row has names of both the id's and the question's column: no question reads "query" or "text"."""
+    plain = [field.strip('"') for field in fields]
+    return all(any(name in plain for name in columns.names[ours]) for ours in ("query_id", "query"))
 
 
 def _is_text_file(source: Source) -> TypeGuard[LocalSource]:
@@ -144,9 +143,9 @@ def _starts_with_tag(path: Path) -> bool:
         return file.read(256).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
 
 
-def _tsv_rows(lines: Iterable[str], ledger: Ledger, quotes: Quotes) -> Iterator[SourceRow]:
+def _tsv_rows(rows: Iterable[list[str]], ledger: Ledger, quotes: Quotes) -> Iterator[SourceRow]:
     """Two or three fields a row. What looks like the other rule of quotes is noted: it may be the wrong choice."""
-    for fields in _csv_fields(lines, ledger) if quotes == "csv" else tab_fields(lines):
+    for fields in rows:
         if len(fields) not in (2, 3):
             ledger.drop("not two or three fields")
             continue
@@ -159,11 +158,17 @@ def _rule_of_quotes(path: Path, max_length: int) -> Quotes:
     """The rule by which the rows of a TSV file are whole; that of plain text where both are, or neither is."""
     for rule in ("text", "csv"):
         ledger = Ledger(rule)
-        lines = (line for line in read_lines(path, ledger, max_length=max_length) if line.strip())
-        rows = _csv_fields(lines, ledger) if rule == "csv" else tab_fields(lines)
-        if len({len(fields) for fields in rows} - {2, 3}) == 0 and not ledger.num_dropped:
+        rows = _fields(read_lines(path, ledger, max_length=max_length), rule, ledger)
+        if all(len(fields) in (2, 3) for fields in rows) and not ledger.num_dropped:
             return rule
     return "text"
+
+
+def _fields(lines: Iterable[str], quotes: Quotes, ledger: Ledger) -> Iterator[list[str]]:
+    """The fields of each row that is not blank. Between CSV quotes a line may be blank."""
+    if quotes != "csv":
+        return tab_fields(line for line in lines if line.strip())
+    return (fields for fields in _csv_fields(lines, ledger) if any(map(str.strip, fields)))
 
 
 def _csv_fields(lines: Iterable[str], ledger: Ledger) -> Iterator[list[str]]:
@@ -176,8 +181,7 @@ def _csv_fields(lines: Iterable[str], ledger: Ledger) -> Iterator[list[str]]:
         except csv.Error:
             ledger.drop("quotes that don't match")
             continue
-        if fields:
-            yield fields
+        yield fields
 
 
 def read_qrels(

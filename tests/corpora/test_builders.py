@@ -111,7 +111,7 @@ def test_questions_of_infoseek_are_read_with_one_rule_of_quotes(hub, tmp_path):
 
 
 def test_quotes_are_read_by_the_rule_that_leaves_all_rows_whole(hub, tmp_path):
-    (tmp_path / "apart.tsv").write_text('1\tWho\t"A\tB"\n2\tWhat?\t"C ""D"""\n'.replace("Who\t", '"Who\tor what?"\t'))
+    (tmp_path / "apart.tsv").write_text('1\t"Who\tor what?"\t"A\tB"\n2\tWhat?\t"C ""D"""\n')
     pin = corpus("--queries", tmp_path / "apart.tsv", "--to", "lrat/c-apart")
     assert [(row["query"], row["answer"]) for row in rows(pin, "queries", "test")] == [
         ("Who\tor what?", "A\tB"),
@@ -127,6 +127,16 @@ def test_a_tsv_that_was_written_with_csv_quotes_is_told_and_can_be_read(hub, tmp
     assert lineage.counts["queries"]["notes"] == {
         "a whole field is in quotes, which were kept: was the file written with csv quotes?": 1
     }
+
+
+def test_a_blank_line_is_no_row_and_between_csv_quotes_it_is_text(tmp_path):
+    (tmp_path / "blank.tsv").write_text('\n1\t"two\n\nparts"\tx\n \n2\tone\ty\n')
+    (tmp_path / "empty.tsv").write_text("\n")
+    ledger = Ledger("queries")
+    found = read_queries(LocalSource(tmp_path / "blank.tsv", ""), ledger, quotes="csv")
+    assert [row["query"] for row in found] == ["two\n\nparts", "one"]
+    assert list(read_queries(LocalSource(tmp_path / "empty.tsv", ""), ledger)) == []
+    assert not ledger.num_dropped
 
 
 def test_a_tsv_with_a_header_is_read_by_its_names(hub, tmp_path):
