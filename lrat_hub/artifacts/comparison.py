@@ -12,13 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lrat_hub.artifacts.verification import table_files
+from lrat_hub.artifacts.verification import GIT_FILES, listed_files, table_files
 from lrat_hub.errors import LratError
 from lrat_hub.hub.inputs import fetch_file, fetch_folder
-from lrat_hub.hub.lineage import Lineage, read_lineage
+from lrat_hub.hub.lineage import LINEAGE_FILE, Lineage, read_lineage
 from lrat_hub.hub.outputs import CARD_FILE
 from lrat_hub.hub.refs import HubRef
-from lrat_hub.hub.retries import read
 from lrat_hub.significance import compare
 
 KEYS: tuple[tuple[str, ...], ...] = (
@@ -103,13 +102,13 @@ def diff(first: HubRef, second: HubRef) -> ArtifactDiff:
     tables = [table_files(fetch_folder(ref)) if ref.repo_type == "dataset" else {} for ref in (first, second)]
     # Parquet files are compared by their rows.
     digests = [
-        {name: digest for name, digest in _digests(ref).items() if not name.endswith(".parquet")}
+        {name: listed.digest for name, listed in listed_files(ref).items() if not name.endswith(".parquet")}
         for ref in (first, second)
     ]
     changes += [
         Change("files", name, *values)
         for name, *values in _paired(*digests)
-        if values[0] != values[1] and name not in (CARD_FILE, "lineage.json", ".gitattributes")
+        if values[0] != values[1] and name not in (CARD_FILE, LINEAGE_FILE, *GIT_FILES)
     ]
     rows = [
         row_changes(config, split, *(table.get((config, split), []) for table in tables))
@@ -140,19 +139,6 @@ def _flat(fields: Mapping[str, Any], path: str = "") -> dict[str, Any]:
     for name, value in fields.items():
         flat |= _flat(value, f"{path}{name}.") if isinstance(value, Mapping) else {f"{path}{name}": value}
     return flat
-
-
-def _digests(ref: HubRef) -> dict[str, str]:
-    """The hash that the Hub has of each file."""
-    from huggingface_hub import HfApi
-
-    api = HfApi()
-    info = read(ref, lambda: api.repo_info(
-        ref.repo_id, repo_type=ref.repo_type, revision=ref.revision, files_metadata=True))  # fmt: skip
-    return {
-        item.rfilename: str(item.lfs.sha256 if item.lfs else item.blob_id)
-        for item in getattr(info, "siblings", None) or ()
-    }
 
 
 def row_changes(config: str, split: str, first: Iterable[Path], second: Iterable[Path]) -> RowChanges:

@@ -8,11 +8,10 @@ in the lineage, which has theirs.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from lrat_hub.errors import LratError
 from lrat_hub.hub.cards import lineage_section
@@ -32,7 +31,7 @@ ACCOUNTS: Mapping[str, Mapping[str, str]] = {
 }
 """For a stage, the accounts of which everything that was kept is a row of a config."""
 
-_GIT_FILES = {".gitattributes"}
+GIT_FILES = {".gitattributes"}
 """Files that a Hub makes by itself."""
 
 
@@ -148,40 +147,51 @@ def check_files(ref: HubRef, lineage: Lineage, folder: Path | None) -> Verdict:
     Args:
         folder: Where they were downloaded; None to compare what the Hub says of them.
     """
-    from huggingface_hub import HfApi
+    from huggingface_hub.utils.sha import git_hash
 
-    api = HfApi()
-    info = read(ref, lambda: api.repo_info(
-        ref.repo_id, repo_type=ref.repo_type, revision=ref.revision, files_metadata=True))  # fmt: skip
-    listed = {item.rfilename: item for item in getattr(info, "siblings", None) or ()}
+    listed = listed_files(ref)
     problems: list[str] = []
-    for name, item in listed.items() if folder is not None else ():
-        expected = item.lfs.sha256 if item.lfs else item.blob_id
-        path = folder / name if folder is not None else Path()
-        if not path.is_file():
-            problems.append(f"{name}: expected it among the files that were downloaded, found none")
-        elif (digest := sha256_of(path) if item.lfs else _git_hash(path)) != expected:
-            problems.append(f"{name}: the Hub says {expected}, its bytes have {digest}")
+    if folder is not None:
+        for name, file in listed.items():
+            path = folder / name
+            if not path.is_file():
+                problems.append(f"{name}: expected it among the files that were downloaded, found none")
+            elif (digest := sha256_of(path) if file.is_large else git_hash(path.read_bytes())) != file.digest:
+                problems.append(f"{name}: the Hub says {file.digest}, its bytes have {digest}")
     if not lineage.files:
         return _verdict(problems, f"{len(listed)} files are what the Hub says; the lineage is older and lists none")
-    there, wanted = set(listed) - _GIT_FILES - {LINEAGE_FILE}, set(lineage.files)
+    there, wanted = set(listed) - GIT_FILES - {LINEAGE_FILE}, set(lineage.files)
     problems += [f"{name}: expected by the lineage, found none" for name in sorted(wanted - there)]
     problems += [
         f"{name}: expected nothing, found a file that the lineage doesn't list" for name in sorted(there - wanted)
     ]
     for name in sorted(wanted & there):
-        entry = listed[name]
-        found = published_digest(folder / name) if folder is not None else entry.lfs.sha256 if entry.lfs else None
+        file = listed[name]
+        found = published_digest(folder / name) if folder is not None else file.digest if file.is_large else None
         if found is not None and found != lineage.files[name]:
             problems.append(f"{name}: the lineage says {lineage.files[name]}, its bytes have {found}")
     where = "hashed" if folder is not None else "not downloaded; those in large storage compared by what the Hub says"
     return _verdict(problems, f"{len(there)} files as in the lineage ({where})")
 
 
-def _git_hash(path: Path) -> str:
-    """The id that git gives a file's content."""
-    content = path.read_bytes()
-    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+class ListedFile(NamedTuple):
+    """What the Hub says of a file: the sha256 of a large one, git's hash of another."""
+
+    digest: str
+    is_large: bool
+
+
+def listed_files(ref: HubRef) -> dict[str, ListedFile]:
+    """The files of an artifact by their names, without downloading any."""
+    from huggingface_hub import HfApi
+
+    api = HfApi()
+    info = read(ref, lambda: api.repo_info(
+        ref.repo_id, repo_type=ref.repo_type, revision=ref.revision, files_metadata=True))  # fmt: skip
+    return {
+        item.rfilename: ListedFile(str(item.lfs.sha256 if item.lfs else item.blob_id), item.lfs is not None)
+        for item in getattr(info, "siblings", None) or ()
+    }
 
 
 def check_accounts(lineage: Lineage) -> Verdict:
