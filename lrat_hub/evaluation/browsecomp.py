@@ -125,7 +125,9 @@ def submission(
         name = f"run_{_file_name(named or query_id)}"
         name = f"{name}.json" if f"{name}.json" not in files else f"{name}_{len(files)}.json"
         files[name] = json.dumps(run, ensure_ascii=False, indent=1) + "\n"
-        counted += [row for key in ((query_id, named), (query_id, None)) if (row := by_run.get(key))][:1]
+        # A verdict may name the question alone.
+        if row := by_run.get((query_id, named)) or by_run.get((query_id, None)):
+            counted.append(row)
     scores = OfficialScores.of(runs, counted, qrels)
     files["evaluation_summary.json"] = json.dumps(scores.summary(agent=agent, retriever=retriever), indent=2) + "\n"
     files["citations.json"] = json.dumps(scores.citations, indent=2) + "\n"

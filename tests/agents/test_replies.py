@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -211,7 +211,7 @@ def read(protocol: str, reply: Reply):
 
 def same(call):
     """A call without its reasoning."""
-    return type(call)(None, *[getattr(call, name) for name in list(call.__dataclass_fields__)[1:]])
+    return replace(call, reasoning=None)
 
 
 def expected(protocol: str, count: int):
