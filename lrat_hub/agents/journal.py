@@ -312,15 +312,9 @@ def default_folder(settings: Sequence[Mapping[str, Any]], *, inherited: Collecti
         inherited: Dotted names of settings that are not known before the agent's server runs.
     """
     shaping = [
-        sorted(
-            (name, json.dumps(value, sort_keys=True)) for name, value in _flat(one) if not _is_within(name, inherited)
-        )
+        sorted((name, json.dumps(value, sort_keys=True)) for name, value in _flat(one) if name not in inherited)
         for one in settings
     ]
     digest = hashlib.sha256(json.dumps(sorted(shaping)).encode()).hexdigest()[:16]
     agent = re.sub(r"[^\w.-]+", "-", str(settings[0]["agent"]["name"]), flags=re.ASCII)[:80]
     return journals_folder() / f"{agent}-{digest}"
-
-
-def _is_within(name: str, names: Collection[str]) -> bool:
-    return any(name == one or name.startswith(f"{one}.") for one in names)
