@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lrat_hub.errors import LratError
@@ -15,6 +15,15 @@ if TYPE_CHECKING:
     from lrat_hub.hub.inputs import Source
 
 TAGS = ("lrat", "lrat-hub")
+
+_LIBRARY = "sentence-transformers"
+MODELS = {
+    "retriever": (_LIBRARY, "sentence-similarity", _LIBRARY, "feature-extraction", "dense"),
+    "late_interaction": (_LIBRARY, "sentence-similarity", _LIBRARY, "multi-vector", "late-interaction", "ColBERT"),
+    "reranker": (_LIBRARY, "text-ranking", _LIBRARY, "cross-encoder", "reranker"),
+    "agent": ("transformers", "text-generation", "search-agent"),
+}
+"""For each kind of trained model the library that loads it, its task on the Hub, and its tags."""
 
 LINEAGE_TEMPLATE = "_lineage"
 _SECTION = re.compile(r"(<!-- (\w+):start -->).*?(<!-- \2:end -->)", re.DOTALL)
@@ -56,18 +65,20 @@ def markdown_table(rows: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def model_metadata(*, base_model: Source, dataset: Source) -> str:
-    """The metadata of a trained model's card, as YAML without the fences."""
+def model_metadata(kind: str, *, base_model: Source, datasets: Iterable[Source]) -> str:
+    """The metadata of the card of a trained model, one of `MODELS`, as YAML without the fences."""
     from huggingface_hub import ModelCardData
 
     from lrat_hub.hub.refs import HubRef
 
+    library, task, *tags = MODELS[kind]
+    names = dict.fromkeys(source.repo_id for source in datasets if isinstance(source, HubRef))
     return ModelCardData(
-        library_name="sentence-transformers",
-        pipeline_tag="sentence-similarity",
+        library_name=library,
+        pipeline_tag=task,
         base_model=base_model.repo_id if isinstance(base_model, HubRef) else None,
-        datasets=[dataset.repo_id] if isinstance(dataset, HubRef) else None,
-        tags=["sentence-transformers", "feature-extraction", "dense", *TAGS],
+        datasets=[*names] or None,
+        tags=[*tags, *TAGS],
     ).to_yaml()
 
 

@@ -14,13 +14,14 @@ from lrat_hub.hub.integrity import require_intact
 from lrat_hub.hub.kinds import TableKind, check_kind
 from lrat_hub.hub.refs import HubRef, RepoType
 from lrat_hub.hub.retries import read
+from lrat_hub.obfuscation import plain_question
 
 if TYPE_CHECKING:
     from datasets import Dataset
-    from sentence_transformers import CrossEncoder, SentenceTransformer
+    from sentence_transformers import CrossEncoder, MultiVectorEncoder, SentenceTransformer
     from transformers import PreTrainedTokenizerBase
 
-M = TypeVar("M", bound="SentenceTransformer | CrossEncoder")
+M = TypeVar("M", bound="SentenceTransformer | CrossEncoder | MultiVectorEncoder")
 
 
 @dataclass(frozen=True)
@@ -51,17 +52,29 @@ class Inputs:
     Args:
         require_pinned: Whether to refuse inputs that are not already at a full commit sha.
         on_record: Called with the name and the pin of each input, such as to print them.
+        on_source: Called with each input that is resolved here, after it was recorded.
+
+    `endpoints` has the number of servers of each input that several serve: a language model.
     """
 
-    def __init__(self, *, require_pinned: bool = False, on_record: Callable[[str, str], object] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        require_pinned: bool = False,
+        on_record: Callable[[str, str], object] | None = None,
+        on_source: Callable[[Source], object] | None = None,
+    ) -> None:
         self.require_pinned = require_pinned
         self.pins: dict[str, str] = {}
-        self._on_record = on_record
+        self.endpoints: dict[str, int] = {}
+        self._on_record, self._on_source = on_record, on_source
 
     def resolve(self, name: str, text: str, *, repo_type: RepoType = "dataset") -> Source:
         """The input at its pin, recorded; raises what `resolve` raises."""
         source = resolve(text, repo_type=repo_type, require_pinned=self.require_pinned)
         self.record(name, str(source))
+        if self._on_source:
+            self._on_source(source)
         return source
 
     def record(self, name: str, pin: str) -> None:
@@ -132,6 +145,19 @@ def path_digest(path: Path) -> str:
     return digest.hexdigest()
 
 
+class WrongTable(LratError):
+    """A file or folder that is no table of its kind, perhaps because it is what such a table is made of.
+
+    Args:
+        kind: What was expected.
+        path: What was given.
+    """
+
+    def __init__(self, message: str, kind: TableKind, path: Path) -> None:
+        super().__init__(message)
+        self.kind, self.path = kind, path
+
+
 def load_table(source: Source, kind: TableKind, *, config: str | None = None, split: str | None = None) -> Dataset:
     """One split of one config of a dataset, memory-mapped, checked to be of its kind.
 
@@ -145,7 +171,33 @@ def load_table(source: Source, kind: TableKind, *, config: str | None = None, sp
     named = replace(source, config=source.config or config, split=source.split or split)
     wanted = f"a {kind} dataset{f' with a config {named.config!r}' if named.config else ''}"
     default = "train" if kind == "pairs" else None
-    return check_kind(load_split(named, wanted, default=default), kind, str(source))
+    try:
+        table = check_kind(load_split(named, wanted, default=default), kind, str(source))
+    except LratError as error:
+        if isinstance(source, LocalSource):
+            raise WrongTable(str(error), kind, source.path) from error
+        raise
+    return plain_questions(table, str(source)) if kind == "queries" and "canary" in table.column_names else table
+
+
+def plain_questions(table: Dataset, name: str) -> Dataset:
+    """Questions with the texts of rows with a `canary` in plain, in memory alone.
+
+    Raises:
+        LratError: The texts of a row are not obfuscated with its canary.
+    """
+    from datasets import Dataset
+
+    rows = []
+    for row in table.to_list():
+        try:
+            rows.append(plain_question(row))
+        except ValueError as error:
+            raise LratError(
+                f"{name}: expected the texts of question {row['query_id']} to be obfuscated with the canary in its "
+                "row, found others. Leave the column `canary` out where texts are plain."
+            ) from error
+    return Dataset.from_list(rows, features=table.features)
 
 
 def load_split(source: Source, wanted: str = "data that load_dataset reads", *, default: str | None = None) -> Dataset:
@@ -276,6 +328,13 @@ def load_cross_encoder(source: Source, **options: Any) -> CrossEncoder:
     from sentence_transformers import CrossEncoder
 
     return _load_with(CrossEncoder, source, options)
+
+
+def load_multi_vector_encoder(source: Source, **options: Any) -> MultiVectorEncoder:
+    """A MultiVectorEncoder at a pin; see `load_model`."""
+    from sentence_transformers import MultiVectorEncoder
+
+    return _load_with(MultiVectorEncoder, source, options)
 
 
 def _load_with(cls: type[M], source: Source, options: dict[str, Any]) -> M:

@@ -29,6 +29,9 @@ CARD_FILE = "README.md"
 SEAL_FILE = ".lrat-output.json"
 """Names and sizes of the files of a finished output. Written last, and never published."""
 
+PRIVATE_FILE = ".lrat-private"
+"""Says that an output must not become public, whoever publishes it; never published."""
+
 INDEX_STAMP = "stamp.json"
 """What tells an index from a model: the manifest that `lrat_hub.retrieval` writes."""
 
@@ -118,8 +121,14 @@ def _is_kept(folder: Path, keep_unfinished: bool) -> bool:
     return False
 
 
-def seal(folder: Path, lineage: Lineage) -> None:
-    """Writes the lineage, with the files' hashes, into a folder whose other files are there; marks it as finished."""
+def seal(folder: Path, lineage: Lineage, *, private: bool = False) -> None:
+    """Writes the lineage, with the files' hashes, into a folder whose other files are there; marks it as finished.
+
+    Args:
+        private: Whether it must not become public, also if it is published later.
+    """
+    if private:
+        (folder / PRIVATE_FILE).touch()
     digests = {name: published_digest(path) for name, path in files_of(folder).items() if name != LINEAGE_FILE}
     (folder / LINEAGE_FILE).write_text(replace(lineage, files=digests).to_json(), encoding="utf-8")
     sizes = {name: path.stat().st_size for name, path in files_of(folder).items()}
@@ -140,14 +149,14 @@ def files_of(folder: Path) -> dict[str, Path]:
 
 
 def kind_of(folder: Path) -> RepoType:
-    """The kind of repository that an output is for: a dataset's card lists its configs."""
+    """The kind of repository that an output is for: a dataset's card lists its configs, a Space's has its `sdk`."""
     from huggingface_hub import RepoCard
 
     try:
         data = RepoCard.load(folder / CARD_FILE, ignore_metadata_errors=True).data
     except (OSError, ValueError) as error:
         raise LratError(f"{folder / CARD_FILE}: expected a card, found one that can't be read; {error}.") from error
-    return "dataset" if data.get("configs") else "model"
+    return "dataset" if data.get("configs") else "space" if data.get("sdk") else "model"
 
 
 def check_output(folder: Path) -> Lineage:
@@ -171,9 +180,9 @@ def check_output(folder: Path) -> Lineage:
         lineage = Lineage.from_json((folder / LINEAGE_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise LratError(f"{folder / LINEAGE_FILE}: expected a lineage; {first_line(error)}.") from error
-    if kind_of(folder) == "dataset":
+    if (kind := kind_of(folder)) == "dataset":
         _check_tables(folder)
-    elif INDEX_STAMP not in files and not any(name.endswith(_WEIGHTS) for name in files):
+    elif kind == "model" and INDEX_STAMP not in files and not any(name.endswith(_WEIGHTS) for name in files):
         raise LratError(f"{folder}: expected a model with its weights, found {', '.join(files)}.")
     return lineage
 
@@ -189,7 +198,7 @@ def _check_seal(folder: Path, files: dict[str, Path]) -> None:
             if there != size:
                 raise LratError(
                     f"{folder}: expected {name} with {size} bytes, found {'none' if there is None else there}. "
-                    "The output is not complete any more."
+                    "The output is no longer complete."
                 )
 
 

@@ -40,11 +40,13 @@ class Target:
         ref: The branch.
         files: Names of the files that are there now.
         revision: The commit that it is at; None where the repository or the branch will be made.
+        private: Whether the repository is; None where there is none yet.
     """
 
     ref: HubRef
     files: frozenset[str] = frozenset()
     revision: str | None = None
+    private: bool | None = None
 
     def require(self, configs: Collection[str] | None, splits: Iterable[str] = (), *, index: bool = False) -> None:
         """Refuses what can't be published there.
@@ -65,10 +67,13 @@ class Target:
         refuse_loss(self.ref, set(self.files), planned)
 
     def __str__(self) -> str:
+        if self.private is None:
+            return f"{self.ref} (new, public where its namespace doesn't make private ones)"
+        seen = "private" if self.private else "public"
         if self.revision is None:
-            return f"{self.ref} (new)"
+            return f"{self.ref} ({seen}, new branch)"
         what = f"replaces {self.revision[:7]}" if LINEAGE_FILE in self.files else "empty so far"
-        return f"{self.ref} ({what})"
+        return f"{self.ref} ({seen}, {what})"
 
 
 def look_at_target(ref: HubRef) -> Target:
@@ -111,7 +116,7 @@ def look_at_target(ref: HubRef) -> Target:
             return Target(target)
     tip = cast("ModelInfo | DatasetInfo", info)
     files = frozenset(file.rfilename for file in tip.siblings or ()) - {".gitattributes"}
-    return Target(target, files, tip.sha if revision else None)
+    return Target(target, files, tip.sha if revision else None, bool(tip.private))
 
 
 @lru_cache
@@ -135,13 +140,15 @@ def account_of(endpoint: str, token: str) -> dict[str, Any]:
         status = getattr(getattr(error, "response", None), "status_code", None)
         if status == 401:
             raise LratError(
-                f"{endpoint} refuses the token: it is wrong or expired. Set HF_TOKEN to one of it."
+                f"{endpoint} refuses the token: it is wrong or expired. Set HF_TOKEN to a token of this Hub."
             ) from error
         if status is not None:
             # The Hub answers, and this question is limited more strictly than others.
             return {}
         if is_outage(error):
-            raise LratError(f"The Hub at {endpoint} can't be reached. Is HF_ENDPOINT right, and up?") from error
+            raise LratError(
+                f"The Hub at {endpoint} can't be reached. Check HF_ENDPOINT, and that the Hub is running."
+            ) from error
         raise
     return answer if isinstance(answer, dict) else {}
 
@@ -153,18 +160,24 @@ def _asked(ask: Callable[[], Any]) -> Any:
 
 def require_writer(target: HubRef, account: dict[str, Any]) -> None:
     """Raises LratError when an account is known not to write to a namespace."""
-    access = (account.get("auth") or {}).get("accessToken") or {}
-    role, name = access.get("role"), account.get("name")
+    role, names, everywhere = access_of(account)
+    name, namespace = account.get("name"), target.repo_id.partition("/")[0]
     if role == "read":
         raise LratError(f"{target}: expected a token that may write, found one of {name} that may only read.")
-    names = [name, *(org.get("name") for org in account.get("orgs") or ())]
-    namespace = target.repo_id.partition("/")[0]
-    # The owner of an embedded Hub writes everywhere. What a fine-grained token may do is not told in this way.
-    if name and namespace not in names and role == "write" and not access.get("everyNamespace"):
+    if name and namespace not in names and role == "write" and not everywhere:
         raise LratError(
-            f"{target}: expected a namespace of {', '.join(map(str, names))}, which the token may write to, found "
-            f"{namespace}."
+            f"{target}: expected a namespace of {', '.join(names)}, which the token may write to, found {namespace}."
         )
+
+
+def access_of(account: dict[str, Any]) -> tuple[str | None, list[str], bool]:
+    """The role of an account's token, the account's namespaces, and whether the token is for all others as well.
+
+    The last holds for the owner of an embedded Hub. What a fine-grained token may do is not told in this way.
+    """
+    token = (account.get("auth") or {}).get("accessToken") or {}
+    names = [account.get("name"), *(org.get("name") for org in account.get("orgs") or ())]
+    return token.get("role"), list(map(str, names)), bool(token.get("everyNamespace"))
 
 
 def check_machine() -> None:
@@ -177,13 +190,22 @@ def check_machine() -> None:
 
 def require_disk(folder: Path, size: int, purpose: str) -> None:
     """Raises LratError when the disk of a folder, which need not be there yet, has less free space than needed."""
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    free = shutil.disk_usage(there).free
+    free = free_space(folder)
     if free < size:
         raise LratError(
             f"{folder} {purpose}: expected {in_words(size)} of free space, found {in_words(free)}. Free some, or take "
             "a folder on another disk: HF_HOME, TMPDIR or `work_dir`."
         )
+
+
+def free_space(folder: Path) -> int:
+    """Bytes that are free on the disk of a folder, which need not be there yet."""
+    return shutil.disk_usage(part_that_exists(folder)).free
+
+
+def part_that_exists(folder: Path) -> Path:
+    """The folder itself, or the nearest above it that is there."""
+    return next(path for path in (folder, *folder.absolute().parents) if path.exists())
 
 
 def free_memory() -> int:

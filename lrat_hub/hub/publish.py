@@ -8,13 +8,23 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NoReturn, cast
 
 from lrat_hub.errors import LratError
 from lrat_hub.hub.lineage import LINEAGE_FILE, Lineage
-from lrat_hub.hub.outputs import CARD_FILE, INDEX_STAMP, check_output, files_of, kind_of, output_folder, seal
+from lrat_hub.hub.outputs import (
+    CARD_FILE,
+    INDEX_STAMP,
+    PRIVATE_FILE,
+    check_output,
+    files_of,
+    kind_of,
+    output_folder,
+    seal,
+)
+from lrat_hub.hub.picture import PICTURE_FILE, draw_lineage
 from lrat_hub.hub.refs import HubRef, hub_errors
-from lrat_hub.hub.retries import commit, retried
+from lrat_hub.hub.retries import commit, read, retried
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -36,6 +46,7 @@ def publish_dataset(
     card: str,
     lineage: Lineage,
     files: Mapping[str, str | bytes | Path] | None = None,
+    private: bool = False,
 ) -> HubRef:
     """Publishes configs and splits as Parquet with their card and lineage, as one commit.
 
@@ -43,6 +54,7 @@ def publish_dataset(
         ref: The target; its revision is a branch, which is created if it is missing.
         card: The card, without metadata for `configs`, which is added here.
         files: Further files, as text, as bytes or by their path here, by their path in the repository.
+        private: See `publish_folder`.
 
     Returns:
         The pin of what was published. Publishing the same content again gives the same pin.
@@ -64,14 +76,17 @@ def publish_dataset(
             else:
                 path.write_bytes(content.encode() if isinstance(content, str) else content)
         (root / CARD_FILE).write_text(with_configs(card, tables), encoding="utf-8")
-        return publish_folder(ref, root, lineage)
+        return publish_folder(ref, root, lineage, private=private)
 
 
-def publish_folder(ref: HubRef, folder: Path, lineage: Lineage) -> HubRef:
-    """Publishes a folder that holds a card, with its lineage, as one commit that replaces what was there.
+def publish_folder(ref: HubRef, folder: Path, lineage: Lineage, *, private: bool = False) -> HubRef:
+    """Publishes a folder that holds a card, with its lineage and a picture, as a commit that replaces what was there.
 
     It replaces only a publication by this project, and a dataset only by one with the same configs or more. Commits
     of others and lost connections are handled, and logged (see `retries`).
+
+    Args:
+        private: Whether nobody else may read it: a missing repository is made private, and a public one refused.
 
     Raises:
         LratError: The reference is a sha, something else is there, the Hub refuses, or others keep committing.
@@ -81,12 +96,13 @@ def publish_folder(ref: HubRef, folder: Path, lineage: Lineage) -> HubRef:
     target = publication_target(ref)
     if not (folder / CARD_FILE).is_file():
         raise LratError(f"{target}: expected a card ({CARD_FILE}) with what is published, found none.")
-    seal(folder, lineage)
+    (folder / PICTURE_FILE).write_text(draw_lineage(lineage, target.repo_type), encoding="utf-8")
+    seal(folder, lineage, private=private)
     files = files_of(folder)
     api = HfApi()
 
     def create_target() -> None:
-        api.create_repo(target.repo_id, repo_type=target.repo_type, exist_ok=True)
+        create_repository(target, private=private or None)
         if target.revision != "main":
             api.create_branch(target.repo_id, repo_type=target.repo_type, branch=target.revision, exist_ok=True)
 
@@ -103,7 +119,21 @@ def publish_folder(ref: HubRef, folder: Path, lineage: Lineage) -> HubRef:
 
     with hub_errors(target):
         retried(create_target, what=str(target))
+        if private and not is_private(target):
+            refuse_public(target)
         return replace(target, revision=commit(api, target, plan, title=f"lrat {lineage.stage}"))
+
+
+def create_repository(ref: HubRef, *, private: bool | None = None) -> None:
+    """Makes sure that there is a repository; a Space is a static one, whose files are its page.
+
+    Args:
+        private: Whether a new one is private; None for what the Hub makes.
+    """
+    from huggingface_hub import HfApi
+
+    sdk = "static" if ref.repo_type == "space" else None
+    HfApi().create_repo(ref.repo_id, repo_type=ref.repo_type, space_sdk=sdk, private=private, exist_ok=True)
 
 
 def require_loadable_names(ref: HubRef, configs: Iterable[str], splits: Iterable[str]) -> None:
@@ -181,17 +211,33 @@ def require_private(ref: HubRef) -> None:
     Raises:
         LratError: It is public, or can't be made.
     """
-    from huggingface_hub import HfApi
-
-    api = HfApi()
     with hub_errors(ref):
-        api.create_repo(ref.repo_id, repo_type=ref.repo_type, private=True, exist_ok=True)
-        private = api.repo_info(ref.repo_id, repo_type=ref.repo_type).private
-    if not private:
-        raise LratError(
-            f"{ref.repo_id}: expected a private repository for data that must not become public, found a public one. "
-            "Publish to another, or make it private first."
-        )
+        create_repository(ref, private=True)
+    if not is_private(ref):
+        refuse_public(ref)
+
+
+def is_private(ref: HubRef) -> bool:
+    """Whether a repository is private; False where this process is offline.
+
+    Raises:
+        LratError: The Hub doesn't say: what is made of the repository could become public by mistake.
+    """
+    from huggingface_hub import HfApi, constants
+
+    if constants.HF_HUB_OFFLINE:
+        return False
+    api = HfApi()
+    info = read(ref, lambda: api.repo_info(ref.repo_id, repo_type=ref.repo_type))
+    return bool(cast("ModelInfo | DatasetInfo", info).private)
+
+
+def refuse_public(ref: HubRef) -> NoReturn:
+    """Raises the LratError for a repository that is public and was to be private."""
+    raise LratError(
+        f"{ref.repo_id}: expected a private repository for data that must not become public, found a public one. "
+        "Publish to another, or make it private first."
+    )
 
 
 def count_rows(tables: Tables) -> dict[str, dict[str, int]]:
@@ -241,10 +287,12 @@ def with_configs(card: str, tables: Tables) -> str:
 def publish_output(folder: Path, target: HubRef) -> HubRef:
     """Publishes a finished output, and gives the pin of what was published. The folder stays.
 
+    What was to be private is published to a private repository.
+
     Raises:
         LratError: As for `check_output` and `publish_folder`, or it is for another kind of repository.
     """
     lineage = check_output(folder)
     if (kind := kind_of(folder)) != target.repo_type:
         raise LratError(f"{folder}: expected a {target.repo_type} to publish to {target}, found a {kind}.")
-    return publish_folder(target, folder, lineage)
+    return publish_folder(target, folder, lineage, private=(folder / PRIVATE_FILE).exists())

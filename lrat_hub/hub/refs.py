@@ -10,11 +10,11 @@ from typing import Any, Literal
 
 from lrat_hub.errors import LratError
 
-RepoType = Literal["model", "dataset"]
+RepoType = Literal["model", "dataset", "space"]
 
 _NAME = r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?"
 _REF = re.compile(
-    r"(?P<type>datasets/|models/)?"
+    r"(?P<type>datasets/|models/|spaces/)?"
     rf"(?P<repo_id>{_NAME}/{_NAME})"
     r"(@(?P<revision>[^@#\s]+?))?"
     r"(#(?P<config>[\w.-]+))?"
@@ -33,8 +33,9 @@ ANSWER_SECONDS = 60.0
 class HubRef:
     """A repository at a revision, with an optional dataset config and split.
 
-    Written `namespace/name@revision` for models and `datasets/namespace/name@revision#config:split` for datasets,
-    the way `hf://` paths are; no revision means `main`. `HubRef.parse(str(ref)) == ref`.
+    Written `namespace/name@revision` for models, `datasets/namespace/name@revision#config:split` for datasets and
+    `spaces/namespace/name@revision` for Spaces, the way `hf://` paths are; no revision means `main`.
+    `HubRef.parse(str(ref)) == ref`.
     """
 
     repo_id: str
@@ -48,7 +49,7 @@ class HubRef:
         """Reads a reference.
 
         Args:
-            repo_type: Type of a reference without `datasets/` or `models/` in front.
+            repo_type: Type of a reference without `datasets/`, `models/` or `spaces/` in front.
 
         Raises:
             LratError: The text is not a reference.
@@ -59,13 +60,15 @@ class HubRef:
                 f"Reference {text!r}: expected namespace/name[@revision][#config][:split], with datasets/ in front "
                 "for datasets. A local path starts with /, ./ or ../"
             )
-        kinds: dict[str | None, RepoType] = {"datasets/": "dataset", "models/": "model", None: repo_type}
+        kinds: dict[str | None, RepoType] = {
+            "datasets/": "dataset", "models/": "model", "spaces/": "space", None: repo_type
+        }  # fmt: skip
         return cls(
             match["repo_id"], kinds[match["type"]], match["revision"] or "main", match["config"], match["split"]
         )
 
     def __str__(self) -> str:
-        prefix = "datasets/" if self.repo_type == "dataset" else ""
+        prefix = "" if self.repo_type == "model" else f"{self.repo_type}s/"
         config = f"#{self.config}" if self.config else ""
         split = f":{self.split}" if self.split else ""
         return f"{prefix}{self.repo_id}@{self.revision}{config}{split}"
@@ -155,6 +158,10 @@ def hub_errors(ref: HubRef) -> Iterator[None]:
     except RepositoryNotFoundError as error:
         other = _other_kind(ref)
         there = f" There is a {other} of that name." if other else ""
+        if not there and ref.repo_type == "model" and endpoint != "https://huggingface.co":
+            there = (
+                f" Upload it from a folder (`hf upload {ref.repo_id} FOLDER .`), or give the folder, such as ./model."
+            )
         raise LratError(f"{ref}: no such {kind} at {endpoint}, or HF_TOKEN may not see it.{there}") from error
     except LocalEntryNotFoundError as error:
         if constants.HF_HUB_OFFLINE:
@@ -169,7 +176,9 @@ def hub_errors(ref: HubRef) -> Iterator[None]:
         raise LratError(f"{ref}: {endpoint} refused the request. {detail}") from error
     except Exception as error:
         if is_transport_error(error):
-            raise LratError(f"{ref}: the Hub at {endpoint} can't be reached. Is HF_ENDPOINT right, and up?") from error
+            raise LratError(
+                f"{ref}: the Hub at {endpoint} can't be reached. Check HF_ENDPOINT, and that the Hub is running."
+            ) from error
         raise
 
 

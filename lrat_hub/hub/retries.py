@@ -10,7 +10,7 @@ import hashlib
 import logging
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, stop_before_delay
@@ -27,18 +27,21 @@ T = TypeVar("T")
 
 PATIENCE_SECONDS = 120.0
 FIRST_PATIENCE_SECONDS = 5.0
-"""Patience with a Hub that has answered nothing in this process yet: it may be stopped, or its address wrong."""
+"""Patience with a Hub that has answered nothing in this process yet: it may be stopped, or its address wrong. What is
+asked after that is asked once."""
 LONGEST_ASKED_SECONDS = 60.0
 """A server that asks for a longer pause is not waited for: the usual pauses apply."""
 
 CONFLICTS = {409, 412}
 # What a Hub answers when it is overloaded or being restarted.
 OUTAGES = {429, 500, 502, 503, 504}
+DAMAGED = "Damaged"
+"""What the embedded Hub says of content that it has lost: it will be the same at the next attempt."""
 
 logger = logging.getLogger(__name__)
 
-_answered: set[str] = set()
-"""Addresses of the Hubs that have answered this process."""
+_heard: dict[str, bool] = {}
+"""Addresses of the Hubs that were asked in this process, and whether one has ever answered."""
 
 
 def backoff(
@@ -92,9 +95,8 @@ def retry_after(error: BaseException) -> float | None:
     Args:
         error: An error with the `headers` of the response, or with a `response` that has them.
     """
-    headers = getattr(getattr(error, "response", error), "headers", None)
     try:
-        seconds = float((headers.get("Retry-After") if headers else None) or "")
+        seconds = float(_headers(error).get("Retry-After") or "")
     except ValueError:
         return None
     return seconds if 0 < seconds <= LONGEST_ASKED_SECONDS else None
@@ -107,7 +109,8 @@ def is_conflict(error: BaseException) -> bool:
 
 def is_outage(error: BaseException) -> bool:
     """Whether no answer came, or that there is none for now; what was asked may have been done all the same."""
-    return is_transport_error(error) or _status(error) in OUTAGES
+    is_lasting = _headers(error).get("X-Error-Code") == DAMAGED
+    return is_transport_error(error) or (_status(error) in OUTAGES and not is_lasting)
 
 
 def read(ref: HubRef, attempt: Callable[[], T]) -> T:
@@ -121,16 +124,18 @@ def read(ref: HubRef, attempt: Callable[[], T]) -> T:
     """
     from huggingface_hub import constants
 
-    known = constants.ENDPOINT in _answered
+    endpoint = constants.ENDPOINT
+    silence = {True: PATIENCE_SECONDS, False: 0.0, None: FIRST_PATIENCE_SECONDS}[_heard.get(endpoint)]
     with hub_errors(ref):
-        result = retried(
-            attempt,
-            what=f"{ref} at {constants.ENDPOINT}",
-            conflicts=False,
-            wrapped=True,
-            silence=PATIENCE_SECONDS if known else FIRST_PATIENCE_SECONDS,
-        )
-    _answered.add(constants.ENDPOINT)
+        try:
+            result = retried(attempt, what=f"{ref} at {endpoint}", conflicts=False, wrapped=True, silence=silence)
+        except Exception as error:
+            # That there is no such repository is an answer, too.
+            if not any(map(is_transport_error, chain_of(error))):
+                _heard[endpoint] = True
+            _heard.setdefault(endpoint, False)
+            raise
+    _heard[endpoint] = True
     return result
 
 
@@ -259,6 +264,10 @@ def _content_hash(operations: Operations) -> str:
         if isinstance(operation, CommitOperationAdd)
     ]
     return hashlib.sha256("\n".join(sorted(files)).encode()).hexdigest()
+
+
+def _headers(error: BaseException) -> Mapping[str, str]:
+    return getattr(getattr(error, "response", error), "headers", None) or {}
 
 
 def _status(error: BaseException) -> int | None:

@@ -13,9 +13,11 @@ Clients read `HF_ENDPOINT` when they are imported, so a program that wants to us
 | `app`, `missing`, `connections`, `wire`, `access` | routes; what they are asked; who asks, and what they may do |
 | `routes_repos`, `routes_git`, `routes_commit`, `routes_files`, `routes_discussions` | the endpoints |
 | `summaries`, `metadata`, `cards` | what lists say of a repository; what metadata mean; cards as HTML |
+| `upload_pack` | git's own program that serves clones |
 | `routes_pages`, `routes_rows`, `views`, `pages/` | the pages for people, and their templates |
 | `parquet` | rows of Parquet files, read by a process of its own |
-| `store`, `repository`, `trees`, `patches`, `blobs`, `rules` | repositories of git, and what is in them |
+| `store`, `repository`, `libgit`, `trees`, `patches`, `rules` | repositories of git, and what is in them |
+| `changes`, `loose` | what commits write, and objects of git on the disk |
 | `discussions` | discussions and pull requests |
 | `objects`, `links` | large files by sha256; signed links to them |
 | `maintenance` | `lrat hub verify` and `gc` |

@@ -15,17 +15,21 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote
 
 import pygit2
+from anyio import CapacityLimiter, Semaphore
 from starlette.requests import Request
 
 from lrat_hub.localhub.links import Links
 from lrat_hub.localhub.objects import NamespaceObjects, ObjectStore, Pointer
-from lrat_hub.localhub.protocol import KINDS, HubError, RepoId, repo_not_found
-from lrat_hub.localhub.repository import MAIN, Repository
+from lrat_hub.localhub.protocol import KINDS, MAIN, HubError, RepoId, repo_not_found
+from lrat_hub.localhub.repository import Repository
 from lrat_hub.localhub.root import Account, Accounts
 from lrat_hub.localhub.store import Settings, SettingsDamaged, Store
 
 # Of users in namespaces of others, until the server stops; forgotten ones are uploaded again.
 UPLOADS_NOTED = 100_000
+# Each takes a processor for a while.
+CLONES_AT_ONCE = 8
+COMMITS_AT_ONCE = 16
 
 logger = logging.getLogger("uvicorn.error")
 
@@ -41,6 +45,9 @@ class Hub:
     # What users have uploaded to namespaces of others: user, namespace and sha256. Knowing a hash is no proof of
     # having the content.
     uploaded: set[tuple[str, str, str]] = field(default_factory=set)
+    # What is limited by how many there are at once.
+    clones: Semaphore = field(default_factory=lambda: Semaphore(CLONES_AT_ONCE))
+    commits: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(COMMITS_AT_ONCE))
 
     def note_uploaded(self, user: str, namespace: str, pointer: Pointer) -> None:
         if len(self.uploaded) >= UPLOADS_NOTED:
@@ -60,9 +67,13 @@ def caller(request: Request, *, password: bool = False) -> Account | None:
             whatever any page makes it send: never allow that where something is changed.
 
     Raises:
-        HubError: 401 if the token is not one of this Hub.
+        HubError: 401 if the token is not one of this Hub; 400 if there are several: a proxy may have gone by another
+            one than this server would.
     """
-    scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
+    given = request.headers.getlist("authorization")
+    if len(given) > 1:
+        raise HubError(400, f"Authorization: expected one header, found {len(given)}")
+    scheme, _, credentials = (given or [""])[0].partition(" ")
     if not scheme:
         return None
     token: str | None = None
@@ -95,11 +106,8 @@ def repo_of(request: Request) -> RepoId:
 
 
 def repo_named(request: Request, name: str, kind: str) -> RepoId:
-    """The repository that the body of a request names: `namespace/name`, and `model`, `dataset` or `space`."""
-    namespace, _, own = name.partition("/")
-    if f"{kind}s" not in KINDS:
-        raise HubError(400, f"Invalid repository type: expected model, dataset or space, found {kind[:50]!r}")
-    return hub_of(request).store.find(RepoId(f"{kind}s", namespace, own))
+    """The repository of a kind that the body of a request names: `namespace/name`."""
+    return hub_of(request).store.find(RepoId.parse(kind, name))
 
 
 def may_see(account: Account | None, repo: RepoId, settings: Settings) -> bool:
@@ -200,9 +208,7 @@ def git_access(request: Request, repo: RepoId | None = None) -> None:
     try:
         settings_for(request, repo, password=True, follow=True)
     except HubError as error:
-        if error.status == 307:
-            raise
-        if error.status == 404 and request.headers.get("authorization"):
+        if error.status == 307 or (error.status == 404 and request.headers.get("authorization")):
             raise
         raise HubError(401, error.message, error.code, ask) from None
 
@@ -238,9 +244,7 @@ def participant(request: Request) -> RepoId:
         HubError: 404 if the caller may not see it, 401 without a token, 403 if their token is for reading only.
     """
     settings_for(request)
-    account = require_user(request)
-    if account.role != "write":
-        raise HubError(403, f"The token of {account.name} is for reading only")
+    _require_writer(request)
     return repo_of(request)
 
 
@@ -250,11 +254,16 @@ def require_namespace(request: Request, namespace: str) -> Account:
     Raises:
         HubError: 401 if it is nobody with a token, 403 if that may not write there.
     """
+    account = _require_writer(request)
+    if not account.writes(namespace):
+        raise HubError(403, f"The token of {account.name} is not for writing in the namespace {namespace}")
+    return account
+
+
+def _require_writer(request: Request) -> Account:
     account = require_user(request)
     if account.role != "write":
         raise HubError(403, f"The token of {account.name} is for reading only")
-    if not account.writes(namespace):
-        raise HubError(403, f"The token of {account.name} is not for writing in the namespace {namespace}")
     return account
 
 

@@ -38,10 +38,10 @@ from lrat_hub.localhub import (
     routes_rows,
     views,
 )
-from lrat_hub.localhub.access import Hub, hub_of, settings_for
+from lrat_hub.localhub.access import Hub, hub_of, repo_of, settings_for
 from lrat_hub.localhub.links import Links
 from lrat_hub.localhub.missing import refuse_path
-from lrat_hub.localhub.protocol import KINDS, HubError
+from lrat_hub.localhub.protocol import KINDS, MAIN, HubError, damaged
 from lrat_hub.localhub.root import Accounts
 from lrat_hub.localhub.store import adopt_old_objects, open_stores
 from lrat_hub.localhub.wire import DeclaredRoute
@@ -90,13 +90,15 @@ register_url_convertor("namespace", _Namespace())
 register_url_convertor("encoded_path", _EncodedPath())
 
 _REQUEST_NAME = re.compile(rb"[A-Za-z0-9=;:_.-]{1,128}")
-# What git says of a disk that is full, or a quota.
+# With less room than this, a write that failed without a reason has failed for want of room.
 FREE_BYTES = 16 * 1024
+# Of the files of a repository that are damaged, in an answer.
+DAMAGE_NAMED = 5
+# What git says of a disk that is full, or a quota.
 FULL = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))
 _REPO = "/api/{kind:kind}/{namespace:encoded}/{name:encoded}"
 _PAGE = "/{kind:prefix}{namespace:namespace}/{name:encoded}"
 _REV = "{revision:encoded}"
-
 
 _LIST = "author search filter sort direction limit cursor full expand expand[] gated"
 _LIST_LACKS = "apps inference inference_provider num_parameters linked datasets models emissions benchmark"
@@ -158,7 +160,7 @@ def routes() -> list[DeclaredRoute]:
         route(f"{_PAGE}.git/info/lfs/objects/batch", files.batch, method="POST"),
         route(f"{_PAGE}.git/info/lfs/objects/verify", files.verify, method="POST"),
         route(f"{_PAGE}/info/refs", files.info_refs, "service"),
-        route(f"{_PAGE}/git-upload-pack", files.upload_pack, method="POST"),
+        route(f"{_PAGE}/git-upload-pack", files.fetch, method="POST"),
         route(f"{_PAGE}/git-receive-pack", files.receive_pack, method="POST"),
         route(f"{_PAGE}/raw/{_REV}/{{path:encoded_path}}", files.raw, "download"),
         route(f"{_PAGE}/discussions", pages.discussions, "cursor"),
@@ -280,10 +282,22 @@ async def _git_error(request: Request, error: pygit2.GitError) -> Response:
     gone = await run_in_threadpool(_has_gone, request)
     if gone is None:
         logging.getLogger("uvicorn.error").error("A %s request found damage: %s", request.method, error)
-        gone = HubError(
-            500, f"Something is damaged in the repository ({error}): publish it again, or see `lrat hub verify`"
+        named = await run_in_threadpool(_damaged_files, request)
+        gone = damaged(
+            f"{named or 'Something in the repository'} is damaged ({error}): "
+            "publish it again, or see `lrat hub verify`"
         )
     return await _hub_error(request, gone)
+
+
+def _damaged_files(request: Request) -> str:
+    """The files that can't be read at the revision that a request is about."""
+    try:
+        repository = hub_of(request).store.open(repo_of(request))
+        revision = request.path_params.get("revision") or MAIN
+        return ", ".join(repository.damage(repository.commit_at(revision))[:DAMAGE_NAMED])
+    except (HubError, KeyError, pygit2.GitError):
+        return ""
 
 
 def _has_gone(request: Request) -> HubError | None:

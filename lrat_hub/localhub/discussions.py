@@ -14,10 +14,10 @@ from typing import Any, Literal
 
 import pygit2
 
-from lrat_hub.localhub.protocol import HubError, iso_date
-from lrat_hub.localhub.repository import MAIN, Repository, title_of
+from lrat_hub.localhub.protocol import MAIN, HubError, damaged, iso_date
+from lrat_hub.localhub.repository import Repository, title_of
 from lrat_hub.localhub.root import replace_file
-from lrat_hub.localhub.store import DISCUSSIONS, Store
+from lrat_hub.localhub.store import DISCUSSIONS
 
 Status = Literal["draft", "open", "closed", "merged"]
 
@@ -85,8 +85,8 @@ def check_text(text: str, most: int = TEXT_MAX_CHARS) -> str:
 class Discussions:
     """The discussions of one repository. Whoever changes one holds the lock of the repository (see `store`)."""
 
-    def __init__(self, store: Store, repository: Repository) -> None:
-        self._folder: Path = store.path(repository.id) / DISCUSSIONS
+    def __init__(self, repository: Repository) -> None:
+        self._folder = Path(repository.path, DISCUSSIONS)
         self._repository = repository
 
     def numbers(self) -> list[int]:
@@ -104,7 +104,7 @@ class Discussions:
         except FileNotFoundError:
             return self._from_reference(number)
         except (ValueError, TypeError, RecursionError) as error:
-            raise HubError(500, f"Discussion {number} of {self._repository.id} is damaged: {error}") from None
+            raise damaged(f"Discussion {number} of {self._repository.id} is damaged: {error}") from None
 
     def save(self, discussion: Discussion) -> None:
         self._folder.mkdir(exist_ok=True)

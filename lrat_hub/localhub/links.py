@@ -21,8 +21,6 @@ LINK_SECONDS = 24 * 3600
 class Links:
     """Makes and checks links to large files: each stands for one permission on one object, for some time.
 
-    Clients send no token along with the content of a large file, as they would send it to a storage service.
-
     Args:
         key: The key that links are signed with.
     """

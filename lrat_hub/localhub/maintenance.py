@@ -10,18 +10,20 @@ import subprocess
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pygit2
 
 from lrat_hub.errors import LratError
-from lrat_hub.localhub.blobs import is_readable, loose_path, write_loose
+from lrat_hub.localhub.libgit import open_git
+from lrat_hub.localhub.loose import is_readable, is_whole, loose_path, write_object
 from lrat_hub.localhub.objects import NamespaceObjects, ObjectStore, Pointer, sha256_of
 from lrat_hub.localhub.protocol import HubError, RepoId
 from lrat_hub.localhub.root import fsync_path, owned, prepare_root
 from lrat_hub.localhub.store import Store, open_stores
-from lrat_hub.localhub.trees import forget, open_git
+from lrat_hub.localhub.trees import forget
 
 logger = logging.getLogger("uvicorn.error")
 # Between two objects of git, which are small, while the Hub is served.
@@ -61,6 +63,10 @@ def verify(root: Path, *, hashes: bool = True, repair: bool = False) -> Verifica
             that another namespace or repository has from there.
     """
     store, objects = open_stores(_existing(root))
+
+    def is_sound(path: Path) -> bool:
+        return not hashes or objects.is_known_sound(path) or sha256_of(path) == path.name
+
     forget()
     result = Verification()
     if repair:
@@ -88,8 +94,8 @@ def verify(root: Path, *, hashes: bool = True, repair: bool = False) -> Verifica
             result.large_files += 1
             result.large_bytes += path.stat().st_size
             result.unreferenced += path.name not in referred[kept.namespace]
-            if hashes and not objects.is_known_sound(path) and sha256_of(path) != path.name:
-                result.problems.append(f"objects/{kept.namespace}: content of {path.name} has another sha256")
+            if problem := _damage_of(kept, path, is_sound):
+                result.problems.append(problem)
     return result
 
 
@@ -155,6 +161,17 @@ def _verify_repository(store: Store, repo: RepoId, result: Verification) -> froz
     return store.open(repo).pointers()
 
 
+def _damage_of(kept: NamespaceObjects, path: Path, is_sound: Callable[[Path], bool]) -> str | None:
+    """What is wrong with a large file; None if nothing is, or somebody has deleted it since it was listed."""
+    try:
+        return None if is_sound(path) else f"objects/{kept.namespace}: content of {path.name} has another sha256"
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        # A disk that can't read one file may read the others.
+        return f"objects/{kept.namespace}: {path.name} can't be read: {error.strerror}"
+
+
 def _collect_objects(
     kept: NamespaceObjects, referred: set[str], youngest: float, dry_run: bool, result: Collection
 ) -> None:
@@ -185,7 +202,9 @@ def _pack(git: str, path: Path, keep_seconds: float, lock: int) -> None:
 
 
 def _repair_large_files(objects: ObjectStore, result: Verification) -> None:
-    damaged = [path for kept in objects.namespaces() for path in kept.paths() if not objects.is_sound(path)]
+    damaged = [
+        path for kept in objects.namespaces() for path in kept.paths() if _damage_of(kept, path, objects.is_sound)
+    ]
     for path in damaged:
         for other in objects.namespaces():
             source = other.path(path.name)
@@ -201,29 +220,46 @@ def _repair_large_files(objects: ObjectStore, result: Verification) -> None:
 
 def _repair_git_objects(store: Store, objects: ObjectStore, result: Verification) -> None:
     for repo in store.repositories():
-        git = open_git(str(store.path(repo)))
-        damaged = [str(oid) for oid in git if not is_readable(git, str(oid))]
-        if any(not loose_path(git, name).exists() for name in damaged):
-            _take_packs_apart(git, objects.damaged / f"{repo.kind}-{repo.namespace}-{repo.name}")
+        try:
+            git = open_git(str(store.path(repo)))
+            damaged = [str(oid) for oid in git if not is_readable(git, str(oid))]
+        except pygit2.GitError:
+            # It can't even be opened, or listed, as the check afterwards says.
+            continue
+        aside = objects.damaged / f"{repo.kind}-{repo.namespace}-{repo.name}"
         for name in damaged:
-            loose = loose_path(git, name)
-            if loose.exists():
+            loose = loose_path(git.path, name)
+            # Published again, it is whole there, while that in a pack is not.
+            if os.path.lexists(loose) and not is_whole(loose):
                 objects.damaged.mkdir(exist_ok=True)
-                loose.rename(objects.damaged / f"{repo.kind}-{repo.namespace}-{repo.name}-{name}")
-            for other in store.repositories():
-                source = open_git(str(store.path(other)))
-                if other != repo and name in source and is_readable(source, name):
-                    kind, content = source.odb.read(name)
-                    open_git(str(store.path(repo))).odb.write(kind, content)
-                    result.repaired.append(name)
-                    break
+                loose.rename(f"{aside}-{name}")
+        git = open_git(git.path)
+        if any(pygit2.Oid(hex=name) in git.odb and not is_readable(git, name) for name in damaged):
+            _take_packs_apart(git, aside)
+            git = open_git(git.path)
+        for name in damaged:
+            found = None if is_readable(git, name) else _from_another(store, repo, name)
+            if found is not None:
+                git.odb.write(*found)
+            if is_readable(git, name):
+                result.repaired.append(name)
+
+
+def _from_another(store: Store, repo: RepoId, oid: str) -> tuple[int, bytes] | None:
+    """Type and content of a git object that some other repository has; None if none has it whole."""
+    for other in store.repositories():
+        if other != repo:
+            with contextlib.suppress(KeyError, pygit2.GitError):
+                return open_git(str(store.path(other))).odb.read(oid)
+    return None
 
 
 def _take_packs_apart(git: pygit2.Repository, aside: Path) -> None:
     """Make everything that can be read in packs loose, and put the packs aside: a single object can't be replaced."""
     for oid in list(git):
-        if not loose_path(git, str(oid)).exists() and is_readable(git, str(oid)):
-            write_loose(git, str(oid))
+        loose = loose_path(git.path, str(oid))
+        if not loose.exists() and is_readable(git, str(oid)):
+            write_object(loose, *git.odb.read(oid))
     aside.mkdir(parents=True, exist_ok=True)
     # Indexes first: without them, nobody looks into a pack.
     for path in sorted(Path(git.path, "objects/pack").glob("pack-*"), key=lambda path: path.suffix != ".idx"):
@@ -247,20 +283,27 @@ class Scrub:
         problems = []
         for kept in self._objects.namespaces():
             for path in kept.paths():
-                with contextlib.suppress(FileNotFoundError):
-                    if not self._objects.is_sound(path, rate=self._rate):
-                        problems.append(f"objects/{kept.namespace}: content of {path.name} has another sha256")
+                if problem := _damage_of(kept, path, lambda path: self._objects.is_sound(path, rate=self._rate)):
+                    problems.append(problem)
         for repo in self._store.repositories():
-            with contextlib.suppress(pygit2.GitError):
-                git = open_git(str(self._store.path(repo)))
-                for oid in git:
-                    if not is_readable(git, str(oid)) and self._store.path(repo).exists():
-                        problems.append(f"{repo.kind}/{repo}: git object {oid} is damaged")
-                    if self._rate is not None:
-                        time.sleep(SCRUB_PAUSE_SECONDS)
+            found = list(self._damage_in(repo))
+            # Unless somebody has deleted it meanwhile.
+            if self._store.path(repo).exists():
+                problems += found
         for problem in problems:
             logger.error("%s; see `lrat hub verify`", problem)
         return problems
+
+    def _damage_in(self, repo: RepoId) -> Iterator[str]:
+        try:
+            git = open_git(str(self._store.path(repo)))
+            for oid in git:
+                if not is_readable(git, str(oid)):
+                    yield f"{repo.kind}/{repo}: git object {oid} is damaged"
+                if self._rate is not None:
+                    time.sleep(SCRUB_PAUSE_SECONDS)
+        except pygit2.GitError as error:
+            yield f"{repo.kind}/{repo}: {error}"
 
     def run(self, *, first: float, every: float) -> threading.Thread:
         """Go over it again and again, in a thread that ends with the process.
@@ -276,6 +319,7 @@ class Scrub:
                 try:
                     self.round()
                 except Exception:
+                    # Whatever it was: its trace is told, and the next round comes.
                     logger.exception("The search for damage failed")
                 time.sleep(every)
 

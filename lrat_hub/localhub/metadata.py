@@ -123,7 +123,7 @@ def tags_of(repo: RepoId, card: Mapping[str, Any], readme: str, files: frozenset
     """The tags of a repository: those of its card, and those that its other metadata and its files make.
 
     Args:
-        files: The paths at the root of the repository.
+        files: The paths of its files, or of the first of them.
         sdk: That of a Space.
     """
     papers = [f"arxiv:{match[1] or match[2]}" for match in _ARXIV.finditer(readme)]

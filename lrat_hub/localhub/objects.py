@@ -22,10 +22,7 @@ from pathlib import Path
 from typing import BinaryIO, TypeGuard
 
 from lrat_hub.localhub.protocol import HubError
-from lrat_hub.localhub.root import fsync_path
-
-# Inode, time of the last change and size of a file.
-Stamp = tuple[int, int, int]
+from lrat_hub.localhub.root import Stamp, fsync_path, stamp_of
 
 logger = logging.getLogger("uvicorn.error")
 
@@ -103,7 +100,7 @@ class ObjectStore:
                 leftover.unlink()
 
     def is_known_sound(self, path: Path) -> bool:
-        return self._sound.get(path) == _stamp(path)
+        return self._sound.get(path) == stamp_of(path)
 
     def note_sound(self, path: Path, stamp: Stamp) -> None:
         with self._lock:
@@ -118,7 +115,7 @@ class ObjectStore:
             path: The file of the object.
             rate: The most bytes to read in a second, for who has time; None for all speed.
         """
-        stamp = _stamp(path)
+        stamp = stamp_of(path)
         if stamp is None:
             return False
         if sha256_of(path, rate=rate) == path.name:
@@ -134,7 +131,7 @@ class ObjectStore:
             stamp: What the file system said of it before it was read: a newer one may have taken its place.
         """
         with self._lock:
-            if _stamp(path) != stamp:
+            if stamp_of(path) != stamp:
                 return
             self.damaged.mkdir(exist_ok=True)
             namespace = path.parent.parent.parent.name
@@ -152,7 +149,7 @@ class ObjectStore:
         path.parent.mkdir(parents=True, exist_ok=True)
         with self._lock:
             os.replace(source, path)
-        stamp = _stamp(path)
+        stamp = stamp_of(path)
         if stamp is not None and sound:
             self.note_sound(path, stamp)
         for folder in (path.parent, path.parent.parent, path.parent.parent.parent, self.root):
@@ -272,7 +269,7 @@ class CheckedFile(io.FileIO):
     def __init__(self, store: ObjectStore, path: Path) -> None:
         super().__init__(path)
         self._store, self._path = store, path
-        self._stamp = _stamp(path)
+        self._stamp = stamp_of(path)
         self._hash = None if store.is_known_sound(path) else hashlib.sha256()
         self._next = 0
 
@@ -305,11 +302,3 @@ def sha256_of(path: Path, *, rate: int | None = None) -> str:
             if rate is not None:
                 time.sleep(len(portion) / rate)
     return digest.hexdigest()
-
-
-def _stamp(path: Path) -> Stamp | None:
-    try:
-        status = path.stat()
-    except FileNotFoundError:
-        return None
-    return status.st_ino, status.st_mtime_ns, status.st_size

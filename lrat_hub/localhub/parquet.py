@@ -4,8 +4,8 @@ What others push is not read by the server itself: a file that is made to take a
 ends this process. It takes a question as a line of JSON and answers with another one:
 
     {"files": [path, ...], "start": row, "count": rows, "search": text or null}
-    {"total": rows, "columns": [{"name", "type"}], "rows": [[row, {column: value}]], "next": row or null,
-     "read": [numbers of the files whose rows it has looked at]}
+    {"total": rows, "columns": [{"name", "type"}], "width": number of all columns, "rows": [[row, {column: value}]],
+     "next": row or null, "read": [numbers of the files whose rows it has looked at]}
 
 The files are the shards of one split, in order; one is open at a time, as there may be thousands. A search looks at
 as many rows as it can in some time: `next` says where to go on; null that there are no more.
@@ -13,7 +13,9 @@ as many rows as it can in some time: `next` says where to go on; null that there
 
 from __future__ import annotations
 
+import contextlib
 import json
+import math
 import resource
 import subprocess
 import sys
@@ -37,19 +39,21 @@ COLUMNS_MAX = 200
 TEXT_MAX_CHARS = 20_000
 ITEMS_MAX = 200
 ANSWER_MAX_BYTES = 32 * 1024 * 1024
-# Of these processes at once.
+# Of these processes at once, and of requests that may wait for one: each holds a thread of the server.
 _turns = threading.BoundedSemaphore(2)
+PLACES = 12
+_places = threading.BoundedSemaphore(PLACES)
 
 
 def read_rows(files: Sequence[Path], start: int, count: int, search: str | None = None) -> dict[str, Any]:
     """Ask a process for rows of a split.
 
     Raises:
-        HubError: 422 if the files are no Parquet that can be read within the limits.
+        HubError: 422 if the files are no Parquet that can be read within the limits, 503 if too many ask at once.
     """
     question = {"files": [str(path) for path in files], "start": start, "count": count, "search": search}
     command = [sys.executable, "-m", "lrat_hub.localhub.parquet"]
-    with _turns:
+    with _turn():
         try:
             done = subprocess.run(
                 command, input=json.dumps(question).encode(), capture_output=True, timeout=READ_SECONDS
@@ -65,6 +69,17 @@ def read_rows(files: Sequence[Path], start: int, count: int, search: str | None 
     return answer
 
 
+@contextlib.contextmanager
+def _turn() -> Iterator[None]:
+    if not _places.acquire(blocking=False):
+        raise HubError(503, "Too many look at rows at once: try again in a minute", headers={"Retry-After": "60"})
+    try:
+        with _turns:
+            yield
+    finally:
+        _places.release()
+
+
 def main() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CPU, (READ_SECONDS, READ_SECONDS))
@@ -72,6 +87,7 @@ def main() -> None:
     try:
         answer = _answer(**question)
     except Exception as error:
+        # Whatever a file made its reader raise: the page shows it in place of rows.
         answer = {"error": " ".join(str(error).split())[:300]}
     text = json.dumps(answer)
     if len(text) > ANSWER_MAX_BYTES:
@@ -84,6 +100,8 @@ def _answer(files: list[str], start: int, count: int, search: str | None) -> dic
 
     schema = pq.read_schema(files[0])
     names = schema.names[:COLUMNS_MAX]
+    if twice := next((name for name in names if schema.names.count(name) > 1), None):
+        raise ValueError(f"expected columns with different names, found {twice[:100]!r} twice")
     columns = [{"name": name, "type": str(schema.field(name).type)[:300]} for name in names]
     lengths = [pq.read_metadata(path).num_rows for path in files]
     total, read = sum(lengths), set[int]()
@@ -99,15 +117,21 @@ def _answer(files: list[str], start: int, count: int, search: str | None) -> dic
             if len(rows) == count:
                 reached = first + place
                 break
-            values = batch.slice(place, 1).to_pylist()[0]
-            rows.append((first + place, {name: _shown(value) for name, value in values.items()}))
+            rows.append((first + place, {name: _value(batch.column(name), place) for name in names}))
         else:
             reached = first + batch.num_rows
             if len(rows) < count and time.monotonic() < end:
                 continue
         break
     more = reached if reached < total else None
-    return {"total": total, "columns": columns, "rows": rows, "next": more, "read": sorted(read)}
+    return {
+        "total": total,
+        "columns": columns,
+        "width": len(schema.names),
+        "rows": rows,
+        "next": more,
+        "read": sorted(read),
+    }
 
 
 def _batches(
@@ -122,6 +146,10 @@ def _batches(
             first += lengths[number]
             continue
         with pq.ParquetFile(path, pre_buffer=False) as file:
+            if missing := [name for name in names if name not in file.schema_arrow.names]:
+                raise ValueError(
+                    f"shard {number + 1} of {len(files)} lacks the column {missing[0][:100]!r} of the first"
+                )
             for group in range(file.metadata.num_row_groups):
                 length = file.metadata.row_group(group).num_rows
                 if first + length > start:
@@ -171,19 +199,35 @@ def _contains(column: pa.Array, search: str) -> pa.Array:
         return pa.array(found)
     if pa.types.is_integer(kind) or pa.types.is_floating(kind):
         return pc.match_substring(pc.cast(column, pa.string()), search)
-    return pa.array(np.zeros(len(column), bool))
+    # Whatever else there is, as the page shows it. The bytes of binaries are not shown.
+    shown = (json.dumps(_value(column, place), ensure_ascii=False).lower() for place in range(len(column)))
+    return pa.array([search.lower() in text for text in shown] if not _is_binary(kind) else [False] * len(column))
+
+
+def _is_binary(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind)
+
+
+def _value(column: pa.Array, place: int) -> Any:
+    """A value as a page can show it; one that Python has nothing for hides no others."""
+    try:
+        return _shown(column[place].as_py())
+    except Exception as error:
+        return f"(can't be shown: {' '.join(str(error).split())[:200]})"
 
 
 def _shown(value: Any, depth: int = 0) -> Any:
     """A value as a page can show it."""
     if isinstance(value, dict) and depth < 8:
         return {str(key): _shown(item, depth + 1) for key, item in list(value.items())[:ITEMS_MAX]}
-    if isinstance(value, list) and depth < 8:
+    if isinstance(value, list | tuple) and depth < 8:
         return [_shown(item, depth + 1) for item in value[:ITEMS_MAX]]
     if isinstance(value, bytes):
         return f"({len(value)} bytes)"
     if isinstance(value, int | float | bool | None):
-        return value if not isinstance(value, float) or (value == value and abs(value) != float("inf")) else str(value)
+        return str(value) if isinstance(value, float) and not math.isfinite(value) else value
     text = str(value)
     return text if len(text) <= TEXT_MAX_CHARS else f"{text[:TEXT_MAX_CHARS]} (and {len(text) - TEXT_MAX_CHARS} more)"
 

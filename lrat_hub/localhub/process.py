@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import select
 import signal
 import socket
@@ -27,6 +28,8 @@ GRACE_SECONDS = 5
 SCRUB_FIRST_SECONDS = 600
 SCRUB_EVERY_SECONDS = 24 * 3600
 SCRUB_BYTES_PER_SECOND = 16 * 1024 * 1024
+FILES_MAX = 8192
+BACKLOG = 512
 
 
 def hub_env(root: str | Path, port: int) -> dict[str, str]:
@@ -38,7 +41,7 @@ def hub_env(root: str | Path, port: int) -> dict[str, str]:
     Raises:
         LratError: There is no Hub in that folder.
     """
-    hosts = without_proxy(os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or "")
+    hosts = without_proxy()
     return {
         "HF_ENDPOINT": f"http://127.0.0.1:{port}",
         "HF_TOKEN": read_token(existing_root(Path(root))),
@@ -49,8 +52,9 @@ def hub_env(root: str | Path, port: int) -> dict[str, str]:
     }
 
 
-def without_proxy(hosts: str) -> str:
-    """A value of `NO_PROXY` with the names of this machine added."""
+def without_proxy() -> str:
+    """What `NO_PROXY` is in this environment, with the names of this machine added."""
+    hosts = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
     names = [name for name in (part.strip() for part in hosts.split(",")) if name]
     return ",".join(dict.fromkeys([*names, *LOOPBACK]))
 
@@ -78,7 +82,7 @@ def serve(
     # A SystemExit instead of sudden death: locks and sockets are closed on every way out.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     root = prepare_root(Path(root))
-    with owned(root), _listen(host, port) as listener:
+    with owned(root), listen(host, port, name="lrat hub serve") as listener:
         import uvicorn
 
         from lrat_hub.localhub.app import create_app
@@ -86,6 +90,8 @@ def serve(
         from lrat_hub.localhub.maintenance import Scrub
         from lrat_hub.localhub.store import open_stores
 
+        files = _most_files()
+        Connection.connections_max = files // 2
         config = uvicorn.Config(
             create_app(root, user=user, hosts=LOOPBACK if host in LOOPBACK else ("*",)),
             http=Connection,
@@ -95,6 +101,8 @@ def serve(
             log_level="warning",
             server_header=False,
             timeout_graceful_shutdown=GRACE_SECONDS,
+            # As many connections are accepted before the first of them is looked at.
+            backlog=min(BACKLOG, files // 8),
         )
         note_port(root, listener.getsockname()[1])
         if on_ready is not None:
@@ -109,12 +117,36 @@ def serve(
             return
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _most_files() -> int:
+    """How many files this process may have open: as many as the system lets it have, up to a number."""
+    most, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES_MAX if hard == resource.RLIM_INFINITY else min(hard, FILES_MAX)
+    if most == resource.RLIM_INFINITY or most >= wanted:
+        return wanted
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return wanted
+
+
+def listen(host: str, port: int, *, name: str) -> socket.socket:
+    """A socket that listens: every server of this project has one of these, and tells in the same words why not.
+
+    Args:
+        host: A name or an address, also one of IPv6.
+        port: 0 takes a free one.
+        name: The command that asks, for the message.
+
+    Raises:
+        LratError: The port is taken, or there is no such port or address.
+    """
+    # Python's own refusal leaves the socket open.
+    if not 0 <= port <= 65_535:
+        raise LratError(f"{name}: expected a port from 0 to 65535, found {port}.")
     try:
-        listener = socket.create_server((host, port), backlog=512)
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise LratError(f"cannot serve the Hub on {host}:{port}: {reason}; choose another port") from None
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise LratError(f"{name}: expected {host}:{port} to be free, found: {reason}. Take another port.") from error
     # Connections inherit it. Asyncio would set it for sockets of its own; without it, a small download takes 40 ms.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
@@ -148,6 +180,9 @@ class LocalHub:
         self._port = port
         self._user = user
         self._process: subprocess.Popen[str] | None = None
+
+    def __repr__(self) -> str:
+        return f"LocalHub({str(self.root)!r}, {self.endpoint if self._process else 'not running'})"
 
     def start(self) -> LocalHub:
         """Start the server and wait until it accepts connections."""

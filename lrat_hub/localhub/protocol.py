@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 KINDS = ("models", "datasets", "spaces")
+# The branch that every repository has.
+MAIN = "main"
 
 # A branch becomes the name of a file, with .lock behind it while that is written.
 REF_MAX_BYTES = 200
@@ -24,6 +26,8 @@ PATH_MAX_DEPTH = 128
 _SEGMENT = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?")
 # Namespaces that would be mistaken for another part of the URL space.
 _RESERVED = {*KINDS, "api"}
+# A pull request, as revisions name it.
+PULL = re.compile(r"refs/pr/([1-9][0-9]{0,8})", re.ASCII)
 _SHA = re.compile(r"[0-9a-f]{40}")
 _NO_TEXT = re.compile("[\0\ud800-\udfff]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -36,6 +40,12 @@ class RepoId:
     kind: str
     namespace: str
     name: str
+
+    @classmethod
+    def parse(cls, kind: str, text: str) -> RepoId:
+        """A repository of a kind by `namespace/name`; not a valid one if the text is not of this form."""
+        namespace, _, name = text.partition("/")
+        return cls(kind, namespace, name)
 
     @property
     def valid(self) -> bool:
@@ -97,6 +107,8 @@ def bad_ref_name(name: str) -> str | None:
         return "it would be read as an option on a git command line"
     if name.startswith("refs/"):
         return "it would be mistaken for the full name of a reference"
+    if name in ("HEAD", "@"):
+        return "git takes it for the commit that is checked out"
     if is_sha(name.lower()):
         return "it would be mistaken for a commit sha, and pins must not move"
     if len(name.encode()) > REF_MAX_BYTES:
@@ -127,6 +139,12 @@ def _is_dot_git(part: str) -> bool:
     return folded in (".git", "git~1")
 
 
+def folders_of(path: str) -> list[str]:
+    """Every folder on the way to a path, without the root."""
+    parts = path.split("/")[:-1]
+    return ["/".join(parts[: depth + 1]) for depth in range(len(parts))]
+
+
 class HubError(Exception):
     """An HTTP error.
 
@@ -143,6 +161,11 @@ class HubError(Exception):
         self.message = message
         self.code = code
         self.headers = headers or {}
+
+
+def damaged(message: str) -> HubError:
+    """What is kept is not what was published: by its code, clients know that asking again is of no use."""
+    return HubError(500, message, code="Damaged")
 
 
 def repo_not_found() -> HubError:
@@ -165,3 +188,11 @@ def not_here(what: str) -> HubError:
 def entry_not_found(path: str, commit: str) -> HubError:
     """The commit goes with it: clients remember that this file does not exist at this commit."""
     return HubError(404, f"Entry not found: {path}", code="EntryNotFound", headers={"X-Repo-Commit": commit})
+
+
+def file_damaged(path: str, oid: str) -> HubError:
+    """No 404: clients would take the file for one that was never there."""
+    return damaged(
+        f"{path} is damaged: its object {oid} is missing, or has other content. "
+        "Publish it again, or see `lrat hub verify`"
+    )

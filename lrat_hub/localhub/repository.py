@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -10,43 +9,29 @@ from itertools import islice
 from pathlib import Path
 
 import pygit2
-from pygit2.enums import ConfigLevel, FileMode, ObjectType, SortMode
+from pygit2.enums import FileMode, ObjectType, SortMode
 
-from lrat_hub.localhub.blobs import write_blob
+from lrat_hub.localhub.changes import Delete, Put, changed_tree
+from lrat_hub.localhub.libgit import git_object, has_reference, new_reference, open_git
+from lrat_hub.localhub.loose import is_readable, write_blob
 from lrat_hub.localhub.objects import Pointer
 from lrat_hub.localhub.patches import Patch, patches
 from lrat_hub.localhub.protocol import (
-    REF_MAX_BYTES,
+    MAIN,
+    PULL,
     HubError,
     RepoId,
-    bad_ref_name,
+    damaged,
     entry_not_found,
+    file_damaged,
     is_sha,
     revision_not_found,
 )
 from lrat_hub.localhub.root import fsync_path
-from lrat_hub.localhub.trees import (
-    Delete,
-    Entry,
-    Put,
-    changed_tree,
-    children,
-    folders_of,
-    git_object,
-    open_git,
-    pointers,
-    totals,
-    walk,
-)
+from lrat_hub.localhub.trees import Entry, children, forget, pointers, totals, walk
 
-# libgit2 reads this when it opens a repository: set later, it would flush objects but not references.
-pygit2.settings.enable_fsync_gitdir(True)
-# Nothing of the settings of whoever runs the Hub, such as what they never want to commit.
-for _level in (ConfigLevel.SYSTEM, ConfigLevel.XDG, ConfigLevel.GLOBAL):
-    pygit2.settings.search_path[_level] = os.devnull
-
-MAIN = "main"
-_PULL = re.compile(r"refs/pr/[1-9][0-9]{0,8}", re.ASCII)
+# For what is wrong with some.
+FILES_LOOKED_AT = 10_000
 _SHA_PREFIX = re.compile(r"[0-9a-f]{7,40}")
 
 
@@ -68,7 +53,7 @@ class Repository:
         """The commit that a sha, branch, tag, full reference name or short sha (7 digits or more) stands for."""
         if not is_sha(revision):
             names = [revision] if revision.startswith("refs/") else [f"refs/heads/{revision}", f"refs/tags/{revision}"]
-            known = next(filter(self._has_reference, names), None)
+            known = next((name for name in names if has_reference(self._git, name)), None)
             if known is not None:
                 return self._git.references[known].peel(pygit2.Commit)
         try:
@@ -119,13 +104,32 @@ class Repository:
         tips = {self._git.references[name].peel(pygit2.Commit).id for name in self._git.references}
         return pointers(self.path, frozenset(map(str, tips)), lenient)
 
-    def blob(self, oid: str) -> bytes:
-        return git_object(self._git, oid, pygit2.Blob).data
+    def content(self, entry: Entry) -> bytes:
+        """The content of a file as git has it. Raises HubError, which names the file, if it is damaged."""
+        try:
+            content = git_object(self._git, entry.oid, pygit2.Blob).data
+        except pygit2.GitError:
+            raise file_damaged(entry.path, entry.oid) from None
+        if len(content) != entry.blob_size:
+            # It was damaged when its size was read, and somebody has repaired it.
+            forget()
+        return content
+
+    def is_readable(self, entry: Entry) -> bool:
+        return is_readable(self._git, entry.oid)
 
     def read(self, commit: pygit2.Commit, path: str) -> bytes | None:
-        """The content of a file that is in git; None if there is none, or it is a large one."""
+        """The content of a file that is in git; None if there is none, or it is a large one.
+
+        Raises:
+            HubError: It is damaged.
+        """
         entry = self.find(commit, path)
-        return self.blob(entry.oid) if entry and not entry.is_folder and not entry.pointer else None
+        return self.content(entry) if entry and not entry.is_folder and not entry.pointer else None
+
+    def damage(self, commit: pygit2.Commit) -> list[str]:
+        """The files of a commit that can't be read, among the first ones."""
+        return [entry.path for entry in islice(self.files(commit), FILES_LOOKED_AT) if entry.is_damaged]
 
     def history(self, commit: pygit2.Commit) -> Iterator[pygit2.Commit]:
         """The commit and those before it, newest first."""
@@ -134,7 +138,8 @@ class Repository:
     def last_commits(self, commit: pygit2.Commit, paths: Iterable[str]) -> dict[str, pygit2.Commit]:
         """For each path of a commit, the commit that made it what it is."""
         tree = commit.tree
-        wanted = {path: tree[path].id for path in paths}
+        # Names that are no text are none that a client can ask for.
+        wanted = {path: tree[path].id for path in paths if path in tree}
         last: dict[str, pygit2.Commit] = {}
         for current in self.history(commit):
             if not wanted:
@@ -146,6 +151,12 @@ class Repository:
                     del wanted[path]
         return last
 
+    def branch_tip(self, branch: str) -> pygit2.Commit:
+        """The last commit of a branch; raises HubError if there is no branch of this name."""
+        if not has_reference(self._git, f"refs/heads/{branch}"):
+            raise revision_not_found(self.id, branch)
+        return self._git.references[f"refs/heads/{branch}"].peel(pygit2.Commit)
+
     def references(self, folder: str) -> dict[str, str]:
         """Name and commit sha of everything in `heads`, `tags` or `pr`."""
         prefix = f"refs/{folder}/"
@@ -154,6 +165,42 @@ class Repository:
             for name in sorted(self._git.references)
             if name.startswith(prefix)
         }
+
+    # Comparing
+
+    def is_part_of(self, commit: pygit2.Commit, tip: pygit2.Commit) -> bool:
+        return commit.id == tip.id or self._git.descendant_of(tip.id, commit.id)
+
+    def conflicts(self, into: pygit2.Commit, tip: pygit2.Commit) -> list[str]:
+        """The paths that a merge can't decide about."""
+        return [] if self.is_part_of(tip, into) else _conflicts(self._merged(into, tip))
+
+    def _merged(self, into: pygit2.Commit, tip: pygit2.Commit) -> pygit2.Index:
+        try:
+            return self._git.merge_commits(into, tip)
+        except (pygit2.GitError, SystemError) as error:
+            # The second one is how libgit2 passes on what `loose` has to say.
+            commits = [commit for commit in (into, tip, self.common(into, tip)) if commit is not None]
+            found = sorted({path for commit in commits for path in self.damage(commit)})
+            if found:
+                raise damaged(f"The merge needs what is damaged: {', '.join(found[:5])}") from None
+            raise pygit2.GitError(str(error.__cause__ or error)) from None
+
+    def common(self, one: pygit2.Commit, other: pygit2.Commit) -> pygit2.Commit | None:
+        """The commit from which two have come; None after one's history was squashed."""
+        base = self._git.merge_base(one.id, other.id)
+        return self._git[base].peel(pygit2.Commit) if base else None
+
+    def commits_since(self, start: pygit2.Commit | None, tip: pygit2.Commit, most: int) -> list[pygit2.Commit]:
+        """The commits of a tip that are not in the history of another commit, oldest first."""
+        walker = self._git.walk(tip.id, SortMode.TOPOLOGICAL)
+        if start is not None:
+            walker.hide(start.id)
+        return list(islice(walker, most))[::-1]
+
+    def patches(self, old: pygit2.Commit | None, new: pygit2.Commit) -> Iterator[Patch]:
+        """What changed between two commits, file by file; from nothing for None."""
+        return patches(self._git, old, new)
 
     # Writing
 
@@ -246,35 +293,10 @@ class Repository:
             HubError: 409 if both changed the same in different ways.
         """
         reference, into = self._tip(branch)
-        merged = self._git.merge_commits(into, tip)
+        merged = self._merged(into, tip)
         if paths := _conflicts(merged):
             raise HubError(409, f"{title_of(message)!r} is in conflict with {branch}: {', '.join(paths)}")
         return self._create_commit(reference, merged.write_tree(self._git), [into.id, tip.id], message, author)
-
-    # Comparing
-
-    def is_part_of(self, commit: pygit2.Commit, tip: pygit2.Commit) -> bool:
-        return commit.id == tip.id or self._git.descendant_of(tip.id, commit.id)
-
-    def conflicts(self, into: pygit2.Commit, tip: pygit2.Commit) -> list[str]:
-        """The paths that a merge can't decide about."""
-        return [] if self.is_part_of(tip, into) else _conflicts(self._git.merge_commits(into, tip))
-
-    def common(self, one: pygit2.Commit, other: pygit2.Commit) -> pygit2.Commit | None:
-        """The commit from which two have come; None after one's history was squashed."""
-        base = self._git.merge_base(one.id, other.id)
-        return self._git[base].peel(pygit2.Commit) if base else None
-
-    def commits_since(self, start: pygit2.Commit | None, tip: pygit2.Commit, most: int) -> list[pygit2.Commit]:
-        """The commits of a tip that are not in the history of another commit, oldest first."""
-        walker = self._git.walk(tip.id, SortMode.TOPOLOGICAL)
-        if start is not None:
-            walker.hide(start.id)
-        return list(islice(walker, most))[::-1]
-
-    def patches(self, old: pygit2.Commit | None, new: pygit2.Commit) -> Iterator[Patch]:
-        """What changed between two commits, file by file; from nothing for None."""
-        return patches(self._git, old, new)
 
     def create_initial_commit(self, files: dict[str, bytes], author: str) -> None:
         index = pygit2.Index()
@@ -288,7 +310,7 @@ class Repository:
     def create_tag(self, name: str, target: pygit2.Commit, *, message: str, author: str) -> None:
         """A lightweight tag, or an annotated one if there is a message."""
         # Checked first: libgit2 would leave the tag's object behind.
-        self._check_new_reference("tags", name)
+        new_reference(self._git, "tags", name)
         if message:
             self._git.create_tag(name, target.id, ObjectType.COMMIT, _signature(author), message)
         else:
@@ -304,21 +326,10 @@ class Repository:
 
     # Parts of the above
 
-    def _has_reference(self, name: str) -> bool:
-        # libgit2 has no answer for names that are malformed or very long.
-        usable = len(name.encode()) <= 2 * REF_MAX_BYTES and pygit2.reference_is_valid_name(name)
-        return usable and name in self._git.references
-
-    def branch_tip(self, branch: str) -> pygit2.Commit:
-        """The last commit of a branch; raises HubError if there is no branch of this name."""
-        if not self._has_reference(f"refs/heads/{branch}"):
-            raise revision_not_found(self.id, branch)
-        return self._git.references[f"refs/heads/{branch}"].peel(pygit2.Commit)
-
     def _tip(self, branch: str) -> tuple[str, pygit2.Commit]:
         """The full name of a branch or pull request, and its last commit."""
-        name = branch if _PULL.fullmatch(branch) else f"refs/heads/{branch}"
-        if not self._has_reference(name):
+        name = branch if PULL.fullmatch(branch) else f"refs/heads/{branch}"
+        if not has_reference(self._git, name):
             raise revision_not_found(self.id, branch)
         return name, self._git.references[name].peel(pygit2.Commit)
 
@@ -328,40 +339,14 @@ class Repository:
         signature = _signature(author)
         return str(self._git.create_commit(reference, signature, signature, message, tree, parents))
 
-    def _check_new_reference(self, folder: str, name: str) -> str:
-        reference = f"refs/{folder}/{name}"
-        if reason := bad_ref_name(name):
-            raise HubError(400, f"Invalid reference name {name!r}: {reason}")
-        if not pygit2.reference_is_valid_name(reference):
-            raise HubError(400, f"Invalid reference name {name!r}")
-        if reference in self._git.references:
-            raise HubError(409, f"Reference {reference} already exists")
-        # A reference is a file: `dev` leaves no room for `dev/x`, nor the other way round.
-        taken = [other for other in self._git.references if f"{other}/".startswith(f"{reference}/")]
-        taken += [parent for parent in folders_of(reference) if parent in self._git.references]
-        if taken:
-            raise HubError(409, f"Reference {reference} is in conflict with {taken[0]}")
-        return reference
-
     def _create_reference(self, folder: str, name: str, target: pygit2.Oid) -> None:
-        self._git.references.create(self._check_new_reference(folder, name), target)
+        self._git.references.create(new_reference(self._git, folder, name), target)
 
     def _delete_reference(self, folder: str, name: str) -> None:
         reference = f"refs/{folder}/{name}"
-        if not self._has_reference(reference):
+        if not has_reference(self._git, reference):
             raise revision_not_found(self.id, name)
         self._git.references.delete(reference)
-
-
-def create_repository(path: Path) -> None:
-    """Make an empty bare repository."""
-    pygit2.init_repository(str(path), bare=True, initial_head=MAIN)
-
-
-def copy_history(source: Path, target: Path) -> None:
-    """Give an empty repository the branches and tags of another one."""
-    remote = open_git(str(target)).remotes.create_anonymous(str(source.resolve()))
-    remote.fetch(["+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"])
 
 
 def title_of(message: str) -> str:

@@ -30,6 +30,8 @@ from lrat_hub.errors import LratError
 from lrat_hub.localhub.protocol import RepoId
 
 Role = Literal["read", "write"]
+# Inode, time of the last change and size of a file.
+Stamp = tuple[int, int, int]
 
 LOCK = ".lock"
 OWNER_TOKEN = "token"
@@ -127,6 +129,15 @@ def fsync_path(path: Path) -> None:
         os.close(opened)
 
 
+def stamp_of(path: Path) -> Stamp | None:
+    """What the file system says of a file, which is another thing once it has changed; None if there is none."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_ino, status.st_mtime_ns, status.st_size
+
+
 def replace_file(path: Path, text: str) -> None:
     """Write a file that only its owner can read, in one step: whatever happens, it has the old content or the new."""
     draft = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
@@ -180,7 +191,7 @@ class Accounts:
         self.owner = Account(owner, "write")
         self._root = root
         self._owner_hash = _hash(read_token(root))
-        self._stamp: tuple[int, ...] | None = None
+        self._stamp: Stamp | None = None
         self._by_hash: dict[str, Account] = {}
         # Now: a file that others may read, or that is damaged, is found before the Hub is served.
         self._refresh()
@@ -198,12 +209,7 @@ class Accounts:
         return hmac.new(self._owner_hash.encode(), b"links", hashlib.sha256).digest()
 
     def _refresh(self) -> None:
-        try:
-            status = (self._root / TOKENS).stat()
-        except FileNotFoundError:
-            self._by_hash = {}
-            return
-        stamp = (status.st_ino, status.st_mtime_ns, status.st_size)
+        stamp = stamp_of(self._root / TOKENS)
         if stamp != self._stamp:
             records = list_tokens(self._root)
             self._by_hash = {

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import IO, Any
 
+import anyio.to_thread
 import pygit2
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -32,13 +32,14 @@ from lrat_hub.localhub.access import (
     require_user,
     writable,
 )
+from lrat_hub.localhub.changes import Delete, Put
 from lrat_hub.localhub.discussions import Discussions
 from lrat_hub.localhub.objects import NamespaceObjects, Pointer, is_oid
-from lrat_hub.localhub.protocol import HubError, RepoId, bad_path, is_sha, not_here, text_in
+from lrat_hub.localhub.protocol import PULL, HubError, RepoId, bad_path, is_sha, not_here, text_in
 from lrat_hub.localhub.repository import Repository
 from lrat_hub.localhub.root import Account
 from lrat_hub.localhub.rules import Rules
-from lrat_hub.localhub.trees import Delete, Put
+from lrat_hub.localhub.trees import Entry
 from lrat_hub.localhub.wire import (
     check_known,
     chunks,
@@ -55,7 +56,6 @@ LINE_MAX_BYTES = REGULAR_MAX_BYTES * 4 // 3 + 64 * 1024
 
 # As many as clients send at once, and some more.
 PREUPLOAD_MAX = 1000
-_PULL = re.compile(r"refs/pr/([1-9][0-9]{0,8})", re.ASCII)
 # What is known of each operation.
 _FIELDS = {
     "file": ("path", "content", "encoding"),
@@ -74,12 +74,12 @@ def _may_commit(request: Request) -> RepoId:
     """The repository of a request that commits there, or proposes to; raises HubError for who may not."""
     if is_set(request.query_params.get("create_pr")):
         return participant(request)
-    pull = _PULL.fullmatch(request.path_params["revision"])
+    pull = PULL.fullmatch(request.path_params["revision"])
     if pull is None or may_write(request):
         return writable(request)
     # Who opened a pull request may go on with it.
     repo = participant(request)
-    opened = Discussions(hub_of(request).store, readable(request)).read(int(pull[1]))
+    opened = Discussions(readable(request)).read(int(pull[1]))
     if opened.author != require_user(request).name:
         raise HubError(403, f"Pull request {pull[1]} is for who opened it, and for those who may write here")
     return repo
@@ -93,26 +93,42 @@ def preupload(request: Request, data: dict[str, Any]) -> JSONResponse:
     files = list_field(data, "files")
     if len(files) > PREUPLOAD_MAX:
         raise HubError(413, f"Too many files: expected at most {PREUPLOAD_MAX}, found {len(files)}")
-    large = _rules(repository, commit, data, "gitAttributes", ".gitattributes")
-    ignored = _rules(repository, commit, data, "gitIgnore", ".gitignore")
+    paths = {text_field(file, "path") for file in files}
+    large = _rules(repository, commit, data, "gitAttributes", ".gitattributes", paths)
+    ignored = _rules(repository, commit, data, "gitIgnore", ".gitignore", paths)
     described = []
     with Rules(repository, commit, attributes=large, ignore=ignored) as rules:
         for file in files:
             path = text_field(file, "path")
             mode = "lfs" if _is_large(rules, path, file) else "regular"
             fields = {"path": path, "uploadMode": mode, "shouldIgnore": rules.ignores(path)}
-            if (present := repository.find(commit, path)) is not None:
+            present = repository.find(commit, path)
+            if present is not None and _is_sound(request, repository, present):
                 # Clients leave out files that are the same already.
                 fields["oid"] = present.etag
             described.append(fields)
     return JSONResponse({"files": described})
 
 
-def _rules(repository: Repository, commit: pygit2.Commit, data: dict[str, Any], key: str, path: str) -> bytes | None:
+def _is_sound(request: Request, repository: Repository, entry: Entry) -> bool:
+    """Whether nobody has to publish a file again, as far as can be told without reading all of a large one."""
+    return objects_of(request).has(entry.pointer) if entry.pointer else repository.is_readable(entry)
+
+
+def _rules(
+    repository: Repository, commit: pygit2.Commit, data: dict[str, Any], key: str, path: str, paths: set[str]
+) -> bytes | None:
     """The rules that a client is about to commit; by default those of the commit."""
     if data.get(key) is not None:
         return text_field(data, key).encode()
-    return repository.read(commit, path)
+    try:
+        return repository.read(commit, path)
+    except HubError as error:
+        # Who publishes them again does not need them.
+        if path in paths:
+            return None
+        # No 500, after which clients try again.
+        raise HubError(409, error.message) from None
 
 
 def _is_large(rules: Rules, path: str, file: dict[str, Any]) -> bool:
@@ -136,7 +152,8 @@ async def commit(request: Request) -> JSONResponse:
                 raise HubError(413, f"Commit too large: expected at most {COMMIT_MAX_BYTES} bytes; make several")
             body.write(chunk)
         body.seek(0)
-        return await run_in_threadpool(_commit, request, body)
+        # Not in all threads, so that many and long commits leave some for others.
+        return await anyio.to_thread.run_sync(_commit, request, body, limiter=hub_of(request).commits)
 
 
 def _commit(request: Request, body: IO[bytes]) -> JSONResponse:
@@ -152,16 +169,15 @@ def _commit(request: Request, body: IO[bytes]) -> JSONResponse:
     asked = read_commit(_lines(body), writer.write_blob, objects, is_here)
     writer.flush_blobs()
     page, pull = f"{endpoint_of(request)}/{repo.url_path}", {}
+    by = {"message": asked.message, "author": user.name, "parent": asked.parent}
     with hub.store.change(repo) as repository:
         if proposes:
-            known = Discussions(hub.store, repository)
+            known = Discussions(repository)
             opened = known.begin(asked.summary, user.name, description=asked.description, base=revision)
-            by = {"message": asked.message, "author": user.name, "parent": asked.parent}
             sha = repository.propose(opened.number, revision, asked.changes, **by)
             known.save(opened)
             pull = {"pullRequestUrl": f"{page}/discussions/{opened.number}"}
         else:
-            by = {"message": asked.message, "author": user.name, "parent": asked.parent}
             sha = repository.commit(revision, asked.changes, **by)
     return JSONResponse({"success": True, "commitOid": sha, "commitUrl": f"{page}/commit/{sha}", **pull})
 

@@ -24,16 +24,12 @@ from lrat_hub.localhub.access import (
 )
 from lrat_hub.localhub.discussions import TITLE_MAX_CHARS, Discussion, Discussions, check_text
 from lrat_hub.localhub.patches import Patch
-from lrat_hub.localhub.protocol import HubError, iso_date, parse_number
-from lrat_hub.localhub.repository import MAIN, Repository, title_of
+from lrat_hub.localhub.protocol import MAIN, HubError, iso_date, parse_number
+from lrat_hub.localhub.repository import Repository, title_of
 from lrat_hub.localhub.wire import endpoint_of, is_set, number, takes_json, text_field, truth_field
 
 PULLS_PAGE = 50
 DIFF_MAX_CHARS = 1024 * 1024
-
-
-def discussions_of(request: Request, repository: Repository) -> Discussions:
-    return Discussions(hub_of(request).store, repository)
 
 
 def listed(request: Request) -> JSONResponse:
@@ -41,7 +37,7 @@ def listed(request: Request) -> JSONResponse:
     kind, status, author = (query.get(key) for key in ("type", "status", "author"))
     _check_choice("type", kind, ("all", "discussion", "pull_request"))
     _check_choice("status", status, ("all", "open", "closed"))
-    known = discussions_of(request, repository)
+    known = Discussions(repository)
     wanted = []
     for each in known.numbers():
         try:
@@ -63,17 +59,17 @@ def listed(request: Request) -> JSONResponse:
 
 def details(request: Request) -> JSONResponse:
     repository = readable(request)
-    known = discussions_of(request, repository)
-    discussion = known.read(_number(request))
+    known = Discussions(repository)
+    discussion = known.read(discussion_number(request))
     return JSONResponse(_details(known, repository, discussion, with_diff=is_set(request.query_params.get("diff"))))
 
 
-@takes_json(lambda request: participant(request), fields="title description pullRequest")
+@takes_json(participant, fields="title description pullRequest")
 def create(request: Request, data: dict[str, Any]) -> JSONResponse:
     author, is_pull = require_user(request).name, bool(truth_field(data, "pullRequest"))
     repo = repo_of(request)
     with hub_of(request).store.change(repo) as repository:
-        known = discussions_of(request, repository)
+        known = Discussions(repository)
         opened = known.begin(
             text_field(data, "title"),
             author,
@@ -88,7 +84,7 @@ def create(request: Request, data: dict[str, Any]) -> JSONResponse:
         return JSONResponse({**_fields(repository, opened), "url": page, "pullRequest": is_pull})
 
 
-@takes_json(lambda request: participant(request), fields="comment", lacks="replyTo parentId")
+@takes_json(participant, fields="comment", lacks="replyTo parentId")
 def comment(request: Request, data: dict[str, Any]) -> JSONResponse:
     with _changed(request) as (discussion, _):
         return JSONResponse(
@@ -96,7 +92,7 @@ def comment(request: Request, data: dict[str, Any]) -> JSONResponse:
         )
 
 
-@takes_json(lambda request: participant(request), fields="title")
+@takes_json(participant, fields="title")
 def rename(request: Request, data: dict[str, Any]) -> JSONResponse:
     title = check_text(text_field(data, "title"), TITLE_MAX_CHARS)
     with _changed(request, by_author=True) as (discussion, _):
@@ -105,7 +101,7 @@ def rename(request: Request, data: dict[str, Any]) -> JSONResponse:
         return JSONResponse({"newTitle": discussion.add("title-change", require_user(request).name, change)})
 
 
-@takes_json(lambda request: participant(request), fields="status comment")
+@takes_json(participant, fields="status comment")
 def set_status(request: Request, data: dict[str, Any]) -> JSONResponse:
     status = text_field(data, "status")
     if status not in ("open", "closed"):
@@ -135,7 +131,7 @@ def merge(request: Request, data: dict[str, Any]) -> JSONResponse:
         return JSONResponse({"mergeCommitId": merged})
 
 
-@takes_json(lambda request: participant(request), fields="content")
+@takes_json(participant, fields="content")
 def edit_comment(request: Request, data: dict[str, Any]) -> JSONResponse:
     user, text = require_user(request).name, check_text(text_field(data, "content"))
     with _changed(request) as (discussion, _):
@@ -149,7 +145,7 @@ def edit_comment(request: Request, data: dict[str, Any]) -> JSONResponse:
         return JSONResponse({"updatedComment": found})
 
 
-@takes_json(lambda request: participant(request))
+@takes_json(participant)
 def hide_comment(request: Request, data: dict[str, Any]) -> JSONResponse:
     user = require_user(request).name
     with _changed(request) as (discussion, _):
@@ -170,8 +166,8 @@ def _changed(request: Request, *, by_author: bool = False) -> Iterator[tuple[Dis
         by_author: Whether only its author, and those who may write in the repository, may do this.
     """
     with hub_of(request).store.change(repo_of(request)) as repository:
-        known = discussions_of(request, repository)
-        discussion = known.read(_number(request))
+        known = Discussions(repository)
+        discussion = known.read(discussion_number(request))
         if by_author and discussion.author != require_user(request).name and not may_write(request):
             raise HubError(403, "This is for who opened the discussion, and for those who may write here")
         yield discussion, known
@@ -189,7 +185,8 @@ def _check_choice(key: str, value: str | None, choices: tuple[str, ...]) -> None
         raise HubError(400, f"Malformed request: expected one of {', '.join(choices)} as {key}, found {value[:50]!r}")
 
 
-def _number(request: Request) -> int:
+def discussion_number(request: Request) -> int:
+    """The number of the discussion that the path names."""
     text = request.path_params["number"]
     parsed = parse_number(text)
     if not parsed:

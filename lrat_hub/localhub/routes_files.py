@@ -5,24 +5,20 @@ A push over git would pass by all checks: it is refused. See https://git-scm.com
 
 from __future__ import annotations
 
-import asyncio
 import io
-import os
-import re
-import shutil
 import tempfile
 import time
 import zlib
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, BinaryIO, cast
+from typing import Any, BinaryIO
 from urllib.parse import quote
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response
 
+from lrat_hub.localhub import upload_pack
 from lrat_hub.localhub.access import (
     git_access,
     hub_of,
@@ -35,7 +31,7 @@ from lrat_hub.localhub.access import (
     settings_for,
 )
 from lrat_hub.localhub.objects import Pointer, is_oid
-from lrat_hub.localhub.protocol import HubError, RepoId, entry_not_found
+from lrat_hub.localhub.protocol import HubError, RepoId, entry_not_found, file_damaged
 from lrat_hub.localhub.repository import Repository
 from lrat_hub.localhub.trees import Entry
 from lrat_hub.localhub.wire import (
@@ -55,9 +51,7 @@ LFS_MEDIA_TYPE = "application/vnd.git-lfs+json"
 BATCH_MAX = 1000
 # Clients wait for an answer for 10 seconds. What can't be read by then is uploaded again.
 READ_SECONDS = 4.0
-GIT_SERVICE = "git-upload-pack"
 NO_CACHE = {"Cache-Control": "no-cache, max-age=0, must-revalidate"}
-_GIT_PROTOCOL = re.compile(r"version=[012]")
 # Pictures in cards. A browser runs nothing in any of them, under the policy below.
 IMAGE_TYPES = {
     **{f".{suffix}": f"image/{suffix}" for suffix in ("png", "gif", "jpeg", "webp")},
@@ -102,28 +96,25 @@ def _content(request: Request, *, with_pointer: bool) -> Response:
         headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{quote(PurePosixPath(path).name)}"
     if entry.pointer:
         headers |= {"X-Linked-Etag": f'"{entry.etag}"', "X-Linked-Size": str(entry.size)}
-    return content_response(request, lambda: open_entry(request, repository, entry), entry.size, headers)
+    size, content = entry.size, lambda: open_entry(request, repository, entry)
+    if entry.pointer is None and request.method == "GET":
+        # What is read is compared with its hash, which its size in lists is not.
+        read = repository.content(entry)
+        size, content = len(read), lambda: io.BytesIO(read)
+    return content_response(request, content, size, headers)
 
 
 def open_entry(request: Request, repository: Repository, entry: Entry) -> BinaryIO:
     """The content of a file of the repository that a request names."""
     if entry.pointer is None:
-        return io.BytesIO(repository.blob(entry.oid))
+        return io.BytesIO(repository.content(entry))
     try:
         return objects_of(request).open(entry.pointer)
     except FileNotFoundError:
-        # No 404: clients would take the file for one that was never there.
-        raise HubError(
-            500,
-            f"Large file {entry.path} is damaged: object {entry.pointer.oid} is missing, or has other content. "
-            "Publish the file again, or see `lrat hub verify`",
-        ) from None
+        raise file_damaged(f"Large file {entry.path}", entry.pointer.oid) from None
 
 
-LFS_FIELDS = "operation transfers objects hash_algo ref"
-
-
-@takes_json(git_access, fields=LFS_FIELDS)
+@takes_json(git_access, fields="operation transfers objects hash_algo ref")
 def batch(request: Request, data: dict[str, Any]) -> JSONResponse:
     """A link for each object: to upload what is not here yet, or to download what the repository refers to."""
     operation = text_field(data, "operation")
@@ -233,30 +224,30 @@ def _pointer(item: dict[str, Any]) -> Pointer:
 
 async def info_refs(request: Request) -> Response:
     """What there is to fetch."""
-    if request.query_params.get("service") != GIT_SERVICE:
+    if request.query_params.get("service") != upload_pack.SERVICE:
         raise push_refused()
-    path = await run_in_threadpool(_git_path, request)
-    process = await _upload_pack(request, path, "--http-backend-info-refs")
-    advertised, _ = await process.communicate()
-    if process.returncode != 0:
-        raise HubError(500, "git upload-pack failed; see the output of the Hub")
-    start = f"# service={GIT_SERVICE}\n"
-    body = f"{len(start) + 4:04x}{start}0000".encode() + advertised
-    return Response(body, media_type=f"application/x-{GIT_SERVICE}-advertisement", headers=NO_CACHE)
+    path, turns = await run_in_threadpool(_git_path, request), hub_of(request).clones
+    advertised = await upload_pack.advertised(turns, path, _git_version(request))
+    return Response(advertised, media_type=f"application/x-{upload_pack.SERVICE}-advertisement", headers=NO_CACHE)
 
 
-async def upload_pack(request: Request) -> Response:
+async def fetch(request: Request) -> Response:
     """The objects that a client lacks."""
-    path = await run_in_threadpool(_git_path, request)
+    path, turns = await run_in_threadpool(_git_path, request), hub_of(request).clones
     body = await read_body(request)
     if request.headers.get("content-encoding") in ("gzip", "x-gzip"):
         body = await run_in_threadpool(_unzipped, body)
     with tempfile.TemporaryFile(dir=hub_of(request).objects.tmp) as wanted:
         wanted.write(body)
+        # On the disk while it waits for its turn, and no more in memory.
+        body = b""
         wanted.seek(0)
-        process = await _upload_pack(request, path, stdin=wanted)
-    media_type = f"application/x-{GIT_SERVICE}-result"
-    return StreamingResponse(_output(process), media_type=media_type, headers=NO_CACHE)
+        process = await upload_pack.start(turns, path, _git_version(request), stdin=wanted)
+    return upload_pack.UploadPack(process, turns, NO_CACHE)
+
+
+def _git_version(request: Request) -> str:
+    return request.headers.get("git-protocol", "")
 
 
 def receive_pack(request: Request) -> Response:
@@ -273,47 +264,6 @@ def _git_path(request: Request) -> Path:
     repo = store.find(RepoId(params["kind"], params["namespace"], params["name"].removesuffix(".git")))
     git_access(request, repo)
     return store.path(repo)
-
-
-async def _upload_pack(
-    request: Request, path: Path, *options: str, stdin: IO[bytes] | int = asyncio.subprocess.DEVNULL
-) -> asyncio.subprocess.Process:
-    git = shutil.which("git")
-    if git is None:
-        raise HubError(501, "Cloning needs git on the machine of this Hub; downloads by other clients don't")
-    # Nothing of the settings of whoever runs the Hub; and a root may belong to another user, as in containers.
-    environment = {
-        "PATH": os.environ.get("PATH", os.defpath),
-        "GIT_CONFIG_NOSYSTEM": "1",
-        "GIT_CONFIG_GLOBAL": os.devnull,
-        "GIT_CONFIG_COUNT": "2",
-        "GIT_CONFIG_KEY_0": "safe.directory",
-        "GIT_CONFIG_VALUE_0": "*",
-        # For clones without the content of files.
-        "GIT_CONFIG_KEY_1": "uploadpack.allowFilter",
-        "GIT_CONFIG_VALUE_1": "true",
-    }
-    version = request.headers.get("git-protocol", "")
-    if _GIT_PROTOCOL.fullmatch(version):
-        environment["GIT_PROTOCOL"] = version
-    return await asyncio.create_subprocess_exec(
-        *(git, "upload-pack", "--stateless-rpc", "--strict", *options, str(path)),
-        env=environment,
-        stdin=stdin,
-        stdout=asyncio.subprocess.PIPE,
-    )
-
-
-async def _output(process: asyncio.subprocess.Process) -> AsyncIterator[bytes]:
-    output = cast(asyncio.StreamReader, process.stdout)
-    try:
-        while portion := await output.read(PORTION_BYTES):
-            yield portion
-    finally:
-        # Also when the client has gone.
-        if process.returncode is None and not output.at_eof():
-            process.kill()
-        await process.wait()
 
 
 def _unzipped(body: bytes) -> bytes:

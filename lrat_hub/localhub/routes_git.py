@@ -13,12 +13,20 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse
 
 from lrat_hub.localhub.access import hub_of, readable, repo_named, repo_of, require_user, writable
-from lrat_hub.localhub.objects import Pointer
-from lrat_hub.localhub.protocol import HubError, entry_not_found, iso_date
-from lrat_hub.localhub.repository import MAIN, Repository, title_of
+from lrat_hub.localhub.protocol import MAIN, HubError, entry_not_found, iso_date
+from lrat_hub.localhub.repository import Repository, title_of
 from lrat_hub.localhub.routes_discussions import diff_text
 from lrat_hub.localhub.trees import Entry
-from lrat_hub.localhub.wire import check_known, is_set, list_field, page_of, read_form, takes_json, text_field
+from lrat_hub.localhub.wire import (
+    check_known,
+    is_set,
+    kind_field,
+    list_field,
+    page_of,
+    read_form,
+    takes_json,
+    text_field,
+)
 
 # As on huggingface.co; clients follow the links.
 TREE_PAGE = 1000
@@ -125,10 +133,6 @@ def delete_tag(request: Request) -> JSONResponse:
     return JSONResponse({})
 
 
-def lfs_fields(entry: Entry, pointer: Pointer, oid_key: str) -> dict[str, Any]:
-    return {oid_key: pointer.oid, "size": pointer.size, "pointerSize": entry.blob_size}
-
-
 def _described(
     repository: Repository, commit: pygit2.Commit, entries: list[Entry], expand: bool
 ) -> list[dict[str, Any]]:
@@ -138,12 +142,12 @@ def _described(
         if entry.is_folder:
             fields["type"] = "directory"
         elif entry.pointer:
-            fields["lfs"] = lfs_fields(entry, entry.pointer, "oid")
+            fields["lfs"] = {"oid": entry.etag, "size": entry.size, "pointerSize": entry.blob_size}
         described.append(fields)
     if expand:
         last = repository.last_commits(commit, [entry.path for entry in entries])
         for fields in described:
-            changed = last[fields["path"]]
+            changed = last.get(fields["path"], commit)
             date = iso_date(changed.commit_time)
             fields["lastCommit"] = {"id": str(changed.id), "title": title_of(changed.message), "date": date}
     return described
@@ -217,21 +221,19 @@ def duplicate_lfs_files(request: Request, data: dict[str, Any]) -> JSONResponse:
     if not isinstance(target, dict):
         raise HubError(400, "Malformed request: expected an object as target")
     check_known("field", target, ("type", "name"))
-    to = writable(request, repo_named(request, text_field(target, "name"), text_field(target, "type", "model")))
+    to = writable(request, repo_named(request, text_field(target, "name"), kind_field(target, "type")))
     files = list_field(data, "files")
     if len(files) > PATHS_MAX:
         raise HubError(413, f"Too many files: expected at most {PATHS_MAX}, found {len(files)}")
     repository, objects = readable(request), hub_of(request).objects
-    source, sizes = (
-        objects.of(repository.id.namespace),
-        {pointer.oid: pointer for pointer in repository.pointers(lenient=True)},
-    )
+    source = objects.of(repository.id.namespace)
+    known = {pointer.oid: pointer for pointer in repository.pointers(lenient=True)}
     answer: dict[str, list[dict[str, str]]] = {"success": [], "failed": []}
     for file in files:
         check_known("field", file, ("sha256", "xetHash", "filename"))
         oid = text_field(file, "sha256")
         try:
-            source.share(sizes[oid], objects.of(to.namespace))
+            source.share(known[oid], objects.of(to.namespace))
             answer["success"].append({"sha256": oid})
         except (KeyError, FileNotFoundError):
             answer["failed"].append({"sha256": oid, "error": "no such object in this repository"})

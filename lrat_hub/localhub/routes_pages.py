@@ -9,7 +9,6 @@ import contextlib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from itertools import islice
 from pathlib import PurePosixPath
 from typing import Any
@@ -24,17 +23,17 @@ from lrat_hub.localhub.access import caller, damage_apart, hub_of, may_see, visi
 from lrat_hub.localhub.cards import card_data, render_card
 from lrat_hub.localhub.discussions import Discussions
 from lrat_hub.localhub.patches import Patch
-from lrat_hub.localhub.protocol import HubError, RepoId, entry_not_found, parse_number
+from lrat_hub.localhub.protocol import HubError, RepoId, entry_not_found, iso_date
 from lrat_hub.localhub.repository import Repository
+from lrat_hub.localhub.routes_discussions import discussion_number
 from lrat_hub.localhub.routes_files import IMAGE_TYPES, open_entry
 from lrat_hub.localhub.routes_rows import preview
 from lrat_hub.localhub.store import Settings
-from lrat_hub.localhub.summaries import summary
+from lrat_hub.localhub.summaries import CARD, summary
 from lrat_hub.localhub.trees import Entry
 from lrat_hub.localhub.views import View, page
 from lrat_hub.localhub.wire import endpoint_of, number
 
-CARD = "README.md"
 LINEAGE_FILE = "lineage.json"
 # An input of a lineage: datasets/NAMESPACE/NAME@SHA#CONFIG:SPLIT, where all but the middle may be missing.
 _PIN = re.compile(
@@ -46,6 +45,7 @@ COMMITS_PAGE = 100
 CHANGES_SHOWN = 300
 DIFF_SHOWN_CHARS = 300_000
 TAGS_SHOWN = 8
+DAMAGE_SHOWN = 20
 TEXT_SHOWN_BYTES = 256 * 1024
 # What the lines of a patch are, by their first character.
 _LINES = {"+": "A", "-": "D", "@": "at"}
@@ -154,34 +154,20 @@ def shown_patches(patches: Iterator[Patch]) -> tuple[list[dict[str, Any]], bool]
 def discussion(request: Request) -> Response:
     """A discussion, or a pull request with what it changes: where the link that a client prints leads."""
     view = View(request)
-    number = parse_number(request.path_params["number"])
-    known = Discussions(hub_of(request).store, view.repository)
-    found = known.read(number or 0)
-    events = [
-        {"kind": event["type"], "author": event["author"]["name"], "date": event["createdAt"], "data": event["data"]}
-        for event in found.events
-    ]
-    patches, cut, commits = [], False, []
+    known = Discussions(view.repository)
+    found = known.read(discussion_number(request))
+    proposed: dict[str, Any] = {"patches": [], "cut": False, "commits": [], "conflicts": []}
     if found.base is not None:
         patches, cut = shown_patches(view.repository.patches(known.start(found), known.tip(found)))
         commits = [_commit_fields(commit) for commit in known.commits(found)]
-    conflicts = known.conflicts(found) if found.base is not None else []
-    return view.render(
-        "discussion",
-        "discussions",
-        discussion=found,
-        events=events,
-        commits=commits,
-        conflicts=conflicts,
-        patches=patches,
-        cut=cut,
-    )
+        proposed = {"patches": patches, "cut": cut, "commits": commits, "conflicts": known.conflicts(found)}
+    return view.render("discussion", "discussions", discussion=found, **proposed)
 
 
 def discussions(request: Request) -> Response:
     """The discussions and pull requests of a repository, the latest first."""
     view = View(request)
-    known, start, shown = Discussions(hub_of(request).store, view.repository), number(request, "cursor", 0), []
+    known, start, shown = Discussions(view.repository), number(request, "cursor", 0), []
     numbers = known.numbers()
     for each in numbers[start : start + COMMITS_PAGE]:
         # One that is damaged says so on its own page.
@@ -215,11 +201,12 @@ def _use(view: View, card: Mapping[str, Any]) -> str:
 def _about(request: Request, view: View) -> dict[str, Any]:
     repository, commit = view.repository, view.commit
     files, size = repository.totals(commit)
-    card, lineage = repository.read(commit, CARD), repository.read(commit, LINEAGE_FILE)
+    card, lineage = _unless_damaged(view, CARD), _unless_damaged(view, LINEAGE_FILE)
     data = (card_data(card) if card is not None else None) or {}
     return {
         "files": files,
         "size": size,
+        "damage": repository.damage(commit)[:DAMAGE_SHOWN],
         "revisions": [*repository.references("heads"), *repository.references("tags")],
         "tags": summary(repository, view.settings, commit)["tags"],
         "use": _use(view, data),
@@ -228,6 +215,14 @@ def _about(request: Request, view: View) -> dict[str, Any]:
         "card": Markup(render_card(card.decode(errors="replace"), view.page, view.sha)) if card is not None else None,
         "lineage": _lineage(request, lineage) if lineage is not None else None,
     }
+
+
+def _unless_damaged(view: View, path: str) -> bytes | None:
+    try:
+        return view.repository.read(view.commit, path)
+    except HubError:
+        # The page names it.
+        return None
 
 
 def _lineage(request: Request, content: bytes) -> dict[str, Any] | None:
@@ -282,6 +277,6 @@ def _commit_fields(commit: pygit2.Commit) -> dict[str, Any]:
         "title": title,
         "body": body.strip(),
         "author": commit.author.name,
-        "date": datetime.fromtimestamp(commit.commit_time, UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "date": iso_date(commit.commit_time),
         "parents": [str(parent) for parent in commit.parent_ids],
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from starlette.requests import Request
@@ -25,8 +26,8 @@ from lrat_hub.localhub.access import (
 )
 from lrat_hub.localhub.cards import CardError, parse_card
 from lrat_hub.localhub.metadata import SDKS, problems
-from lrat_hub.localhub.protocol import KINDS, HubError, RepoId, not_here
-from lrat_hub.localhub.repository import MAIN, Repository
+from lrat_hub.localhub.protocol import MAIN, HubError, RepoId, not_here
+from lrat_hub.localhub.repository import Repository
 from lrat_hub.localhub.store import SettingsDamaged, check_new
 from lrat_hub.localhub.summaries import (
     check_expand,
@@ -35,10 +36,10 @@ from lrat_hub.localhub.summaries import (
     is_wanted,
     ordered,
     siblings,
+    storage_of,
     summary,
 )
-from lrat_hub.localhub.summaries import storage as stored
-from lrat_hub.localhub.wire import endpoint_of, is_set, page_of, takes_json, text_field, truth_field
+from lrat_hub.localhub.wire import endpoint_of, is_set, kind_field, page_of, takes_json, text_field, truth_field
 
 LIST_PAGE = 1000
 # Of a card that has more.
@@ -67,9 +68,7 @@ _LACKS = "hardware sleepTimeSeconds secrets variables volumes template resourceG
 
 @takes_json(require_user, fields="name organization type visibility private sdk", lacks=_LACKS)
 def create(request: Request, data: dict[str, Any]) -> JSONResponse:
-    repo = _repo_in(request, data)
-    check_new(repo)
-    author = require_namespace(request, repo.namespace).name
+    repo, author = _place(request, _named(request, data)), require_user(request).name
     sdk = text_field(data, "sdk", "static") if repo.kind == "spaces" else None
     if sdk is not None and sdk not in SDKS:
         raise HubError(400, f"Invalid sdk: expected one of {', '.join(sorted(SDKS))}, found {sdk[:50]!r}")
@@ -89,7 +88,7 @@ def _created(request: Request, repo: RepoId, there: RepoId | None) -> JSONRespon
 @takes_json(require_user, fields="name organization type")
 def delete(request: Request, data: dict[str, Any]) -> JSONResponse:
     store = hub_of(request).store
-    repo = store.find(_repo_in(request, data))
+    repo = store.find(_named(request, data))
     try:
         writable(request, repo)
     except SettingsDamaged:
@@ -101,12 +100,9 @@ def delete(request: Request, data: dict[str, Any]) -> JSONResponse:
 
 @takes_json(require_user, fields="fromRepo toRepo type")
 def move(request: Request, data: dict[str, Any]) -> JSONResponse:
-    hub, kind = hub_of(request), text_field(data, "type", "model")
-    repo = writable(request, repo_named(request, text_field(data, "fromRepo"), kind))
-    namespace, _, name = text_field(data, "toRepo").partition("/")
-    to = RepoId(repo.kind, hub.store.namespace(namespace), name)
-    check_new(to)
-    require_namespace(request, to.namespace)
+    hub = hub_of(request)
+    repo = writable(request, repo_named(request, text_field(data, "fromRepo"), kind_field(data, "type")))
+    to = _place(request, RepoId.parse(repo.kind, text_field(data, "toRepo")))
     share = _sharing(hub, repo, to)
     # Nearly all of the work, before others have to wait for it.
     share(hub.store.open(repo))
@@ -121,13 +117,10 @@ def move(request: Request, data: dict[str, Any]) -> JSONResponse:
 def duplicate(request: Request, data: dict[str, Any]) -> JSONResponse:
     """A repository with the branches and tags of another one; as visible as that, unless told."""
     hub, repo, settings = hub_of(request), repo_of(request), settings_for(request)
-    namespace, _, name = text_field(data, "repository").partition("/")
-    to = RepoId(repo.kind, hub.store.namespace(namespace), name)
-    check_new(to)
-    author = require_namespace(request, to.namespace).name
+    to = _place(request, RepoId.parse(repo.kind, text_field(data, "repository")))
     visibility = _visibility(data)
     private = settings.private if visibility is None else visibility
-    share = _sharing(hub, repo, to)
+    author, share = require_user(request).name, _sharing(hub, repo, to)
     there = hub.store.create(to, private=private, sdk=settings.sdk, author=author, like=repo, share=share)
     return _created(request, to, there)
 
@@ -203,7 +196,7 @@ def storage(request: Request) -> JSONResponse:
     for settings, repository, tip in visible(request):
         if repository.id.namespace.lower() == namespace.lower():
             with damage_apart(hub_of(request).store, repository.id):
-                described.append(stored(repository, settings, tip))
+                described.append(storage_of(repository, settings, tip))
     page, headers = page_of(request, described, size=LIST_PAGE, path=request.scope["path"])
     return JSONResponse(page, headers=headers)
 
@@ -223,9 +216,7 @@ def info(request: Request) -> JSONResponse:
 def validate_yaml(request: Request, data: dict[str, Any]) -> JSONResponse:
     """Whether huggingface.co would take a card. Clients ask without a token too: `cards` has bounds."""
     caller(request)
-    kind = text_field(data, "repoType", "model") + "s"
-    if kind not in KINDS:
-        raise HubError(400, f"Invalid repository type: expected model, dataset or space, found {kind[:50]!r}")
+    kind = kind_field(data, "repoType")
     try:
         card = parse_card(text_field(data, "content"))
         errors = problems(card, kind) if card is not None else []
@@ -238,12 +229,22 @@ def validate_yaml(request: Request, data: dict[str, Any]) -> JSONResponse:
     return JSONResponse({"errors": [], "warnings": warnings})
 
 
-def _repo_in(request: Request, data: dict[str, Any]) -> RepoId:
-    kind = text_field(data, "type", "model") + "s"
-    if kind not in KINDS:
-        raise HubError(400, f"Invalid repository type: expected model, dataset or space, found {kind[:-1]!r}")
+def _named(request: Request, data: dict[str, Any]) -> RepoId:
+    """The repository that a body is about; by default in the namespace of the caller."""
     namespace = text_field(data, "organization", require_user(request).name)
-    return RepoId(kind, hub_of(request).store.namespace(namespace), text_field(data, "name"))
+    return RepoId(kind_field(data, "type"), namespace, text_field(data, "name"))
+
+
+def _place(request: Request, repo: RepoId) -> RepoId:
+    """The id of a repository that a request is going to make, in its namespace as that is written already.
+
+    Raises:
+        HubError: 400 for an id that no repository may have, 401 or 403 if the caller may not write there.
+    """
+    place = replace(repo, namespace=hub_of(request).store.namespace(repo.namespace))
+    check_new(place)
+    require_namespace(request, place.namespace)
+    return place
 
 
 def _visibility(data: dict[str, Any]) -> bool | None:

@@ -28,6 +28,8 @@ SPLITS_SHOWN = 200
 SHARDS_MAX = 10_000
 SEARCH_MAX_CHARS = 200
 FOLDED_CHARS = 160
+# What the page of a run shows first, where the row has it.
+RUN_FIELDS = ("trajectory_id", "query_id", "question", "gold_answer", "final_answer", "status", "correct")
 TYPE_CHARS = 40
 # Of files that are in git: larger ones are large files.
 SMALL_MAX_BYTES = 64 * 1024 * 1024
@@ -101,7 +103,7 @@ def row(request: Request) -> Response:
         total=answer["total"],
         fields=fields,
         steps=[_step(step) for step in steps] if steps is not None else None,
-        run=values if steps is not None else None,
+        run=dict.fromkeys(RUN_FIELDS) | values if steps is not None else None,
     )
 
 
@@ -123,7 +125,7 @@ def table_of(answer: dict[str, Any]) -> dict[str, Any]:
     names = [column["name"] for column in answer["columns"]]
     columns = [{**column, "type": _short(column["type"])} for column in answer["columns"]]
     rows = [{"number": place, "cells": [_of_row(values, name) for name in names]} for place, values in answer["rows"]]
-    return {"columns": columns, "rows": rows}
+    return {"columns": columns, "rows": rows, "left_out": answer["width"] - len(columns)}
 
 
 def _of_row(values: dict[str, Any], name: str) -> Markup:
@@ -200,7 +202,7 @@ def _on_disk(request: Request, repository: Repository, entry: Entry, copies: Pat
     if entry.size > SMALL_MAX_BYTES:
         raise HubError(422, f"{entry.path} is too long to be shown: download it")
     copy = copies / entry.oid
-    copy.write_bytes(repository.blob(entry.oid))
+    copy.write_bytes(repository.content(entry))
     return copy
 
 

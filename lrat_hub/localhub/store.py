@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from lrat_hub.localhub.libgit import copy_history, create_repository
 from lrat_hub.localhub.objects import ObjectStore
 from lrat_hub.localhub.protocol import KINDS, HubError, RepoId, iso_date, repo_not_found
-from lrat_hub.localhub.repository import Repository, copy_history, create_repository
+from lrat_hub.localhub.repository import Repository
 from lrat_hub.localhub.root import fsync_path, replace_file
 
 SETTINGS = "hub.json"
@@ -79,7 +80,7 @@ class SettingsDamaged(HubError):
     """The settings of a repository that can't be read."""
 
     def __init__(self, repo: RepoId, reason: object) -> None:
-        super().__init__(500, f"The settings of {repo} are damaged: {reason}; see `lrat hub verify`")
+        super().__init__(500, f"The settings of {repo} are damaged: {reason}; see `lrat hub verify`", code="Damaged")
 
 
 class Store:

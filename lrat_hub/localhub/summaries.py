@@ -26,30 +26,36 @@ CONFIG_MAX_BYTES = 1024 * 1024
 FILES_LOOKED_AT = 1000
 
 # Ours first, then what only huggingface.co counts or computes: nobody likes or downloads anything here.
-_SORTS = {"lastModified": "lastModified", "createdAt": "createdAt"}
+_SORTS = ("lastModified", "createdAt")
 _COUNTED = ("downloads", "likes", "trendingScore")
 # What `expand` can ask of each kind, and what else huggingface.co has.
-EXPANDED = {
-    "models": """author baseModels cardData config createdAt disabled downloads downloadsAllTime gated lastModified
-        library_name likes model-index pipeline_tag private sha siblings spaces tags trendingScore usedStorage
-        widgetData""",
-    "datasets": """author cardData citation createdAt description disabled downloads downloadsAllTime gated
-        lastModified likes private sha siblings tags trendingScore usedStorage""",
-    "spaces": """author cardData createdAt datasets disabled lastModified likes models private sdk sha siblings tags
-        trendingScore usedStorage""",
+_EXPANDED = {
+    kind: frozenset(names.split())
+    for kind, names in {
+        "models": """author baseModels cardData config createdAt disabled downloads downloadsAllTime gated lastModified
+            library_name likes model-index pipeline_tag private sha siblings spaces tags trendingScore usedStorage
+            widgetData""",
+        "datasets": """author cardData citation createdAt description disabled downloads downloadsAllTime gated
+            lastModified likes private sha siblings tags trendingScore usedStorage""",
+        "spaces": """author cardData createdAt datasets disabled lastModified likes models private sdk sha siblings
+            tags trendingScore usedStorage""",
+    }.items()
 }
-_EXPANDED = {kind: frozenset(names.split()) for kind, names in EXPANDED.items()}
-NOT_EXPANDED = """
+_LACKS = """
     childrenModelCount evalResults gguf inference inferenceProviderMapping mask_token mainSize paperswithcode_id region
     resourceGroup runtime safetensors subdomain transformersInfo xetEnabled
 """
-_NOT_EXPANDED = frozenset(NOT_EXPANDED.split())
+_NOT_EXPANDED = frozenset(_LACKS.split())
 
 
 def summary(repository: Repository, settings: Settings, commit: pygit2.Commit) -> dict[str, Any]:
     """What a list and the information about one repository have in common."""
     repo = repository.id
-    content = _of_commit(repository.path, repo, str(commit.id), settings.sdk)
+    try:
+        content = _of_commit(repository.path, repo, str(commit.id), settings.sdk)
+    except HubError:
+        # What a damaged card says is told by its own page alone.
+        content = _of_commit(repository.path, repo, str(commit.id), settings.sdk, with_card=False)
     fields = {
         "_id": f"{repo.kind}/{repo}",
         "id": str(repo),
@@ -72,10 +78,10 @@ def summary(repository: Repository, settings: Settings, commit: pygit2.Commit) -
 
 
 @lru_cache(maxsize=4096)
-def _of_commit(path: str, repo: RepoId, sha: str, sdk: str | None) -> Mapping[str, Any]:
+def _of_commit(path: str, repo: RepoId, sha: str, sdk: str | None, *, with_card: bool = True) -> Mapping[str, Any]:
     repository = Repository(Path(path), repo)
     commit = repository.commit_at(sha)
-    readme = repository.read(commit, CARD)
+    readme = repository.read(commit, CARD) if with_card else None
     card = (card_data(readme) if readme is not None else None) or {}
     text = without_front_matter(readme.decode(errors="replace")) if readme is not None else ""
     files = frozenset(entry.path for entry in islice(repository.files(commit), FILES_LOOKED_AT))
@@ -101,8 +107,7 @@ def _sibling(entry: Entry, blobs: bool) -> dict[str, Any]:
         return {"rfilename": entry.path}
     fields: dict[str, Any] = {"rfilename": entry.path, "blobId": entry.oid, "size": entry.size}
     if entry.pointer:
-        pointer = entry.pointer
-        fields["lfs"] = {"sha256": pointer.oid, "size": pointer.size, "pointerSize": entry.blob_size}
+        fields["lfs"] = {"sha256": entry.etag, "size": entry.size, "pointerSize": entry.blob_size}
     return fields
 
 
@@ -136,7 +141,7 @@ def ordered(listed: list[dict[str, Any]], query: QueryParams) -> list[dict[str, 
         known = ", ".join((*_SORTS, *_COUNTED))
         raise HubError(400, f"Malformed request: expected one of {known} as sort, found {sort[:50]!r}")
     # Counts are all zero, and the latest is first among equals.
-    key = _SORTS.get(sort, "lastModified")
+    key = sort if sort in _SORTS else "lastModified"
     return sorted(
         sorted(listed, key=lambda fields: fields["id"]), key=lambda fields: fields[key], reverse=direction != "1"
     )
@@ -164,7 +169,6 @@ def expanded(
     fields: dict[str, Any], names: list[str], repository: Repository, commit: pygit2.Commit
 ) -> dict[str, Any]:
     """Only what `expand` asks for, and the id."""
-    card = fields.get("cardData", {})
     card = fields.get("cardData", {})
     everything = {
         **fields,
@@ -203,17 +207,17 @@ def config_of(repository: Repository, commit: pygit2.Commit) -> dict[str, Any] |
     if entry is None or entry.is_folder or entry.pointer or entry.size > CONFIG_MAX_BYTES:
         return None
     try:
-        config = json.loads(repository.blob(entry.oid))
-    except (ValueError, RecursionError):
+        config = json.loads(repository.content(entry))
+    except (ValueError, RecursionError, HubError):
         return None
     if not isinstance(config, dict):
         return None
     return {key: config[key] for key in ("architectures", "model_type") if key in config}
 
 
-def storage(repository: Repository, settings: Settings, commit: pygit2.Commit) -> dict[str, Any]:
+def storage_of(repository: Repository, settings: Settings, commit: pygit2.Commit) -> dict[str, Any]:
     """What `hf repos ls` shows of a repository."""
-    repo: RepoId = repository.id
+    repo = repository.id
     return {
         "id": str(repo),
         "type": repo.kind[:-1],

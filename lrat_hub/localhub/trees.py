@@ -1,21 +1,18 @@
-"""Folders of commits: their entries, read once as a tree of git never changes, and the trees that changes make."""
+"""Folders of commits: their entries, read once, as a tree of git never changes."""
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TypeVar
 
 import pygit2
-from pygit2.enums import FileMode, RepositoryOpenFlag
+from pygit2.enums import FileMode
 
+from lrat_hub.localhub.libgit import git_object, open_git, printable
 from lrat_hub.localhub.objects import POINTER_MAX_BYTES, Pointer
-from lrat_hub.localhub.protocol import HubError, entry_not_found
-
-T = TypeVar("T", bound=pygit2.Object)
 
 # About 400 bytes each.
 CACHED_ENTRIES = 200_000
@@ -88,25 +85,15 @@ def forget() -> None:
     pointers.cache_clear()
 
 
-def open_git(path: str) -> pygit2.Repository:
-    return pygit2.Repository(path, RepositoryOpenFlag.BARE | RepositoryOpenFlag.NO_SEARCH)
-
-
-def git_object(git: pygit2.Repository, oid: str, kind: type[T]) -> T:
-    """An object by its sha. Raises KeyError if the repository has none of this type."""
-    item = git[oid]
-    if not isinstance(item, kind):
-        raise KeyError(f"{oid}: expected a {kind.__name__.lower()}, found a {item.type_str}")
-    return item
-
-
 def children(path: str, tree_id: str) -> Children:
     """What is directly in a tree of the repository at `path`, by name, in git's order."""
     key = (path, tree_id)
     tree = _cache.get(key)
     if tree is None:
         git = open_git(path)
-        entries = [_entry(git, child) for child in git_object(git, tree_id, pygit2.Tree)]
+        # A submodule is no file of this repository: what it stands for is elsewhere.
+        found = (child for child in git_object(git, tree_id, pygit2.Tree) if child.filemode != FileMode.COMMIT)
+        entries = [_entry(git, child) for child in found]
         tree = {entry.path: entry for entry in entries}
         # Somebody may repair what is damaged.
         if not any(entry.is_damaged for entry in entries):
@@ -147,7 +134,7 @@ def totals(path: str, tree_id: str) -> tuple[int, int]:
 
 
 def _entry(git: pygit2.Repository, child: pygit2.Object) -> Entry:
-    name, oid = child.name or "", str(child.id)
+    name, oid = printable(child.name or ""), str(child.id)
     if child.filemode == FileMode.TREE:
         return Entry(name, True, oid, 0, None)
     try:
@@ -195,73 +182,3 @@ def pointers(path: str, tips: frozenset[str], lenient: bool) -> frozenset[Pointe
             waiting += [entry.oid for entry in entries if entry.is_folder]
             found |= {entry.pointer for entry in entries if entry.pointer}
     return frozenset(found)
-
-
-@dataclass(frozen=True)
-class Put:
-    """Write a file; `blob` is a git blob that the repository already has."""
-
-    path: str
-    blob: str
-
-
-@dataclass(frozen=True)
-class Delete:
-    """Remove a file, or a folder with everything in it."""
-
-    path: str
-    is_folder: bool
-
-
-def changed_tree(git: pygit2.Repository, tip: pygit2.Commit, changes: Iterable[Put | Delete]) -> pygit2.Oid:
-    """Write the tree that changes make, in order, of that of a commit.
-
-    Raises:
-        HubError: 404 if something to delete is missing, 400 if a name would be both a file and a folder.
-    """
-    index = pygit2.Index()
-    index.read_tree(tip.tree)
-    written: set[str] = set()
-    for change in changes:
-        if isinstance(change, Put):
-            # libgit2 would silently replace a file by the folder that a longer path makes of it.
-            if any(folder in index for folder in folders_of(change.path)):
-                raise _file_and_folder(change.path)
-            index.add(pygit2.IndexEntry(change.path, pygit2.Oid(hex=change.blob), FileMode.BLOB))
-            written.add(change.path)
-        elif change.is_folder or change.path not in index:
-            # Clients may name a folder as they name a file.
-            before = len(index)
-            index.remove_directory(change.path)
-            if len(index) == before:
-                raise _nothing_to_delete(change.path, tip)
-        else:
-            index.remove(change.path)
-    # The other direction: libgit2 would write a tree in which one name is a file and a folder.
-    folders: set[str] = set()
-    for entry in index:
-        folder = entry.path.rpartition("/")[0]
-        while folder and folder not in folders:
-            folders.add(folder)
-            folder = folder.rpartition("/")[0]
-    for path in written & folders:
-        if path in index:
-            raise _file_and_folder(path)
-    return index.write_tree(git)
-
-
-def folders_of(path: str) -> list[str]:
-    """Every folder on the way to a path, without the root."""
-    parts = path.split("/")[:-1]
-    return ["/".join(parts[: depth + 1]) for depth in range(len(parts))]
-
-
-def _file_and_folder(path: str) -> HubError:
-    return HubError(400, f"Invalid path {path!r}: it would be both a file and a folder")
-
-
-def _nothing_to_delete(path: str, commit: pygit2.Commit) -> HubError:
-    error = entry_not_found(path, str(commit.id))
-    # huggingface_hub looks for this sentence to explain how to delete a folder.
-    error.message = f"A file with this name doesn't exist: {path}"
-    return error

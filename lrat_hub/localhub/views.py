@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import islice
 from typing import Any
 from urllib.parse import quote
@@ -13,8 +13,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from lrat_hub.localhub.access import caller, hub_of, repo_of, settings_for
-from lrat_hub.localhub.protocol import HubError
-from lrat_hub.localhub.repository import MAIN, Repository
+from lrat_hub.localhub.protocol import MAIN, HubError
+from lrat_hub.localhub.repository import Repository
 
 # To know whether a dataset has rows.
 FILES_LOOKED_AT = 1000
@@ -42,7 +42,7 @@ class View:
         self.page = f"/{self.repo.url_path}"
         self._request = request
 
-    @property
+    @cached_property
     def has_rows(self) -> bool:
         """Whether there are rows to show."""
         looked_at = islice(self.repository.files(self.commit), FILES_LOOKED_AT)
@@ -89,6 +89,7 @@ def _templates() -> jinja2.Environment:
         loader=jinja2.PackageLoader("lrat_hub.localhub", "pages"), autoescape=True, undefined=jinja2.StrictUndefined
     )
     templates.filters["bytes"] = _readable_size
+    templates.filters["minute"] = lambda date: f"{date[:10]} {date[11:16]} UTC"
     templates.filters["segment"] = lambda text: quote(text, safe="")
     return templates
 

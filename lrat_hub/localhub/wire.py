@@ -17,16 +17,18 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from lrat_hub.localhub.protocol import HubError, not_here, parse_number, text_in
+from lrat_hub.localhub.protocol import KINDS, HubError, not_here, parse_number, text_in
 
-# Parts of a body that take longer to come than this end the request.
-BODY_SECONDS = 60
+# Parts of a body that take longer to come than this end the request. So does a body for which the server has waited
+# this long, and longer than it would take at the least rate.
+BODY_SECONDS = 60.0
+BODY_BYTES_PER_SECOND = 4096
 JsonEndpoint = Callable[[Request, dict[str, Any]], Response]
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 BODY_MAX_BYTES = 8 * 1024 * 1024
 PORTION_BYTES = 1024 * 1024
-_RANGE = re.compile(r"bytes=(?P<first>\d{0,18})-(?P<last>\d{0,18})", re.ASCII)
+_RANGE = re.compile(r"bytes=(?P<first>\d{0,100})-(?P<last>\d{0,100})", re.ASCII)
 
 
 class DeclaredRoute(Route):
@@ -68,16 +70,23 @@ def check_known(what: str, names: Iterable[str], known: Collection[str], lacks: 
 
 
 async def chunks(request: Request) -> AsyncIterator[bytes]:
-    """The body of a request as it comes, from clients that go on sending."""
-    stream = request.stream()
+    """The body of a request as it comes, from clients that go on sending, and not too slowly."""
+    stream, loop, received, waited = request.stream(), asyncio.get_running_loop(), 0, 0.0
     while True:
+        # Only waiting counts: a client can do nothing about the time that the server takes for what has come.
+        start, left = loop.time(), BODY_SECONDS + received / BODY_BYTES_PER_SECOND - waited
         try:
-            async with asyncio.timeout(BODY_SECONDS):
+            async with asyncio.timeout(min(BODY_SECONDS, left)):
                 chunk = await anext(stream)
         except StopAsyncIteration:
             return
         except TimeoutError:
-            raise HubError(408, f"Nothing came for {BODY_SECONDS} seconds: the request was given up") from None
+            raise HubError(
+                408,
+                f"The request was given up: expected something of its body every {BODY_SECONDS:g} seconds, and "
+                f"{BODY_BYTES_PER_SECOND} bytes a second in all, found {received} bytes so far",
+            ) from None
+        waited, received = waited + loop.time() - start, received + len(chunk)
         yield chunk
 
 
@@ -147,6 +156,14 @@ def text_field(data: dict[str, Any], key: str, default: str | None = None) -> st
         return text_in(data, key, default)
     except ValueError as error:
         raise HubError(400, f"Malformed request: {error}") from None
+
+
+def kind_field(data: dict[str, Any], key: str) -> str:
+    """The kind of repository under `key`, where clients write it in the singular; models by default."""
+    name = text_field(data, key, "model")
+    if f"{name}s" not in KINDS:
+        raise HubError(400, f"Invalid repository type: expected model, dataset or space, found {name[:50]!r}")
+    return f"{name}s"
 
 
 def list_field(data: dict[str, Any], key: str) -> list[dict[str, Any]]:
@@ -233,8 +250,22 @@ def content_response(
         return Response(headers=headers)
     content = open_content()
     if end - first > PORTION_BYTES:
-        return StreamingResponse(_portions(content, first, end), status, headers)
+        return _Content(content, first, end, status, headers)
     return Response(b"".join(_portions(content, first, end)), status, headers)
+
+
+class _Content(StreamingResponse):
+    """Part of a file, which is closed also when the client has gone before its end."""
+
+    def __init__(self, content: BinaryIO, first: int, end: int, status: int, headers: dict[str, str]) -> None:
+        super().__init__(_portions(content, first, end), status, headers)
+        self._content = content
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._content.close()
 
 
 def _unchanged(request: Request, etag: str) -> bool:

@@ -24,14 +24,18 @@ from lrat_hub.localhub.root import create_token
 
 HERE = Path(__file__).parent
 STAGING = "https://hub-ci.huggingface.co"
-# User, the organisations that they write in, and where their token is in the tests.
+# Where the tests of each project say who they are: by which names users and tokens stand there, and the organisations
+# that each user writes in.
 ACCOUNTS = {
-    "huggingface_hub": {
-        "__DUMMY_HUB_USER__": (["valid_org_hub"], "hf_HubCITokenXXXXXXXXXXXXXXXXXXXXX"),
-        "DVUser": ([], "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"),
-        "EnterpriseAdmin": (["EnterpriseOrgPrivate"], "hf_enterprise_admin_token"),
-    },
-    "datasets": {"__DUMMY_DATASETS_USER__": ([], "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")},
+    "huggingface_hub": (
+        "tests/testing_constants.py",
+        [
+            ("USER", "TOKEN", ["valid_org_hub"]),
+            ("OTHER_USER", "OTHER_TOKEN", []),
+            ("ENTERPRISE_USER", "ENTERPRISE_TOKEN", ["EnterpriseOrgPrivate"]),
+        ],
+    ),
+    "datasets": ("tests/fixtures/hub.py", [("CI_HUB_USER", "CI_HUB_USER_TOKEN", [])]),
 }
 # Those that talk to a Hub; the others are about the client alone.
 FILES = {
@@ -65,9 +69,10 @@ def excluded(project: str) -> dict[str, str]:
 
 def copied_tests(checkout: Path, project: str, hub: LocalHub, work: Path) -> None:
     shutil.copytree(checkout / "tests", work / "tests", ignore=shutil.ignore_patterns("__pycache__"))
-    words = {STAGING: hub.endpoint}
-    for user, (organisations, token) in ACCOUNTS[project].items():
-        words[token] = create_token(hub.root, user, "write", organisations)
+    words, (module, accounts) = {STAGING: hub.endpoint}, ACCOUNTS[project]
+    known = dict(re.findall(r'^(\w+) = "(.*)"$', (checkout / module).read_text(), re.M))
+    for user, token, organisations in accounts:
+        words[known[token]] = create_token(hub.root, known[user], "write", organisations)
     for path in (work / "tests").rglob("*.py"):
         text = path.read_text()
         path.write_text(re.sub("|".join(map(re.escape, words)), lambda match: words[match[0]], text))

@@ -13,6 +13,7 @@ from lrat_hub.errors import LratError
 from lrat_hub.hub.inputs import load_table, resolve
 from lrat_hub.hub.kinds import check_kind
 from lrat_hub.hub.lineage import Lineage, read_lineage, trace
+from lrat_hub.hub.preflight import look_at_target
 from lrat_hub.hub.publish import publish_dataset
 
 CARD = "---\npretty_name: Test\n---\n\n# Test\n"
@@ -25,6 +26,19 @@ def rows(*docids):
 def publish(name, tables, **lineage):
     fields = {"stage": "test", "inputs": {}, "recipe": {}} | lineage
     return publish_dataset(HubRef(name, "dataset"), tables, card=CARD, lineage=Lineage(**fields))
+
+
+def test_who_will_see_what_is_published_is_said_before(hub):
+    api = HfApi()
+    api.create_repo("lrat/seen-by-all", repo_type="dataset")
+    api.create_repo("lrat/seen-by-few", repo_type="dataset", private=True)
+    said = {
+        name: str(look_at_target(HubRef(f"lrat/{name}", "dataset")))
+        for name in ("seen-by-all", "seen-by-few", "not-there-yet")
+    }
+    assert said["seen-by-all"].endswith("(public, empty so far)")
+    assert said["seen-by-few"].endswith("(private, empty so far)")
+    assert said["not-there-yet"].endswith("(new, public where its namespace doesn't make private ones)")
 
 
 def test_data_card_and_lineage_arrive_in_one_commit(hub):

@@ -8,7 +8,6 @@ import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 from datasets import Dataset
@@ -23,6 +22,7 @@ from lrat_hub.hub.lineage import Lineage
 from lrat_hub.hub.outputs import Unpublished, check_output, output_folder
 from lrat_hub.hub.publish import publish_dataset, publish_output
 from lrat_hub.hub.retries import retried
+from tests.hub.doors import Door
 
 CARD = "---\npretty_name: Test\n---\n\n# Test\n"
 ANSWERS = {
@@ -32,27 +32,15 @@ ANSWERS = {
 }
 
 
-class Trouble:
+class Trouble(Door):
     """A Hub's door that answers its first connections itself, or not at all, and passes the others on."""
 
     def __init__(self, endpoint: str) -> None:
-        address = urlsplit(endpoint)
-        self._hub = (address.hostname, address.port)
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.endpoint = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self.troubles: list[str] = []
         self._held: list[socket.socket] = []
-        threading.Thread(target=self._accept, daemon=True).start()
+        super().__init__(endpoint)
 
-    def _accept(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
-
-    def _serve(self, client: socket.socket) -> None:
+    def serve(self, client: socket.socket) -> None:
         trouble = self.troubles.pop(0) if self.troubles else None
         if trouble == "silence":
             self._held.append(client)
@@ -62,7 +50,7 @@ class Trouble:
             if trouble is not None:
                 client.sendall(ANSWERS[trouble])
                 return
-            with socket.create_connection(self._hub) as hub:
+            with socket.create_connection(self.hub) as hub:
                 hub.sendall(first)
                 threading.Thread(target=self._pass_on, args=(client, hub), daemon=True).start()
                 while portion := hub.recv(65536):
@@ -75,7 +63,7 @@ class Trouble:
                 target.sendall(portion)
 
     def close(self) -> None:
-        self._listener.close()
+        super().close()
         for client in self._held:
             client.close()
 
@@ -157,7 +145,7 @@ def test_a_flipped_bit_is_refused_by_name_and_hashed_only_once(hub, monkeypatch)
     assert fetch_folder(pin) == folder
 
 
-def test_a_bit_that_is_flipped_where_it_is_stored_reaches_nobody(hub):
+def test_a_bit_that_is_flipped_where_it_is_stored_reaches_nobody(hub, caplog):
     pin = large_model("lrat/flipped-there")
     (entry,) = HfApi().get_paths_info(pin.repo_id, ["weights.safetensors"], revision=pin.revision)
     names = {entry.lfs.sha256, entry.lfs.sha256[4:]}
@@ -165,6 +153,7 @@ def test_a_bit_that_is_flipped_where_it_is_stored_reaches_nobody(hub):
     flip(stored)
     with pytest.raises(LratError, match=r"weights\.safetensors is damaged"):
         fetch_folder(pin)
+    assert "trying again" not in caplog.text, "it is damaged at every attempt"
 
 
 def test_a_damaged_table_is_not_taken_from_what_was_made_of_it(hub):
@@ -212,7 +201,7 @@ def test_what_the_hub_refuses_is_kept_and_published_later(hub):
     pin = publish_output(folder, HubRef("lrat/elsewhere", "dataset"))
     assert load_table(resolve(f"{pin}#other", repo_type="dataset"), "document_ids")["docid"] == ["b"]
     next(folder.rglob("*.parquet")).unlink()
-    with pytest.raises(LratError, match=r"found none\. The output is not complete any more"):
+    with pytest.raises(LratError, match=r"found none\. The output is no longer complete"):
         publish_output(folder, HubRef("lrat/elsewhere", "dataset"))
     refused.value.discard()
 
@@ -239,7 +228,7 @@ def test_a_model_is_kept_though_it_was_not_finished_and_other_leftovers_are_not(
 
 def test_a_hub_that_has_not_answered_yet_is_waited_for_for_moments_only(hub, monkeypatch, caplog):
     monkeypatch.setattr(retries, "FIRST_PATIENCE_SECONDS", 0.2)
-    monkeypatch.setattr(retries, "_answered", set())
+    monkeypatch.setattr(retries, "_heard", {})
     calls: list[int] = []
 
     def attempt() -> None:
@@ -253,5 +242,21 @@ def test_a_hub_that_has_not_answered_yet_is_waited_for_for_moments_only(hub, mon
     assert (
         f"{ref} at {constants.ENDPOINT}: no answer (ConnectionError); trying again, for 0 seconds more" in caplog.text
     )
+    # What is read after that is asked for once.
+    calls.clear()
+    with pytest.raises(LratError, match="can't be reached"):
+        retries.read(ref, attempt)
+    assert len(calls) == 1
     assert retries.read(ref, lambda: "an answer") == "an answer"
-    assert retries._answered == {constants.ENDPOINT}
+    monkeypatch.setattr(retries, "PATIENCE_SECONDS", 0.2)
+    calls.clear()
+    with pytest.raises(LratError, match="can't be reached"):
+        retries.read(ref, attempt)
+    assert len(calls) > 1, "it has answered, and is waited for"
+
+
+def test_a_hub_that_says_there_is_no_such_repository_has_answered(hub, monkeypatch):
+    monkeypatch.setattr(retries, "_heard", {})
+    with pytest.raises(LratError, match="no such dataset repository"):
+        resolve("lrat/nowhere", repo_type="dataset")
+    assert retries._heard == {constants.ENDPOINT: True}

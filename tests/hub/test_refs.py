@@ -11,7 +11,13 @@ SHA = "0123456789abcdef0123456789abcdef01234567"
 
 @pytest.mark.parametrize(
     "text",
-    ["ns/name@main", f"datasets/ns/name@{SHA}", "datasets/ns/na.me-2@refs/pr/1#config:train", "ns/name@v1.0#c"],
+    [
+        "ns/name@main",
+        "spaces/ns/name@main",
+        f"datasets/ns/name@{SHA}",
+        "datasets/ns/na.me-2@refs/pr/1#config:train",
+        "ns/name@v1.0#c",
+    ],
 )
 def test_references_round_trip(text):
     ref = HubRef.parse(text)
@@ -75,6 +81,11 @@ def test_what_is_not_there_is_one_clear_line(hub, text, message):
     with pytest.raises(LratError, match=message) as caught:
         resolve(text, repo_type="dataset")
     assert "\n" not in str(caught.value)
+
+
+def test_a_model_that_this_hub_lacks_is_told_the_way_there(hub):
+    with pytest.raises(LratError, match=r"Upload it from a folder \(`hf upload maker/small FOLDER \.`\), or give"):
+        resolve("maker/small", repo_type="model")
 
 
 def test_require_pinned_names_the_pin_that_would_do(hub):

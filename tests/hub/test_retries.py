@@ -11,7 +11,6 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 from datasets import Dataset, get_dataset_config_names, load_dataset
@@ -23,6 +22,7 @@ from lrat_hub.errors import LratError
 from lrat_hub.hub import retries
 from lrat_hub.hub.lineage import Lineage
 from lrat_hub.hub.publish import publish_dataset, update_card
+from tests.hub.doors import Door
 
 CARD = "---\npretty_name: Test\n---\n\n# Test\n"
 
@@ -36,28 +36,16 @@ def titles(name: str) -> list[str]:
     return [commit.title for commit in HfApi().list_repo_commits(name, repo_type="dataset")]
 
 
-class Cable:
+class Cable(Door):
     """A proxy before the Hub that loses connections during commits: before the request arrives, or the answer."""
 
     def __init__(self, endpoint: str) -> None:
-        address = urlsplit(endpoint)
-        self._hub = (address.hostname, address.port)
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.endpoint = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self.losses: list[str] = []
-        threading.Thread(target=self._accept, daemon=True).start()
+        super().__init__(endpoint)
 
-    def _accept(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
-
-    def _serve(self, client: socket.socket) -> None:
+    def serve(self, client: socket.socket) -> None:
         """One connection; each of its requests is complete before its answer begins."""
-        with client, socket.create_connection(self._hub) as hub:
+        with client, socket.create_connection(self.hub) as hub:
             lose_answer = threading.Event()
 
             def answers() -> None:
@@ -76,9 +64,6 @@ class Cable:
                         lose_answer.set()
                     hub.sendall(portion)
                 hub.shutdown(socket.SHUT_RDWR)
-
-    def close(self) -> None:
-        self._listener.close()
 
 
 @pytest.fixture

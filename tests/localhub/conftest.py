@@ -7,6 +7,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 import pytest
+from requests_by_hand import connect
 
 from lrat_hub.localhub import LocalHub
 
@@ -33,7 +34,5 @@ def repo(api: HfApi) -> str:
 @pytest.fixture
 def http(hub: LocalHub) -> Iterator[httpx2.Client]:
     """Requests of the owner, as they are written: for what the clients would not send."""
-    import httpx2
-
-    with httpx2.Client(base_url=hub.endpoint, headers={"Authorization": f"Bearer {hub.token}"}) as client:
+    with connect(hub.endpoint, hub.token) as client:
         yield client

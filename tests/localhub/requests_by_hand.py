@@ -1,4 +1,4 @@
-"""Commits as requests, for what the clients would not send, or would send again."""
+"""Requests as they are written, for what the clients would not send, or would send again."""
 
 from __future__ import annotations
 
@@ -10,6 +10,16 @@ if TYPE_CHECKING:
     import httpx2
 
 Operation = tuple[str, dict[str, Any]]
+
+
+def connect(endpoint: str, token: str | None = None, **options: Any) -> httpx2.Client:
+    """Whoever has a token, or nobody, as a client that waits for a busy machine."""
+    import httpx2
+
+    client = httpx2.Client(base_url=endpoint, timeout=60, **options)
+    if token is not None:
+        client.headers["Authorization"] = f"Bearer {token}"
+    return client
 
 
 def commit(http: httpx2.Client, repo: str, *operations: Operation, **header: str) -> httpx2.Response:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import pytest
-from requests_by_hand import commit, put
+from requests_by_hand import commit, connect, put
 
 from lrat_hub.errors import LratError
 from lrat_hub.localhub import LocalHub
@@ -28,13 +28,10 @@ Login = Callable[..., "httpx2.Client"]
 @pytest.fixture
 def login(hub: LocalHub) -> Iterator[Login]:
     """A client with a new token of somebody."""
-    import httpx2
-
     with contextlib.ExitStack() as clients:
 
         def client(user: str, role: Literal["read", "write"] = "write", *namespaces: str) -> httpx2.Client:
-            headers = {"Authorization": f"Bearer {create_token(hub.root, user, role, namespaces)}"}
-            return clients.enter_context(httpx2.Client(base_url=hub.endpoint, headers=headers))
+            return clients.enter_context(connect(hub.endpoint, create_token(hub.root, user, role, namespaces)))
 
         yield client
 
@@ -105,7 +102,7 @@ def test_the_hash_of_anothers_private_file_opens_nothing(login: Login) -> None:
 
     for http in (frank, grace):
         http.post("/api/repos/create", json={"name": "r", "visibility": "private"})
-    assert httpx2.put(link(frank, "frank/r"), content=content).status_code == 200
+    assert httpx2.put(link(frank, "frank/r"), content=content, timeout=60).status_code == 200
     assert commit(frank, "frank/r", point).status_code == 200
     assert link(frank, "frank/r") is None
 
@@ -114,10 +111,10 @@ def test_the_hash_of_anothers_private_file_opens_nothing(login: Login) -> None:
     assert grace.post("/grace/r.git/info/lfs/objects/verify", json=large).status_code == 404
     assert commit(grace, "grace/r", point).status_code == 422
     assert commit(grace, "grace/r", put("x", pointer)).status_code == 422
-    assert httpx2.put(upload, content=os.urandom(2000)).status_code == 400
-    assert httpx2.put(upload.replace("/grace/", "/frank/"), content=content).status_code == 403
+    assert httpx2.put(upload, content=os.urandom(2000), timeout=60).status_code == 400
+    assert httpx2.put(upload.replace("/grace/", "/frank/"), content=content, timeout=60).status_code == 403
     # Who has the content may upload it.
-    assert httpx2.put(upload, content=content).status_code == 200
+    assert httpx2.put(upload, content=content, timeout=60).status_code == 200
     assert commit(grace, "grace/r", point).status_code == 200
     assert grace.get("/grace/r/resolve/main/x").content == content
 
@@ -157,12 +154,10 @@ def test_token_files_are_private_and_hold_no_token_of_others(tmp_path: Path) -> 
 def test_no_token_is_written_to_the_output_of_the_server(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     import base64
 
-    import httpx2
-
     with LocalHub(tmp_path / "root") as hub:
         other = create_token(hub.root, "ivan", "write")
         basic = base64.b64encode(f"u:{other}".encode()).decode()
-        with httpx2.Client(base_url=hub.endpoint) as http:
+        with connect(hub.endpoint) as http:
             http.post("/api/repos/create", json={"name": "r"}, headers={"Authorization": f"Bearer {other}"})
             # A repository that can't be read makes the server say all it knows.
             (hub.root / "repos/models/ivan/r.git/refs/heads/main").write_text("nonsense")
@@ -184,10 +179,7 @@ def test_a_hub_of_this_machine_answers_to_no_other_name(http: httpx2.Client) -> 
 
 def test_passwords_change_nothing(hub: LocalHub, http: httpx2.Client, repo: str) -> None:
     """A browser adds a password it once was given to whatever another page makes it send."""
-    import httpx2
-
-    basic = httpx2.BasicAuth("anybody", hub.token)
-    with httpx2.Client(base_url=hub.endpoint, auth=basic) as browser:
+    with connect(hub.endpoint, auth=("anybody", hub.token)) as browser:
         assert browser.get("/login", follow_redirects=True).status_code == 200
         assert commit(browser, repo, put("a")).status_code == 401
         for path in ("/api/repos/create", f"/api/models/{repo}/branch/b", f"/api/models/{repo}/preupload/main"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import subprocess
 import sys
@@ -70,12 +71,11 @@ ENDLESS = {
 @pytest.mark.parametrize("card", ENDLESS.values(), ids=list(ENDLESS))
 def test_a_card_that_takes_long_to_show_is_shown_as_it_is_written(card: str) -> None:
     """In a process of its own, whose end says that it came to one; how fast depends on the machine."""
-    code = "import sys; from lrat_hub.localhub.cards import *; print(len(render_card(sys.stdin.read(), '', '')))"
+    code = "import sys; from lrat_hub.localhub.cards import *; render_card(sys.stdin.read(), '', '')"
     done = subprocess.run(
         [sys.executable, "-c", code], input=card, capture_output=True, text=True, timeout=HANGS_AFTER_SECONDS
     )
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout) >= 0
 
 
 def test_a_card_whose_time_is_over_shows_as_text(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,22 +106,26 @@ def test_others_are_answered_while_something_long_is_read(
         ),
     }
     commit(http, repo, put("README.md", b"![" * 60_000)).raise_for_status()
-    answers = []
 
-    def ask() -> None:
+    def ask(answers: list[int]) -> None:
         with httpx2.Client(base_url=hub.endpoint, headers=http.headers, timeout=HANGS_AFTER_SECONDS) as client:
             answers.append(asks[kind](client).status_code)
 
-    askers = [threading.Thread(target=ask) for _ in range(2)]
-    for asker in askers:
-        asker.start()
-    meanwhile = 0
-    while any(asker.is_alive() for asker in askers):
-        assert http.get("/api/whoami-v2").status_code == 200
-        meanwhile += not answers
-    for asker in askers:
-        asker.join()
-    assert all(status < 500 for status in answers)
+    # A server that answers nobody meanwhile does so every time; one that does may be too quick to be seen.
+    for _ in range(20):
+        answers: list[int] = []
+        askers = [threading.Thread(target=ask, args=(answers,)) for _ in range(2)]
+        for asker in askers:
+            asker.start()
+        meanwhile = 0
+        while any(asker.is_alive() for asker in askers):
+            assert http.get("/api/whoami-v2").status_code == 200
+            meanwhile += not answers
+        for asker in askers:
+            asker.join()
+        assert all(status < 500 for status in answers)
+        if meanwhile:
+            break
     # At least one whole exchange while they were being answered.
     assert meanwhile >= 1
 
@@ -260,3 +264,22 @@ def test_an_outdated_commit_is_refused_with_the_words_that_clients_look_for(http
     assert refused.status_code == 412
     assert "Please refresh and try again." in refused.text
     assert "A commit has happened since" in refused.text
+
+
+def test_rows_are_refused_to_more_than_may_wait_for_them(tmp_path: Path) -> None:
+    """Each who waits holds a thread of the server."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from lrat_hub.localhub import parquet
+    from lrat_hub.localhub.protocol import HubError
+
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"a": [1]}), path)
+    with contextlib.ExitStack() as taken:
+        for _ in range(parquet.PLACES):
+            taken.enter_context(parquet._places)
+        with pytest.raises(HubError, match="Too many") as refused:
+            parquet.read_rows([path], 0, 1)
+        assert refused.value.status == 503
+    assert parquet.read_rows([path], 0, 1)["total"] == 1

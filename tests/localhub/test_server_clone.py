@@ -96,10 +96,10 @@ def test_large_files_are_given_to_those_who_may_read_the_repository(
         return http.post(f"/{repo}.git/info/lfs/objects/batch", json=batch, headers=headers)
 
     link = ask(public, content[public], Authorization="").json()["objects"][0]["actions"]["download"]["href"]
-    assert httpx2.get(link).content == content[public]
-    assert httpx2.get(link, headers={"Range": "bytes=1-2"}).content == content[public][1:3]
-    assert httpx2.put(link, content=content[public]).status_code == 403
-    assert httpx2.get(link.replace("size=3000", "size=3001")).status_code == 403
+    assert httpx2.get(link, timeout=60).content == content[public]
+    assert httpx2.get(link, headers={"Range": "bytes=1-2"}, timeout=60).content == content[public][1:3]
+    assert httpx2.put(link, content=content[public], timeout=60).status_code == 403
+    assert httpx2.get(link.replace("size=3000", "size=3001"), timeout=60).status_code == 403
     assert ask(private, content[private], Authorization="").status_code == 401
     # In the same namespace, but not in the repository that anybody may read.
     for headers in ({"Authorization": ""}, {}):

@@ -150,7 +150,9 @@ def test_nothing_acknowledged_is_lost_however_often_the_server_is_killed(servers
     root = tmp_path / "root"
     token = read_token(root)
     headers = {"Authorization": f"Bearer {token}"}
-    httpx2.post(f"{servers.endpoint}/api/repos/create", json={"name": "r"}, headers=headers).raise_for_status()
+    httpx2.post(
+        f"{servers.endpoint}/api/repos/create", json={"name": "r"}, headers=headers, timeout=60
+    ).raise_for_status()
     writers = [Writer(servers, token, name, seed) for seed, name in enumerate("abcdefgh"[:WRITERS])]
     for writer in writers:
         writer.start()

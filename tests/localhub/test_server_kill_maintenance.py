@@ -67,7 +67,9 @@ def test_kills_during_maintenance_lose_nothing(tmp_path: Path) -> None:
     try:
         servers.start()
         headers = {"Authorization": f"Bearer {read_token(root)}"}
-        httpx2.post(f"{servers.endpoint}/api/repos/create", json={"name": "r"}, headers=headers).raise_for_status()
+        httpx2.post(
+            f"{servers.endpoint}/api/repos/create", json={"name": "r"}, headers=headers, timeout=60
+        ).raise_for_status()
         while kills.total() < KILLS:
             with httpx2.Client(base_url=servers.endpoint, headers=headers, timeout=60) as http:
                 for _ in range(chance.randint(1, 4)):
@@ -119,7 +121,9 @@ def test_a_collection_that_is_killed_keeps_the_root_until_git_is_done(tmp_path: 
         import httpx2
 
         header = {"Authorization": f"Bearer {hub.token}"}
-        httpx2.post(f"{hub.endpoint}/api/repos/create", json={"name": "r"}, headers=header).raise_for_status()
+        httpx2.post(
+            f"{hub.endpoint}/api/repos/create", json={"name": "r"}, headers=header, timeout=60
+        ).raise_for_status()
     tools.mkdir()
     started, end = tmp_path / "started", tmp_path / "end"
     (tools / "git").write_text(f"#!/bin/sh\ntouch {started}\nwhile [ ! -e {end} ]; do sleep 0.05; done\n")
@@ -147,7 +151,9 @@ def test_what_a_killed_collection_left_in_a_repository_stops_no_later_one(tmp_pa
         import httpx2
 
         header = {"Authorization": f"Bearer {hub.token}"}
-        httpx2.post(f"{hub.endpoint}/api/repos/create", json={"name": "r"}, headers=header).raise_for_status()
+        httpx2.post(
+            f"{hub.endpoint}/api/repos/create", json={"name": "r"}, headers=header, timeout=60
+        ).raise_for_status()
     git = root / "repos/models/lrat/r.git"
     left = [
         "objects/info/commit-graph.lock",

@@ -76,9 +76,7 @@ def test_datasets_are_found_by_their_tags(api: HfApi, http: httpx2.Client, autho
     assert found(language="fr") == found(filter="format:parquet") == []
 
 
-def test_the_newest_is_the_newest(
-    api: HfApi, http: httpx2.Client, author: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_newest_is_the_newest(api: HfApi, http: httpx2.Client, author: str) -> None:
     names = [made(api, http, f"{author}/{letter}", "license: mit") for letter in "bca"]
     created = {model.id: model.created_at for model in api.list_models(author=author, expand=["createdAt"])}
     newest = [model.id for model in api.list_models(author=author, sort="created_at")]

@@ -143,9 +143,9 @@ def test_tokens_are_made_listed_and_revoked_by_command(root: Path, capsys: pytes
     assert ("alice" in listed, token in listed) == (True, False)
     with LocalHub(root) as hub:
         headers = {"Authorization": f"Bearer {token}"}
-        assert httpx2.get(f"{hub.endpoint}/api/whoami-v2", headers=headers).json()["name"] == "alice"
+        assert httpx2.get(f"{hub.endpoint}/api/whoami-v2", headers=headers, timeout=60).json()["name"] == "alice"
         main(["hub", "token", "revoke", "--root", str(root), "--id", listed.split()[0]])
-        assert httpx2.get(f"{hub.endpoint}/api/whoami-v2", headers=headers).status_code == 401
+        assert httpx2.get(f"{hub.endpoint}/api/whoami-v2", headers=headers, timeout=60).status_code == 401
 
 
 def test_an_upload_for_a_commit_to_come_survives_a_collection(root: Path) -> None:
@@ -172,5 +172,5 @@ def test_a_damaged_repository_does_not_hide_the_others(root: Path) -> None:
         hf_api(hub).create_repo("lrat/sound")
         (root / "repos/models/lrat/r.git/refs/heads/main").write_text("nonsense")
         assert [model.id for model in hf_api(hub).list_models()] == ["lrat/sound"]
-        assert "lrat/sound" in httpx2.get(hub.endpoint).text
+        assert "lrat/sound" in httpx2.get(hub.endpoint, timeout=60).text
     assert "models/lrat/r: " in "\n".join(verify(root).problems)

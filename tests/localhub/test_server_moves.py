@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from requests_by_hand import commit, put
+from requests_by_hand import commit, connect, put
 
 from lrat_hub.localhub import LocalHub
 from lrat_hub.localhub.app import create_app
+from lrat_hub.localhub.changes import Put
 from lrat_hub.localhub.objects import Pointer
 from lrat_hub.localhub.protocol import RepoId
 from lrat_hub.localhub.root import create_token, prepare_root, read_token
-from lrat_hub.localhub.trees import Put
 
 if TYPE_CHECKING:
     import httpx2
@@ -71,11 +71,9 @@ def test_a_repository_is_found_by_its_old_id_after_it_has_moved(
 
 
 def test_moves_that_are_not_allowed_change_nothing(api: HfApi, http: httpx2.Client, hub: LocalHub, name: str) -> None:
-    import httpx2
-
     filled(api, f"lrat/{name}")
     api.create_repo(f"lrat/{name}-taken")
-    guest = {"Authorization": f"Bearer {create_token(hub.root, 'mover', 'write')}"}
+    guest = create_token(hub.root, "mover", "write")
     moves = {
         (f"lrat/{name}", f"lrat/{name}-taken"): 409,
         (f"lrat/{name}", f"lrat/{name.upper()}-Taken"): 409,
@@ -85,7 +83,7 @@ def test_moves_that_are_not_allowed_change_nothing(api: HfApi, http: httpx2.Clie
     }
     for (old, new), status in moves.items():
         assert http.post("/api/repos/move", json={"fromRepo": old, "toRepo": new}).status_code == status
-    with httpx2.Client(base_url=hub.endpoint, headers=guest) as client:
+    with connect(hub.endpoint, guest) as client:
         client.post("/api/repos/create", json={"name": f"{name}-own"}).raise_for_status()
         for old, new in ((f"lrat/{name}", f"mover/{name}"), (f"mover/{name}-own", f"lrat/{name}-x")):
             assert client.post("/api/repos/move", json={"fromRepo": old, "toRepo": new}).status_code == 403

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 
 import pytest
-from requests_by_hand import commit, put
+from requests_by_hand import commit, connect, put
 
 from lrat_hub.localhub import LocalHub
 from lrat_hub.localhub.cards import render_card
@@ -148,7 +148,6 @@ def test_no_card_gets_a_tag_or_an_address_through_that_could_run(text: str) -> N
 
 
 def test_the_lineage_of_an_artifact_links_to_its_pinned_inputs(hub: LocalHub, api: HfApi) -> None:
-    import httpx2
     from datasets import Dataset
 
     from lrat_hub import HubRef
@@ -166,7 +165,7 @@ def test_the_lineage_of_an_artifact_links_to_its_pinned_inputs(hub: LocalHub, ap
 
     corpus = publish("lrat/page-corpus", {"documents": documents})
     runs = publish("lrat/page-runs", {"corpus": str(corpus), "model": elsewhere})
-    with httpx2.Client(base_url=hub.endpoint) as http:
+    with connect(hub.endpoint) as http:
         page = Page(http.get(f"/{runs.repo_type}s/{runs.repo_id}"))
         there = f"/datasets/lrat/page-corpus/tree/{corpus.revision}"
         assert there in page.links
@@ -179,16 +178,14 @@ def test_the_lineage_of_an_artifact_links_to_its_pinned_inputs(hub: LocalHub, ap
 
 
 def test_private_repositories_are_shown_to_those_who_may_read_them(hub: LocalHub, api: HfApi) -> None:
-    import httpx2
-
     repo = api.create_repo("lrat/page-private", private=True).repo_id
-    with httpx2.Client(base_url=hub.endpoint, headers={"Accept": "text/html"}) as stranger:
+    with connect(hub.endpoint, headers={"Accept": "text/html"}) as stranger:
         assert repo not in stranger.get("/").text
         refused = stranger.get(f"/{repo}")
         assert (refused.status_code, refused.text) == (404, stranger.get("/no/where").text.replace("no/where", repo))
         asked = stranger.get("/login")
         assert (asked.status_code, asked.headers["WWW-Authenticate"].partition(" ")[0]) == (401, "Basic")
-    with httpx2.Client(base_url=hub.endpoint, auth=("anybody", hub.token)) as owner:
+    with connect(hub.endpoint, auth=("anybody", hub.token)) as owner:
         assert f"/{repo}" in Page(owner.get("/login", follow_redirects=True)).links
         assert "private" in Page(owner.get(f"/{repo}")).text
         assert f"/{repo}" in Page(owner.get("/", params={"search": "PAGE-priv"})).links
@@ -203,7 +200,7 @@ def test_a_commit_shows_what_it_changed_line_by_line(http: httpx2.Client, repo: 
     assert ("span", {"class": "A"}) in page.tags
     assert "-two" in page.text
     assert "+<b>three" in page.text
-    assert "This file is large, or no text." in page.text
+    assert "This file is large, no text, or damaged." in page.text
 
 
 def test_a_discussion_has_a_page(api: HfApi, http: httpx2.Client, repo: str) -> None:
@@ -215,6 +212,8 @@ def test_a_discussion_has_a_page(api: HfApi, http: httpx2.Client, repo: str) -> 
     page = Page(http.get(f"/{repo}/discussions/{pull.pr_num}"))
     for text in ("<b>Idea", "<i>why</i>", "+proposed <script>", "open"):
         assert text in page.text
+    # Who made it, who commented, each with the time as the commit has it.
+    assert len(re.findall(r"lrat, \d{4}-\d\d-\d\d \d\d:\d\d UTC", page.text)) == 2
     assert f"/{repo}/discussions/{pull.pr_num}" in Page(http.get(f"/{repo}/discussions")).links
     assert http.get(f"/{repo}/discussions/7", headers={"Accept": "text/html"}).status_code == 404
 
@@ -229,3 +228,10 @@ def test_lists_are_searched_by_names_and_tags_and_cards_stand_above_files(
     assert page.text.index("The card") < page.text.index("modules.json")
     sha = api.model_info(repo).sha
     assert f'SentenceTransformer("{repo}", revision="{sha}")' in page.text
+
+
+def test_what_the_browser_draws_itself_has_the_colours_of_the_page(http: httpx2.Client) -> None:
+    """Scroll bars and fields are the browser's: they are dark in dark mode only if a page says that it is."""
+    style = http.get("/api/style.css").text
+    assert "@media (prefers-color-scheme: dark)" in style
+    assert re.match(r":root \{ color-scheme: light dark;", style)

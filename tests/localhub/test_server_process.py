@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from requests_by_hand import commit, put
+from requests_by_hand import commit, connect, put
 
 from lrat_hub.errors import LratError
 from lrat_hub.localhub import LocalHub, hub_env
@@ -50,7 +50,7 @@ def test_roots_and_ports_that_cannot_be_used_are_refused(tmp_path: Path) -> None
         LocalHub(tmp_path / "file").start()
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(LratError, match=f"127.0.0.1:{port}: Address already in use"):
+        with pytest.raises(LratError, match=f"127.0.0.1:{port} to be free, found: Address already in use"):
             LocalHub(tmp_path / "root", port=port).start()
 
 
@@ -74,7 +74,7 @@ def test_acknowledged_commits_survive_kill_and_stale_locks_do_not(tmp_path: Path
     acknowledged: list[str] = []
 
     def write(name: str) -> None:
-        with httpx2.Client(base_url=first.endpoint, headers={"Authorization": f"Bearer {first.token}"}) as http:
+        with connect(first.endpoint, first.token) as http:
             for n in range(1000):
                 path = f"{name}/{n}"
                 if commit(http, "lrat/m", put(path, path.encode())).status_code == 200:

@@ -70,16 +70,16 @@ def test_an_upload_is_visible_only_if_it_is_what_was_announced(hub: LocalHub, ht
     point = ("lfsFile", {"path": "x", "algo": "sha256", **large})
 
     attempts = {content[:-1] + b"?": 400, content[:-1]: 400, content + b"?": 413}
-    assert {data: httpx2.put(link, content=data).status_code for data in attempts} == attempts
-    assert httpx2.put(link.replace("size=5000", "size=4999"), content=content[:-1]).status_code == 403
-    assert httpx2.put(link.replace(large["oid"], "0" * 64), content=content).status_code == 403
+    assert {data: httpx2.put(link, content=data, timeout=60).status_code for data in attempts} == attempts
+    assert httpx2.put(link.replace("size=5000", "size=4999"), content=content[:-1], timeout=60).status_code == 403
+    assert httpx2.put(link.replace(large["oid"], "0" * 64), content=content, timeout=60).status_code == 403
     assert http.post(f"/{repo}.git/info/lfs/objects/verify", json=large).status_code == 404
     assert commit(http, repo, point).status_code == 422
     assert http.get(path).status_code == 404
     assert not list((hub.root / "tmp").iterdir())
     assert not list((hub.root / "objects").rglob(large["oid"]))
 
-    assert httpx2.put(link, content=content).status_code == 200
+    assert httpx2.put(link, content=content, timeout=60).status_code == 200
     assert commit(http, repo, point).status_code == 200
     assert http.get(f"/{repo}/resolve/main/x").content == content
 

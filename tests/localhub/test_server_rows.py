@@ -202,10 +202,12 @@ def test_a_split_of_more_files_than_a_process_may_open_has_rows(tmp_path: Path, 
         ]
         api.create_commit("lrat/shards", shards, commit_message="shards", repo_type="dataset")
         resource.prlimit(hub.pid, resource.RLIMIT_NOFILE, (100, 100))
-        page = Page(httpx2.get(f"{hub.endpoint}/datasets/lrat/shards/rows/main?cursor=100"))
+        page = Page(httpx2.get(f"{hub.endpoint}/datasets/lrat/shards/rows/main?cursor=100", timeout=60))
         assert rows_of(page) == list(range(100, 120))
-        assert rows_of(Page(httpx2.get(f"{hub.endpoint}/datasets/lrat/shards"))) == [0, 1, 2, 3, 4]
-        assert rows_of(Page(httpx2.get(f"{hub.endpoint}/datasets/lrat/shards/rows/main?search=77"))) == [77]
+        assert rows_of(Page(httpx2.get(f"{hub.endpoint}/datasets/lrat/shards", timeout=60))) == [0, 1, 2, 3, 4]
+        assert rows_of(Page(httpx2.get(f"{hub.endpoint}/datasets/lrat/shards/rows/main?search=77", timeout=60))) == [
+            77
+        ]
 
 
 def test_rows_of_a_damaged_shard_are_not_shown_and_those_of_others_are(tmp_path: Path) -> None:
@@ -227,8 +229,8 @@ def test_rows_of_a_damaged_shard_are_not_shown_and_those_of_others_are(tmp_path:
         damaged.write_bytes(contents[2])
         assert damaged.stat().st_size == len(contents[1])
         rows = f"{hub.endpoint}/datasets/lrat/shards/rows/main"
-        assert rows_of(Page(httpx2.get(rows))) == list(range(25))
-        refused = httpx2.get(f"{rows}?cursor=100")
+        assert rows_of(Page(httpx2.get(rows, timeout=60))) == list(range(25))
+        refused = httpx2.get(f"{rows}?cursor=100", timeout=60)
         assert (refused.status_code, "is damaged" in refused.text) == (500, True)
         hub.stop()
         # What a killed server left of its copies of small files.

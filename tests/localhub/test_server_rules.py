@@ -81,7 +81,7 @@ import sys
 from lrat_hub.localhub import LocalHub
 import httpx2
 with LocalHub(sys.argv[1]) as hub:
-    http = httpx2.Client(base_url=hub.endpoint, headers={"Authorization": f"Bearer {hub.token}"})
+    http = httpx2.Client(base_url=hub.endpoint, headers={"Authorization": f"Bearer {hub.token}"}, timeout=60)
     http.post("/api/repos/create", json={"name": "r"}).raise_for_status()
     files = {"files": [{"path": "a.py", "size": 1, "sample": ""}]}
     print(http.post("/api/models/lrat/r/preupload/main", json=files).json()["files"])
