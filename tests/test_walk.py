@@ -39,10 +39,11 @@ def searches(draw):
 
 
 browses = st.builds(
-    lambda reasoning, docid, error: Step(0, reasoning, "browse", docid=docid, error=error),
+    lambda reasoning, docid, error, turn: Step(0, reasoning, "browse", docid=docid, error=error, search_turn=turn),
     reasonings,
     st.sampled_from([*DOCIDS, "never listed"]),
     st.sampled_from([None, None, None, FAILED]),
+    st.none() | st.integers(0, 5),
 )
 invalid = st.builds(lambda reasoning: Step(0, reasoning, "invalid", error="no such tool"), reasonings)
 trajectories = st.builds(
@@ -69,6 +70,26 @@ def test_a_failed_browse_opens_nothing_belongs_to_nothing_and_leaves_its_reasoni
     assert walk.searches[1].documents_read == ("a",)
     assert walk.searches[1].reasoning_before == "It is gone."
     assert walk.first_opened == {"a": 2, "b": 5}
+
+
+def test_a_browse_belongs_to_the_search_that_it_names_if_that_listed_its_document():
+    steps = trajectory(
+        search("first", "a", "b", "c"),
+        search("second", "b", "a"),
+        browse("a", search_turn=0),
+        browse("b"),
+        browse("c", search_turn=1),
+        browse("a", search_turn=6),
+        search("third", "a"),
+        browse("a", search_turn=1),
+        browse("a", search_turn=2),
+    ).steps
+    listed = [(found.search.turn, found.rank) for one in Walk.over(steps).browses if (found := one.listing)]
+    # The third says a search that did not list it, the fourth one that was still to come, the last one no search.
+    assert listed == [(0, 1), (1, 1), (0, 3), (1, 2), (1, 2), (6, 1)]
+    several = replace(search("x", "a"), queries=("x", "y", "z"), results=(Candidate(0, 2, "a"), Candidate(2, 1, "a")))
+    (one,) = Walk.over(trajectory(several, search("again", "a"), browse("a", search_turn=0)).steps).browses
+    assert one.listing[1:] == (2, 1)
 
 
 def test_turns_stay_positions_among_the_actions_where_steps_were_left_out():

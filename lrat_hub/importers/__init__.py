@@ -33,4 +33,4 @@ __all__ = [
     "recognise_format",
     "trace_files",
     "trace_text",
-]  # fmt: skip
+]

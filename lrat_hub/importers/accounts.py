@@ -6,6 +6,37 @@ from dataclasses import dataclass, field, fields
 
 from lrat_hub.ledger import Ledger
 
+OTHER_FORMAT = "without a run, in another format: "
+"""The begin of a note on records, which ends with the name of their format."""
+
+
+@dataclass
+class FilesWithoutRuns:
+    """Files of which every record was dropped. The records of a file come one after the other.
+
+    Args:
+        names: Their names, in their order.
+        first, last: The first and the last file that had a run; "" before there is one.
+    """
+
+    names: dict[str, None] = field(default_factory=dict)
+    first: str = ""
+    last: str = ""
+
+    def see(self, name: str, *, has_run: bool) -> None:
+        """Takes notice of a record of a file."""
+        if has_run:
+            self.names.pop(name, None)
+            self.first, self.last = self.first or name, name
+        elif name != self.last:
+            self.names[name] = None
+
+    def add(self, later: FilesWithoutRuns) -> None:
+        """Adds what was seen of records that come after these."""
+        self.names.pop(later.first, None)
+        self.names |= {name: None for name in later.names if name != self.last}
+        self.first, self.last = self.first or later.first, later.last or self.last
+
 
 @dataclass
 class Accounts:
@@ -21,6 +52,7 @@ class Accounts:
         browses: Documents that were asked to be opened. One that became no browse is a drop.
         steps: Steps of the trajectories. Those that could not be read, and became `invalid`, are drops.
         texts: Texts that went through redaction.
+        without_runs: Files that were read and hold no run.
     """
 
     files: Ledger = field(default_factory=lambda: Ledger("files"))
@@ -31,14 +63,17 @@ class Accounts:
     browses: Ledger = field(default_factory=lambda: Ledger("browses"))
     steps: Ledger = field(default_factory=lambda: Ledger("steps"))
     texts: Ledger = field(default_factory=lambda: Ledger("texts"))
+    without_runs: FilesWithoutRuns = field(default_factory=FilesWithoutRuns)
 
     def ledgers(self) -> tuple[Ledger, ...]:
-        return tuple(getattr(self, item.name) for item in fields(self))
+        values = (getattr(self, item.name) for item in fields(self))
+        return tuple(value for value in values if isinstance(value, Ledger))
 
     def add(self, other: Accounts) -> None:
         """Adds the counts of another import, such as that of another process."""
         for mine, theirs in zip(self.ledgers(), other.ledgers(), strict=True):
             mine.add(theirs)
+        self.without_runs.add(other.without_runs)
 
     @property
     def num_lost(self) -> int:

@@ -16,7 +16,7 @@ from lrat_hub.importers.opened import read_documents
 from lrat_hub.importers.other_tools import other_action
 from lrat_hub.importers.results import read_results
 from lrat_hub.importers.rows import value_of
-from lrat_hub.importers.values import docid_of, identifier_of, join_texts, json_or_none, listed, text_of
+from lrat_hub.importers.values import docid_of, identifier_of, join_texts, json_or_none, listed, object_of, text_of
 from lrat_hub.schema import Candidate, Step
 from lrat_hub.walk.addresses import page_of
 
@@ -49,6 +49,7 @@ class Recorder:
         self.steps: list[Step] = []
         self.final_answer: str | None = None
         self._reasoning: list[str] = []
+        self._named: dict[str, list[Step]] = {}
         self._num_listed = 0
         self._listed: set[str] = set()
         self._unpaged: list[str] = []
@@ -120,16 +121,16 @@ class Recorder:
 
     def _search(self, tool: Tool, arguments: Mapping[str, Any], result: Result, *, joined: bool, shared: bool) -> None:
         asked = queries_of(tool, arguments)
-        lists = self.accounts.lists
+        lists, shown = self.accounts.lists, result.text or text_of(list(result.results or ()))
         if shared:
-            lists.drop(SHARED, max(1, len(asked)), example=result.text)
+            lists.drop(SHARED, max(1, len(asked)), example=shown)
             results = SearchResults(tuple(asked))
         else:
             results = read_results(
                 result.text, asked, tool.result_format, results=result.results, docids=result.docids or None
             )
             lists.note(NOT_RUN, results.not_run)
-            lists.lose(UNREAD, results.unread, example=result.text or text_of(list(result.results or ())))
+            lists.lose(UNREAD, results.unread, example=shown)
         if not any(results.queries):
             return self.broken_call("search without a query", result.text, joined=joined, example=text_of(arguments))
         error = None
@@ -137,12 +138,16 @@ class Recorder:
             error = error_of(result.text, failed=result.failed, patterns=self.mapping.failures)
         if error is None or results.candidates:
             for reason, count in results.dropped:
-                lists.drop(reason, count, example=result.text or text_of(list(result.results or ())))
+                lists.drop(reason, count, example=shown)
         else:
             lists.note("searches that failed")
         self.search(
-            results.queries, results.candidates, result.text, joined=joined, error=error, num_lists=results.num_lists
-        )
+            results.queries, results.candidates, result.text, joined=joined, error=error, num_lists=results.num_lists,
+            search_id=search_id_of(result),
+        )  # fmt: skip
+        if result.call_id is not None:
+            # ATIF has no other name for a search than that of its call.
+            self._named.setdefault(result.call_id, []).append(self.steps[-1])
         return None
 
     def _browse(self, tool: Tool, arguments: Mapping[str, Any], result: Result, *, joined: bool) -> None:
@@ -155,8 +160,10 @@ class Recorder:
             self.accounts.browses.drop("browse without a docid", example=text_of(arguments))
             return self.broken_call("browse without a docid", result.text, joined=joined, example=text_of(arguments))
         self.accounts.calls.keep()
+        search_id = text_of(arguments.get("search_id")) or None
         if len(asked) == 1:
-            return self._open(asked[0], result.text, result.failed, joined=joined)
+            error = error_of(result.text, failed=result.failed, patterns=self.mapping.failures)
+            return self.browse(asked[0], result.text, joined=joined, error=error, is_call=False, search_id=search_id)
         opened = read_documents(result.text, asked, tool.section)
         self.accounts.browses.drop(NOT_SHOWN, len(opened.missing), example=result.text)
         if not opened.is_divided:
@@ -167,43 +174,51 @@ class Recorder:
             failed = result.failed or docid in opened.failed
             shown = opened.failed.get(docid) or opened.texts.get(docid, "")
             error = error_of(shown if opened.is_divided else text, failed=failed, patterns=self.mapping.failures)
-            self.browse(docid, shown, joined=joined, error=error, is_call=False)
+            self.browse(docid, shown, joined=joined, error=error, is_call=False, search_id=search_id)
             joined = True
         return None
 
-    def _open(self, docid: str, text: str, failed: bool, *, joined: bool) -> None:
-        error = error_of(text, failed=failed, patterns=self.mapping.failures)
-        self.browse(docid, text, joined=joined, error=error, is_call=False)
-
     def search(
         self, queries: Sequence[str], results: Sequence[Candidate], observation: str, *,
-        joined: bool = False, error: str | None = None, num_lists: int = 1,
+        joined: bool = False, error: str | None = None, num_lists: int = 1, search_id: str | None = None,
     ) -> None:  # fmt: skip
         """A search whose results have been read.
 
         Args:
             num_lists: How many of its queries have a list, which may be empty.
+            search_id: What browses call it that say which search they are for.
         """
         self.accounts.calls.keep()
         self.accounts.lists.keep(num_lists)
         self._add(
             Step(self._turn, self._taken(joined), "search", tuple(queries), tuple(results), None, observation, error)
         )
+        if search_id is not None:
+            self._named.setdefault(search_id, []).append(self.steps[-1])
 
     def browse(
-        self, docid: str, observation: str, *, joined: bool = False, error: str | None = None, is_call: bool = True
-    ) -> None:
+        self, docid: str, observation: str, *, joined: bool = False, error: str | None = None, is_call: bool = True,
+        search_id: str | None = None,
+    ) -> None:  # fmt: skip
         """A document that was opened.
 
         Args:
             is_call: Whether it is the only document of its call.
+            search_id: What names the search that it is for.
         """
         self.accounts.calls.keep(int(is_call))
         self.accounts.browses.keep()
         self.accounts.browses.note("browses that failed", int(error is not None), example=error or "")
         if error is None and self._is_other_address(docid):
             self.accounts.browses.note(OTHER_ADDRESS, example=docid)
-        self._add(Step(self._turn, self._taken(joined), "browse", docid=docid, observation=observation, error=error))
+        turn, search_turn = self._turn, self._search_turn(search_id, docid)
+        self._add(Step(turn, self._taken(joined), "browse", (), (), docid, observation, error, search_turn))
+
+    def _search_turn(self, search_id: str | None, docid: str) -> int | None:
+        """The turn of the search of a name; of several, whose queries were logged one by one, one that listed it."""
+        named = self._named.get(search_id, []) if search_id is not None else []
+        listing = (step.turn for step in reversed(named) if any(hit.docid == docid for hit in step.results))
+        return next(listing, named[-1].turn if named else None)
 
     def _is_other_address(self, docid: str) -> bool:
         """Whether a listed page is opened under an address that no list has."""
@@ -266,6 +281,18 @@ class Recorder:
         else:
             self.ledger.keep()
         self.steps.append(step)
+
+
+_SEARCH_ID = re.compile(r"""["']search_id["']\s{0,9}:\s{0,9}["']([^"'\\]{1,256})["']""")
+
+
+def search_id_of(result: Result) -> str | None:
+    """The name that a search gave itself in its results, as `lrat serve` does."""
+    rows = (row for rows in result.results or () for row in rows)
+    named = next((name for row in rows if (name := text_of(object_of(row).get("search_id")))), None)
+    # Every quote of a text may begin the pattern, and hardly any text has the name.
+    match = _SEARCH_ID.search(result.text) if not named and "search_id" in result.text else None
+    return match[1] if match else named
 
 
 def arguments_of(arguments: Any, tool: Tool | None) -> tuple[dict[str, Any] | None, str, bool]:

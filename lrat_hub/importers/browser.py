@@ -90,7 +90,7 @@ class _Browser:
     def call(self, name: Any, arguments: Any, result: Result, *, joined: bool = False) -> None:
         """A call of any tool; those that are none of a browser go to the recorder as they are."""
         action, values = short_name(name) if isinstance(name, str) else "", _arguments(arguments)
-        result = replace(result, failed=result.failed or _FAILURE.match(result.text) is not None)
+        result = result._replace(failed=result.failed or _FAILURE.match(result.text) is not None)
         is_other = action == "find" and self._recorder.mapping.find(name) is not None
         is_other = is_other or (action == "open" and not _opens_link(values))
         if values is None or is_other or action not in ("search", "open", "find"):

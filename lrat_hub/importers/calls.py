@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
+from lrat_hub.importers.mapping import first_at
 from lrat_hub.importers.values import identifier_of, json_or_none, listed, object_of, storable, text_of
+
+_NAMES = ("name", "tool_name", "function")
+_ARGUMENTS = ("arguments", "args", "input", "tool_kwargs", "parameters")
+_IDS = ("id", "call_id", "tool_call_id", "tool_id")
 
 CALLS = frozenset({"tool_use", "tool_call", "toolCall"})
 
 
-@dataclass(frozen=True)
-class Call:
+class Call(NamedTuple):
     """A tool call. `error` says why it can't be read, if so; `id` is None where calls and results go by order."""
 
     name: Any
@@ -82,8 +85,6 @@ def call_of(raw: Any) -> Call:
         if not raw:
             return Call(None, None, error="arguments are not JSON")
     body = raw["function"] if isinstance(raw.get("function"), dict) else raw
-    arguments = next(
-        (body[key] for key in ("arguments", "args", "input", "parameters") if body.get(key) is not None), {}
-    )
-    name = body.get("name") if body.get("name") is not None else raw.get("function")
-    return Call(name, arguments, identifier_of(raw.get("id", raw.get("call_id"))))
+    arguments = first_at(body, _ARGUMENTS)
+    call_id = next(filter(None, (identifier_of(raw.get(key)) for key in _IDS)), None)
+    return Call(first_at(body, _NAMES), {} if arguments is None else arguments, call_id)

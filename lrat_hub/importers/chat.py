@@ -19,24 +19,31 @@ into::
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from typing import Any, Protocol
 
 from lrat_hub.importers.accounts import Accounts
 from lrat_hub.importers.actions import NO_ACTION, Recorder
 from lrat_hub.importers.conversation_runs import Run, Turn, in_order, runs_of
 from lrat_hub.importers.converters.native import native_messages
-from lrat_hub.importers.mapped_records import MESSAGES, chat_record
+from lrat_hub.importers.mapped_records import MESSAGES, OTHER_MESSAGES, chat_record
 from lrat_hub.importers.mapping import LogMapping
-from lrat_hub.importers.message_lists import BARE_MESSAGE, conversation_of, is_bare_message, several_runs
+from lrat_hub.importers.message_lists import (
+    BARE_MESSAGE,
+    conversation_of,
+    in_order_of_time,
+    is_bare_message,
+    several_runs,
+)
 from lrat_hub.importers.messages import Call, Message, Result, is_message, read_messages
 from lrat_hub.importers.outcomes import (
     IDS,
+    QUERIES,
     QUESTIONS,
     STATUSES,
     UNCLEAR_VERDICTS,
     final_answer_of,
     gold_answer_of,
+    is_query_id,
     query_id_of,
     question_of,
     status_of,
@@ -60,6 +67,7 @@ FORMAT = "chat messages"
 
 COLUMNS = {
     *MESSAGES,
+    *OTHER_MESSAGES[:2],
     "prompt",
     "completion",
     "tools",
@@ -73,6 +81,7 @@ COLUMNS = {
 """Keys of a record that are columns of the trajectory, or that its steps were made of."""
 
 QUESTIONS_IN_ONE = "further questions of a conversation, which are runs of their own"
+OUT_OF_ORDER = "conversations whose messages were put in the order of their times"
 SEVERAL_RUNS = "conversations whose messages may be of several runs, named by their key "
 
 
@@ -140,9 +149,11 @@ def parse_conversation(
     if raw is None:
         raise UnreadableRecord("not a trajectory: no messages")
     record = object_of(value)
-    messages = list(_readable(native_messages(raw, accounts.parts), accounts))
+    ordered = in_order_of_time(raw)
+    accounts.records.note(OUT_OF_ORDER, int(ordered is not raw), example=name)
+    messages = list(_readable(native_messages(ordered, accounts.parts), accounts))
     asked = next((message.text for message in messages if message.role == "user" and message.text), "")
-    named = (record.get(key) for key in (*QUESTIONS, "query", "user_query"))
+    named = (record.get(key) for key in (*QUESTIONS, *QUERIES))
     runs = runs_of(messages, accounts, whole=any(text and text == question_of(record, asked) for text in named))
     accounts.records.note(QUESTIONS_IN_ONE, len(runs) - 1)
     for number, run in enumerate(runs, start=1):
@@ -195,8 +206,8 @@ def _outcome(name: str, record: Any, recorder: Recorder, run: Run, number: int, 
 def _metadata(record: Any, question: str) -> dict[str, Any]:
     """What a record says beyond the columns, which includes everything that was not understood."""
     _, gold_key = gold_answer_of(record)
-    columns = COLUMNS | {key for key in IDS if isinstance(record.get(key), (str, int))}
-    columns |= {key for key in (*QUESTIONS, "query", "user_query") if record.get(key) == question}
+    columns = COLUMNS | {key for key in IDS if is_query_id(key, record.get(key))}
+    columns |= {key for key in (*QUESTIONS, *QUERIES) if record.get(key) == question}
     columns |= {gold_key} if gold_key is not None and isinstance(record[gold_key], str) else set()
     columns |= {key for key in ("correct", "is_correct") if isinstance(record.get(key), bool)}
     columns |= {key for key in STATUSES if record.get(key) in ("completed", "limited", "failed")}
@@ -242,15 +253,13 @@ def _record(turns: Sequence[Turn], recorder: Recorder, reader: CallReader) -> No
 def _record_calls(turn: Turn, recorder: Recorder, reader: CallReader) -> None:
     results = list(turn.results)
     if turn.message.at_once and results[0] is not None and not any(results[1:]):
-        texts, tools = (
-            texts_of_values(results[0].text),
-            [recorder.mapping.find(call.name) for call in turn.message.calls],
-        )
+        texts = texts_of_values(results[0].text)
+        tools = [recorder.mapping.find(call.name) for call in turn.message.calls]
         are_hits = any(tool is not None and tool.action == "search" for tool in tools) and any(map(is_hit, texts))
         if len(texts) != len(results) or are_hits:
             recorder.calls(turn.message.calls, results[0].text)
             return
-        results = [replace(results[0], text=text) for text in texts]
+        results = [results[0]._replace(text=text) for text in texts]
     for result in turn.unmatched:
         # Several results for several calls, none of which names its call: they come in the order of the calls.
         waiting = in_order(turn, results, result)

@@ -14,15 +14,19 @@ Chat = dict[str, Any]
 def assistant(text: str, reasoning: str = "", calls: Sequence[Mapping[str, Any]] = ()) -> Chat:
     """What the agent said, thought and called before it saw anything new."""
     chat: Chat = {"role": "assistant", "content": text}
-    chat |= {"reasoning_content": reasoning} if reasoning else {}
-    return chat | ({"tool_calls": list(calls)} if calls else {})
+    if reasoning:
+        chat["reasoning_content"] = reasoning
+    if calls:
+        chat["tool_calls"] = list(calls)
+    return chat
 
 
 def tool_call(name: Any, arguments: Any, call_id: Any = None) -> dict[str, Any]:
     """A call of a tool. Calls without an id meet their results by order."""
     call: dict[str, Any] = {"function": {"name": name, "arguments": {} if arguments is None else arguments}}
-    known = identifier_of(call_id)
-    return call | ({"id": known} if known else {})
+    if known := identifier_of(call_id):
+        call["id"] = known
+    return call
 
 
 def tool_result(
@@ -36,8 +40,12 @@ def tool_result(
         docids: The documents that a browse opened, where the log names them.
     """
     chat: Chat = {"role": "tool", "content": text}
-    known = identifier_of(call_id)
-    chat |= {"tool_call_id": known} if known else {}
-    chat |= {"is_error": True} if failed else {}
-    chat |= {"results": [list(rows) for rows in results]} if results is not None else {}
-    return chat | ({"docids": list(docids)} if docids else {})
+    if known := identifier_of(call_id):
+        chat["tool_call_id"] = known
+    if failed:
+        chat["is_error"] = True
+    if results is not None:
+        chat["results"] = [list(rows) for rows in results]
+    if docids:
+        chat["docids"] = list(docids)
+    return chat

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from lrat_hub.importers.accounts import Accounts
 from lrat_hub.importers.messages import Message, Result
 from lrat_hub.importers.other_tools import asks_back
-from lrat_hub.importers.outcomes import is_nudge
+from lrat_hub.importers.outcomes import is_greeting, is_nudge
 from lrat_hub.ledger import Ledger
 
 
@@ -23,17 +23,6 @@ class Turn:
     def __post_init__(self) -> None:
         self.results = [None] * len(self.message.calls)
 
-    def waiting(self, call_id: str | None) -> int | None:
-        """The first call with an id that has no result yet; with None, the first call without an id."""
-        return next(
-            (
-                index
-                for index, call in enumerate(self.message.calls)
-                if call.id == call_id and self.results[index] is None
-            ),
-            None,
-        )
-
 
 @dataclass
 class Run:
@@ -46,21 +35,41 @@ class Run:
     question: str = ""
     turns: list[Turn] = field(default_factory=list)
     num_heard: int = 0
+    # The last turn with calls, and calls by their ids, the next to get a result last: a run can have many turns.
+    _called: int | None = None
+    _waiting: dict[str | None, list[tuple[Turn, int]]] = field(default_factory=dict)
+
+    def add(self, message: Message) -> None:
+        """Adds a message of the agent."""
+        turn = Turn(message)
+        if message.calls:
+            self._called = len(self.turns)
+        for index, call in reversed(list(enumerate(message.calls))):
+            self._waiting.setdefault(call.id, []).append((turn, index))
+        self.turns.append(turn)
+
+    def match_id(self, result: Result) -> bool:
+        """Gives a result to the latest call of its id that has none. Whether there is such a call."""
+        waiting = self._waiting.get(result.call_id, [])
+        while waiting:
+            turn, index = waiting.pop()
+            if turn.results[index] is None:
+                turn.results[index] = result
+                return True
+        return False
 
     @property
     def is_answered(self) -> bool:
         """Whether tools were called, and the agent then spoke to the user, and did not ask something back."""
-        called = [index for index, turn in enumerate(self.turns) if turn.message.calls]
-        # Until the user speaks, what follows a question of the agent may be that question again.
-        asking = bool(called) and called[-1] >= self.num_heard
-        if asking and any(asks_back(call.name) for call in self.turns[called[-1]].message.calls):
+        if self._called is None or self._called == len(self.turns) - 1:
             return False
-        return (
-            bool(self.turns)
-            and not self.turns[-1].message.calls
-            and any(turn.message.calls for turn in self.turns)
-            and (self.turns[-1].message.text != "" or self.turns[-1].message.answer is not None)
-        )
+        # Until the user speaks, what follows a question of the agent may be that question again.
+        if self._called >= self.num_heard and any(
+            asks_back(call.name) for call in self.turns[self._called].message.calls
+        ):
+            return False
+        last = self.turns[-1].message
+        return last.text != "" or last.answer is not None
 
 
 def runs_of(messages: Sequence[Message], accounts: Accounts, *, whole: bool) -> list[Run]:
@@ -73,7 +82,7 @@ def runs_of(messages: Sequence[Message], accounts: Accounts, *, whole: bool) -> 
     for message in messages:
         run = runs[-1]
         if message.role == "assistant":
-            run.turns.append(Turn(message))
+            run.add(message)
         elif message.results and (run.turns or message.role == "tool"):
             for result in message.results:
                 _match(run, result, accounts.parts)
@@ -82,7 +91,12 @@ def runs_of(messages: Sequence[Message], accounts: Accounts, *, whole: bool) -> 
             is_again = run.question != "" and run.question != message.text and run.question in message.text
             if not whole and run.is_answered and not is_again and not is_nudge(message.text):
                 runs.append(Run(message.text))
+            elif run.question and run._called is None and is_greeting(run.question):
+                runs[-1] = Run(message.text)
             elif not run.question and not run.turns:
+                run.question = message.text
+            elif not run.turns and "?" not in run.question and "?" in message.text:
+                # What stands before the question, such as the date.
                 run.question = message.text
             run.num_heard = len(run.turns)
     return runs
@@ -91,11 +105,8 @@ def runs_of(messages: Sequence[Message], accounts: Accounts, *, whole: bool) -> 
 def _match(run: Run, result: Result, parts: Ledger) -> None:
     """Gives a result to its call: by id to the nearest that has none yet, or by order where there are no ids."""
     last = run.turns[-1] if run.turns else None
-    if result.call_id is not None:
-        for turn in reversed(run.turns):
-            if (index := turn.waiting(result.call_id)) is not None:
-                turn.results[index] = result
-                return
+    if result.call_id is not None and run.match_id(result):
+        return
     if last is not None and (result.call_id is None or not any(call.id for call in last.message.calls)):
         if len(last.message.calls) > 1 and all(call.id for call in last.message.calls) and result.call_id is None:
             # Nothing says which of the calls it answers: it may be all of them.

@@ -10,9 +10,11 @@ an address are entries without an id. Titles are the ids of Search-R1's entries 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple, cast
 
+from lrat_hub.importers.lines_above import with_lines_above
+from lrat_hub.importers.mapped_patterns import TextPattern
 from lrat_hub.importers.values import docid_of
 
 
@@ -34,6 +36,9 @@ class Entry(NamedTuple):
 
 
 _BLOCKS = re.compile(r"^DocID:[ \t]*(?P<docid>\S+)[ \t]*\n(?:\[(?P<title>.*)\][ \t]*\n)?", re.MULTILINE)
+# This library's own environment lets no line of a document look so; other lists may hold documents that do.
+_OWN = re.compile(r"^\[(?P<number>\d{1,6})\] DocID: (?P<docid>.+)\nTitle: (?P<title>.*)\n", re.MULTILINE)
+_OWN_BEGIN = re.compile(r"\s*(?:Results for ['\"][^\n]*\n\s*)?\[\d{1,6}\] DocID: ")
 _LINKS = re.compile(
     r"^[ \t]{0,40}(?:(?P<number>\d{1,6})[.)][ \t]+|[-*•][ \t]+)?(?:\*\*)?\[(?P<title>(?:(?!\]\().){1,1000})\]"
     r"\((?P<docid>https?://.+|\S+)\)(?:\*\*)?[ \t]*$\n?",
@@ -107,30 +112,36 @@ _ADDRESS = re.compile(r"<?(?:\w+://|www\.)\S+")
 
 def entries_of(text: str) -> list[Entry]:
     """The entries of a list, in the first way of writing lists in which the text has any."""
-    return next((entries for read in _FORMS if (entries := list(read(text)))), [])
+    for read in _FORMS:
+        if entries := list(read(text)):
+            return with_lines_above(text, entries) if read in _BY_ADDRESS else entries
+    return []
 
 
-def entries_by(pattern: re.Pattern[str], text: str, begin: str | None = None) -> Iterator[Entry]:
+def entries_by(pattern: TextPattern, text: str, begin: str | None = None) -> list[Entry]:
     """The entries that a pattern finds the begin of; see `ResultFormat.pattern`.
 
     Args:
         begin: Text with which every match begins, at the begin of a line: it is found much faster than a pattern.
     """
-    groups = pattern.groupindex
-    matches = list(pattern.finditer(text) if begin is None else _matches(pattern, text, begin))
-    docids: Sequence[str | None] = [None] * len(matches)
-    if "docid" in groups:
-        docids = [docid_of(match["docid"]) for match in matches]
-        if not all(docids):
-            kept = [(match, docid) for match, docid in zip(matches, docids, strict=True) if docid]
-            matches, docids = [match for match, _ in kept], [docid for _, docid in kept]
-    has_title, has_number, has_snippet = ("title" in groups, "number" in groups, "snippet" in groups)
-    ends = [match.start() for match in matches[1:]] + [len(text)]
-    for match, docid, end in zip(matches, docids, ends, strict=False):
+    found = pattern.finditer(text) if begin is None else _matches(cast("re.Pattern[str]", pattern), text, begin)
+    has_docid, has_title, has_number, has_snippet = map(
+        pattern.groupindex.__contains__, ("docid", "title", "number", "snippet")
+    )
+    entries: list[Entry] = []
+    end = len(text)
+    # From the last on: an entry goes on to the next one that has an id.
+    for match in reversed(list(found)):
+        docid = docid_of(match["docid"]) if has_docid else None
+        if has_docid and not docid:
+            continue
+        start, behind = match.span()
         title = (match["title"] or "").strip() if has_title else ""
-        snippet = match["snippet"] or "" if has_snippet else text[match.end() : end]
+        snippet = match["snippet"] or "" if has_snippet else text[behind:end]
         number = match["number"] if has_number else None
-        yield Entry(docid, title, snippet.strip(), None, int(number) if number else None, match.start())
+        entries.append(Entry(docid, title, snippet.strip(), None, int(number) if number else None, start))
+        end = start
+    return entries[::-1]
 
 
 def _matches(pattern: re.Pattern[str], text: str, begin: str) -> Iterator[re.Match[str]]:
@@ -145,11 +156,11 @@ def _matches(pattern: re.Pattern[str], text: str, begin: str) -> Iterator[re.Mat
         at = text.find(newline, at if match is None else match.end() - 1) + 1 or -1
 
 
-def _reader(pattern: re.Pattern[str], *marks: str, begin: str | None = None) -> Callable[[str], Iterator[Entry]]:
+def _reader(pattern: re.Pattern[str], *marks: str, begin: str | None = None) -> Callable[[str], Iterable[Entry]]:
     """What reads the entries that a pattern finds, of texts that have the marks without which it finds none."""
 
-    def read(text: str) -> Iterator[Entry]:
-        return entries_by(pattern, text, begin) if all(mark in text for mark in marks) else iter(())
+    def read(text: str) -> list[Entry]:
+        return entries_by(pattern, text, begin) if all(mark in text for mark in marks) else []
 
     return read
 
@@ -268,10 +279,15 @@ def _search_r1(text: str) -> Iterator[Entry]:
 
 def _r1_searcher(text: str) -> Iterator[Entry]:
     """Entries whose titles are all that tells them apart; other texts also have numbers in brackets."""
-    entries = list(entries_by(_R1_SEARCHER, text)) if text.lstrip().startswith("(1)") else []
+    entries = entries_by(_R1_SEARCHER, text) if text.lstrip().startswith("(1)") else []
     if [entry.number for entry in entries] == list(range(1, len(entries) + 1)):
         for entry in entries:
             yield entry._replace(title=entry.docid or "")
+
+
+def _own(text: str) -> list[Entry]:
+    """Entries of `SearchEnvironment`, whatever lists the documents hold that they show."""
+    return entries_by(_OWN, text) if "] DocID: " in text and _OWN_BEGIN.match(text) else []
 
 
 def _wikipedia(text: str) -> Iterator[Entry]:
@@ -279,8 +295,12 @@ def _wikipedia(text: str) -> Iterator[Entry]:
         yield Entry(entry.docid, entry.docid or "", entry.snippet.removeprefix("Summary: "), start=entry.start)
 
 
-_FORMS: Sequence[Callable[[str], Iterator[Entry]]] = (
-    _reader(_BLOCKS, begin="DocID:"), _search_r1, _r1_searcher, _elements, _reader(_LINKS, "]("),
+_addresses = _reader(_ADDRESSES, "http")
+
+_FORMS: Sequence[Callable[[str], Iterable[Entry]]] = (
+    _own, _reader(_BLOCKS, begin="DocID:"), _search_r1, _r1_searcher, _elements, _reader(_LINKS, "]("),
     _reader(_LISTED_LINKS, "]("), _wikipedia, _reader(_PAIRS_IN_LINE, "snippet: ", ", title: ", ", link: "),
-    _key_values, _reader(_TITLES, "["), _reader(_ADDRESSES, "http"),
+    _key_values, _reader(_TITLES, "["), _addresses,
 )  # fmt: skip
+_BY_ADDRESS = (_key_values, _addresses)
+"""Those of which an entry begins with its address, though more of it may stand above."""

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from lrat_hub.importers.mapped_patterns import TextPattern
 from lrat_hub.importers.rows import texts_of_parts, value_of
 from lrat_hub.importers.values import integer_of, object_of, text_of
 
@@ -225,7 +226,7 @@ _CONTENT = (
 _NO = {"", "none", "null", "false", "0", "ok", "success", "200"}
 
 
-def failure_of(observation: str, patterns: Sequence[re.Pattern[str]] = ()) -> str | None:
+def failure_of(observation: str, patterns: Sequence[TextPattern] = ()) -> str | None:
     """Why an action failed, where the observation says so.
 
     Args:
@@ -256,7 +257,7 @@ def failure_of(observation: str, patterns: Sequence[re.Pattern[str]] = ()) -> st
     return None
 
 
-def error_of(observation: str, *, failed: bool, patterns: Sequence[re.Pattern[str]] = ()) -> str | None:
+def error_of(observation: str, *, failed: bool, patterns: Sequence[TextPattern] = ()) -> str | None:
     """The error of an action: what the tool showed where the log marks the call as failed, or `failure_of`."""
     return (first_line(observation) or "the tool failed") if failed else failure_of(observation, patterns)
 

@@ -17,6 +17,12 @@ from lrat_hub.importers.converters.anthropic import convert_anthropic, group_ant
 from lrat_hub.importers.converters.atif import convert_atif, recognise_atif
 from lrat_hub.importers.converters.autogen import convert_autogen, is_autogen_message, recognise_autogen
 from lrat_hub.importers.converters.bedrock import convert_bedrock, recognise_bedrock
+from lrat_hub.importers.converters.chat_exports import (
+    convert_chatgpt,
+    convert_claude_ai,
+    recognise_chatgpt,
+    recognise_claude_ai,
+)
 from lrat_hub.importers.converters.claude_code import convert_claude_code, group_claude_code, recognise_claude_code
 from lrat_hub.importers.converters.codex import convert_codex, group_codex, recognise_codex
 from lrat_hub.importers.converters.cohere import convert_cohere, recognise_cohere
@@ -31,6 +37,7 @@ from lrat_hub.importers.converters.gemini_sessions import (
 )
 from lrat_hub.importers.converters.haystack import convert_haystack, is_haystack_message, recognise_haystack
 from lrat_hub.importers.converters.inspect_logs import convert_inspect, group_inspect, recognise_inspect
+from lrat_hub.importers.converters.interactions import convert_interaction, recognise_interaction
 from lrat_hub.importers.converters.langchain_runs import (
     convert_langchain,
     group_langchain,
@@ -66,9 +73,22 @@ from lrat_hub.importers.converters.research import (
 from lrat_hub.importers.converters.rollouts import convert_rollout, recognise_rollout
 from lrat_hub.importers.converters.skimsearch import convert_skimsearch, recognise_skimsearch
 from lrat_hub.importers.converters.spans import convert_spans, group_spans, recognise_spans
+from lrat_hub.importers.converters.steps import convert_steps, is_step, recognise_steps
+from lrat_hub.importers.converters.trackers import (
+    convert_braintrust,
+    convert_opik,
+    convert_weave,
+    group_braintrust,
+    group_opik,
+    group_weave,
+    recognise_braintrust,
+    recognise_opik,
+    recognise_weave,
+)
 from lrat_hub.importers.converters.vercel import convert_vercel, group_vercel, is_vercel_step, recognise_vercel
 from lrat_hub.importers.mapping import LogMapping
-from lrat_hub.importers.message_lists import messages_by, run_of_message
+from lrat_hub.importers.message_lists import is_conversation, messages_by, run_of_message
+from lrat_hub.importers.published import parse_row, recognise_row, without_traces
 from lrat_hub.importers.runs import (
     parse_agentir,
     parse_browsecomp,
@@ -77,6 +97,7 @@ from lrat_hub.importers.runs import (
     recognise_browsecomp,
     recognise_release,
 )
+from lrat_hub.importers.served import group_served, parse_served, recognise_served
 from lrat_hub.importers.smolagents import parse_memory, recognise_memory
 from lrat_hub.importers.sources.records import Record
 from lrat_hub.importers.traces import parse_trace, recognise_trace, sessions
@@ -119,6 +140,9 @@ class Format:
         is_part: Whether an element of a JSON array is a part of a record, so that the array is one record.
         special_case_of: A more general format whose `recognise` accepts this format's records, too.
         group_by: Path of keys to the name of a run, by which the user wants records to be put together.
+        stands_alone: Whether a record is all of a run in a format that has `group`. Without it, none is known to be.
+        spans_files: Whether a run may go on in another file of the same folder.
+        is_general: Whether records that any other format recognises are none of this one.
     """
 
     recognise: Callable[[Any], str | None]
@@ -128,6 +152,9 @@ class Format:
     is_part: Callable[[Any], bool] | None = None
     special_case_of: FormatName | None = None
     group_by: str | None = None
+    stands_alone: Callable[[Any], bool] | None = None
+    spans_files: bool = False
+    is_general: bool = False
 
     def trajectories(self, record: Record, accounts: Accounts, mapping: LogMapping | None) -> Iterator[Trajectory]:
         """The runs in a record. Raises UnreadableRecord when it holds none."""
@@ -139,18 +166,19 @@ class Format:
 
 FormatName = Literal[
     "lrat", "browsecomp-plus", "chat", "smolagents", "openresearcher", "traces",
-    "atif", "vercel", "llamaindex", "haystack", "gemini", "gemini-session", "langchain", "requests",
-    "agentir", "tagged-text", "webthinker", "dr-tulu", "mirothinker", "skimsearch",
+    "atif", "vercel", "llamaindex", "haystack", "gemini", "gemini-session", "gemini-interactions",
+    "langchain", "requests",
+    "agentir", "tagged-text", "webthinker", "dr-tulu", "mirothinker", "skimsearch", "steps",
     "autogen", "pydantic-ai", "bedrock", "dspy", "openhands",
     "cohere", "microsoft",
-    "openai-responses", "codex", "anthropic", "claude-code",
-    "otel", "langfuse", "langsmith", "inspect",
+    "openai-responses", "codex", "anthropic", "claude-code", "chatgpt", "claude-ai",
+    "otel", "langfuse", "langsmith", "opik", "braintrust", "weave", "inspect", "served", "rows",
 ]  # fmt: skip
 FORMATS: dict[FormatName, Format] = {
     "lrat": Format(recognise_release, parse_release, special_case_of="browsecomp-plus"),
     "browsecomp-plus": Format(recognise_browsecomp, parse_browsecomp),
     "agentir": Format(recognise_agentir, parse_agentir, special_case_of="browsecomp-plus"),
-    "chat": Format(recognise_chat, parse_chat, group=messages_by(run_of_message)),
+    "chat": Format(recognise_chat, parse_chat, group=messages_by(run_of_message), stands_alone=is_conversation),
     "smolagents": Format(recognise_memory, parse_memory),
     "openresearcher": Format(recognise_browser, parse_browser, special_case_of="chat"),
     "traces": Format(recognise_trace, parse_trace, group=sessions),
@@ -166,6 +194,7 @@ FORMATS: dict[FormatName, Format] = {
         recognise_haystack, convert=convert_haystack, is_part=is_haystack_message, special_case_of="chat"
     ),
     "gemini": Format(recognise_gemini, convert=convert_gemini, special_case_of="chat"),
+    "gemini-interactions": Format(recognise_interaction, convert=convert_interaction),
     "gemini-session": Format(
         recognise_gemini_session, convert=convert_gemini_session, group=group_gemini_sessions,
         is_part=lambda value: is_cli_message(value) or is_adk_event(value), special_case_of="chat",
@@ -192,6 +221,7 @@ FORMATS: dict[FormatName, Format] = {
     "dr-tulu": Format(recognise_dr_tulu, convert=convert_dr_tulu),
     "mirothinker": Format(recognise_mirothinker, convert=convert_mirothinker),
     "skimsearch": Format(recognise_skimsearch, convert=convert_skimsearch),
+    "steps": Format(recognise_steps, convert=convert_steps, is_part=is_step, is_general=True),
     "openai-responses": Format(
         recognise_responses, convert=convert_responses, group=group_responses, special_case_of="requests"
     ),
@@ -200,12 +230,22 @@ FORMATS: dict[FormatName, Format] = {
         recognise_anthropic, convert=convert_anthropic, group=group_anthropic, special_case_of="requests"
     ),
     "claude-code": Format(recognise_claude_code, convert=convert_claude_code, group=group_claude_code),
+    "chatgpt": Format(recognise_chatgpt, convert=convert_chatgpt),
+    "claude-ai": Format(recognise_claude_ai, convert=convert_claude_ai),
     "otel": Format(recognise_spans, convert=convert_spans, group=group_spans),
     "langfuse": Format(recognise_langfuse, convert=convert_langfuse, group=group_langfuse),
     "langsmith": Format(
         recognise_langsmith, convert=convert_langsmith, group=group_langsmith, special_case_of="langchain"
     ),
+    "opik": Format(recognise_opik, convert=convert_opik, group=group_opik, special_case_of="langfuse"),
+    "braintrust": Format(recognise_braintrust, convert=convert_braintrust, group=group_braintrust),
+    "weave": Format(recognise_weave, convert=convert_weave, group=group_weave),
     "inspect": Format(recognise_inspect, convert=convert_inspect, group=group_inspect, special_case_of="requests"),
+    "served": Format(recognise_served, parse_served, group=group_served, spans_files=True),
+    "rows": Format(
+        recognise_row, parse_row, group=without_traces, special_case_of="traces",
+        stands_alone=lambda value: recognise_row(value) is not None,
+    ),
 }  # fmt: skip
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from lrat_hub.importers.entries import Entry
 from lrat_hub.importers.rows import plain
@@ -22,8 +21,7 @@ class Inseparable(Exception):
     """There are lists, and nothing says which is whose."""
 
 
-@dataclass(frozen=True)
-class Listing:
+class Listing(NamedTuple):
     """The list of one query.
 
     Args:
@@ -37,8 +35,7 @@ class Listing:
     is_unknown: bool = False
 
 
-@dataclass(frozen=True)
-class SearchResults:
+class SearchResults(NamedTuple):
     """What a search's observation shows.
 
     Args:
@@ -82,8 +79,8 @@ def without_inner(text: str, entries: list[Entry]) -> list[Entry]:
     for entry in entries[1:]:
         gap, indent, key = _layout(text, entry)
         is_alike = (indent, key) == first[1:] and (gap or not has_gaps)
-        inner = len(lists) - 1
-        # The list whose numbers go on: an outer one only where this entry looks like its others.
+        # The list whose numbers go on: an outer one only where this entry looks like its others. A 1 goes on in none.
+        inner = 0 if entry.number == 1 else len(lists) - 1
         while inner > 0 and not (goes_on(lists[inner][0], [entry]) and not (lists[inner][1] and is_alike)):
             inner -= 1
         is_last = inner == len(lists) - 1
@@ -106,14 +103,16 @@ def without_inner(text: str, entries: list[Entry]) -> list[Entry]:
     ]  # fmt: skip
 
 
+_SEEN_BEFORE, _SEEN_BEHIND = 400, 2_000
 _NEXT_KEY = re.compile(r"[^\n]*\n[ \t]*([A-Z][a-z]{2,12}):")
 
 
 def _layout(text: str, entry: Entry) -> tuple[bool, int, str]:
     """How an entry stands in a text: whether behind a gap, how far from the margin, and the key in its second line."""
-    before = text[: entry.start]
+    # A long line is no gap.
+    before = text[max(0, entry.start - _SEEN_BEFORE) : entry.start]
     line = text[entry.start : entry.start + 80]
-    key = _NEXT_KEY.match(text, entry.start)
+    key = _NEXT_KEY.match(text, entry.start, entry.start + _SEEN_BEHIND)
     lines = before.rsplit("\n", 2)
     gap = not before.strip() or (len(lines) > 1 and not lines[-2].strip(" \t=-*_#~"))
     return gap, len(line) - len(line.lstrip(" \t")), key[1] if key else ""
@@ -167,7 +166,7 @@ def with_docids(
     if listings and len(entries) == len(docids):
         ids = iter(docids)
         named = [[entry._replace(docid=next(ids)) for entry in listing.entries] for listing in listings]
-        return [replace(listing, entries=tuple(new)) for listing, new in zip(listings, named, strict=True)]
+        return [listing._replace(entries=tuple(new)) for listing, new in zip(listings, named, strict=True)]
     if len(asked) > 1:
         raise Inseparable
     query = listings[0].query if listings else (*asked, "")[0]
@@ -217,8 +216,7 @@ def without_nameless(found: SearchResults, listings: Sequence[Listing], rows: Se
         return found
     first = next((row for row in rows if isinstance(row, dict)), {})
     keys = ", ".join(f"{key!r:.40}" for key in list(first)[:KEYS_NAMED]) or "none"
-    return replace(
-        found,
+    return found._replace(
         num_lists=found.num_lists - len(nameless),
         dropped=(*found.dropped, (f"{NAMELESS}, found the keys {keys}", len(nameless))),
         unread=found.unread - sum(len(listing.entries) for listing in nameless),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,9 +10,10 @@ from typing import TYPE_CHECKING
 from lrat_hub.errors import LratError
 from lrat_hub.importers.accounts import Accounts
 from lrat_hub.importers.bulk import RecordImport, cleaned
+from lrat_hub.importers.questions import join_concerns, join_lines, join_refusal
 from lrat_hub.importers.reading import check_import, records_of
 from lrat_hub.importers.recognition import recognise_format
-from lrat_hub.importers.summary import Summary
+from lrat_hub.importers.summary import Summary, concerns
 from lrat_hub.schema import Trajectory
 
 if TYPE_CHECKING:
@@ -29,6 +31,8 @@ class Look:
         runs: They are redacted, as they would be published.
         is_whole: Whether these are all runs of the source, so that the counts are those of the import.
         accounts: Examples in them are redacted, too.
+        joins: How many runs were joined with questions and judged, a line each.
+        concerns: What should make its owner look, a line each.
         shown: The run to show, counted from 1; None where the source has none of that number.
         mined: What mining makes of the runs with its defaults and without a judge; None where it refuses.
         refusal: Why an import would end with an error; "" where it would not.
@@ -40,6 +44,8 @@ class Look:
     is_whole: bool
     accounts: Accounts
     summary: Summary
+    joins: list[str]
+    concerns: list[str]
     shown: int | None
     mined: MiningResult | None
     refusal: str
@@ -84,17 +90,32 @@ def look_at(
     except LratError as error:
         refusal = str(error)
     mined, mining_refusal = _mined(runs)
+    accounts = cleaned(accounts, settings)
+    joins = (accounts, settings.questions, settings.judge)
     return Look(
         format=why,
         runs=runs,
         is_whole=is_whole,
-        accounts=cleaned(accounts, settings),
+        accounts=accounts,
         summary=summary,
+        joins=list(join_lines(*joins)),
+        concerns=[*join_concerns(*joins), *concerns(summary, accounts), *_none_left(mined, summary)],
         shown=shown if 1 <= shown <= len(runs) else None,
         mined=mined,
-        refusal=settings.clean(refusal),
+        refusal=settings.clean(refusal or join_refusal(accounts, settings.questions)),
         mining_refusal=settings.clean(mining_refusal),
     )
+
+
+def _none_left(mined: MiningResult | None, summary: Summary) -> Iterator[str]:
+    """That documents were opened, and mining leaves all of them out."""
+    if mined is not None and not mined.pairs and summary.opens.pairs:
+        reasons = ", ".join(
+            f"{count} {ledger.item} left out, {reason}"
+            for ledger in (mined.ledger["trajectories"], mined.ledger["browses"])
+            for reason, count in sorted(ledger.dropped.items())
+        )
+        yield f"mining keeps none of {summary.opens.pairs} pairs with its defaults: {reasons}"
 
 
 def _mined(runs: list[Trajectory]) -> tuple[MiningResult | None, str]:

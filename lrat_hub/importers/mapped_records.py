@@ -17,6 +17,9 @@ from lrat_hub.importers.values import UnreadableRecord, identifier_of, listed, t
 MESSAGES = ("messages", "conversations", "conversation")
 """Keys under which records keep their messages."""
 
+OTHER_MESSAGES = ("messages_and_choices", "traj", "trajectory", "history", "chat_history", "transcript", "dialogue")
+"""Keys under which some keep them, and others something else."""
+
 _ACTIONS: Mapping[str, tuple[str, str]] = {"search": ("search", "query"), "browse": ("visit", "url")}
 """For tags that hold an action, the tool that stands for it and its argument."""
 
@@ -118,24 +121,44 @@ def _with_calls(message: Any, keys: CallKeys) -> Iterator[Any]:
         yield message
         return
     raw = first_at(message, keys.calls) if keys.calls else message.get("tool_calls")
-    calls, results = [], []
     # A message that is a call itself has no list; it has the name of a tool.
     if not keys.calls and raw is None and first_at(message, keys.name) is not None:
         raw = [message]
-    for number, call in enumerate(listed(raw)):
-        name, call_id = first_at(call, keys.name), identifier_of(first_at(call, keys.id))
-        result = first_at(call, keys.result)
+    items = listed(raw)
+    # Where the list is a content, its texts are no calls, and those behind a result have seen it.
+    are_parts = bool(keys.name) and any(_is_text_part(item) for item in items)
+    texts, calls, results = [] if are_parts else [_content(message)], [], []
+    has_calls = False
+    for number, item in enumerate(items):
+        name, call_id = first_at(item, keys.name), identifier_of(first_at(item, keys.id))
+        if are_parts and name is None:
+            if results and _is_text_part(item):
+                yield _acting(message, texts, calls)
+                yield from results
+                texts, calls, results = [], [], []
+            texts.append(_content({"content": [item]}))
+            continue
+        result = first_at(item, keys.result)
         if result is not None and call_id is None:
             call_id = f"call {number}"
-        arguments = first_at(call, keys.arguments)
-        calls.append(tool_call(name, arguments, call_id))
+        calls.append(tool_call(name, first_at(item, keys.arguments), call_id))
+        has_calls = True
         if result is not None:
             results.append(tool_result(text_of(result), call_id))
-    if not calls:
+    if not has_calls:
         yield message
-        return
-    yield {**message, "role": "assistant", "content": _content(message), "tool_calls": calls}
-    yield from results
+    elif calls or any(texts):
+        yield _acting(message, texts, calls)
+        yield from results
+
+
+def _acting(message: Mapping[str, Any], texts: Sequence[str], calls: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    changed = {**message, "role": "assistant", "content": "\n".join(filter(None, texts)), "tool_calls": list(calls)}
+    return changed if calls else {key: value for key, value in changed.items() if key != "tool_calls"}
+
+
+def _is_text_part(value: Any) -> bool:
+    return isinstance(value, str) or (isinstance(value, dict) and isinstance(value.get("text"), str))
 
 
 def _untagged(message: Any, mapping: LogMapping) -> Iterator[Any]:

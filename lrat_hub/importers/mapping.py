@@ -7,12 +7,13 @@ describes it.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from types import MappingProxyType
 from typing import Any, Literal
 
+from lrat_hub.importers.mapped_patterns import TextPattern
 from lrat_hub.importers.values import text_of
 
 ToolAction = Literal["search", "browse", "answer"]
@@ -42,13 +43,13 @@ class ResultFormat:
         shared: Whether the queries of a call have one list together, which then counts as that of the first.
     """
 
-    pattern: re.Pattern[str] | None = None
+    pattern: TextPattern | None = None
     rows: tuple[str, ...] = ()
     docid: tuple[str, ...] = ()
     title: tuple[str, ...] = ()
     snippet: tuple[str, ...] = ()
     score: tuple[str, ...] = ()
-    section: re.Pattern[str] | None = None
+    section: TextPattern | None = None
     shared: bool = False
 
 
@@ -66,7 +67,7 @@ class Tool:
     action: ToolAction
     keys: tuple[str, ...]
     result_format: ResultFormat | None = None
-    section: re.Pattern[str] | None = None
+    section: TextPattern | None = None
 
     def argument(self, arguments: Mapping[str, Any]) -> Any:
         """The argument that counts, or None."""
@@ -107,7 +108,8 @@ _SEARCHES = (
     "knowledge_base_search", "search_knowledge_base", "query_knowledge_base", "search_kb", "kb_search", "rag_search",
     "rag", "internet_search", "search_internet", "search_the_web", "online_search", "news_search", "search_news",
     "arxiv_search", "search_arxiv", "arxiv", "pubmed_search", "search_pubmed", "pubmed", "search_engine",
-    "web_search_preview", "search_query", "do_search", "run_search", "perform_search", "搜索", "网页搜索", "网络搜索",
+    "web_search_preview", "search_query", "do_search", "run_search", "perform_search",
+    "search_the_internet_with_serper", "搜索", "网页搜索", "网络搜索",
     "联网搜索", "搜索引擎", "检索",
 )  # fmt: skip
 _BROWSES = (
@@ -124,7 +126,8 @@ _BROWSES = (
     "jina_scrape", "jina_read", "crawl", "crawl_webpage", "crawl_page", "crawl_url", "crawl_website", "crawl_web",
     "web_crawl", "web_crawler", "crawler", "crawling_exa", "load_webpage", "load_web_page", "load_page", "load_url",
     "load_document", "retrieve_document", "get_contents", "get_content", "get_article", "get_passage", "web_reader",
-    "webpage_reader", "page_reader", "url_reader", "goto", "go_to_url", "navigate", "访问网页", "打开网页",
+    "webpage_reader", "page_reader", "url_reader", "goto", "go_to_url", "navigate",
+    "web_extractor", "read_website_content", "访问网页", "打开网页",
     "浏览网页", "阅读网页", "网页浏览", "访问",
 )  # fmt: skip
 _ANSWERS = ("final_answer", "answer", "submit_answer", "finish_with_answer", "give_final_answer", "最终答案")
@@ -146,7 +149,7 @@ class Field:
 
     name: FieldName
     paths: tuple[str, ...] = ()
-    pattern: re.Pattern[str] | None = None
+    pattern: TextPattern | None = None
     meanings: Mapping[str, Any] = field(default_factory=dict)
 
     def find(self, record: Any) -> Any:
@@ -212,7 +215,7 @@ class LogMapping:
     """
 
     by_name: Mapping[str, Tool] = field(default_factory=lambda: NAMES)
-    failures: tuple[re.Pattern[str], ...] = ()
+    failures: tuple[TextPattern, ...] = ()
     fields: Mapping[FieldName, Field] = field(default_factory=dict)
     message: MessageKeys | None = None
     calls: CallKeys | None = None
@@ -225,10 +228,11 @@ class LogMapping:
         """
         if not isinstance(name, str):
             return None
+        if name in self.by_name:
+            return self.by_name[name]
         short = short_name(name)
-        for exact in (name, short):
-            if exact in self.by_name:
-                return self.by_name[exact]
+        if short in self.by_name:
+            return self.by_name[short]
         words = (letters_of(name), letters_of(short))
         known = (self._by_letters.get(word) or self._by_letters.get(word.removesuffix("tool")) for word in words)
         return next(filter(None, known), None)
@@ -264,8 +268,6 @@ def letters_of(name: str) -> str:
 
 def value_at(value: Any, path: str) -> Any:
     """What a path of keys leads to in objects within objects, or None; a number is a place in a list."""
-    if isinstance(value, dict) and path and "." not in path:
-        return value.get(path)  # by far the most paths, of which each row of a list is asked for dozens
     for key in path.split(".") if path else ():
         if isinstance(value, list) and key.isdecimal() and len(key) < 10:
             value = value[int(key)] if int(key) < len(value) else None
@@ -274,6 +276,25 @@ def value_at(value: Any, path: str) -> Any:
     return value
 
 
+def values_at(value: Any, paths: tuple[str, ...]) -> Iterator[Any]:
+    """What paths of keys lead to, in the order of the paths, without those that lead to nothing."""
+    if isinstance(value, dict) and len(value) <= _FEW_KEYS:
+        paths = _paths_from(tuple(value), paths)
+    for path in paths:
+        if (inner := value_at(value, path)) is not None:
+            yield inner
+
+
 def first_at(value: Any, paths: tuple[str, ...]) -> Any:
     """What the first path leads to that leads to something, or None."""
-    return next((inner for path in paths if (inner := value_at(value, path)) is not None), None)
+    return next(values_at(value, paths), None)
+
+
+_FEW_KEYS = 50
+
+
+# The rows of a list have the same few keys, and of dozens of paths nearly none begins with one of them.
+@lru_cache(maxsize=1024)
+def _paths_from(keys: tuple[Any, ...], paths: tuple[str, ...]) -> tuple[str, ...]:
+    """The paths that begin with a key of an object, or lead to the object itself."""
+    return tuple(path for path in paths if not path or path.partition(".")[0] in keys)

@@ -41,9 +41,9 @@ r"""Mapping files: how a log is to be understood, said in YAML. Each section and
       reasoning: think
 
 Paths are keys with dots between them, `choices.0.message`. What the file does not name keeps its default.
-Patterns are Python's; `^` and `$` stand for the begin and end of a line. They run over texts of a megabyte, and
-nothing stops a pattern that goes back over the same text again and again, such as `(a+)+`: avoid a repetition within
-a repetition.
+Patterns are Python's, read by the package `regex`; `^` and `$` stand for the begin and end of a line. They run over
+texts of a megabyte: one that takes more than ten seconds for a text, as it goes back over it again and again, is an
+error.
 """
 
 from __future__ import annotations
@@ -55,7 +55,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, get_args
 
+import regex
+
 from lrat_hub.errors import LratError
+from lrat_hub.importers.mapped_patterns import BoundedPattern
 from lrat_hub.importers.mapping import (
     ANSWER,
     ARGUMENTS,
@@ -228,21 +231,21 @@ class _File:
                     raise self._error(f"tags.{name}", expected, repr(value))
         return tags
 
-    def _patterns(self, where: str, value: Any) -> Iterable[re.Pattern[str]]:
+    def _patterns(self, where: str, value: Any) -> Iterable[BoundedPattern]:
         for pattern in _listed(value):
             yield self._pattern(where, pattern, optional=None)
 
     def _pattern(
         self, where: str, pattern: Any, *, needed: tuple[str, ...] = (), optional: tuple[str, ...] | None = ()
-    ) -> re.Pattern[str]:
-        """A compiled pattern with the groups it needs, and out of others only the optional ones; None for any."""
-        try:
-            compiled = re.compile(pattern, re.MULTILINE)
-        except (re.error, TypeError, ValueError, RecursionError, OverflowError) as error:
-            raise LratError(f"Mapping {self._path}: {where}: expected a regular expression; {error}.") from error
-        groups = set(compiled.groupindex)
-        if not isinstance(compiled.pattern, str):
+    ) -> BoundedPattern:
+        """A pattern with the groups it needs, and out of others only the optional ones; None for any."""
+        if not isinstance(pattern, str):
             raise self._error(where, "a regular expression", repr(pattern))
+        compiled = BoundedPattern(pattern, f"{self._path}: {where}")
+        try:
+            groups = set(compiled.groupindex)
+        except (regex.error, ValueError, RecursionError, OverflowError) as error:
+            raise LratError(f"Mapping {self._path}: {where}: expected a regular expression; {error}.") from error
         if set(needed) - groups or (optional is not None and groups - {*needed, *optional}):
             others = f", and {' and '.join(optional)} at will" if optional else ""
             expected = f"a group {', '.join(needed)}{others}" if needed else f"no group{others}"

@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from lrat_hub.importers.mapped_records import MESSAGES
+from lrat_hub.importers.mapped_records import MESSAGES, OTHER_MESSAGES
 from lrat_hub.importers.mapping import value_at
 from lrat_hub.importers.messages import is_message, role_of
 from lrat_hub.importers.outcomes import query_id_of
 from lrat_hub.importers.sources.grouping import Grouper, by_key
 from lrat_hub.importers.sources.records import Record
-from lrat_hub.importers.values import identifier_of
+from lrat_hub.importers.times import seconds_of
+from lrat_hub.importers.values import identifier_of, listed, object_of
 
 BARE_MESSAGE = "a message that stands alone"
 
@@ -49,7 +50,15 @@ def conversation_of(value: Any) -> Sequence[Any] | None:
         messages = [*value["prompt"], *value["completion"]]
     else:
         messages = next((value[key] for key in MESSAGES if isinstance(value.get(key), list)), None)
+        messages = messages or next((value[key] for key in OTHER_MESSAGES if _are_messages(value.get(key))), None)
     return messages if messages and any(map(is_message, messages)) else None
+
+
+def _are_messages(value: Any) -> bool:
+    """Whether a value is a list of messages, each with a role, or with a choice of an API around it."""
+    return isinstance(value, list) and len(value) > 1 and all(
+        isinstance(part, dict) and ("role" in part or "finish_reason" in part) and is_message(part) for part in value
+    )  # fmt: skip
 
 
 def is_bare_message(value: Any) -> bool:
@@ -68,6 +77,11 @@ def run_of_message(value: Any) -> str | None:
     if not is_bare_message(value) or conversation_of(value) is not None:
         return None
     return next((name for key in RUN_KEYS if (name := identifier_of(value.get(key)))), "")
+
+
+def is_conversation(value: Any) -> bool:
+    """Whether a record is an object that is no message, to which `messages_by(run_of_message)` adds nothing."""
+    return isinstance(value, dict) and run_of_message(value) is None
 
 
 def messages_by(key: Callable[[Any], str | None]) -> Grouper:
@@ -111,7 +125,15 @@ def _conversation(parts: list[Any], run: str) -> dict[str, Any]:
     named = {} if query_id_of(shared) is not None else {"query_id": run}
     inner = [conversation_of(part) for part in parts]
     lists = [messages for messages in inner if messages is not None]
-    return {**named, **shared, "messages": list(itertools.chain(*lists)) if len(lists) == len(parts) else parts}
+    return {**named, **shared, "messages": _chained(lists) if len(lists) == len(parts) else parts}
+
+
+def _chained(lists: Sequence[Sequence[Any]]) -> list[Any]:
+    """Lists one behind the other; one that begins with all that came before it goes on from there."""
+    messages: list[Any] = []
+    for part in lists:
+        messages = list(part) if list(part[: len(messages)]) == messages else [*messages, *part]
+    return messages
 
 
 def several_runs(messages: Sequence[Any]) -> tuple[str, int] | None:
@@ -134,6 +156,40 @@ def several_runs(messages: Sequence[Any]) -> tuple[str, int] | None:
         if (begins or is_mixed) and all(needed <= set(roles) for roles in groups.values()):
             return path, 0 if is_mixed else len(groups)
     return None
+
+
+_TIMES = ("created_at", "createdAt", "create_time", "timestamp", "time", "ts", "created", "date")
+
+
+def in_order_of_time(messages: Sequence[Any]) -> Sequence[Any]:
+    """Messages in the order of their times, where all have one and stand otherwise; else as they are.
+
+    Some APIs list the newest first, and lines of several writers stand mixed. Clocks differ, so that the order stays
+    as it is where a result would come before its call.
+    """
+    first = messages[0] if messages else None
+    key = next((key for key in _TIMES if isinstance(first, dict) and first.get(key) is not None), None)
+    if key is None:
+        return messages
+    times = [at for part in messages if isinstance(part, dict) and (at := seconds_of(part.get(key))) is not None]
+    if len(times) < len(messages) or all(before <= after for before, after in itertools.pairwise(times)):
+        return messages
+    newest_first = all(before >= after for before, after in itertools.pairwise(times))
+    pairs = list(zip(times, messages, strict=True))
+    ordered = [part for _, part in sorted(pairs[::-1] if newest_first else pairs, key=lambda pair: pair[0])]
+    return ordered if _results_follow(ordered) else messages
+
+
+def _results_follow(messages: Sequence[dict[str, Any]]) -> bool:
+    """Whether each result comes behind the call that it names, and behind a call where it names none."""
+    called: set[str] = set()
+    for message in messages:
+        calls = [object_of(call) for call in listed(message.get("tool_calls"))]
+        called |= {identifier_of(call.get("id")) or "" for call in calls}
+        answered = identifier_of(message.get("tool_call_id"))
+        if role_of(message) == "tool" and (answered not in called if answered is not None else not called):
+            return False
+    return True
 
 
 def _paths(parts: Sequence[dict[str, Any]]) -> set[str]:

@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lrat_hub.importers.values import is_row, join_texts, text_of
+from lrat_hub.importers.values import PART_TEXTS, is_row, join_texts, object_of, text_of
 from lrat_hub.ledger import Ledger
-
-PART_TEXTS = ("text", "content", "refusal", "value")
-"""Keys of a part's text; the last is LLaMA-Factory's, which also has calls under it, as JSON."""
 
 _CONTENT_KEYS = ("text",)
 _OUTPUT_KEYS = ("output", "result", "response")
@@ -27,6 +24,21 @@ def content_elsewhere(role: str, raw: Mapping[str, Any], account: Ledger) -> Any
     return found
 
 
+def usual_part(part: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A part as Anthropic's API has it, where it is a call or a result of goose."""
+    kind = part.get("type")
+    if kind == "toolRequest":
+        body = object_of(part.get("toolCall"))
+        called = object_of(body.get("value")) or body
+        return {"type": "tool_use", "id": part.get("id"), **called}
+    if kind == "toolResponse":
+        body = object_of(part.get("toolResult"))
+        shown = body.get("value", body.get("error"))
+        failed = body.get("status") == "error"
+        return {"type": "tool_result", "tool_use_id": part.get("id"), "content": shown, "is_error": failed}
+    return part
+
+
 def thoughts_of(value: Any) -> str:
     """The text of reasoning: a text, or parts that have one."""
     if isinstance(value, list):
@@ -38,11 +50,12 @@ def thoughts_of(value: Any) -> str:
 
 
 def part_text(part: Mapping[str, Any]) -> str:
+    """The text of a part, whatever key it stands under."""
     return text_of(next((part[key] for key in PART_TEXTS if part.get(key) is not None), None))
 
 
-def flat_text(content: Any) -> str:
-    """The text of a content: a string, or parts with texts."""
+def text_or_json(content: Any) -> str:
+    """The text of a content, a string or parts with texts, or JSON where it is something else."""
     if isinstance(content, list) and all(
         isinstance(part, dict) and "text" in part and not is_row(part) for part in content
     ):

@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from lrat_hub.importers.calls import CALLS, Call, call_of, calls_in_list, calls_of, harmony_tool
 from lrat_hub.importers.message_texts import (
     NO_TEXT,
-    PART_TEXTS,
     content_elsewhere,
-    flat_text,
     part_text,
+    text_or_json,
     thoughts_of,
+    usual_part,
 )
 from lrat_hub.importers.values import (
+    PART_TEXTS,
     UnreadableRecord,
     docid_of,
     identifier_of,
@@ -85,8 +85,7 @@ _TAGS = ("<tool_response>", "</tool_response>")
 _ANSWER = re.compile(r"<answer>(.*?)(?:</answer>|$)", re.DOTALL)
 
 
-@dataclass(frozen=True)
-class Result:
+class Result(NamedTuple):
     """What a tool showed.
 
     Args:
@@ -105,8 +104,7 @@ class Result:
     tool: str | None = None
 
 
-@dataclass(frozen=True)
-class Message:
+class Message(NamedTuple):
     """One message. `answer` is the final answer where it is marked as such.
 
     Args:
@@ -151,7 +149,7 @@ def read_messages(raw: Mapping[str, Any], account: Ledger) -> Iterator[Message]:
     if role == "assistant" and not message.calls:
         yield from _protocol(message)
     elif role == "user" and not message.results and (shown := responses_in(message.text, *_TAGS, alone=False)):
-        yield replace(message, results=tuple(Result(response_text(text)) for text in shown))
+        yield message._replace(results=tuple(Result(response_text(text)) for text in shown))
     elif role == "tool" and not message.results:
         failed = raw.get("status") == "error" or raw.get("isError") is True or raw.get("is_error") is True
         call_id = next(
@@ -162,10 +160,11 @@ def read_messages(raw: Mapping[str, Any], account: Ledger) -> Iterator[Message]:
         text = message.text.removeprefix("Observation:\n")
         shown = responses_in(text, *_TAGS, alone=True) if "<" in text else []
         if len(shown) > 1 and call_id is None:
-            yield replace(message, results=tuple(Result(response_text(part)) for part in shown))
+            yield message._replace(results=tuple(Result(response_text(part)) for part in shown))
             return
         text = response_text("\n".join(shown)) if shown else text
-        yield replace(message, results=(Result(text, _id(call_id), failed, _lists(raw, account), _docids(raw), tool),))
+        result = Result(text, identifier_of(call_id), failed, _lists(raw, account), _docids(raw), tool)
+        yield Message(role, message.text, results=(result,))
     else:
         yield message
 
@@ -178,19 +177,14 @@ def split_thought(text: str) -> tuple[str, str]:
     return thought.replace("<think>", "").strip(), rest.strip()
 
 
-def split_answer(text: str) -> tuple[str, str]:
-    """The thought and the answer of a last text that may carry both in tags."""
-    thought, closed, rest = text.rpartition("</think>")
-    tagged = _ANSWER.search(rest)
-    return thought.replace("<think>", "").strip() if closed else "", (tagged[1] if tagged else rest).strip()
-
-
 def _unwrapped(raw: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A message out of LangChain's envelopes."""
+    """A message out of LangChain's envelopes, or a choice of OpenAI's API."""
     if isinstance(raw.get("data"), dict) and "role" not in raw:
         return {"type": raw.get("type"), **raw["data"]}
     if "lc" in raw and isinstance(raw.get("kwargs"), dict):
         return raw["kwargs"]
+    if "finish_reason" in raw and isinstance(raw.get("message"), dict):
+        return raw["message"]  # a choice of an API, as ART keeps it
     return raw
 
 
@@ -263,13 +257,17 @@ def _parsed(role: Role, raw: Mapping[str, Any], account: Ledger) -> Message:
         account.keep()
         return Message(role, text_of(content))
     else:
-        parts = [part if isinstance(part, dict) else {"type": "text", "text": part} for part in listed(content)]
+        parts = [
+            usual_part(part) if isinstance(part, dict) else {"type": "text", "text": part} for part in listed(content)
+        ]
         _count_parts(parts, account)
         text = join_texts(*(part_text(part) for part in parts if _is_text(part)))
     kinds = [part.get("type") for part in parts]
     if role != "assistant":
         results = [
-            Result(flat_text(part.get("content")), _id(part.get("tool_use_id")), part.get("is_error") is True)
+            Result(
+                text_or_json(part.get("content")), identifier_of(part.get("tool_use_id")), part.get("is_error") is True
+            )
             for part in parts
             if part.get("type") == "tool_result"  # Anthropic's
         ]
@@ -279,7 +277,11 @@ def _parsed(role: Role, raw: Mapping[str, Any], account: Ledger) -> Message:
     extra = object_of(raw.get("additional_kwargs"))
     reasoning = [
         thoughts_of(
-            raw.get("reasoning_content") or raw.get("reasoning") or raw.get("thinking") or raw.get("reasoning_details")
+            raw.get("reasoning_content")
+            or raw.get("reasoningContent")
+            or raw.get("reasoning")
+            or raw.get("thinking")
+            or raw.get("reasoning_details")
         ),
         thoughts_of(extra.get("reasoning_content")),
     ]
@@ -293,9 +295,9 @@ def _parsed(role: Role, raw: Mapping[str, Any], account: Ledger) -> Message:
         raw.get("role") in ("tool-call", "function_call") or raw.get("from") == "function_call" or harmony_tool(raw)
     ):
         # LLaMA-Factory's list of calls has one observation.
-        return replace(message, text="", at_once=len(message.calls) > 1 and "recipient" not in raw)
+        return message._replace(text="", at_once=len(message.calls) > 1 and "recipient" not in raw)
     if raw.get("channel") == "analysis":
-        return replace(message, text="", reasoning=text)
+        return message._replace(text="", reasoning=text)
     return message
 
 
@@ -304,15 +306,11 @@ def _is_text(part: Mapping[str, Any]) -> bool:
     return kind is None or (isinstance(kind, str) and kind in TEXTS)
 
 
-def _id(value: Any) -> str | None:
-    """The id of a call as a text; some servers number their calls."""
-    return identifier_of(value)
-
-
 def _protocol(message: Message) -> Iterator[Message]:
     """Splits the texts of a protocol in tags at the tool responses that may stand in them."""
     if "<" not in message.text:
-        yield replace(message, text=message.text.strip()) if message.text else message
+        text = message.text.strip()
+        yield message if text == message.text else message._replace(text=text)
         return
     pieces = _TOOL_RESPONSE.split(message.text)
     for index, piece in enumerate(pieces):

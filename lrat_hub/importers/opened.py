@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lrat_hub.importers.mapped_patterns import TextPattern
 from lrat_hub.importers.mapping import first_at
 from lrat_hub.importers.rows import ADDRESSES, DOCIDS, texts_of_parts, value_of
 from lrat_hub.importers.sections import pieces_between_rules, sections_by
@@ -43,7 +44,7 @@ class Opened:
     is_divided: bool = True
 
 
-def read_documents(text: str, docids: Sequence[str], section: re.Pattern[str] | None = None) -> Opened:
+def read_documents(text: str, docids: Sequence[str], section: TextPattern | None = None) -> Opened:
     """What a call that was to open several documents shows of each.
 
     Args:
@@ -73,7 +74,7 @@ def _in_order(docids: Sequence[str], pieces: Sequence[str]) -> Opened:
     return Opened({docid: piece.strip() for docid, piece in zip(docids, pieces, strict=True)}, {})
 
 
-def _by_section(text: str, docids: Sequence[str], section: re.Pattern[str]) -> Opened | None:
+def _by_section(text: str, docids: Sequence[str], section: TextPattern) -> Opened | None:
     sections = sections_by(section, text)
     names = [docid_of(part.name) for part in sections]
     if names and all(name is None for name in names) and len(sections) == len(docids):

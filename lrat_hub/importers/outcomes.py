@@ -16,6 +16,12 @@ from lrat_hub.schema import Status
 
 UNCLEAR_VERDICTS = "verdicts that are not understood"
 
+_GREETING = re.compile(
+    r"(?:hi|hello|hey|hallo|hola|bonjour|ciao|good (?:morning|afternoon|evening)|你好|您好|嗨|こんにちは|안녕하세요)"
+    r"(?:[ ,]+(?:there|all|everyone|assistant))?[\s!.,~！。]*",
+    re.IGNORECASE,
+)
+
 QUERY_IDS = ("query_id", "qid", "question_id", "task_id", "example_id", "item_id")
 IDS = (*QUERY_IDS, "id")
 
@@ -25,15 +31,16 @@ _OF_API = re.compile(r"(?:resp|chatcmpl|cmpl|msg|gen|run|thread|batch|req|item|r
 QUESTIONS = ("question", "Question", "problem")
 """Keys that name the question."""
 
-TASKS = (
-    "query", "user_query", "task_description", "task", "input", "prompt", "instruction", "user_input",
-)  # fmt: skip
+QUERIES = ("query", "user_query")
+"""Keys that name the question, or what a search was for."""
+
+TASKS = (*QUERIES, "task_description", "task", "input", "prompt", "instruction", "user_input")
 """Keys that hold the question, a prompt around it, a search, or the name of a task: the user's message decides."""
 
 GOLD_ANSWERS = (
     "gold_answer", "gold_answers", "golden_answers", "golden_answer", "gold", "ground_truth", "ground_truths",
     "groundtruth", "reference_answer", "reference_answers", "reference", "correct_answer", "expected_answer",
-    "expected_output", "target", "targets", "gts", "reward_model",
+    "expected_output", "target", "targets", "gts", "gt", "reward_model",
 )  # fmt: skip
 """Keys that name the gold answer."""
 
@@ -48,7 +55,8 @@ FINAL_ANSWERS = (
 
 VERDICTS = (
     "correct", "is_correct", "judged_correct", "answer_correct", "judgement", "judgment", "judge_result",
-    "final_judge_result", "verdict", "grade", "auto_judge", "exact_match", "em", "acc", "accuracy", "score",
+    "final_judge_result", "verdict", "passed", "is_passed", "grade", "auto_judge", "exact_match",
+    "em", "acc", "accuracy", "score",
 )  # fmt: skip
 """Keys that hold the verdict on the answer."""
 
@@ -118,7 +126,12 @@ def query_id_of(record: Mapping[str, Any]) -> str | None:
     """The question's id, or None."""
     named = next((known for key in QUERY_IDS if (known := identifier_of(record.get(key)))), None)
     other = identifier_of(record.get("id"))
-    return named or (None if other is None or _OF_API.fullmatch(other) else other)
+    return named or (other if is_query_id("id", other) else None)
+
+
+def is_query_id(key: str, value: Any) -> bool:
+    """Whether a value is the id of a question, under one of `IDS`, and not one that an API gave its answer."""
+    return isinstance(value, (str, int)) and (key != "id" or not _OF_API.fullmatch(str(value).strip()))
 
 
 def question_of(record: Mapping[str, Any], user_message: str) -> str:
@@ -159,6 +172,11 @@ def without_prompt(text: str) -> str:
 def is_nudge(text: str) -> bool:
     """Whether what a user writes to an agent that has stopped is no question, but to go on."""
     return _NUDGE.search(text) is not None
+
+
+def is_greeting(text: str) -> bool:
+    """Whether a text only greets, so that the question is still to come."""
+    return _GREETING.fullmatch(text.strip()) is not None
 
 
 def gold_answer_of(record: Mapping[str, Any]) -> tuple[str | None, str | None]:

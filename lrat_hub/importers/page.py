@@ -6,7 +6,6 @@ import unicodedata
 from collections.abc import Iterator
 
 from lrat_hub.importers.look import Look
-from lrat_hub.importers.summary import concerns
 from lrat_hub.ledger import Ledger
 from lrat_hub.schema import Candidate, Step, Trajectory
 from lrat_hub.walk import BrowseAction, SearchAction, Walk
@@ -32,7 +31,7 @@ def page_of(look: Look, width: int) -> str:
     ]  # fmt: skip
     refusals = {"the import": look.refusal, "mining": look.mining_refusal}
     warnings = [
-        *concerns(look.summary, look.accounts),
+        *look.concerns,
         *(f"{what} would be refused: {why}" for what, why in refusals.items() if why),
     ]
     lines += ["WARNINGS" if warnings else "No warnings."]
@@ -183,6 +182,8 @@ def _count_lines(look: Look) -> Iterator[str]:
             yield f"  {_totals(ledger)}"
             for what, count in sorted(ledger.notes.items()):
                 yield f"    {plain(what)}: {count}{_example(ledger, what)}"
+    for line in look.joins:
+        yield f"  {plain(line)}"
 
 
 def _loss_lines(look: Look) -> Iterator[str]:
@@ -208,6 +209,7 @@ def _mining_lines(look: Look) -> Iterator[str]:
     yield f"  searches: {summary.actions['search']}, of which with several lists: {several}"
     yield f"  queries: {summary.queries}, of which without a list: {summary.queries - summary.lists}"
     yield f"  browses: {summary.actions['browse']}, of which failed: {summary.failed['browse']}"
+    yield f"  {summary.opens}"
     if look.mined is None:
         yield "  nothing can be mined; see the warnings"
         return

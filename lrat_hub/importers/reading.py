@@ -7,25 +7,26 @@ import traceback
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import partial
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from lrat_hub.errors import LratError
-from lrat_hub.importers.accounts import Accounts
+from lrat_hub.importers.accounts import OTHER_FORMAT, Accounts
 from lrat_hub.importers.actions import NO_ACTION
 from lrat_hub.importers.formats import FORMATS, Converter, Format, FormatName, Reader
-from lrat_hub.importers.mapping import LogMapping, value_at
+from lrat_hub.importers.mapping import LogMapping
 from lrat_hub.importers.mapping_files import mapping_of
 from lrat_hub.importers.message_lists import conversation_of, messages_by
 from lrat_hub.importers.messages import USUAL_ROLES
-from lrat_hub.importers.questions import Questions, with_question
-from lrat_hub.importers.recognition import RECORDS_LOOKED_AT, is_part, recognise_format, unfolded
+from lrat_hub.importers.questions import Questions, QuestionTable
+from lrat_hub.importers.recognition import other_format, recognise_format
 from lrat_hub.importers.refusals import shape_of
+from lrat_hub.importers.source_records import records_of, run_at
 from lrat_hub.importers.sources.grouping import Grouper, Oversized, by_key
-from lrat_hub.importers.sources.records import Record, read_records
-from lrat_hub.importers.sources.texts import NOT_JSON
-from lrat_hub.importers.values import UnreadableRecord, identifier_of
+from lrat_hub.importers.sources.records import Record
+from lrat_hub.importers.sources.texts import AS_LINES, NOT_JSON
+from lrat_hub.importers.values import UnreadableRecord
 from lrat_hub.ledger import Ledger
 from lrat_hub.plugins import described, load_object
 from lrat_hub.schema import Trajectory
@@ -91,13 +92,14 @@ def read_trajectories(
     Args:
         accounts: Filled as reading goes on.
         format: One of `FORMATS`; None to recognise it.
-        mapping: What the tools of the logs do, and where what stands in their records; see `load_mapping`. It may be
-            the path of a mapping file.
+        mapping: What the tools of the logs do, and which keys of their records hold which values; see `load_mapping`.
+            It may be the path of a mapping file.
         reader: Makes chat records of the source's records, which then need no format. It may be named, as
             module:function.
         group_by: Path of keys to the name of a run, for sources whose runs are spread over records, such as one with
             an event a line. Records of a file with the same value there are read as one record, the list of them.
-        questions: Query id to question and gold answer, for runs that have none.
+        questions: Query id to question and gold answer, for runs that have none; where a run's query id is not among
+            them, the text of its question finds its gold answer.
 
     Raises:
         LratError: The path does not exist, has no file that is read, or its format is unknown; the mapping file or the
@@ -105,8 +107,9 @@ def read_trajectories(
     """
     mapping = mapping_of(mapping)
     known = format_of(path, format, reader_of(reader), mapping, group_by)
+    table = None if questions is None else QuestionTable(questions)
     for record in records_of(path, accounts, known):
-        yield from trajectories_of(record, known, accounts, mapping, questions)
+        yield from trajectories_of(record, known, accounts, mapping, table)
 
 
 def format_of(
@@ -133,16 +136,12 @@ def format_of(
         raise LratError(f"Import: expected a format out of {', '.join(FORMATS)}, found {format!r}.")
     if not group_by:
         return FORMATS[format]
-    group = messages_by(partial(_run_at, group_by)) if format == "chat" else _by_path(group_by)
+    group = messages_by(partial(run_at, group_by)) if format == "chat" else _by_path(group_by)
     return replace(FORMATS[format], group=group, group_by=group_by)
 
 
 def _by_path(path: str | None) -> Grouper | None:
-    return by_key(partial(_run_at, path)) if path else None
-
-
-def _run_at(path: str, value: Any) -> str | None:
-    return identifier_of(value_at(value, path))
+    return by_key(partial(run_at, path)) if path else None
 
 
 def _is_read(value: Any) -> str | None:
@@ -155,17 +154,19 @@ def trajectories_of(
     known: Format,
     accounts: Accounts,
     mapping: LogMapping | None = None,
-    questions: Questions | None = None,
+    questions: QuestionTable | None = None,
 ) -> Iterator[Trajectory]:
     """The trajectories of a record, or a drop in the account of records."""
     # Steps and calls of a record that turns out to be no run are not counted: they are lost with the record.
     inner = Accounts()
-    count = 0
+    count, other = 0, ""
     try:
         for trajectory in known.trajectories(record, inner, mapping):
+            if not (count or trajectory.num_steps) and (other := other_format(record.value, known, is_read=True)):
+                raise UnreadableRecord(f"not a run of this format, but of {other}")
             count += 1
             if questions is not None:
-                trajectory = with_question(trajectory, questions, accounts)
+                trajectory = questions.joined(trajectory, accounts)
             if not trajectory.question:
                 accounts.records.note(NO_QUESTION)
             yield trajectory
@@ -179,6 +180,9 @@ def trajectories_of(
         accounts.add(inner)
     else:
         accounts.parts.add(inner.parts)
+    accounts.without_runs.see(record.source, has_run=count > 0)
+    if not count and (other := other or other_format(record.value, known, is_read=False)):
+        accounts.records.note(f"{OTHER_FORMAT}{other}", example=record.name)
     if count:
         accounts.records.keep()
         accounts.records.note(FURTHER_RUNS, count - 1)
@@ -191,10 +195,6 @@ FURTHER_RUNS = "runs beyond the first of their record"
 NO_QUESTION = "runs without a question"
 READER_FAILED = "records that the reader failed on"
 WAY_IN = " A `reader`, a function that makes chat records of records, reads what is in no format that is known."
-AS_LINES = (
-    " A transcript in plain text is no JSON: write it as JSON lines first, a run a line, such as "
-    '{"text": "..."}; a `reader` then makes chat records of them.'
-)
 MAX_CHATS = 100_000
 """Chat records that a reader may make of one record; a generator without an end would take all memory."""
 
@@ -229,36 +229,6 @@ def check_import(path: Path, accounts: Accounts, *, strict: bool) -> None:
     if strict and accounts.num_lost:
         listed = "; ".join(f"{what}: {count}" for what, count in accounts.losses().items())
         raise LratError(f"Import: `strict` allows no loss in {path}, found {accounts.num_lost} ({listed}).")
-
-
-def records_of(path: Path, accounts: Accounts, known: Format) -> Iterator[Record]:
-    """The records of a source in one format: lines of a session are put together, objects of runs are unfolded.
-
-    Raises:
-        LratError: The path does not exist or has no file that is read, or the first records have no run to group by.
-    """
-    if known.group_by is None or known.group is None:
-        records = unfolded(read_records(path, accounts.records, is_part, accounts.files), [known])
-        return known.group(records) if known.group is not None else records
-    # A run's records may be the elements of an array.
-    records = read_records(path, accounts.records, lambda _: False, accounts.files)
-    return known.group(_with_run(path, records, accounts, known.group_by))
-
-
-def _with_run(path: Path, records: Iterator[Record], accounts: Accounts, key: str) -> Iterator[Record]:
-    """The records that name their run; the others are dropped."""
-    first = list(islice(records, RECORDS_LOOKED_AT))
-    if first and all(_run_at(key, record.value) is None for record in first):
-        raise LratError(
-            f"Import: `group_by`: expected the name of a run at {key} in the records of {path}, found none in the "
-            f"first {len(first)}. {first[0].name} is {shape_of(first[0].value)}. A path has a dot between keys, such "
-            "as meta.run_id."
-        )
-    for record in chain(first, records):
-        if _run_at(key, record.value) is None:
-            accounts.records.drop(f"no run at {key} to group by", example=record.name)
-        else:
-            yield record
 
 
 def reader_of(reader: Reader | str | None) -> Reader | None:

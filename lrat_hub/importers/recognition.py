@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,18 @@ from lrat_hub.importers.formats import FORMATS, Format, FormatName
 from lrat_hub.importers.message_lists import BARE_MESSAGE
 from lrat_hub.importers.messages import is_message
 from lrat_hub.importers.outcomes import QUERY_IDS
+from lrat_hub.importers.record_tables import rows_of_table
 from lrat_hub.importers.refusals import refusal
 from lrat_hub.importers.smolagents import is_memory_step
-from lrat_hub.importers.sources.records import Record, read_records
+from lrat_hub.importers.sources.records import IsPart, Piece, Record, read_items, read_records
 from lrat_hub.importers.traces import is_trace_line
 from lrat_hub.importers.values import identifier_of
+from lrat_hub.ledger import Ledger
 
 RECORDS_LOOKED_AT = 20
+
+ITEMS_SAMPLED, RECORDS_SAMPLED = 10, 10_000
+"""Of each file and in all, where the first records are in no format: records, or pieces of files."""
 
 
 @dataclass(frozen=True)
@@ -37,33 +42,93 @@ class Recognised:
 def recognise_format(path: Path) -> Recognised | None:
     """The format of a source, from its first records; None when not one record can be read.
 
+    Where those are in none, as in a folder whose first files are settings, some records of each file say it.
+
     Raises:
         LratError: The records are in no format that is known, or in several.
     """
-    reasons: dict[FormatName, str] = {}
-    records = unfolded(read_records(path, Accounts().records, is_part), list(FORMATS.values()))
-    looked_at = list(islice(records, RECORDS_LOOKED_AT))
-    for record in looked_at:
-        for name, known in FORMATS.items():
-            if name not in reasons and (why := known.recognise(record.value)):
-                reasons[name] = f"{record.name} is {why}"
-    for name in list(reasons):
-        general = FORMATS[name].special_case_of
-        while general is not None:
-            reasons.pop(general, None)
-            general = FORMATS[general].special_case_of
-    if len(reasons) > 1 and reasons.get("chat", "").endswith(BARE_MESSAGE):
-        # Lines of many formats look like messages.
-        reasons.pop("chat")
+    records = read_records(path, Accounts().records, is_part)
+    looked_at = list(islice(unfolded(records, list(FORMATS.values())), RECORDS_LOOKED_AT))
+    reasons = _reasons(looked_at)
+    if looked_at and not reasons:
+        looked_at = list(unfolded(sampled_records(path), list(FORMATS.values())))
+        reasons = _reasons(looked_at)
     if not looked_at:
         return None
     if not reasons:
         raise LratError(refusal(path, looked_at))
     if len(reasons) > 1:
         listed = "; ".join(f"{name} ({why})" for name, why in reasons.items())
-        raise LratError(f"Import: expected one format in {path}, found several: {listed}. Give `format`.")
+        raise LratError(
+            f"Import: expected one format in {path}, found several: {listed}. Import them one after "
+            "the other, each with its `format` and a `config_name` of its own; what is in another format is left out "
+            "and counted."
+        )
     ((name, why),) = reasons.items()
     return Recognised(name, why)
+
+
+def sampled_records(path: Path, is_part_of: IsPart | None = None) -> Iterator[Record]:
+    """Some records of each file of a source, as many as can be looked at in a few seconds.
+
+    Args:
+        is_part_of: `is_part` of `read_records`; None for what is part of a record in any format.
+    """
+    part, account = is_part_of or is_part, Ledger("records")
+    items = read_items(path, account, part, per_file=ITEMS_SAMPLED)
+    records = (
+        islice(item.records(account, part), RECORDS_LOOKED_AT) if isinstance(item, Piece) else (item,)
+        for item in items
+    )
+    return islice(chain.from_iterable(records), RECORDS_SAMPLED)
+
+
+def _reasons(records: Sequence[Record]) -> dict[FormatName, str]:
+    """The formats that records are in, each with what gave it away."""
+    reasons: dict[FormatName, str] = {}
+    for record in records:
+        for name, known in FORMATS.items():
+            if name in reasons or (why := known.recognise(record.value)) is None:
+                continue
+            others = [other for other in FORMATS.values() if other is not known] if known.is_general else []
+            if not _is_known(record.value, others):
+                reasons[name] = f"{record.name} is {why}"
+    return _most_special(reasons)
+
+
+def _most_special(reasons: dict[FormatName, str]) -> dict[FormatName, str]:
+    """The formats without those that are more general than another of them."""
+    reasons = dict(reasons)
+    for name in list(reasons):
+        for general in _generals(name):
+            reasons.pop(general, None)
+    if len(reasons) > 1 and reasons.get("chat", "").endswith(BARE_MESSAGE):
+        # Lines of many formats look like messages.
+        reasons.pop("chat")
+    return reasons
+
+
+def other_format(value: Any, known: Format, *, is_read: bool) -> str:
+    """The format that a record, or its first parts, are in; "" where it is none, the known one, or a more general one.
+
+    Args:
+        is_read: Whether the known format can make a run of the record: then only a special case of it is another.
+    """
+    name = next((name for name, other in FORMATS.items() if other.recognise is known.recognise), None)
+    if name is None:
+        return ""  # a function of the user's reads records of any kind
+    values = [value, *(value[:RECORDS_LOOKED_AT] if isinstance(value, list) else ())]
+    special = _most_special(
+        {key: why for key, other in FORMATS.items() for part in values if (why := other.recognise(part))}
+    )
+    others = [other for other in special if not is_read or any(general == name for general in _generals(other))]
+    return "" if name in special or not others else others[0]
+
+
+def _generals(name: FormatName) -> Iterator[FormatName]:
+    """The formats that one is a special case of."""
+    while (general := FORMATS[name].special_case_of) is not None:
+        yield (name := general)
 
 
 def is_part(value: Any) -> bool:
@@ -87,9 +152,11 @@ def unfolded(records: Iterator[Record], formats: Sequence[Format]) -> Iterator[R
 
 
 def _runs_in(value: Any, formats: Sequence[Format]) -> list[tuple[str, Any]]:
-    """The runs in an object of runs with their keys; empty when it is none."""
+    """The runs in an object of runs, or in a table, with their keys; empty when it is none."""
     if not isinstance(value, dict) or not value:
         return []
+    if (rows := rows_of_table(value)) and any(_is_known(row, formats) for _, row in rows[:RECORDS_LOOKED_AT]):
+        return list(rows)
     for runs in value.values():
         if isinstance(runs, list) and runs and len(value) < WRAPPER_KEYS and all(_is_known(r, formats) for r in runs):
             return [(str(number), run) for number, run in enumerate(runs, start=1)]

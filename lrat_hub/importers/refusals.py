@@ -11,7 +11,7 @@ from lrat_hub.importers.mapping import value_at
 from lrat_hub.importers.message_lists import RUN_KEYS
 from lrat_hub.importers.messages import is_message
 from lrat_hub.importers.sources.records import Record
-from lrat_hub.importers.values import identifier_of
+from lrat_hub.importers.values import identifier_of, object_of
 
 KEYS_SHOWN = 10
 DEPTH = 4
@@ -21,24 +21,27 @@ LIST_ITEMS = 50
 
 
 def refusal(path: Path, records: Sequence[Record]) -> str:
-    """The message for a source whose first records are in no known format.
+    """The message for a source none of whose records that were looked at is in a known format.
 
     Args:
-        records: The first records of the source; at least one.
+        records: Some records of the source, the first of each file among them; at least one.
     """
-    first = records[0]
+    firsts = list({record.source: record for record in reversed(records)}.values())[::-1]
+    shown, way = firsts[0], OTHERWISE
+    if (run_key := _run_key(records)) is not None:
+        way = f"Several records have the same {run_key!r}: give `group_by` {run_key}, with a `reader` of your own."
+    else:
+        ways = ((record, way) for record in firsts if (way := way_in(record.value)) is not None)
+        shown, way = next(ways, (shown, way))
+    which = "its first record" if shown is firsts[0] else f"of the records of {len(firsts)} files, one"
     return (
-        f"Import: no known format in {path}: its first record, {first.name}, is {shape_of(first.value)}. "
-        f"{way_in(records)} The formats that are known, and both ways in for others, are in docs/importing.md; "
-        "`format` names one that was not recognised."
+        f"Import: no known format in {path}: {which}, {shown.name}, is {shape_of(shown.value)}. If it is in a format "
+        f"of docs/importing.md that was not recognised, name it with `format`. {way}"
     )
 
 
-def way_in(records: Sequence[Record]) -> str:
-    """The nearest way in, as a sentence."""
-    value = records[0].value
-    if (run_key := _run_key(records)) is not None:
-        return f"Several records have the same {run_key!r}: give `group_by` {run_key}, with a `reader` of your own."
+def way_in(value: Any) -> str | None:
+    """The nearest way in for a record, as a sentence; None where nothing in it looks like what an agent did."""
     if (messages := next(_lists(value, is_message), None)) is not None:
         return f"Messages stand under {messages}: say so in a `mapping` file (messages: {messages})."
     if (named := next(_lists(value, _is_like_message), None)) is not None:
@@ -51,10 +54,25 @@ def way_in(records: Sequence[Record]) -> str:
             "answer: ..., reasoning: ...})."
         )
     if (runs := next(_lists(value, _is_like_run), None)) is not None:
-        return f"If those under {runs} are runs, a `reader` of your own gives a list with a chat record of each."
-    if (steps := next(_lists(value, lambda item: isinstance(item, dict)), None)) is not None:
-        return f"If its steps are those under {steps}, a `reader` of your own makes a chat record of them."
-    return "A `reader` of your own, a function that makes a chat record of a record, reads anything."
+        return (
+            f"If those under {runs} are runs, write each as a record of its own (a JSON line), for which a `mapping` "
+            "file may do, or let a `reader` of your own give a list with a chat record of each."
+        )
+    if (steps := next(_lists(value, _is_like_step), None)) is not None:
+        keys = ", ".join(map(repr, list(value_at(value, steps)[0])[:KEYS_SHOWN]))
+        return (
+            f"If those under {steps} are messages, say in a `mapping` file which of their keys ({keys}) hold what "
+            f"(messages: {steps}; message: {{role: ..., content: ...}}; roles: {{user: [...], assistant: [...], "
+            "tool: [...]}); if they are steps of another kind, a `reader` of your own makes a chat record of them."
+        )
+    return None
+
+
+OTHERWISE = (
+    "If it is a conversation, a `mapping` file says where its messages stand; a `reader` of your own, a function that "
+    "makes a chat record of a record, reads anything else."
+)
+"""The ways in for records that show none."""
 
 
 _ROLE_KEYS = (
@@ -77,6 +95,11 @@ def _is_like_message(item: Any) -> bool:
 def _is_like_run(item: Any) -> bool:
     """Whether an object holds a list of objects, as a run does and a step hardly ever."""
     return isinstance(item, dict) and next(_lists(item, lambda inner: isinstance(inner, dict)), None) is not None
+
+
+def _is_like_step(item: Any) -> bool:
+    """Whether a value could be a message or a step: it is no declaration of a tool."""
+    return isinstance(item, dict) and "parameters" not in item and "parameters" not in object_of(item.get("function"))
 
 
 def _texts_in_tags(value: Any) -> Iterator[tuple[str, list[str]]]:

@@ -54,7 +54,7 @@ from lrat_hub.importers.values import identifier_of
 
 _EMPTY = re.compile(
     r"\s*(?:\W{0,3}\s*)?(?:no|0|zero|found (?:0|no)|sorry, no|there (?:are|were) no)\b[^\n]{0,60}?"
-    r"\b(?:results?|documents?|matches|hits|pages|information|entries)\b",
+    r"\b(?:results?|documents?|matches|hits|pages|information|entries)\b|\s*nothing (?:was )?found\b",
     re.IGNORECASE,
 )
 # Such a line stands above many lists, too, so it says something only of a text with little else.
@@ -156,8 +156,7 @@ class _Reader:
         groups = [list_in(part, self.known) if isinstance(part, dict) else None for part in rows]
         if rows and any(group is not None for group in groups) and not all(is_row(part, self.known) for part in rows):
             return self._of_groups(rows, groups)
-        names = [query_in(row) for row in rows]
-        if len(self.asked) > 1 and rows and all(names):
+        if len(self.asked) > 1 and rows and all(names := [query_in(row) for row in rows]):
             merged: dict[str, list[Any]] = {}
             for name, row in zip(names, rows, strict=True):
                 merged.setdefault(plain(name or ""), []).append(row)
@@ -243,7 +242,7 @@ class _Reader:
     def _of_named(self, text: str, before: str, sections: Sequence[Section], depth: int) -> list[Listing] | None:
         """Sections that name their query. What stands before them may be the list of a query that is not named."""
         if len(sections) == 1 and len(self.asked) == 1 and is_cut_off(sections[0].name or "", self.asked[0]):
-            sections = [replace(sections[0], name=self.asked[0])]
+            sections = [sections[0]._replace(name=self.asked[0])]
         if self._entries(before, depth):
             if len(self.asked) <= 1 and all(section.announced is None for section in sections):
                 # The line that names the query stands in one of the documents.
@@ -254,7 +253,7 @@ class _Reader:
             name, entries = section.name or "", self._entries(section.body, depth)
             last = next(reversed(listings.values()), None)
             if section.is_weak and entries and last is not None and goes_on(last.entries, entries):
-                listings[plain(last.query)] = replace(last, entries=(*last.entries, *entries))
+                listings[plain(last.query)] = last._replace(entries=(*last.entries, *entries))
                 continue
             if entries:
                 entries, others = first_list(section.body, entries)
@@ -331,7 +330,7 @@ class _Reader:
         if not text.strip():
             return None
         if self.known.pattern is not None:
-            entries = list(entries_by(self.known.pattern, text))
+            entries = entries_by(self.known.pattern, text)
         elif (value := value_of(text)) is not None:
             one = _Reader(("",), self.known)
             try:

@@ -1,8 +1,10 @@
 """Result lists that are data: JSON, the repr of a Python list, JSON Lines, or JSON that stands in a text.
 
 Read are the answers of Serper (`organic`), Tavily and Exa (`results`), Brave (`web.results`), Bing (`webPages.value`),
-SerpAPI (`organic_results`), Google's custom search (`items`), Elasticsearch (`hits.hits`), of retrievers that put a
-`document` into each row, and LangChain's documents with `page_content` and `metadata`.
+SerpAPI (`organic_results`), Google's custom search (`items`), Firecrawl (`data.web`), Bocha (`data.webPages.value`),
+Metaso (`webpages`), Elasticsearch (`hits.hits`), Solr (`response.docs`), Vespa (`root.children`), Qdrant (`points`),
+Bedrock's knowledge bases (`retrievalResults`), of retrievers that put a `document` into each row, and LangChain's
+documents with `page_content` and `metadata`.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from functools import lru_cache
 from typing import Any
 
 from lrat_hub.importers.entries import Entry
-from lrat_hub.importers.mapping import ResultFormat, first_at, value_at
+from lrat_hub.importers.mapping import ResultFormat, first_at, values_at
 from lrat_hub.importers.values import docid_of, identifier_of, json_or_none, number_of, storable, text_of
 
 ROWS = (
@@ -24,27 +26,31 @@ ROWS = (
     "webPages.value", "search_results", "searchResults", "result", "docs", "passages", "sources", "data.results",
     "results.results", "response.results", "structuredContent.results", "structuredContent.result", "output",
     "matches", "web", "news", "papers", "articles", "links", "search_result", "retrieved_documents", "value",
-    "web_page_info_list", "结果", "搜索结果", "检索结果", "文档", "数据",
+    "web_page_info_list", "data.web", "data.webPages.value", "webpages", "response.docs", "retrievalResults",
+    "result.points", "points", "root.children", "结果", "搜索结果", "检索结果", "文档", "数据",
 )  # fmt: skip
 """Where the list is, the first that is one counts."""
 
 DOCIDS = (
     "docid", "doc_id", "document_id", "_id", "document.docid", "document.doc_id", "document.id", "metadata.docid",
-    "metadata.doc_id", "doc.id", "pid", "文档id", "文档ID", "文档编号", "编号",
+    "metadata.doc_id", "doc.id", "pid", "file_id", "文档id", "文档ID", "文档编号", "编号",
 )  # fmt: skip
 ADDRESSES = (
     "url", "link", "href", "uri", "source_url", "page_url", "document.url", "metadata.url", "metadata.source",
-    "_source.url", "web.uri", "webpage_url", "链接", "网址", "地址",
+    "_source.url", "web.uri", "webpage_url", "location.webLocation.url", "location.s3Location.uri", "payload.url",
+    "fields.url", "链接", "网址", "地址",
     "来源链接",
 )  # fmt: skip
 TITLES = (
     "title", "name", "document.title", "metadata.title", "_source.title", "web.title", "page_title", "heading",
+    "payload.title", "fields.title", "filename",
     "标题", "题目", "名称",
 )  # fmt: skip
 SNIPPETS = (
     "snippet", "text", "content", "contents", "description", "body", "summary", "abstract", "page_content", "passage",
     "document.contents", "document.text", "document.content", "_source.text", "_source.content", "_source.contents",
-    "highlights", "excerpts", "extracted_info", "chunk", "quick_summary",
+    "highlights", "excerpts", "extracted_info", "chunk", "quick_summary", "payload.text", "payload.content",
+    "fields.body", "fields.text",
     "摘要", "内容", "正文", "简介", "描述", "文本",
 )  # fmt: skip
 SCORES = ("score", "_score", "relevance_score", "similarity")
@@ -81,7 +87,7 @@ def _repr_of(text: str) -> Any:
     if len(text) > MAX_REPR or not text.endswith(("]", "}")) or not re.match(r"[\[{]\s*[\[{'\"\]}]", text):
         return None
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SyntaxWarning)  # about texts of others, which nobody here can mend
+        warnings.simplefilter("ignore", SyntaxWarning)  # about texts of others, which nobody here can fix
         for source in (text, _NOT_A_NUMBER.sub(" None", _NUMPY.sub(r"\1", text))):
             try:
                 return storable(ast.literal_eval(source))
@@ -136,7 +142,8 @@ def texts_of_parts(value: Any) -> list[str] | None:
         return None
     if not all(isinstance(part, dict) and part.get("type") in ("text", "output_text") for part in parts):
         return None
-    return [part["text"] for part in parts if isinstance(part.get("text"), str)]
+    # Rows of a list may name a type, too (Linkup).
+    return [part["text"] for part in parts if isinstance(part.get("text"), str)] or None
 
 
 def texts_of_values(text: str) -> list[str]:
@@ -160,12 +167,12 @@ def texts_of_values(text: str) -> list[str]:
 
 def list_in(value: Any, known: ResultFormat) -> list[Any] | None:
     """The list of a search's answer, or None."""
-    return next((rows for path in known.rows or ROWS if isinstance(rows := value_at(value, path), list)), None)
+    return next((rows for rows in values_at(value, known.rows or ROWS) if isinstance(rows, list)), None)
 
 
 def query_in(part: Any) -> str | None:
     """The query that a part of a search's answer names."""
-    return next((text for path in QUERIES if (text := identifier_of(value_at(part, path)))), None)
+    return next(filter(None, map(identifier_of, values_at(part, QUERIES))), None)
 
 
 def entries_of_rows(rows: Sequence[Any], known: ResultFormat) -> list[Entry]:
@@ -188,8 +195,7 @@ def _entry(row: Any, known: ResultFormat, use_addresses: bool) -> Entry:
 
 
 def _docid(row: dict[str, Any], use_address: bool) -> str | None:
-    address = next((text for path in ADDRESSES if (text := docid_of(value_at(row, path)))), None)
-    named = next((text for path in DOCIDS if (text := docid_of(value_at(row, path)))), None)
+    address, named = (next(filter(None, map(docid_of, values_at(row, paths))), None) for paths in (ADDRESSES, DOCIDS))
     plain = docid_of(row.get("id"))
     return named or (address if address and use_address else plain) or address or plain
 

@@ -21,7 +21,7 @@ from typing import Any
 from lrat_hub.importers.accounts import Accounts
 from lrat_hub.importers.actions import NO_ACTION
 from lrat_hub.importers.chat import parse_conversation
-from lrat_hub.importers.chat_messages import assistant, tool_call
+from lrat_hub.importers.chat_messages import assistant, tool_call, tool_result
 from lrat_hub.importers.converters.tagged import tagged_messages
 from lrat_hub.importers.converters.tagged_lists import lists_in
 from lrat_hub.importers.mapping import LogMapping
@@ -187,18 +187,13 @@ def _call(item: Mapping[str, Any], call_id: str) -> Iterator[dict[str, Any]]:
     shown = flat_text(output)
     # What was never answered was not seen.
     failed = item.get("success") is False or bool(item.get("error")) or output is None
-    message = {
-        "role": "tool",
-        "tool_call_id": call_id,
-        "content": shown or text_of(item.get("error")),
-        "is_error": failed,
-    }
     if isinstance(item.get("docids"), list):
         docids = [docid for value in item["docids"] if (docid := docid_of(value)) is not None]
-        rows = _rows(docids, shown)
-        yield message | {"docids": docids, "results": [rows]}
+        lists = [_rows(docids, shown)]
     else:
-        yield message | ({"results": lists} if (lists := lists_in(shown)) else {})
+        docids, lists = None, lists_in(shown) or None
+    text = shown or text_of(item.get("error"))
+    yield tool_result(text, call_id, failed=failed, results=lists, docids=docids)
 
 
 def _rows(docids: list[str], shown: str) -> list[dict[str, Any]]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import accumulate, islice
+from typing import NamedTuple
 
+from lrat_hub.importers.mapped_patterns import TextPattern
 from lrat_hub.importers.rows import plain
 
 # A query can hold quotes itself, so it ends only where the announcement goes on.
@@ -42,8 +44,7 @@ _WORD = re.compile(r"\w+")
 MAX_NAMED = 100
 
 
-@dataclass(frozen=True)
-class Section:
+class Section(NamedTuple):
     """A part of a text.
 
     Args:
@@ -59,8 +60,7 @@ class Section:
     is_weak: bool = False
 
 
-@dataclass(frozen=True)
-class _Heading:
+class _Heading(NamedTuple):
     start: int
     end: int
     name: str | None
@@ -75,7 +75,7 @@ class _Heading:
 _ALONE = "alone "
 
 
-def sections_by(pattern: re.Pattern[str], text: str) -> list[Section]:
+def sections_by(pattern: TextPattern, text: str) -> list[Section]:
     """The sections that a mapping file's pattern finds: by a group with the name, or by what stands between them."""
     matches = list(pattern.finditer(text))
     ends = [match.start() for match in matches[1:]] + [len(text)]
@@ -97,6 +97,8 @@ def sections_by_query(text: str, asked: Sequence[str]) -> tuple[str, list[Sectio
 
     A section without a name begins where a line may name a query and may as well be one of a document.
     """
+    if text.startswith("Results for ") and (own := _own_sections(text, asked)):
+        return "", own
     headings = _of_one_form(sorted(_headings(text, asked), key=lambda heading: heading.start))
     # Of headings that overlap or name the same query in lines that follow, the first counts.
     kept: list[_Heading] = []
@@ -104,7 +106,7 @@ def sections_by_query(text: str, asked: Sequence[str]) -> tuple[str, list[Sectio
         if kept and heading.start < kept[-1].end:
             continue
         if kept and heading.name == kept[-1].name and not text[kept[-1].end : heading.start].strip(" \t\n:=-#*"):
-            kept[-1] = replace(heading, start=kept[-1].start)
+            kept[-1] = heading._replace(start=kept[-1].start)
             continue
         kept.append(heading)
     ends = [heading.start for heading in kept[1:]] + [len(text)]
@@ -115,26 +117,43 @@ def sections_by_query(text: str, asked: Sequence[str]) -> tuple[str, list[Sectio
     return text[: kept[0].start] if kept else text, sections
 
 
+def _own_sections(text: str, asked: Sequence[str]) -> list[Section]:
+    """The lists of `SearchEnvironment`, which come in the order of the queries; no line of a document begins one."""
+    headings = [f"Results for {query!r}:" for query in asked]
+    if not headings or not text.startswith(headings[0]):
+        return []
+    sections, end = [], 0
+    for query, heading, following in zip(asked, headings, [*headings[1:], None], strict=True):
+        start = end + len(heading)
+        end = text.find(f"\n\n{following}", start) if following else -1
+        sections.append(Section(query, text[start : end if end >= 0 else len(text)]))
+        if end < 0:
+            break
+        end += 2
+    return sections
+
+
 def _of_one_form(headings: list[_Heading]) -> list[_Heading]:
     """The headings without lines of documents that look like some: a tool writes all of its headings alike.
 
     Where a query is named in another form alone, what follows may be anybody's.
     """
+    if len(headings) < 2:
+        return headings
     strong = [heading for heading in headings if not heading.is_weak]
     form = None if strong else next((heading.form for heading in headings), None)
-    ours = strong or [heading for heading in headings if heading.form == form]
+    ours = set(strong or (heading for heading in headings if heading.form == form))
     if len(ours) == len(headings):
         return headings
     named = {heading.name for heading in ours}
     return [
-        heading if heading in ours else replace(heading, name=None)
+        heading if heading in ours else heading._replace(name=None)
         for heading in headings
         if heading in ours or heading.name not in named
     ]
 
 
-@dataclass(frozen=True)
-class _Asked:
+class _Asked(NamedTuple):
     """Queries as lines name them.
 
     Args:
@@ -150,11 +169,11 @@ class _Asked:
 # The texts of a call are divided several times, each time for the same queries.
 @lru_cache(maxsize=8)
 def _asked(queries: tuple[str, ...]) -> _Asked:
-    words = {query: _WORD.findall(query.casefold()) for query in list(dict.fromkeys(queries))[:MAX_NAMED]}
-    words = {query: wanted for query, wanted in words.items() if wanted}
+    named = islice(dict.fromkeys(queries), MAX_NAMED)
+    words = {query: wanted for query in named if (wanted := _WORD.findall(query.casefold()))}
     longest = max(map(len, queries), default=0) + 120
     # Folding makes a text at most three times as long.
-    shortest = min((sum(map(len, wanted)) for wanted in words.values()), default=longest) // 3
+    shortest = min([len("".join(wanted)) for wanted in words.values()], default=longest) // 3
     return _Asked(words, shortest, longest)
 
 
@@ -179,20 +198,19 @@ def _named_by_lines(text: str, asked: _Asked, known: set[int]) -> Iterator[_Head
     Args:
         known: Where lines begin that are headings already.
     """
-    short: list[tuple[int, str]] = []
-    at = 0
-    for line in text.splitlines(keepends=True):
-        if asked.shortest <= len(line) <= asked.longest and at not in known:
-            short.append((at, line))
-        at += len(line)
-    # Folded at once, which takes a fraction of the time, as it changes nothing about what ends lines.
-    folded = "".join([line for _, line in short]).casefold()
+    lines = text.splitlines(keepends=True)
+    starts, (_, shortest, longest) = accumulate(map(len, lines), initial=0), asked
+    short = [
+        (at, line)
+        for at, line in zip(starts, lines, strict=False)
+        if shortest <= len(line) <= longest and at not in known
+    ]
+    # One by one, as most are ASCII, which is folded much faster than a text with a single other character.
+    bares = [line.casefold() for _, line in short]
+    folded = "".join(bares)
     likely = [(query, words) for query, words in asked.words.items() if all(map(folded.__contains__, words))]
     if not likely:
         return
-    bares = folded.splitlines(keepends=True)
-    if len(bares) != len(short):
-        bares = [line.casefold() for _, line in short]  # "\r" and "\n" of different lines have met
     for (at, line), bare in zip(short, bares, strict=True):
         for query, words in likely:
             form = _form(line.strip(), _WORD.findall(bare), words) if all(map(bare.__contains__, words)) else None

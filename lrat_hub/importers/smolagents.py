@@ -180,7 +180,7 @@ def _calls_in(code: str, mapping: LogMapping) -> Iterator[Call]:
     """Calls of known tools in a piece of Python, in the order they are written in."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SyntaxWarning)  # about the agent's code, which nobody here can mend
+            warnings.simplefilter("ignore", SyntaxWarning)  # about the agent's code, which nobody here can fix
             tree = ast.parse(code)
         nodes = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
     except (SyntaxError, ValueError, RecursionError, MemoryError):

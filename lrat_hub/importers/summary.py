@@ -8,11 +8,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from lrat_hub.importers.accounts import Accounts
+from lrat_hub.importers.accounts import OTHER_FORMAT, Accounts
 from lrat_hub.importers.chat import SEVERAL_RUNS
 from lrat_hub.importers.outcomes import UNCLEAR_VERDICTS, VERDICTS
+from lrat_hub.importers.redaction.redactor import (
+    CHANGED_DOCIDS,
+    CHANGED_QUERY_IDS,
+    EMAIL,
+    LEFT,
+    MERGED_DOCIDS,
+    docids_of,
+)
 from lrat_hub.importers.runs import UNLISTED
 from lrat_hub.schema import OUTCOMES, Trajectory
+from lrat_hub.walk.opens import Opens
 
 MOST = 0.5
 """From this share on, something is most of the input."""
@@ -30,6 +39,7 @@ MANY_SHORT_PAGES = 3
 UNKNOWN_TOOL = re.compile(r"unknown tool:? *")
 _UNKNOWN_ROLE = re.compile(r"messages? of (?:an )?unknown role")
 TOOLS_NAMED = 3
+FILES_NAMED = 3
 TOOLS_COUNTED = 1_000
 """Names of unknown tools that are counted apart: a log may hold any number of them."""
 
@@ -47,8 +57,11 @@ class Summary:
         unknown_tools: Calls of tools of which nobody knows what they do, by the tool.
         opening, without_action, without_question, without_answer: Trajectories with a browse that opened something,
             with neither a search nor a browse, with no question, and with no answer.
+        texts: Steps that show a title or a text of a document.
+        docids: Documents that were listed or opened, distinct in each run.
         short_pages: Opened documents of which the log shows one short line, and `short_page`, the first in the
             alphabet.
+        opens: How often searches were followed by an opened document of their lists.
         questions: At most two of the questions, which is enough to know whether they differ.
     """
 
@@ -65,8 +78,11 @@ class Summary:
     without_action: int = 0
     without_question: int = 0
     without_answer: int = 0
+    texts: int = 0
+    docids: int = 0
     short_pages: int = 0
     short_page: str = ""
+    opens: Opens = field(default_factory=Opens)
     questions: set[str] = field(default_factory=set)
 
     def count(self, run: Trajectory) -> None:
@@ -85,9 +101,14 @@ class Summary:
             if step.action == "browse" and step.error is None and _is_short(step.observation):
                 self.short_pages += 1
                 self._see_page(step.observation.strip())
+            self.texts += bool(step.action == "browse" and step.error is None and step.observation.strip()) or any(
+                hit.title or hit.snippet for hit in step.results
+            )
             if step.action == "search":
                 self.queries += len(step.queries)
                 self.lists += len({hit.query_index for hit in step.results})
+        self.opens.count(run.steps)
+        self.docids += len(docids_of(run))
         self.opening += any(step.action == "browse" and step.error is None for step in run.steps)
         self.without_action += not (actions["search"] or actions["browse"])
         self.without_question += not run.question
@@ -103,6 +124,8 @@ class Summary:
                     self._count_tool(tool, count)
             elif isinstance(mine, Counter):
                 mine.update(value)
+            elif isinstance(mine, Opens):
+                mine.add(value)
             elif isinstance(mine, int):
                 setattr(self, name, mine + value)
         self._see(other.questions)
@@ -185,12 +208,26 @@ def concerns(summary: Summary, accounts: Accounts) -> Iterator[str]:
     else:
         if not summary.actions["search"]:
             yield f"no run has a search, so no pair can be mined: {unknown or cure}"
-        if not summary.actions["browse"]:
+        if is_search_only(summary, accounts):
+            yield (
+                "no tool of these runs opens a document, so they give no pairs: a pair is a document that the agent "
+                "chose from a list and opened. They still serve to compare retrievers by replay (lrat eval retrieval "
+                "with trajectories and qrels), for analysis (lrat analyze) and to train an agent (lrat train-agent). "
+                "If a tool that searches also opens documents, say so with `mapping`"
+            )
+        elif not summary.actions["browse"]:
             yield f"no run has a browse, so no pair can be mined: {unknown or cure}"
         elif not summary.opening:
             yield f"no browse opened a document: all {summary.failed['browse']} failed"
         elif _is_most(summary.failed["browse"], summary.actions["browse"]):
             yield f"{summary.failed['browse']} of {summary.actions['browse']} browses failed"
+        elif summary.lists and summary.opens.concern:
+            yield summary.opens.concern
+        if summary.opens.pairs and not summary.texts:
+            yield (
+                "no document has a title or a text in these logs, as with searches that an API hosts: pairs can be "
+                "trained on with a corpus of your own alone, whose ids are those of the logs"
+            )
         if _is_most(summary.unknown_tools.total(), summary.actions.total() - summary.actions["answer"]):
             yield f"most calls are of unknown tools: {unknown}"
     opened = summary.actions["browse"] - summary.failed["browse"]
@@ -225,6 +262,26 @@ def concerns(summary: Summary, accounts: Accounts) -> Iterator[str]:
         if reason.startswith(SEVERAL_RUNS):
             key = reason.removeprefix(SEVERAL_RUNS)
             yield f"messages of one file differ in {key}, so they may be of several runs: give `group_by` {key}"
+    texts = accounts.texts
+    if changed := texts.notes[CHANGED_DOCIDS]:
+        merged = texts.notes[MERGED_DOCIDS]  # which are one in what is counted here
+        equal = f", of which {merged} became equal to another" if merged else ""
+        yield (
+            f"redaction changed {changed} of {summary.docids + merged} document ids (distinct in each run){equal}, "
+            f"such as {texts.examples.get(CHANGED_DOCIDS, '')!r}: they are not found in a corpus unless its ids are "
+            "redacted alike (docs/importing.md, Secrets)"
+        )
+    if changed := texts.notes[CHANGED_QUERY_IDS]:
+        yield (
+            f"redaction changed {changed} of {runs} query ids, such as {texts.examples.get(CHANGED_QUERY_IDS, '')!r}: "
+            "they don't match those of queries or qrels unless these are redacted alike"
+        )
+    if addresses := texts.notes[LEFT + EMAIL.name]:
+        yield (
+            f"{addresses} e-mail {'address is' if addresses == 1 else 'addresses are'} left in the texts, such as "
+            f"{texts.examples.get(LEFT + EMAIL.name, '')}; `redact_emails` redacts them, too"
+        )
+    yield from _left_out(accounts)
     if _is_most(summary.without_answer, runs):
         yield f"{summary.without_answer} of {runs} runs have no answer"
     for ledger, what in (
@@ -241,6 +298,42 @@ def concerns(summary: Summary, accounts: Accounts) -> Iterator[str]:
         if _is_most(ledger.num_dropped, ledger.read):
             reason, count = ledger.dropped.most_common(1)[0]
             yield f"{ledger.num_dropped} of {ledger.read} {what}, {count} of them: {reason}"
+
+
+def _left_out(accounts: Accounts) -> Iterator[str]:
+    """Files without runs, and records in other formats than the one that the source is read in."""
+    if without := list(accounts.without_runs.names):
+        named = ", ".join(map(repr, without[:FILES_NAMED])) + (" ..." if len(without) > FILES_NAMED else "")
+        yield (
+            f"{len(without)} of {accounts.files.kept} files hold no runs that were read: {named}; if they should, "
+            "import them apart with their `format` or a `mapping`"
+        )
+    others = {
+        what.removeprefix(OTHER_FORMAT): count
+        for what, count in accounts.records.notes.items()
+        if what.startswith(OTHER_FORMAT)
+    }
+    if others:
+        listed = ", ".join(
+            f"{count} in {format}, such as {accounts.records.examples.get(OTHER_FORMAT + format, '')!r}"
+            for format, count in sorted(others.items())
+        )
+        yield (
+            f"{sum(others.values())} of {accounts.records.read} records were left out because they are in another "
+            f"format: {listed}; an import reads one format, so import them apart with `format` "
+            f"{' or '.join(sorted(others))}, and a `config_name` of their own"
+        )
+
+
+def is_search_only(summary: Summary, accounts: Accounts) -> bool:
+    """Whether the runs search, everything that they call is understood, and nothing of it opens a document."""
+    return bool(
+        summary.actions["search"]
+        and not summary.actions["browse"]
+        and not summary.unknown_tools
+        and not accounts.browses.read
+        and not accounts.steps.num_dropped
+    )
 
 
 def _is_short(page: str) -> bool:

@@ -2,8 +2,12 @@
 
     {"type": "session", "harness": "lrat-hub", "id": "12-0", "name": "Who wrote ...?"}
     {"type": "message", "message": {"role": "user", "content": "Who wrote ...?"}}
-    {"type": "message", "message": {"role": "assistant", "content": "I search.", "toolCalls": [{"id": "call-0", ...}]}}
+    {"type": "message", "message": {"role": "assistant", "content": "", "reasoningContent": "I search.",
+                                    "toolCalls": [{"id": "call-0", "function": {"name": ..., "arguments": "{...}"}}]}}
     {"type": "message", "message": {"role": "tool", "toolCallId": "call-0", "content": "..."}}
+
+The Hub's documentation describes them: https://huggingface.co/docs/hub/session-traces-format
+(huggingface/hub-docs@9d148464). Arguments of calls are JSON in a string there.
 
 Traces written here carry what this shape has no place for under the key `lrat`, beside `type`: reading them gives the
 trajectory that was written. Traces of other harnesses are read as conversations.
@@ -19,25 +23,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast, get_args
+from typing import TYPE_CHECKING, Any, cast
 
 from lrat_hub.importers.accounts import Accounts
 from lrat_hub.importers.actions import Recorder
 from lrat_hub.importers.chat import parse_conversation
 from lrat_hub.importers.mapping import LogMapping
+from lrat_hub.importers.restored import restore_step, restored_run
 from lrat_hub.importers.sources.records import Record
-from lrat_hub.importers.values import (
-    UnreadableRecord,
-    identifier_of,
-    integer_of,
-    listed,
-    metadata_of,
-    number_of,
-    object_of,
-    sampling_of,
-    text_of,
-)
-from lrat_hub.schema import Action, Candidate, Status, Step, Trajectory
+from lrat_hub.importers.values import UnreadableRecord, identifier_of, metadata_of, object_of, text_of
+from lrat_hub.obfuscation import canary_of_run
+from lrat_hub.schema import Step, Trajectory
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -47,43 +43,56 @@ HARNESS = "lrat-hub"
 KEY = "lrat"
 FOLDER = "traces"
 NAME_LENGTH = 80
-INT32 = range(-(2**31), 2**31)
 
 # Lines are made here, of records, so that nothing in them holds itself.
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=False)
-_TOOLS = {"search": "search", "browse": "get_document", "invalid": "invalid"}
+TOOLS = {"search": "search", "browse": "get_document", "invalid": "invalid"}
 
 
 # Out
 
 
-def trace_files(trajectories: Dataset | Sequence[Trajectory], *, limit: int | None = None) -> Mapping[str, str]:
+def trace_files(
+    trajectories: Dataset | Sequence[Trajectory],
+    *,
+    limit: int | None = None,
+    write: Callable[[Trajectory], str] | None = None,
+) -> Mapping[str, str]:
     """Session-trace files of trajectories: `traces/<id>.jsonl` to its text, which is made when it is asked for.
+
+    Runs on questions that are published obfuscated have none: a trace is plain text.
 
     Args:
         trajectories: Records, or a table of them, which is then read a row at a time.
-        limit: At most so many, from the start; None for all.
+        limit: Maximum number of runs, from the start; None for all.
+        write: Gives the text of a run in another format.
     """
-    return _TraceFiles(trajectories, len(trajectories) if limit is None else min(limit, len(trajectories)))
+    count = len(trajectories) if limit is None else min(limit, len(trajectories))
+    return _TraceFiles(trajectories, count, write or trace_text)
 
 
 class _TraceFiles(Mapping[str, str]):
     """A mapping rather than a dict: a large import's traces are never in memory together."""
 
-    def __init__(self, trajectories: Dataset | Sequence[Trajectory], count: int) -> None:
-        self._trajectories = trajectories
+    def __init__(
+        self, trajectories: Dataset | Sequence[Trajectory], count: int, write: Callable[[Trajectory], str]
+    ) -> None:
+        self._trajectories, self._write = trajectories, write
         if hasattr(trajectories, "column_names"):
-            names = cast("Dataset", trajectories).select_columns(["trajectory_id"])[:count]["trajectory_id"]
+            columns = cast("Dataset", trajectories).select_columns(["trajectory_id", "metadata"])[:count]
+            named = list(zip(columns["trajectory_id"], columns["metadata"], strict=True))
         else:
-            names = [trajectory.trajectory_id for trajectory in trajectories[:count]]
+            named = [(trajectory.trajectory_id, trajectory.metadata) for trajectory in trajectories[:count]]
         self._rows: dict[str, int] = {}
-        for row, name in enumerate(names):
+        for row, (name, metadata) in enumerate(named):
+            if canary_of_run(metadata) is not None:
+                continue
             path = _trace_path(name)
             self._rows[path if path not in self._rows else _trace_path(f"{name}\0{row}")] = row
 
     def __getitem__(self, path: str) -> str:
         row = self._trajectories[self._rows[path]]
-        return trace_text(row if isinstance(row, Trajectory) else Trajectory.from_dict(row))
+        return self._write(row if isinstance(row, Trajectory) else Trajectory.from_dict(row))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._rows)
@@ -146,21 +155,22 @@ def _lines(trajectory: Trajectory) -> Iterator[dict[str, Any]]:
         KEY: columns | {"sampling": _finite(vars(trajectory.sampling))},
     }
     yield _message("user", trajectory.question)
-    for group in _by_message(trajectory.steps):
+    for group in by_message(trajectory.steps):
         reasoning, calls = group[0].reasoning or "", [step for step in group if step.action != "answer"]
+        thought = {"reasoningContent": reasoning} if reasoning else {}
         if calls:
-            yield _message("assistant", reasoning, toolCalls=list(map(_call, calls)))
-        elif reasoning:
-            yield _message("assistant", reasoning)
+            yield _message("assistant", "", **thought, toolCalls=list(map(_call, calls)))
+        elif thought:
+            yield _message("assistant", "", **thought)
         for step in group:
             extra = {KEY: _extra(step)}
             if step.action == "answer":
                 yield _message("assistant", trajectory.final_answer or "") | extra
             else:
-                yield _message("tool", step.observation, toolCallId=_call(step)["id"]) | extra
+                yield _message("tool", step.observation, toolCallId=call_id(step)) | extra
 
 
-def _by_message(steps: Sequence[Step]) -> list[list[Step]]:
+def by_message(steps: Sequence[Step]) -> list[list[Step]]:
     """Steps by the message they came in: one without reasoning of its own belongs to the step before it."""
     starts = 0
     numbered = []
@@ -175,9 +185,22 @@ def _message(role: str, content: str, **more: Any) -> dict[str, Any]:
 
 
 def _call(step: Step) -> dict[str, Any]:
-    arguments = {"query": list(step.queries)} if step.action == "search" else {"docid": step.docid}
-    function = {"name": _TOOLS[step.action], "arguments": {} if step.action == "invalid" else arguments}
-    return {"id": f"call-{step.turn}", "function": function}
+    function = {"name": TOOLS[step.action], "arguments": _ENCODER.encode(arguments_of(step))}
+    return {"id": call_id(step), "function": function}
+
+
+def call_id(step: Step) -> str:
+    return f"call-{step.turn}"
+
+
+def arguments_of(step: Step) -> dict[str, Any]:
+    """Arguments with which an agent would call its tool."""
+    if step.action == "invalid":
+        return {}
+    if step.action == "search":
+        return {"query": list(step.queries)}
+    named = {} if step.search_turn is None else {"search_id": f"call-{step.search_turn}"}
+    return {"docid": step.docid, **named}
 
 
 def _extra(step: Step) -> dict[str, Any]:
@@ -195,6 +218,8 @@ def _extra(step: Step) -> dict[str, Any]:
         extra["observation"] = step.observation
     if step.error is not None:
         extra["error"] = step.error
+    if step.search_turn is not None:
+        extra["search_turn"] = step.search_turn
     if step.reasoning is None:
         extra["joined"] = True
     return extra
@@ -207,6 +232,11 @@ def _finite(values: Mapping[str, Any]) -> Mapping[str, Any]:
     return {
         key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in values.items()
     }
+
+
+def known(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values that are known, and that JSON has."""
+    return {key: value for key, value in _finite(values).items() if value is not None}
 
 
 # In
@@ -285,62 +315,10 @@ def _restored(name: str, columns: Mapping[str, Any], lines: Sequence[Any], recor
         message, extra = object_of(object_of(line).get("message")), object_of(line).get(KEY)
         content = text_of(message.get("content"))
         if isinstance(extra, dict):
-            _restore_step(extra, content, recorder)
+            restore_step(extra, content, recorder)
         elif message.get("role") == "assistant":
-            recorder.reason(content)
+            # Earlier versions wrote what was thought as what was said.
+            recorder.reason(text_of(message.get("reasoningContent")) or content)
         elif message.get("role") != "user":
             recorder.invalid("line of a trace can't be read", content)
-    known = {key: value for key, value in columns.items() if key in _COLUMNS and _COLUMNS[key](value)}
-    recorder.ledger.note("columns of a session that could not be read", len(_COLUMNS.keys() - known.keys()))
-    sampling = sampling_of(object_of(known.pop("sampling", None)))
-    blank: dict[str, Any] = {"trajectory_id": name, "query_id": name, "question": ""}
-    return Trajectory(**(blank | known), steps=recorder.finish(restored=True), sampling=sampling)
-
-
-def _restore_step(extra: Mapping[str, Any], content: str, recorder: Recorder) -> None:
-    action, joined = extra.get("action"), extra.get("joined") is True
-    queries, docid, error = extra.get("queries", []), extra.get("docid"), extra.get("error")
-    rows = listed(extra.get("results"))
-    results = [hit for row in rows if (hit := _candidate(row)) is not None]
-    if (
-        action not in get_args(Action)
-        or len(results) < len(rows)
-        or not (isinstance(queries, list) and all(isinstance(query, str) for query in queries))
-        or not (_is_optional_text(docid) and _is_optional_text(error))
-        or (action == "invalid" and error is None)
-        or (action == "browse" and docid is None)
-        or any(not 0 <= hit.query_index < len(queries) for hit in results)
-    ):
-        recorder.invalid("step of a trace can't be read", content, joined=joined)
-        return
-    observation = text_of(extra.get("observation")) if action == "answer" else content
-    recorder.restore(
-        Step(0, None, cast("Action", action), tuple(queries), tuple(results), docid, observation, error), joined=joined
-    )
-
-
-def _candidate(row: Any) -> Candidate | None:
-    values = object_of(row)
-    query_index, rank = (integer_of(values.get(key), INT32) for key in ("query_index", "rank"))
-    docid, title, snippet = (values.get(key, "") for key in ("docid", "title", "snippet"))
-    if query_index is None or rank is None or not all(isinstance(text, str) for text in (docid, title, snippet)):
-        return None
-    return Candidate(query_index, rank, docid, title, snippet, number_of(values.get("score")))
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
-
-
-def _is_optional_text(value: Any) -> bool:
-    return value is None or isinstance(value, str)
-
-
-_COLUMNS: Mapping[str, Callable[[Any], bool]] = {
-    **dict.fromkeys(("trajectory_id", "query_id", "question", "agent", "retriever", "metadata"), _is_text),
-    **dict.fromkeys(("gold_answer", "final_answer", "agent_revision", "retriever_revision"), _is_optional_text),
-    "status": lambda value: value in get_args(Status),
-    "correct": lambda value: value is None or isinstance(value, bool),
-    "sampling": lambda value: isinstance(value, dict),
-}
-"""The columns that a session's line carries, and which values they can have."""
+    return restored_run(name, columns, recorder)

@@ -6,6 +6,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -45,7 +46,11 @@ def json_or_none(text: str) -> Any:
 def storable(value: Any) -> Any:
     r"""The value without lone surrogates, which literals can write as \ud800 and no UTF-8 column can hold."""
     if isinstance(value, str):
-        return _SURROGATES.sub("\ufffd", value)
+        try:
+            value.encode()  # a fraction of the time of looking for them
+        except UnicodeEncodeError:
+            return _SURROGATES.sub("\ufffd", value)
+        return value
     if isinstance(value, list):
         return [storable(part) for part in value]
     if isinstance(value, dict):
@@ -153,7 +158,13 @@ def object_of(value: Any) -> Mapping[str, Any]:
 
 def model_name(value: Any) -> str:
     """A model's name: the last part of what is often a path of the machine it ran on."""
-    return PurePosixPath(text_of(value)).name
+    return _last_part(text_of(value))
+
+
+# The runs of a source have few models, and paths take long.
+@lru_cache(maxsize=32)
+def _last_part(path: str) -> str:
+    return PurePosixPath(path).name
 
 
 def sampling_of(settings: Mapping[str, Any]) -> Sampling:
@@ -187,7 +198,9 @@ def _finite(value: Any) -> Any:
     return {key: _finite(part) for key, part in value.items()} if isinstance(value, dict) else value
 
 
-_OF_PARTS = ("text", "content", "refusal", "value")
+PART_TEXTS = ("text", "content", "refusal", "value")
+"""Keys of a part's text; the last is LLaMA-Factory's, which also has calls under it, as JSON."""
+
 _OF_ROWS = ("docid", "doc_id", "document_id", "id", "url", "link")
 
 
@@ -195,5 +208,5 @@ def is_row(value: Any) -> bool:
     """Whether an element of a tool's content is of what the tool returned, such as a row of a list, and no part."""
     if not isinstance(value, dict) or value.get("type") is not None:
         return False
-    texts, ids = (any(value.get(key) is not None for key in keys) for keys in (_OF_PARTS, _OF_ROWS))
+    texts, ids = (any(value.get(key) is not None for key in keys) for keys in (PART_TEXTS, _OF_ROWS))
     return (ids or not texts) and bool(value.keys() - {"type"})

@@ -4,8 +4,9 @@ Mining, rollouts, replay, analysis and the evaluation of agents all read traject
 
 - A **turn** is `Step.turn`, the position among the actions of the run. It stays what it is in a list of steps from
   which some were left out.
-- A **browse belongs to** the nearest earlier search that listed its document, and there to the query that ranked the
-  document best (the first of equals). A document that no earlier search listed belongs to none.
+- A **browse belongs to** the earlier search that it names (`Step.search_turn`), where that listed its document, or
+  else to the nearest earlier search that did. There it belongs to the query that ranked the document best (the first
+  of equals). A document that no earlier search listed belongs to none.
 - An **address** that no earlier search listed is that of a listed page where the two differ only in how they are
   written (`lrat_hub.walk.addresses`): the browse opens the document that was listed.
 - A **failed browse**, one with an error or without a document, opens nothing and belongs to no search. The reasoning
@@ -137,24 +138,27 @@ class Walk:
         listings: dict[str, Listing] = {}
         first_listed: dict[str, int] = {}
         first_opened: dict[str, int] = {}
+        searches: dict[int, SearchAction] = {}
         latest: SearchAction | None = None
         for index, (step, opened) in enumerate(_opened(steps)):
             number = len(actions) + 1
             if step.action == "search":
                 latest = SearchAction(step, number, steps[:index])
                 actions.append(latest)
+                searches[step.turn] = latest
                 for hit in step.results:
                     first_listed.setdefault(hit.docid, number)
                     known = listings.get(hit.docid)
                     if known is None or known.search is not latest or hit.rank < known.rank:
                         listings[hit.docid] = Listing(latest, hit.query_index, hit.rank)
             elif step.action == "browse":
+                named = _listed_in(searches.get(step.search_turn), opened) if step.search_turn is not None else None
                 actions.append(
                     BrowseAction(
                         step=step,
                         number=number,
                         opened=opened,
-                        listing=listings.get(opened) if opened is not None else None,
+                        listing=named or (listings.get(opened) if opened is not None else None),
                         latest_search=latest,
                         is_repeat=opened in first_opened,
                         reasoning_after=following[index] if opened is not None else None,
@@ -207,6 +211,13 @@ def _opened(steps: Iterable[Step]) -> Iterator[tuple[Step, str | None]]:
             opened = pages.get(page, opened)
         yield step, opened
         listed.update(dict.fromkeys(hit.docid for hit in step.results))
+
+
+def _listed_in(search: SearchAction | None, docid: str | None) -> Listing | None:
+    """Where a search listed a document; None where it did not."""
+    hits = [hit for hit in search.step.results if hit.docid == docid] if search is not None else []
+    best = min(hits, key=lambda hit: hit.rank, default=None)
+    return Listing(search, best.query_index, best.rank) if search is not None and best is not None else None
 
 
 def result_lists(results: Iterable[Candidate]) -> dict[int, list[Candidate]]:

@@ -19,7 +19,7 @@ _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01234567
 
 _AS_IT_IS = "".join(_PLAIN) + "%/:@$&+;=?#[]"
 _USUAL = re.compile(rf"[{re.escape(_AS_IT_IS)}]*")
-_USUAL_PORTS = {"http": 80, "https": 443}
+_USUAL_PORTS = (None, 80, 443)
 
 
 def page_of(docid: str) -> str | None:
@@ -34,7 +34,7 @@ def page_of(docid: str) -> str | None:
     if not host:
         return None
     host = host.rstrip(".").removeprefix("www.")
-    suffix = "" if port is None or port in _USUAL_PORTS.values() else f":{port}"
+    suffix = "" if port in _USUAL_PORTS else f":{port}"
     user = f"{parts.username}@" if parts.username else ""
     path = _encoded(parts.path).rstrip("/")
     query = "&".join(part for part in parts.query.split("&") if part and not _CAMPAIGN.match(part))

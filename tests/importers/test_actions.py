@@ -46,6 +46,26 @@ def test_arguments_are_read_in_every_way_of_writing_them(arguments):
     assert accounts.calls.lost.total() == int(is_cut)
 
 
+def test_a_browse_is_for_the_search_whose_name_it_gives():
+    row = {"id": "d1", "title": "T", "text": "A text.", "search_id": "first"}
+    for shown in (
+        json.dumps({"results": [row]}), json.dumps({"results": [[{"docid": "d1"}]], "search_id": "first"}), str([row]),
+        Result("", results=((row,),)),
+    ):  # fmt: skip
+        steps, _ = recorded(
+            ("search", {"query": "q"}, shown),
+            ("search", {"query": "r"}, json.dumps({"results": [{**row, "search_id": "second"}]})),
+            ("fetch", {"id": "d1", "search_id": "first"}, "A text."),
+            ("fetch", {"id": "d1"}, "A text."),
+            ("fetch", {"id": "d1", "search_id": "third"}, "A text."),
+        )
+        assert [(step.docid, step.search_turn) for step in steps[2:]] == [
+            ("d1", 0), ("d1", None), ("d1", None),
+        ]  # fmt: skip
+        run = Trajectory("t", "t", "Q?", tuple(steps))
+        assert [pair.query for pair in mine_pairs([run], weighting=Weighting("uniform")).pairs] == ["q", "r"]
+
+
 @pytest.mark.parametrize("arguments", ['{"query": "cut o', "{query}", 7, [1], [], True])
 def test_arguments_that_can_not_be_read_cost_the_call(arguments):
     steps, accounts = recorded(("web_search", arguments, ""))

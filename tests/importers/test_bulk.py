@@ -13,7 +13,9 @@ from lrat_hub.errors import LratError
 from lrat_hub.importers import SECRETS, Redactor, trace_text
 from lrat_hub.importers import bulk as bulk_module
 from lrat_hub.importers.bulk import RecordImport, import_records
-from lrat_hub.importers.questions import JOINED, NOT_JOINED
+from lrat_hub.importers.questions import JOINED, JUDGED, NOT_JOINED, NOT_JUDGED
+from lrat_hub.importers.sources import pieces as pieces_module
+from lrat_hub.judges.answers import AnswerJudge
 from lrat_hub.schema import Trajectory
 from tests.importers.fixtures import OPENAI
 
@@ -38,7 +40,10 @@ def imported(path, folder, processes, **settings):
 
 @pytest.fixture
 def small_tasks(monkeypatch):
-    monkeypatch.setattr(bulk_module, "TASK_RECORDS", 3)
+    """Tasks of three runs, or of pieces of two kilobytes, which have fewer."""
+    monkeypatch.setattr(bulk_module, "TASK_ITEMS", 3)
+    monkeypatch.setattr(bulk_module, "TASK_CHARACTERS", 2_000)
+    monkeypatch.setattr(pieces_module, "PIECE", 2_000)
 
 
 def rows_of(result):
@@ -116,5 +121,29 @@ def test_questions_and_gold_answers_are_joined_by_id_where_a_run_has_none(tmp_pa
     result = imported(path, tmp_path / "out", 1, questions={"1": ("One?", "Uno"), "3": ("Three?", None)})
     assert [run.question for run in rows_of(result)] == ["One?", "", OPENAI.get("question") or "Who wrote it?"]
     assert rows_of(result)[0].gold_answer == "Uno"
-    assert result.accounts.records.notes[JOINED] == 1
+    assert result.accounts.records.notes[JOINED] == 2
     assert result.accounts.records.notes[NOT_JOINED] == 1
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_answers_are_compared_where_a_run_has_no_verdict(tmp_path, small_tasks, processes):
+    path = tmp_path / "runs.jsonl"
+    # Without the last message, which answers.
+    known = {"question": "Who?", "messages": OPENAI["messages"][:-1]}
+    records = [
+        {**known, "query_id": "1", "gold_answer": "Ada Lovelace", "final_answer": "ada lovelace."},
+        {**known, "query_id": "2", "gold_answer": "Ada", "final_answer": "It was Ada."},
+        {**known, "query_id": "3", "gold_answer": "Ada", "final_answer": "Grace"},
+        {**known, "query_id": "4", "gold_answer": "Ada", "final_answer": "Grace", "correct": True},
+        {**known, "query_id": "5", "final_answer": "Grace"},
+    ]
+    path.write_text("\n".join(map(json.dumps, records)))
+    for judge, expected in [
+        (None, [None, None, None, True, None]),
+        (AnswerJudge(containment=False), [True, False, False, True, None]),
+        (AnswerJudge(), [True, True, False, True, None]),
+    ]:
+        result = imported(path, tmp_path / f"out-{expected}", processes, judge=judge)
+        assert [run.correct for run in rows_of(result)] == expected
+        notes = result.accounts.records.notes
+        assert (notes[JUDGED], notes[NOT_JUDGED]) == ((3, 1) if judge else (0, 0))

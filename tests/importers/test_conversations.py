@@ -1,6 +1,8 @@
 """What was said in conversations: questions, pages that show tags, calls that share results, ids."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -208,6 +210,25 @@ def test_what_follows_the_answer_to_a_question_of_the_agent_is_a_new_question(re
     assert [run.final_answer for run in runs] == ["Ada Lovelace, then.", "In London."]
     assert not accounts.calls.dropped
     assert [step.action for step in runs[1].steps] == ["search", "answer"]
+
+
+# What was said without an end, with results of which no call is known.
+LONG = """
+from lrat_hub.importers.accounts import Accounts
+from lrat_hub.importers.conversation_runs import runs_of
+from lrat_hub.importers.messages import Call, Message, Result
+asked, said = Message("user", "Go on."), Message("assistant", "Well.")
+called = Message("assistant", calls=(Call("search", {}, "c"),))
+shown = Message("tool", results=(Result("Words", "nowhere"),))
+(run,) = runs_of([asked, called, shown, said] * 30_000, Accounts(), whole=False)
+assert len(run.turns) == 60_000
+"""
+
+
+@pytest.mark.slow
+def test_a_conversation_of_any_length_takes_bounded_work():
+    """It is read in seconds; looking back over all turns at each message takes hours."""
+    subprocess.run([sys.executable, "-c", LONG], check=True, timeout=90)
 
 
 def test_tools_of_servers_and_tasks_behind_the_question_are_read_as_miroflow_writes_them(chat):

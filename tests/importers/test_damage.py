@@ -189,7 +189,7 @@ def test_parquet_rows_with_tool_calls_are_read(tmp_path):
 
 @pytest.mark.slow
 def test_an_import_holds_a_few_runs_in_memory_and_not_the_file(tmp_path):
-    lines = 400
+    lines = 800
     padded = json.dumps({**OPENAI, "question": "x" * 20_000})
     (tmp_path / "runs.jsonl").write_text(f"{padded}\n" * lines)
     table = write_trajectories([], tmp_path / "none.arrow")  # what is loaded on first use is not to be counted

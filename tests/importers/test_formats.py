@@ -64,7 +64,7 @@ def test_what_is_unknown_or_ambiguous_names_the_candidates_and_the_setting(tmp_p
     with pytest.raises(LratError, match=r"no known format.*'pairs'.*`format`"):
         recognise_format(path)
     path.write_text(json.dumps(fixtures.SMOLAGENTS) + "\n" + json.dumps(fixtures.OPENAI))
-    with pytest.raises(LratError, match=r"found several: smolagents .*chat .*Give `format`"):
+    with pytest.raises(LratError, match=r"found several: smolagents .*chat .*with its `format`"):
         recognise_format(path)
 
 

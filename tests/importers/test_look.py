@@ -79,7 +79,7 @@ def test_counts_say_what_mining_makes_of_it(look):
     assert "browses left out, failed: 1" in page
     assert "trajectories left out, outcome incorrect: 1" in page
     assert "pairs: 1, of which without a negative: 1" in page
-    assert "mining would be refused: " in page  # no reasoning
+    assert "mining would be refused: " not in page  # without any reasoning, pairs weigh 1
 
 
 def test_what_is_not_understood_has_an_example_and_the_cure(look):
@@ -179,6 +179,12 @@ def test_the_source_stands_before_or_after_the_option(tmp_path, capsys, words):
     path = str(write(tmp_path / "runs.jsonl", OPENAI))
     cli.run(["import", *(word.format(path) for word in words), "--format", "chat"])
     assert "chat, as it was named" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [["a", "b", "--look"], ["--look", "a", "b"], ["a", "--look", "b"]])
+def test_of_several_sources_none_is_taken_for_an_option(words):
+    with pytest.raises(LratError, match=r"expected one source, found 2: 'a', 'b'. Put files .* a folder"):
+        cli.run(["import", *words])
 
 
 def test_a_page_goes_to_an_output_of_few_characters(tmp_path, monkeypatch):

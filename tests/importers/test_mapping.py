@@ -1,11 +1,12 @@
 """A mapping file teaches tools that are unknown, and says what is wrong with it."""
 
 import json
+import re
 
 import pytest
 
 from lrat_hub.errors import LratError
-from lrat_hub.importers import Accounts, load_mapping, read_trajectories
+from lrat_hub.importers import Accounts, load_mapping, load_trajectories, mapped_patterns, read_trajectories
 from tests.importers.fixtures import call
 
 PATTERN = r"'^(?P<docid>\w+): (?P<title>.*)$'"
@@ -216,3 +217,61 @@ def test_a_record_without_messages_where_the_file_says_is_left_out(tmp_path):
     accounts = Accounts()
     assert list(read_trajectories(path, accounts, mapping=mapped(tmp_path, "messages: run.turns"))) == []
     assert accounts.records.dropped.total() == 1
+
+
+@pytest.mark.parametrize(
+    "mapping",
+    [
+        "failure: ['(?:a|aa)+$']",
+        "search: {results: {pattern: '^(?P<docid>(?:a|aa)+)$'}}",
+        "search: {results: {section: '^(?P<query>(?:a|aa)+)$'}}",
+        "question: {pattern: '^(?P<question>(?:a|aa)+)$'}",
+    ],
+)
+def test_a_pattern_that_would_search_for_ever_ends_with_its_name(tmp_path, monkeypatch, mapping):
+    monkeypatch.setattr(mapped_patterns, "SECONDS", 0.1)
+    endless = "a" * 80 + "!"
+    messages = [
+        {"role": "user", "content": endless},
+        {"role": "assistant", "tool_calls": [call("search", {"query": "q"}, "1")]},
+        {"role": "tool", "tool_call_id": "1", "content": endless},
+    ]
+    (tmp_path / "runs.jsonl").write_text(json.dumps({"messages": messages}))
+    tools = mapped(tmp_path, mapping)
+    named = f"tools.yaml: {re.escape(mapping.partition(':')[0])}.*81 characters within 0.1 seconds"
+    with pytest.raises(LratError, match=named):
+        list(read_trajectories(tmp_path / "runs.jsonl", Accounts(), mapping=tools))
+
+
+def test_calls_among_the_parts_of_a_content_are_told_from_its_texts(tmp_path):
+    """As opencode writes: each part that is a call holds its result, and texts behind it are the answer."""
+
+    def called(number, tool, given, **state):
+        return {"type": "tool", "callID": number, "tool": tool, "state": {"input": given, **state}}
+
+    rows = json.dumps([{"title": "A", "url": "https://a.org"}, {"title": "B", "url": "https://b.org"}])
+    turns = [
+        {"info": {"role": "user"}, "parts": [{"type": "text", "text": "Who?"}]},
+        {"info": {"role": "assistant"}, "parts": [
+            {"type": "step-start"},
+            {"type": "reasoning", "text": "Look."},
+            called("1", "websearch", {"query": "who"}, output=rows),
+            {"type": "text", "text": "Open."},
+            called("2", "webfetch", {"url": "https://a.org"}, output="A long page. " * 30),
+            called("3", "webfetch", {"url": "https://b.org"}, error="Request failed with status code: 403"),
+            {"type": "text", "text": "Ada"},
+        ]},
+    ]  # fmt: skip
+    (tmp_path / "log.jsonl").write_text(json.dumps({"messages": turns}) + "\n")
+    (tmp_path / "m.yaml").write_text(
+        "message: {role: info.role, content: parts}\n"
+        "calls: {list: parts, name: tool, arguments: state.input, id: callID, result: [state.output, state.error]}\n"
+    )
+    (run,) = load_trajectories(tmp_path / "log.jsonl", mapping=tmp_path / "m.yaml", strict=True)
+    assert [(step.action, step.docid, step.reasoning) for step in run.steps] == [
+        ("search", None, "Look."),
+        ("browse", "https://a.org", "Open."),
+        ("browse", "https://b.org", None),
+        ("answer", None, ""),
+    ]
+    assert (run.question, run.final_answer, bool(run.steps[2].error)) == ("Who?", "Ada", True)

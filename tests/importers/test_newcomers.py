@@ -168,3 +168,18 @@ def test_a_plain_transcript_is_refused_with_the_way_in_also_by_a_look(tmp_path, 
     with pytest.raises(LratError, match=r"not JSON.*write it as JSON lines first, a run a line"):
         cli.run(["import", str(path), "--look"])
     assert "no JSON" in " ".join(capsys.readouterr().out.split())
+
+
+def test_lines_of_an_event_stream_are_named(tmp_path):
+    path = tmp_path / "stream.jsonl"
+    path.write_text('event: message\ndata: {"role": "user", "content": "Who?"}\n\ndata: [DONE]\n')
+    with pytest.raises(LratError, match=r"event stream in place of JSON: write what stands behind `data:`"):
+        list(load_trajectories(path))
+
+
+def test_declarations_of_tools_are_not_taken_for_messages(tmp_path):
+    tools = [{"name": name, "description": "d", "parameters": {}} for name in ("search", "open")]
+    path = write(tmp_path / "runs.jsonl", {"answer_generation": {"function": tools, "final_answer": "Ada"}})
+    with pytest.raises(LratError, match="no known format") as raised:
+        recognise_format(path)
+    assert "answer_generation.function" not in str(raised.value)

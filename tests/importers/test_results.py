@@ -1,6 +1,9 @@
 """Result lists are read under the query that listed them, in every way in which tools write them, or are counted."""
 
 import json
+import re
+import subprocess
+import sys
 
 import pytest
 
@@ -105,6 +108,16 @@ DATA = {
     "parts of text": [{"type": "text", "text": f"Title: T\nURL: {url}"} for url in (X, Y)],
     "one part": {"content": [{"type": "text", "text": links(X, Y)}], "isError": False},
     "under the query": {A: ROWS},
+    "firecrawl": {"success": True, "data": {"web": ROWS}},
+    "bocha": {"code": 200, "data": {"webPages": {"value": [{"id": "https://api.org/#1", **row} for row in ROWS]}}},
+    "metaso": {"total": 2, "webpages": [{"link": X, "score": "high"}, {"link": Y}]},
+    "solr": {"response": {"numFound": 2, "docs": [{"id": X, "title": ["One"]}, {"id": Y}]}},
+    "vespa": {"root": {"id": "top", "children": [{"id": X, "fields": {"title": "One"}}, {"id": Y, "fields": {}}]}},
+    "qdrant": {"result": {"points": [{"id": 1, "payload": {"url": X}}, {"id": 2, "payload": {"url": Y}}]}},
+    "bedrock": {"retrievalResults": [{"content": {"text": "w"}, "location": {"webLocation": {"url": X}}},
+        {"content": {"text": "w"}, "location": {"s3Location": {"uri": Y}}}]},
+    "files": [{"file_id": X, "filename": "One", "content": [{"type": "text", "text": "w"}]}, {"file_id": Y}],
+    "rows with a type": {"results": [{"type": "text", "name": "One", "url": X}, {"type": "text", "url": Y}]},
 }  # fmt: skip
 
 
@@ -182,8 +195,6 @@ def test_a_mapping_can_say_that_the_list_is_shared_or_how_the_text_is_divided():
 
 
 def test_a_list_without_the_line_that_a_mapping_says_begins_one_is_read_as_usual():
-    import re
-
     section = ResultFormat(section=re.compile(r"^Papers on (?P<query>.*)$", re.MULTILINE))
     assert hits(links(X, Y), known=section) == {A: [X, Y]}
     assert hits(f"Papers on {A}\n{links(X)}", known=section) == {A: [X]}
@@ -302,11 +313,35 @@ def test_a_list_in_a_snippet_is_none_of_the_search(name):
         A: [X, Y],
         B: [Z],
     }
-    if "Source" in text.rpartition(Y)[2]:
-        assert hits(f"{text}\n\n{links(Z)}", (A, B)) == {A: [X, Y], B: [Z]}
+    two = f"{text}\n\n{links(Z)}"
+    if name in ("further in", "a line each"):  # nothing parts its entries, so a gap says nothing
+        assert read_results(two, (A, B)).dropped == ((TOLD_APART, 2),)
+    else:
+        assert hits(two, (A, B)) == {A: [X, Y], B: [Z]}
     snippets = "".join(hit.snippet for hit in read_results(text, (A,)).candidates)
     assert f"{Z}/1" in snippets
     assert read_results(text, (A, B)).candidates == ()
+
+
+# Lists in lists without an end, and lines of documents that may name a query.
+WORST = """
+import sys
+from lrat_hub.importers.results import read_results
+once = "1. [In](https://x.org/i)\\n"
+texts = {
+    "begin again": once * 100_000,
+    "go on": "".join(f"{n}. [Out](https://x.org/{n})\\n\\n{once}" for n in range(1, 50_000)),
+    "headings": f"Results for p q\\n{once}**r s**\\n" * 30_000,
+}
+read_results(texts[sys.argv[1]], ("p q", "r s") if sys.argv[1] == "headings" else ("p q",))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["begin again", "go on", "headings"])
+def test_the_worst_texts_of_results_take_bounded_work(name):
+    """They are read in seconds; comparing each entry with all others takes hours. The limit is no measure of speed."""
+    subprocess.run([sys.executable, "-c", WORST, name], check=True, timeout=90)
 
 
 def test_lists_of_which_one_lacks_an_entry_are_not_told_apart():

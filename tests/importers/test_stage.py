@@ -21,7 +21,7 @@ def runs(tmp_path):
 
 
 @pytest.mark.slow
-def test_an_import_says_its_format_redacts_and_comes_back_from_its_traces(hub, runs, tmp_path, capsys):
+def test_an_import_says_its_format_redacts_and_comes_back_from_its_rows_or_its_traces(hub, runs, tmp_path, capsys):
     pin = cli.run(["import", str(runs), "--to", "lrat/chat-runs", "--redact_emails"])
     said = capsys.readouterr().out
     assert "format: chat: runs/1 is an object of messages with `role`" in said
@@ -29,9 +29,13 @@ def test_an_import_says_its_format_redacts_and_comes_back_from_its_traces(hub, r
     assert "redacted, e-mail address: 1" in said
     published = list(load_trajectories(pin))
     assert published[1].question == "Is [redacted: Hugging Face token] mine? [redacted: e-mail address]"
-    again = cli.run(["import", f"datasets/{pin.repo_id}@{pin.revision}", "--to", "lrat/again"])
-    assert "format: traces: traces/" in capsys.readouterr().out
-    assert sorted(load_trajectories(again), key=str) == sorted(published, key=str)
+    again = cli.run(["import", f"datasets/{pin.repo_id}@{pin.revision}", "--strict", "--to", "lrat/again"])
+    said = capsys.readouterr().out
+    assert "format: rows: default/" in said
+    assert "records: 2 read, 2 kept, 0 dropped" in said, "its traces are no further runs"
+    assert list(load_trajectories(again)) == published
+    traced = cli.run(["import", f"datasets/{pin.repo_id}@{pin.revision}", "--format", "traces", "--to", "lrat/traced"])
+    assert sorted(load_trajectories(traced), key=str) == sorted(published, key=str)
 
 
 def test_redaction_and_traces_can_be_left_out_and_the_same_import_is_the_same_commit(hub, runs):
@@ -62,7 +66,7 @@ def test_what_can_not_be_done_is_said(hub, runs, words, message):
 
 def test_a_source_that_is_mixed_needs_its_format_named(hub, runs):
     runs.write_text(f"{json.dumps(OPENAI)}\n{json.dumps(SMOLAGENTS)}\n")
-    with pytest.raises(LratError, match=r"found several: .*Give `format`"):
+    with pytest.raises(LratError, match=r"found several: .*with its `format`"):
         cli.run(["import", str(runs), "--to", "lrat/mixed"])
     pin = cli.run(["import", str(runs), "--to", "lrat/mixed", "--format", "smolagents"])
     assert [run.final_answer for run in load_trajectories(pin)] == ["Ada"]
@@ -100,12 +104,12 @@ def test_questions_are_joined_from_a_file_by_query_id(hub, tmp_path, capsys):
     path.write_text("\n".join(json.dumps({"query_id": number, "messages": messages}) for number in (1, 2)))
     queries.write_text("1\tWho wrote it?\tAda\n3\tWho else?\tBob\n")
     pin = cli.run(["import", str(path), "--queries", str(queries), "--to", "lrat/joined"])
-    assert "queries: 1 of 2 runs without a question got one by their query id" in capsys.readouterr().out
+    assert "queries: 1 of 2 runs without a question got one" in capsys.readouterr().out
     joined, other = load_trajectories(pin)
     assert (joined.question, joined.gold_answer) == ("Who wrote it?", "Ada")
     assert other.question == ""
     queries.write_text("q-1\tWho wrote it?\tAda\n")
-    with pytest.raises(LratError, match=r"0 of 2 runs without a question got one.*'1' in a run and 'q-1' in the quer"):
+    with pytest.raises(LratError, match=r"`queries`: 0 of 2 runs were joined.*'1' in a run and 'q-1' in the quer"):
         cli.run(["import", str(path), "--queries", str(queries), "--to", "lrat/joined"])
 
 

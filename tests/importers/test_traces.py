@@ -23,7 +23,8 @@ STEP = st.one_of(
         Step, st.just(0), OPTIONAL, st.just("search"), st.tuples(TEXT, TEXT),
         st.lists(CANDIDATE, max_size=3).map(tuple), st.none(), TEXT, OPTIONAL,
     ),
-    st.builds(Step, st.just(0), OPTIONAL, st.just("browse"), docid=TEXT, observation=TEXT, error=OPTIONAL),
+    st.builds(Step, st.just(0), OPTIONAL, st.just("browse"), docid=TEXT, observation=TEXT, error=OPTIONAL,
+              search_turn=st.none() | st.integers(0, 9)),
     st.builds(Step, st.just(0), OPTIONAL, st.just("answer"), observation=TEXT),
     st.builds(
         Step, st.just(0), OPTIONAL, st.just("invalid"), st.tuples(TEXT), docid=OPTIONAL, observation=TEXT, error=TEXT
@@ -72,6 +73,13 @@ def test_lines_have_the_shape_of_the_hubs_session_traces():
     ]  # fmt: skip
     calls = [call for line in lines for call in line["message"].get("toolCalls", ())]
     assert [call["function"]["name"] for call in calls] == ["search", "get_document", "get_document"]
+    assert [json.loads(call["function"]["arguments"]) for call in calls] == [
+        {"query": ["q"]}, {"docid": "1"}, {"docid": "2"}
+    ]  # fmt: skip
+    spoken = [line["message"] for line in lines if line["message"]["role"] == "assistant"]
+    assert [(one.get("reasoningContent"), one["content"]) for one in spoken] == [
+        ("I search.", ""), ("I open it.", ""), ("Done.", ""), (None, "A")
+    ]  # fmt: skip
     assert [call["id"] for call in calls] == [
         line["message"]["toolCallId"] for line in lines if line["message"]["role"] == "tool"
     ]
@@ -104,3 +112,17 @@ def test_numbers_that_json_lacks_leave_a_trace_valid():
     lines = [json.loads(line, parse_constant=pytest.fail) for line in trace_text(run).splitlines()]
     assert [hit["score"] for hit in lines[-1]["lrat"]["results"]] == [None, None, 1.5]
     assert lines[0]["lrat"]["sampling"]["temperature"] is None
+
+
+def test_traces_of_earlier_versions_are_read_as_they_were(tmp_path):
+    """They had what was thought as the text of a message, and arguments as objects."""
+    run = both_kinds()
+    lines = [json.loads(line) for line in trace_text(run).splitlines()]
+    for line in lines[1:]:
+        message = line["message"]
+        message["content"] = message.pop("reasoningContent", message["content"])
+        for call in message.get("toolCalls", ()):
+            call["function"]["arguments"] = json.loads(call["function"]["arguments"])
+    path = tmp_path / "old.jsonl"
+    path.write_text("\n".join(map(json.dumps, lines)))
+    assert list(load_trajectories(path)) == [run]

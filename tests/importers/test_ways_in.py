@@ -94,7 +94,6 @@ def test_messages_of_several_runs_without_a_key_that_is_known_are_a_loss_that_na
 ):
     records = mixed(key, OPENAI["messages"][:-1])
     if layout != "mixed":
-        records.sort(key=str)
         records = [record for run in (1, 2) for record in mixed(key, OPENAI["messages"][:-1], (run,))]
     source = write(tmp_path / "log.jsonl", records)
     accounts = Accounts()
@@ -224,7 +223,11 @@ def test_readers_and_mappings_may_be_named(tmp_path, monkeypatch):
     [
         (EVENTS, "'kind' (text)", "give `group_by` run, with a `reader`"),
         ([{"out": {"turns": OPENAI["messages"]}, "n": 1}], "'n' (number)", "`mapping` file (messages: out.turns)"),
-        ([{"trail": [{"did": "x"}, {"did": "y"}]}], "'trail' (a list of 2", "steps are those under trail, a `reader`"),
+        (
+            [{"trail": [{"did": "x"}, {"did": "y"}]}], "'trail' (a list of 2",
+            "which of their keys ('did') hold what (messages: trail; message: {role: ..., content: ...}; roles: {"
+            "user: [...], assistant: [...], tool: [...]}); if they are steps of another kind, a `reader`",
+        ),
         (
             [{"turns": [{"speaker": "Bot", "text": "a"}, {"speaker": "Client", "text": "b"}]}], "'turns' (a list of 2",
             "by 'Bot', 'Client', say so in a `mapping` file (messages: turns; message: {role: speaker, content: text}",
@@ -235,13 +238,13 @@ def test_readers_and_mappings_may_be_named(tmp_path, monkeypatch):
         ),
         (
             [{"episodes": [{"trace": {"calls": [{"op": "x"}, {"op": "y"}]}}] * 2}], "'episodes' (a list of 2",
-            "If those under episodes are runs, a `reader`",
+            "If those under episodes are runs, write each as a record of its own (a JSON line), for which a `mapping`",
         ),
         (
             [{"stream": "<plan>a</plan><lookup>q</lookup><found>d1</found><reply>z</reply>"}], "'stream' (text)",
             "has the tags plan, lookup, found, reply: if they are what an agent did and saw, say so in a `mapping`",
         ),
-        ([{"pairs": []}], "'pairs' (a list of 0)", "A `reader` of your own"),
+        ([{"pairs": []}], "'pairs' (a list of 0)", "a `reader` of your own"),
     ],
 )  # fmt: skip
 def test_a_refusal_shows_the_shape_and_the_nearest_way_in(tmp_path, records, shape, cure):
@@ -249,6 +252,30 @@ def test_a_refusal_shows_the_shape_and_the_nearest_way_in(tmp_path, records, sha
         list(load_trajectories(write(tmp_path / "log.jsonl", records)))
     assert shape in str(refused.value)
     assert cure in str(refused.value)
+    assert str(refused.value).index("`format`") < str(refused.value).index(cure)
+
+
+def test_what_the_refusal_of_nested_records_says_is_enough_to_read_them(tmp_path):
+    entries = [
+        {"actor": "human", "payload": "Who wrote it?"},
+        {"actor": "agent", "payload": "", "uses": [{"tool": "search", "with": {"query": "x"}, "number": "1"}]},
+        {"actor": "world", "payload": json.dumps([{"docid": "d1", "title": "A"}]), "for": "1"},
+        {"actor": "agent", "payload": "Ada"},
+    ]
+    source = write(tmp_path / "log.jsonl", [{"session": {"log": {"entries": entries}}}])
+    with pytest.raises(
+        LratError, match=r"`mapping` file which of their keys \('actor', 'payload'\) hold what \(messages: "
+    ):
+        list(load_trajectories(source))
+    (tmp_path / "m.yaml").write_text(
+        "messages: session.log.entries\n"
+        "message: {role: actor, content: payload, call_id: for}\n"
+        "roles: {user: [human], assistant: [agent], tool: [world]}\n"
+        "calls: {list: uses, name: tool, arguments: with, id: number}\n"
+    )
+    (run,) = load_trajectories(source, mapping=tmp_path / "m.yaml", strict=True)
+    assert (run.question, run.final_answer, run.steps[0].queries) == ("Who wrote it?", "Ada", ("x",))
+    assert [hit.docid for hit in run.steps[0].results] == ["d1"]
 
 
 @pytest.mark.parametrize("wrap", [lambda runs: {"q1": runs[0], "q2": runs[1]}, lambda runs: {"data": runs, "n": 2}])

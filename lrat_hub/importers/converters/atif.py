@@ -1,4 +1,4 @@
-"""ATIF, the Agent Trajectory Interchange Format of Harbor and Terminal-Bench, in all versions up to 1.8.
+"""ATIF, the Agent Trajectory Interchange Format of Harbor and Terminal-Bench: in from all versions up to 1.8, and out.
 
 Source: the models of the package `atif` 1.8.0 (PyPI). A trajectory has steps of the system, the user and the agent; an
 agent's step has a message, reasoning, tool calls, and an observation whose results name the call they answer.
@@ -7,13 +7,16 @@ Trajectories of sub-agents that stand in their parent become runs of their own.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lrat_hub.importers.converters.contents import flat
 from lrat_hub.importers.converters.turns import Turns, chat_record
+from lrat_hub.importers.traces import HARNESS, TOOLS, arguments_of, by_message, call_id, known
 from lrat_hub.importers.values import UnreadableRecord, identifier_of, listed, object_of, text_of
 from lrat_hub.ledger import Ledger
+from lrat_hub.schema import Step, Trajectory
 
 _SOURCES = ("system", "user", "agent")
 
@@ -117,3 +120,69 @@ def _observation(step: Mapping[str, Any], turns: Turns, parts: Ledger) -> None:
 def _name(trajectory: Mapping[str, Any]) -> str:
     keys = ("trajectory_id", "session_id")
     return next((name for key in keys if (name := identifier_of(trajectory.get(key)))), "")
+
+
+# Out
+
+
+def atif_text(run: Trajectory) -> str:
+    """A trajectory as the text of an ATIF file."""
+    return json.dumps(atif_of(run), ensure_ascii=False, allow_nan=False)
+
+
+def atif_of(run: Trajectory) -> dict[str, Any]:
+    """A trajectory as an ATIF document.
+
+    What the format has no place for is in its `extra` fields: outcome and retriever of the run, and the ranked lists
+    of searches, each beside the text that the agent was shown.
+    """
+    steps: list[dict[str, Any]] = [{"source": "user", "message": run.question}]
+    for group in by_message(run.steps):
+        calls = [step for step in group if step.action != "answer"]
+        ends = any(step.action == "answer" for step in group)
+        steps.append(
+            _filled(
+                source="agent",
+                message=(run.final_answer or "") if ends else "",
+                reasoning_content=group[0].reasoning,
+                tool_calls=[
+                    {
+                        "tool_call_id": call_id(step),
+                        "function_name": TOOLS[step.action],
+                        "arguments": arguments_of(step),
+                    }
+                    for step in calls
+                ],
+                observation=_filled(results=list(map(_result, calls))),
+            )
+        )
+    return {
+        "schema_version": "ATIF-v1.8",
+        "trajectory_id": run.trajectory_id,
+        # A version has to be there.
+        "agent": _filled(name=run.agent or HARNESS, version=run.agent_revision or "unknown", model_name=run.agent),
+        "steps": [{"step_id": number, **step} for number, step in enumerate(steps, start=1)],
+        "extra": _filled(
+            query_id=run.query_id,
+            gold_answer=run.gold_answer,
+            status=run.status,
+            outcome=run.outcome,
+            retriever=run.retriever,
+            retriever_revision=run.retriever_revision,
+            sampling=known(vars(run.sampling)),
+        ),
+    }
+
+
+def _result(step: Step) -> dict[str, Any]:
+    hits = [known(vars(hit)) for hit in step.results]
+    return {
+        "source_call_id": call_id(step),
+        "content": step.observation,
+        **_filled(extra=_filled(results=hits, error=step.error)),
+    }
+
+
+def _filled(**values: Any) -> dict[str, Any]:
+    """Values without those that say nothing; a message may be empty, and has to be there."""
+    return {name: value for name, value in values.items() if value or name == "message"}

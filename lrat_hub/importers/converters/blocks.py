@@ -52,8 +52,11 @@ def add_message(conversation: Conversation, message: Any, parts: Ledger, key: An
     values = object_of(message)
     role = values.get("role")
     if role in ("system", "developer"):
-        conversation.system(parts_text(values.get("content")))
-        parts.keep()
+        if any(object_of(part).get("type") == "tool_result" for part in listed(values.get("content"))):
+            add_user_blocks(conversation, values["content"], parts)  # AgentScope's
+        else:
+            conversation.system(parts_text(values.get("content")))
+            parts.keep()
     elif role == "user":
         add_user_blocks(conversation, values.get("content"), parts)
     elif role == "assistant":
@@ -123,8 +126,11 @@ def add_assistant_blocks(conversation: Conversation, content: Any, parts: Ledger
 
 
 def add_tool_result(conversation: Conversation, block: Mapping[str, Any], parts: Ledger) -> None:
-    """Adds the result of a tool of the client."""
-    content = block.get("content")
+    """Adds the result of a tool of the client.
+
+    AgentScope's block has the id of the call as its own, and what the tool showed as its output.
+    """
+    content = block.get("content", block.get("output"))
     text, failed = tool_text(content)
     entries = [entry for entry in listed(content) if object_of(entry).get("type") == "search_result"]
     results = None
@@ -132,7 +138,8 @@ def add_tool_result(conversation: Conversation, block: Mapping[str, Any], parts:
         results = [search_rows(entries)]
         text = join_texts(*(f"{row['title']} ({row['docid']})\n{row['snippet']}" for row in results[0]))
     failed = failed or block.get("is_error") is True
-    add_result(conversation, identifier_of(block.get("tool_use_id")), text, parts, failed=failed, results=results)
+    call_id = identifier_of(block.get("tool_use_id", block.get("id")))
+    add_result(conversation, call_id, text, parts, failed=failed, results=results)
 
 
 def add_result(

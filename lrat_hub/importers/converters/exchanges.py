@@ -16,7 +16,8 @@ from lrat_hub.importers.values import identifier_of, json_or_none, object_of
 from lrat_hub.ledger import Ledger
 
 CONTINUED = "requests that a later one continues"
-REQUESTS = ("request", "request_body", "requestBody", "proxy_server_request", "kwargs", "params", "body")
+REQUESTS = ("request", "request_body", "requestBody", "proxy_server_request", "kwargs", "params", "body",
+            "responses_create_params")  # fmt: skip
 RESPONSES = ("response", "response_body", "responseBody", "completion", "output", "result")
 _THOUGHTS = ("reasoning", "thinking", "redacted_thinking")
 IDS = ("query_id", "qid", "question_id", "custom_id", "task_id")

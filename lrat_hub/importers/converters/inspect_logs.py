@@ -10,12 +10,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lrat_hub.importers.chat_messages import Chat, assistant, tool_call, tool_result
-from lrat_hub.importers.converters.observations import Observation, seconds_of
+from lrat_hub.importers.converters.observations import Observation
 from lrat_hub.importers.converters.trace_values import parsed
 from lrat_hub.importers.converters.transcripts import runs_of
 from lrat_hub.importers.outcomes import verdict_in
 from lrat_hub.importers.sources.grouping import parts_of
 from lrat_hub.importers.sources.records import Record
+from lrat_hub.importers.times import seconds_of
 from lrat_hub.importers.values import (
     UnreadableRecord,
     identifier_of,

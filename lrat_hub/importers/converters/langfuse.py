@@ -18,7 +18,6 @@ from lrat_hub.importers.converters.observations import (
     Observation,
     arguments_of,
     documents_of,
-    seconds_of,
 )
 from lrat_hub.importers.converters.span_records import tree_of
 from lrat_hub.importers.converters.trace_values import Unknown, call_id_in, parsed, question_in, shown_text
@@ -26,6 +25,7 @@ from lrat_hub.importers.converters.transcripts import runs_of
 from lrat_hub.importers.mapping import LogMapping, short_name
 from lrat_hub.importers.outcomes import verdict_in
 from lrat_hub.importers.sources.grouping import by_key, parts_of
+from lrat_hub.importers.times import seconds_of
 from lrat_hub.importers.values import UnreadableRecord, identifier_of, listed, number_of, object_of, text_of
 from lrat_hub.ledger import Ledger
 
@@ -188,14 +188,16 @@ def _find_tools(items: list[Observation]) -> None:
         for chat in (*item.inputs, *item.outputs)
         for call in listed(chat.get("tool_calls"))
     }
-    tools = LogMapping()
+    mapping = LogMapping()
     has_children = {item.parent for item in items}
     for item in items:
         name = next((item.name.removeprefix(p) for p in _TOOL_PREFIXES if item.name.startswith(p)), item.name)
         if item.kind in ("tool", "retriever"):
             item.name = name
-        elif item.kind == "other" and (short_name(name) in called or tools.find(name)) and item.arguments is not None:
-            if item.id in has_children and tools.find(name) is None:
+        elif (
+            item.kind == "other" and (short_name(name) in called or mapping.find(name)) and item.arguments is not None
+        ):
+            if item.id in has_children and mapping.find(name) is None:
                 continue
             item.kind, item.name, item.call_id = "tool", name, None
 

@@ -15,11 +15,11 @@ from lrat_hub.importers.converters.observations import (
     Observation,
     arguments_of,
     documents_of,
-    seconds_of,
 )
 from lrat_hub.importers.converters.trace_values import Unknown, call_id_in, parsed, question_in, shown_text
 from lrat_hub.importers.converters.transcripts import runs_of
 from lrat_hub.importers.sources.grouping import by_key, parts_of
+from lrat_hub.importers.times import seconds_of
 from lrat_hub.importers.values import UnreadableRecord, identifier_of, listed, number_of, object_of, text_of
 from lrat_hub.ledger import Ledger
 

@@ -12,6 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 from lrat_hub.importers.chat_messages import assistant
+from lrat_hub.importers.converters.json_calls import json_messages
 from lrat_hub.importers.converters.react import react_run
 from lrat_hub.importers.converters.tag_calls import Call
 from lrat_hub.importers.converters.tagged import (
@@ -24,6 +25,8 @@ from lrat_hub.importers.converters.tagged import (
 from lrat_hub.importers.outcomes import is_nudge
 from lrat_hub.importers.rows import texts_of_values
 from lrat_hub.ledger import Ledger
+
+AFTER_ANSWER = "observations that follow the answer"
 
 _ASSISTANT = ("assistant", "gpt", "ai", "model")
 _OTHERS = ("user", "human", "tool", "function", "observation", "ipython")
@@ -74,18 +77,22 @@ def native_messages(messages: Sequence[Any], parts: Ledger) -> list[Any]:
     native: list[Any] = []
     waiting: list[Call] = []
     in_react = False
-    for message in messages:
+    for message, following in zip(messages, [*messages[1:], None], strict=True):
         role, text = role_of(message), plain_text(message)
         if role in _ASSISTANT and text and not message.get("tool_calls") and not message.get("function_call"):
             count_unknown(text, parts)
             run = react_run(text, goes_on=in_react)
             in_react = in_react or run is not None
             written = run.messages if run is not None else tagged_messages(text)
+            if written is None or (run is None and not any("tool_calls" in part for part in written)):
+                written = (json_messages(text) if role_of(following) in _OTHERS else None) or written
             waiting = _waiting(written) if written else []
             native.extend(_with_reasoning(message, written) if written else [message])
         elif role in _OTHERS and waiting and text is not None and not _INSTRUCTION.match(text):
             native.extend(_results(role, message, text, waiting))
             waiting = []
+        elif in_react and role in _OTHERS and not waiting and text and _OBSERVATION.match(text):
+            parts.note(AFTER_ANSWER, example=text)
         else:
             native.append(message)
             waiting = waiting if role in _OTHERS else []

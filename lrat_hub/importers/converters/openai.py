@@ -317,7 +317,11 @@ def _columns(chain: list[_Piece]) -> dict[str, Any]:
 
 
 def _metadata(chain: list[_Piece]) -> dict[str, Any]:
-    return {"response": chain[0].id} if chain[0].id else {}
+    """The ids of the responses, by which those who have such logs know what was asked."""
+    ids = [piece.id for piece in chain if piece.id]
+    named = {"conversation": identifier_of(object_of(chain[0].response.get("conversation")).get("id"))}
+    several = {"responses": ids} if len(ids) > 1 else {}
+    return {key: value for key, value in named.items() if value} | ({"response": ids[0]} if ids else {}) | several
 
 
 def _add_piece(conversation: Conversation, piece: _Piece, parts: Ledger) -> None:

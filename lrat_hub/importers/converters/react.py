@@ -24,7 +24,7 @@ _LABEL = re.compile(
 )
 _BRACKETS = re.compile(r"(?P<name>[\w .-]{1,80}?)[ \t]*[\[(](?P<argument>.*)[\])]\s*", re.DOTALL)
 _FENCE = re.compile(r"^```\w*\s*|\s*```\s*$")
-_ANSWERS = ("finish", "final answer", "final_answer")
+ANSWERS = ("finish", "final answer", "final_answer")
 
 
 @dataclass
@@ -76,7 +76,9 @@ def react_run(text: str, *, goes_on: bool = False) -> ReactRun | None:
                 run.messages.append(_assistant(thoughts, *action))
                 thoughts = []
             case "observation":
-                run.messages.append(result_message(body))
+                # After the answer, environments say how the episode ended.
+                if not run.messages or "tool_calls" in run.messages[-1] or run.messages[-1]["role"] != "assistant":
+                    run.messages.append(result_message(body))
             case "final answer":
                 run.messages.append(_assistant(thoughts, None, body))
                 thoughts = []
@@ -102,16 +104,20 @@ def _action(body: str, given: str | None) -> tuple[Call | None, str]:
         name, argument = value["action"], value.get("action_input")
     elif given is not None:
         name, argument = body, given
-    elif brackets := _BRACKETS.fullmatch(body):
-        name, argument = brackets["name"], brackets["argument"]
     else:
-        name, argument = body.partition("\n")[0], ""
+        name, argument = bracket_call(body)
     return action_call(name, argument)
+
+
+def bracket_call(text: str) -> tuple[str, str]:
+    """The name and the argument in `Search[query]` or `search(query)`; the first line without brackets."""
+    brackets = _BRACKETS.fullmatch(text)
+    return (brackets["name"], brackets["argument"]) if brackets else (text.partition("\n")[0], "")
 
 
 def action_call(name: str, argument: Any) -> tuple[Call | None, str]:
     """The call of a named action, or no call and the answer where it is one."""
-    if name.strip().lower() in _ANSWERS:
+    if name.strip().lower() in ANSWERS:
         return None, text_of(argument).strip()
     arguments = argument if isinstance(argument, dict) else first_argument(text_of(argument))
     # The paper's actions have a capital, and names of several words are those of LangChain's tools.

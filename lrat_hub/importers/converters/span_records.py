@@ -14,8 +14,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lrat_hub.importers.converters.observations import seconds_of
 from lrat_hub.importers.converters.trace_values import parsed
+from lrat_hub.importers.times import seconds_of
 from lrat_hub.importers.values import identifier_of, listed, object_of
 
 DOCUMENTS = ("resourceSpans", "resource_spans", "batches")

@@ -136,6 +136,8 @@ def _observation(span: Span, unknown: Unknown, *, is_root: bool) -> Observation:
         documents = span.get("retrieval.documents", "gen_ai.retrieval.documents")
         item.documents = documents_of(documents if documents is not None else span.get(*_OUTPUTS))
         item.shown = shown_text(span.get(*_OUTPUTS)) or text_of(documents)
+        if name := text_of(span.get("lrat.search.id")):
+            item.documents = [row | {"search_id": name} for row in item.documents or []] or item.documents
     elif kind != "other" or is_root:  # steps of a framework repeat what those within them say
         _read_conversation(item, span, unknown)
     return item
@@ -181,6 +183,8 @@ def _read_tool(item: Observation, span: Span) -> None:
         messages = (attributes for name, attributes in span.events if name == "gen_ai.tool.message")
         result = next((message.get("content") for message in messages), None)
     item.arguments = arguments_of(arguments)
+    if isinstance(item.arguments, dict) and (name := text_of(span.get("lrat.search.id"))):
+        item.arguments = {**item.arguments, "search_id": name}
     item.shown = shown_text(result)
     call_id = span.get("gen_ai.tool.call.id", "tool_call.id", "ai.toolCall.id")
     item.call_id = identifier_of(call_id) or call_id_in(result)

@@ -2,7 +2,7 @@
 
 Read are JSON (Hermes, Qwen), XML with `<function=...>` and `<parameter=...>` (Qwen3-Coder), `<arg_key>` and
 `<arg_value>` (GLM), `<use_mcp_tool>` (MiroThinker), `<invoke name="...">` (Anthropic, MiniMax, DeepSeek V3.2), and
-the special tokens of Kimi K2 and DeepSeek.
+the special tokens of Kimi K2, DeepSeek, Mistral, Llama, Granite, LFM2, InternLM and Gemma.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def _literal(text: str) -> Any:
         return None
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SyntaxWarning)  # about what a model wrote, which nobody here can mend
+            warnings.simplefilter("ignore", SyntaxWarning)  # about what a model wrote, which nobody here can fix
             return ast.literal_eval(text)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return None
@@ -110,7 +110,9 @@ def _coder_calls(body: str) -> Iterator[Call]:
             key["key"].strip(): value_of(inside[key.end() : stop].partition("</parameter>")[0])
             for key, stop in zip(keys, stops, strict=False)
         }
-        yield call(match["name"].strip(), arguments)
+        # Llama writes the arguments as JSON.
+        written = None if keys else json_or_none(inside.strip())
+        yield call(match["name"].strip(), written if isinstance(written, dict) else arguments)
 
 
 def _glm_call(body: str) -> Call:
@@ -175,6 +177,49 @@ def deepseek_call(body: str) -> Call:
     if head.strip() == "function":
         head, _, rest = rest.strip().partition("\n")
     return call(head.strip(), _FENCE.sub("", rest).strip() or "{}")
+
+
+def mistral_calls(body: str) -> Iterator[Call]:
+    """`[{"name": ..., "arguments": ...}]`, or `search[ARGS]{...}` with an id before the arguments."""
+    name, marked, arguments = body.strip().partition("[ARGS]")
+    if marked:
+        yield call(name.partition("[CALL_ID]")[0].strip(), arguments.strip() or "{}")
+    else:
+        yield from calls_in(body)
+
+
+def python_calls(body: str) -> Iterator[Call]:
+    """Calls as Python writes them: `[search(query="...")]`, `brave_search.call(query="...")`; or JSON."""
+    body = body.strip()
+    values = _python_calls(body) if len(body) < LONGEST_LITERAL and body[:1] != "{" else None
+    yield from calls_in(body) if values is None else values
+
+
+def _python_calls(body: str) -> list[Call] | None:
+    """The calls in an expression or lines of them, or None where it is something else."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SyntaxWarning)
+            lines = [node.value for node in ast.parse(body).body if isinstance(node, ast.Expr)]
+        nodes = [inner for node in lines for inner in (node.elts if isinstance(node, ast.List) else [node])]
+        return list(map(_python_call, nodes)) or None
+    except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError):
+        return None
+
+
+def _python_call(node: ast.expr) -> Call:
+    """One call. Raises TypeError or ValueError for another expression, and for arguments that are no literals."""
+    while isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print" and node.args:
+        node = node.args[0]
+    if not isinstance(node, ast.Call) or not isinstance(node.func, (ast.Name, ast.Attribute)):
+        raise TypeError("not a call")
+    if isinstance(node.func, ast.Attribute) and node.func.attr == "call":
+        name = ast.unparse(node.func.value)
+    else:
+        name = node.func.id if isinstance(node.func, ast.Name) else node.func.attr
+    named = {part.arg: storable(ast.literal_eval(part.value)) for part in node.keywords if part.arg}
+    first = first_argument(text_of(storable(ast.literal_eval(node.args[0])))) if node.args else {}
+    return call(name, {**first, **named})
 
 
 def first_argument(text: str) -> Mapping[str, Any]:

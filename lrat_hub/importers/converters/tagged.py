@@ -1,9 +1,6 @@
 """Texts with tags as chat messages: the thoughts, calls, results and answer that a model and its tools wrote into one.
 
-Read are `<think>`, `<search>` with `<information>` (Search-R1, ZeroSearch), `<result>` (ReSearch),
-`<|begin_of_query|>` (R1-Searcher), `<|begin_search_query|>` and `<|begin_click_link|>` (Search-o1, WebThinker),
-`<call_tool>` and `<tool>` with `<tool_output>` (DR-Tulu), `<use_mcp_tool>` (MiroThinker), `<tool_call>` with
-`<tool_response>` (Hermes, Qwen, Tongyi-DeepResearch), and the calls that `tag_calls` names.
+Read are `<think>` and the tags of `lrat_hub.importers.converters.tags`.
 
 A tag counts only where a model writes: prompts have examples. What tools show is opaque, so a page that mentions a
 tag calls nothing. Inside of a thought a call counts when its result follows at once; agents that search while they
@@ -13,87 +10,18 @@ think (R1-Searcher) write so, and one that only considers a call does not.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, Literal
 
 from lrat_hub.importers.chat_messages import assistant, tool_result
-from lrat_hub.importers.converters.tag_calls import (
-    Call,
-    attribute_call,
-    call,
-    calls_in,
-    deepseek_call,
-    invoke_call,
-    kimi_call,
-    mcp_call,
-)
+from lrat_hub.importers.converters.tag_calls import Call
 from lrat_hub.importers.converters.tagged_lists import lists_in, pages_opened
+from lrat_hub.importers.converters.tags import TAGS, Kind, Tag
 from lrat_hub.importers.values import response_text, responses_in
 from lrat_hub.ledger import Ledger
 
-Kind = Literal["call", "result", "answer"]
-Reader = Callable[[str, str], Sequence[Call]]
-"""Makes the calls of a tag's attributes and its text."""
-
-
-@dataclass(frozen=True)
-class Tag:
-    """A pair of tags.
-
-    Args:
-        opening: Where the tag begins: literal text, without the bracket that closes one with attributes.
-        closings: What ends it, in order of preference.
-        read: Makes calls of it.
-        has_attributes: Whether the opening goes on up to a bracket.
-    """
-
-    kind: Kind
-    opening: str
-    closings: tuple[str, ...]
-    read: Reader | None = None
-    has_attributes: bool = False
-
-
-def _search(_: str, body: str) -> Sequence[Call]:
-    return [call("search", {"query": body.strip()})]
-
-
-def _keywords(_: str, body: str) -> Sequence[Call]:
-    """R1-Searcher's query, as its script hands it on: without quotes, and with blanks for tabs."""
-    return [call("search", {"query": re.sub(r"[\"']|\.\.\.", "", body).replace("\t", " ").strip()})]
-
-
-def _visit(_: str, body: str) -> Sequence[Call]:
-    return [call("visit", {"url": body.strip()})]
-
-
-TAGS = (
-    Tag("call", "<search>", ("</search>",), _search),
-    Tag("call", "<|begin_of_query|>", ("<|end_of_query|>",), _keywords),
-    Tag("call", "<|begin_search_query|>", ("<|end_search_query|>",), _search),
-    Tag("call", "<|begin_click_link|>", ("<|end_click_link|>",), _visit),
-    Tag("call", "<tool_call>", ("</tool_call>",), lambda _, body: list(calls_in(body))),
-    Tag("call", "<function=", ("</function>",), lambda name, body: list(calls_in(f"<function={name}>{body}")), True),
-    Tag("call", "<use_mcp_tool>", ("</use_mcp_tool>",), lambda _, body: [mcp_call(body)]),
-    Tag("call", "<call_tool ", ("</call_tool>", "</call>"), lambda *parts: [attribute_call(*parts)], True),
-    Tag("call", "<tool ", ("</tool>",), lambda *parts: [attribute_call(*parts)], True),
-    Tag("call", "<invoke ", ("</invoke>",), lambda *parts: [invoke_call(*parts)], True),
-    Tag("call", "<｜DSML｜invoke ", ("</｜DSML｜invoke>",), lambda *parts: [invoke_call(*parts)], True),
-    Tag("call", "<|tool_call_begin|>", ("<|tool_call_end|>",), lambda _, body: [kimi_call(body)]),
-    Tag("call", "<｜tool▁call▁begin｜>", ("<｜tool▁call▁end｜>",), lambda _, body: [deepseek_call(body)]),
-    Tag("result", "<information>", ("</information>",)),
-    Tag("result", "<result>", ("</result>",)),
-    Tag("result", "<|begin_of_documents|>", ("<|end_of_documents|>",)),
-    Tag("result", "<|begin_search_result|>", ("<|end_search_result|>",)),
-    Tag("result", "<|begin_click_result|>", ("<|end_click_result|>",)),
-    Tag("result", "<tool_response>", ("</tool_response>",)),
-    Tag("result", "<tool_output>", ("</tool_output>",)),
-    Tag("result", "<observation>", ("</observation>",)),
-    Tag("result", "<｜tool▁output▁begin｜>", ("<｜tool▁output▁end｜>",)),
-    Tag("answer", "<answer>", ("</answer>",)),
-)
 _BY_OPENING = {tag.opening: tag for tag in TAGS}
 _OPENINGS = "|".join(re.escape(tag.opening) for tag in TAGS)
 _MARK = re.compile(rf"{_OPENINGS}|</?think>")
@@ -101,13 +29,13 @@ _CALLS = re.compile("|".join(re.escape(tag.opening) for tag in TAGS if tag.kind 
 
 # Wrappers around calls and results, which say nothing of their own.
 _WRAPPERS = re.compile(
-    r"</?(?:function_calls|minimax:tool_call|｜DSML｜function_calls)>|</tool_call>|<\|tool_calls_section_(?:begin|end)\|>"
+    r"</?(?:function_calls|minimax:tool_call|seed:tool_call|｜DSML｜function_calls)>|</tool_call>|<\|tool_calls_section_(?:begin|end)\|>"
     r"|<｜tool▁(?:calls|outputs)▁(?:begin|end)｜>|<\|im_end\|>|<\|endoftext\|>|<｜end▁of▁sentence｜>"
 )
 _ENDS_RESULT = re.compile(r"[ \t]*(?:$|\n|<)")
 # What prompts and reminders write between the tags of a call to explain them.
 _PLACEHOLDERS = frozenset(("", "and", "query", "search query", "your query", "your query here", "...", "…"))
-_EXPLAINED = ("<search>", "<|begin_of_query|>", "<|begin_search_query|>", "<|begin_click_link|>")
+_EXPLAINED = ("<search>", "<|begin_of_query|>", "<|begin_search_query|>", "<|begin_click_link|>", "<access>")
 
 # What WebThinker's and Search-o1's tools show where they did not run, and MiroThinker's where they failed.
 _REFUSED = re.compile(
@@ -149,13 +77,17 @@ def tagged_messages(text: str) -> list[dict[str, Any]] | None:
     return writer.finish()
 
 
+_KNOWN_TAGS = frozenset(
+    (*(tag.opening.strip("<> ") for tag in TAGS), "function_calls", "minimax:tool_call", "seed:tool_call")
+)
+
+
 def unknown_tags(text: str) -> Iterator[str]:
     """Names of tags that sound like an action and are none that is known, once for each pair."""
     unclosed: set[str] = set()
-    known = {tag.opening.strip("<> ") for tag in TAGS} | {"function_calls", "minimax:tool_call"}
     for match in _UNKNOWN.finditer(text):
         name = match["name"]
-        if name in known or name in unclosed:
+        if name in _KNOWN_TAGS or name in unclosed:
             continue
         if text.find(f"</{name}>", match.end()) >= 0:
             yield name

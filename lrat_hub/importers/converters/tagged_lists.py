@@ -115,7 +115,7 @@ def _pages(text: str) -> Iterator[tuple[int, Row]]:
 
 
 def _snippets(text: str, tag: str | None = None) -> Iterator[tuple[int, Row]]:
-    for match, body in _pieces(text, list(_SNIPPET.finditer(text))):
+    for match, body in _pieces(text, list(_SNIPPET.finditer(text) if "<" in text else ())):
         if tag is not None and match["tag"] != tag:
             continue
         body = body.partition(f"</{match['tag']}>")[0]

@@ -99,7 +99,8 @@ def shown_text(value: Any) -> str:
     blocks = listed(inner)
     if blocks and all(isinstance(block, dict) and block.get("type") == "text" and "text" in block for block in blocks):
         return join_texts(*(text_of(block["text"]) for block in blocks))
-    return text_of(value)
+    # MLflow keeps texts as JSON.
+    return inner if isinstance(inner, str) else text_of(value)
 
 
 def call_id_in(value: Any) -> str | None:

@@ -47,7 +47,9 @@ def runs_of(observations: Sequence[Observation], parts: Ledger) -> Iterator[tupl
             if item.kind in ("tool", "retriever"):
                 item.lists = _lists(item, scopes.get(id(item), (None, []))[1], parts)
         conversations = _conversations(items, tree, scope, orders)
-        roots = tree.roots if scope is None else [scope]
+        # A tool whose parent is missing was neither asked the question nor gave the answer.
+        asked = [root for root in tree.roots if root.kind not in ("tool", "retriever")]
+        roots = asked if scope is None else [scope]
         main = _main(conversations, roots)
         for number, conversation in enumerate(conversations):
             if conversation.has_calls or (is_alone and number == len(conversations) - 1):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from lrat_hub.importers.calls import call_of
 from lrat_hub.importers.chat_messages import Chat, assistant, tool_call, tool_result
 from lrat_hub.importers.values import (
     UnreadableRecord,
@@ -64,6 +65,11 @@ class Turns:
         """Whether a call of this id stands in the message that is being built."""
         wanted = identifier_of(call_id)
         return wanted is not None and any(call.get("id") == wanted for call in self._calls)
+
+    @property
+    def has_text(self) -> bool:
+        """Whether the last that was said or done is a text of the agent, such as an answer."""
+        return bool(self._texts) and not self._calls and not self._results
 
     def close(self) -> None:
         """Ends the message that is being built."""
@@ -168,12 +174,5 @@ def constructed(value: Any) -> Mapping[str, Any]:
 
 def calls_in(raw: Any) -> list[tuple[Any, Any, Any]]:
     """Name, arguments and id of tool calls as the APIs write them."""
-    calls: list[tuple[Any, Any, Any]] = []
-    for call in listed(raw):
-        outer = object_of(call)
-        body = object_of(outer["function"]) if isinstance(outer.get("function"), dict) else outer
-        keys = ("arguments", "args", "input", "tool_kwargs", "parameters")
-        arguments = next((body[key] for key in keys if body.get(key) is not None), {})
-        call_id = next((outer[key] for key in ("id", "call_id", "tool_call_id", "tool_id") if outer.get(key)), None)
-        calls.append((body.get("name", body.get("tool_name")), arguments, call_id))
-    return calls
+    calls = map(call_of, listed(raw))
+    return [(call.name, call.arguments, call.id) for call in calls]

@@ -49,6 +49,15 @@ _WORDS_FOLLOW = re.compile(r"[ \t]+(?![\w.-]{1,40}[ \t]?[=:])[\w(]")
 _NEXT_LINE = re.compile(r"(?:\\?\r?\n[ \t]*|\\{1,16}n[ \t]*)([A-Za-z0-9+/_=-]{8,2048})(?=\s|\\|[\"']|\Z)")
 _LINE_END = re.compile(r"[ \t]*(?:\Z|[\r\n]|\\{1,16}[nr]|\\{0,63}[\"'`]|[}\]]|#)")
 _OPENING = {")": "(", "]": "[", "}": "{"}
+# What ends a value that is no password: brackets, what is encoded in addresses and ends values there, the next name
+# with a value, and what stands behind the padding of base64.
+_BORDER = re.compile(
+    r"[(){}\[\]]|%(?:2[0267]|7[BbDd])|\W(?=[A-Za-z]{1,40}[_-][A-Za-z_-]{1,40}=)|(?P<padded>\w={1,2})(?=[^=])"
+)
+# The query behind a parameter of a path, such as `;jsessionid=...?id=17`, and the fragment behind either.
+_NEXT_PART = re.compile(r"[?#]|%(?:3[Ff]|23)")
+CUT_OFF = 16
+"""Characters at least of a value with a border behind it: before brackets, there are more often names of functions."""
 
 
 def _marks() -> tuple[str, ...]:
@@ -79,7 +88,9 @@ def _find_named(text: str, start: int, end: int) -> Finding:
     if kind is None:
         return NOTHING
     match = _SEPARATOR.match(text, name_end)
-    if match is None or (match["assigned"] == ":" and before.endswith(":")):  # a path such as arn:...:secret:name
+    if match is None:
+        return NOTHING
+    if match["assigned"] == ":" and not match["blank"] and before.endswith(":"):  # a path such as arn:...:secret:name
         return NOTHING
     if match["listed"] and not (match["name_quote"] and before.endswith(match["name_quote"][-1])):
         return NOTHING  # the name is not a text of its own
@@ -95,7 +106,8 @@ def _find_named(text: str, start: int, end: int) -> Finding:
             return _quoted_value(text, match, value_end, kind, before[:-1].endswith("("))
     if match["listed"] or match["call"] or match["shown"]:
         return NOTHING
-    return _bare_value(text, match, name, name_start, kind, parameter)
+    in_address = before.endswith(("?", "&", ";", "%26", "%3F", "%3f", "%3B", "%3b"))
+    return _bare_value(text, match, name, name_start, kind, parameter, in_address)
 
 
 def _kind_of_parameter(name: str) -> Kind | None:
@@ -151,7 +163,9 @@ def secret_under(name: str, value: str) -> bool:
     return kind is not None and _quoted_secret(kind, value)
 
 
-def _bare_value(text: str, match: re.Match[str], name: str, name_start: int, kind: Kind, parameter: bool) -> Finding:
+def _bare_value(
+    text: str, match: re.Match[str], name: str, name_start: int, kind: Kind, parameter: bool, in_address: bool
+) -> Finding:
     """A value without quotes, or with one that has no end."""
     start = match.end()
     if match["element"] and text[name_start - 1 : name_start] != "<":
@@ -165,16 +179,18 @@ def _bare_value(text: str, match: re.Match[str], name: str, name_start: int, kin
     bare = (_BARE_ENCODED if assigned.startswith(("%", "\\")) else _BARE).match(text, start)
     if bare is None:
         return NOTHING
-    end = end_of_bare(text, start, bare.end())
+    end, least = end_of_bare(text, start, bare.end()), 4
+    if in_address and kind != "password" and (next_part := _NEXT_PART.search(text, start, end)):
+        end = next_part.start()
+    if kind != "password" and (border := _BORDER.search(text, start, end)):
+        end, least = border.end() if border["padded"] else border.start(), CUT_OFF
     value = text[start:end]
-    if len(value) < 4 or value.startswith(REDACTED) or (match["element"] and not text.startswith("</", end)):
+    if len(value) < least or (match["element"] and not text.startswith("</", end)):
         return NOTHING
     if kind == "password":
         if not _bare_password(text, match, name, name_start, end, parameter):
             return NOTHING
-    elif any(mark in value for mark in "(){}") or not (
-        secret_value(value) if kind == "secret" else token_value(value)
-    ):
+    elif not (secret_value(value) if kind == "secret" else token_value(value)):
         return NOTHING
     end = whole_end(text, start, end)
     return Finding((Span(start, end),), end)

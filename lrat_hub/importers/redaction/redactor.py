@@ -37,6 +37,11 @@ TEXT_COLUMNS = (
 SECRETS: tuple[Pattern, ...] = (*PRIVATE_KEYS, *ISSUED, *TRANSPORTED, *NAMED)
 """All kinds of secrets. Where two overlap, the first names the replacement."""
 
+MAX_REPLACEMENT = 64
+"""Characters of a replacement at most."""
+
+_REPLACEMENT = re.compile(rf"{re.escape(REDACTED)}[^\[\]\n]{{1,{MAX_REPLACEMENT - len(REDACTED) - 1}}}\]")
+
 # Between two texts that are scanned as one: no mark has it.
 _BETWEEN = b"\0"
 
@@ -55,10 +60,35 @@ EMAIL = Pattern("e-mail address", ("@",), _find_address)
 
 
 class _Change(NamedTuple):
-    """A text that is not published as it is: what stands for it, and the number of replacements by pattern."""
+    """A text that is not published as it is: what stands for it, and the replacements by pattern.
+
+    Args:
+        counts: Their number.
+        examples: The first of each, masked.
+    """
 
     text: str
     counts: Counter[str]
+    examples: dict[str, str]
+
+
+LEFT = "left as they are, "
+"""The begin of a note on texts, which ends with the name of a pattern that is counted."""
+
+CHANGED_DOCIDS = "document ids that redaction changed"
+MERGED_DOCIDS = "document ids that redaction made equal to another"
+CHANGED_QUERY_IDS = "query ids that redaction changed"
+
+_REPLACED = "redacted, "
+"""What the notes of replacements begin with; the pattern's name follows."""
+
+MASKED_FROM = 12
+"""Characters of a secret from which on two at each end say little of it."""
+
+
+def num_redacted(ledger: Ledger) -> int:
+    """Number of replacements that an account of texts has."""
+    return sum(count for what, count in ledger.notes.items() if what.startswith(_REPLACED))
 
 
 @dataclass(frozen=True)
@@ -71,16 +101,19 @@ class Redactor:
     Args:
         patterns: The kinds of secrets; of two that overlap, the first names the replacement.
         hook: Applied to each text after the patterns.
+        counted: Kinds that stay, and are counted where no secret is around them.
     """
 
     patterns: tuple[Pattern, ...] = SECRETS
     hook: Hook | None = None
+    counted: tuple[Pattern, ...] = ()
 
     def redact(self, trajectory: Trajectory, ledger: Ledger) -> Trajectory:
         """The trajectory with every one of its texts redacted.
 
         Args:
-            ledger: The account of texts; its notes count the replacements by pattern.
+            ledger: The account of texts; its notes count the replacements by pattern, with a masked example of each,
+                and the ids that changed, distinct in each run.
 
         Raises:
             LratError: The hook fails: nothing may be published that it has not passed.
@@ -102,6 +135,7 @@ class Redactor:
             redacted_metadata = redacted
         else:
             redacted_metadata = json.dumps(redacted, ensure_ascii=False, sort_keys=True)
+        _note_ids(trajectory, changes, ledger)
         columns: dict[str, Any] = {name: passed.text(getattr(trajectory, name)) for name in TEXT_COLUMNS}
         return replace(
             trajectory, **columns, steps=tuple(map(passed.step, trajectory.steps)), metadata=redacted_metadata
@@ -118,11 +152,15 @@ class Redactor:
 
     @cached_property
     def _scanner(self) -> tuple[BytesAhoCorasick, list[tuple[int, ...]]]:
-        return _automaton(self.patterns)
+        return _automaton(self._sought)
 
-    def __reduce__(self) -> tuple[type[Redactor], tuple[tuple[Pattern, ...], Hook | None]]:
+    @cached_property
+    def _sought(self) -> tuple[Pattern, ...]:
+        return (*self.patterns, *self.counted)
+
+    def __reduce__(self) -> tuple[type[Redactor], tuple[Any, ...]]:
         """What another process needs, which builds its own automaton."""
-        return Redactor, (self.patterns, self.hook)
+        return Redactor, (self.patterns, self.hook, self.counted)
 
     @cached_property
     def _knows_names(self) -> bool:
@@ -135,22 +173,27 @@ class Redactor:
         ledger.keep(occurrences.total())
         distinct = list(occurrences)
         changes: dict[str, _Change] = {}
-        for text, spans in self._secrets(distinct):
-            changes[text] = _replaced(text, spans)
+        counted = {pattern.name for pattern in self.counted}
+        for text, spans in self._found(distinct):
+            if secrets := [(span, name) for span, name in spans if name not in counted]:
+                changes[text] = _replaced(text, secrets)
+            for span, name in spans:
+                if name in counted:
+                    ledger.note(f"{LEFT}{name}", occurrences[text], example=_masked(text[span.start : span.end]))
         if self.hook is not None:
             for text in distinct:
-                before = changes.get(text) or _Change(text, Counter())
+                before = changes.get(text) or _Change(text, Counter(), {})
                 after = _passed(self.hook, before.text)
                 if after != before.text:
-                    changes[text] = _Change(after, before.counts + Counter(hook=1))
+                    changes[text] = _Change(after, before.counts + Counter(hook=1), before.examples)
         for text, change in changes.items():
             for name, count in change.counts.items():
-                ledger.note(f"redacted, {name}", count * occurrences[text])
+                ledger.note(f"{_REPLACED}{name}", count * occurrences[text], example=change.examples.get(name, ""))
         return changes
 
-    def _secrets(self, texts: list[str]) -> Iterator[tuple[str, list[tuple[Span, str]]]]:
-        """The texts that have secrets, with the spans of these and the names of their patterns."""
-        if not self.patterns or not texts:
+    def _found(self, texts: list[str]) -> Iterator[tuple[str, list[tuple[Span, str]]]]:
+        """The texts in which patterns find something, with its spans and the names of the patterns."""
+        if not self._sought or not texts:
             return
         automaton, owners = self._scanner
         # Bytes, of which the scanner need not count the characters. No mark has a part of a lone surrogate.
@@ -173,24 +216,36 @@ class Redactor:
             text, first, at = texts[index], characters - (end - start), end
             for owner in owners[mark]:
                 if first >= resume.get(owner, 0):
-                    finding = self.patterns[owner].find(text, first, characters)
+                    finding = self._sought[owner].find(text, first, characters)
                     if finding is not NOTHING:
                         resume[owner] = finding.resume
-                        spans.extend((span, owner) for span in finding.spans)
+                        spans.extend((part, owner) for span in finding.spans for part in _unreplaced(text, span))
         if spans:
             yield texts[current], self._resolved(spans)
 
     def _resolved(self, spans: list[tuple[Span, int]]) -> list[tuple[Span, str]]:
-        """Spans in their order; those that overlap become one, which the first of their patterns names."""
+        """Spans in their order; those that overlap become one, which the first of their patterns names.
+
+        What is counted comes behind them, where it touches no secret: it must not change what is redacted.
+        """
         resolved: list[tuple[Span, int]] = []
+        counted = []
         for span, owner in sorted(spans):
-            if resolved and span.start < resolved[-1][0].end:
+            if owner >= len(self.patterns):
+                counted.append((span, owner))
+            elif resolved and span.start < resolved[-1][0].end:
                 before, first = resolved[-1]
                 merged = Span(before.start, max(before.end, span.end), before.quote or span.quote)
                 resolved[-1] = (merged, min(owner, first))
             elif span.start < span.end:
                 resolved.append((span, owner))
-        return [(span, self.patterns[owner].name) for span, owner in resolved]
+        secrets = [span for span, _ in resolved]
+        resolved += [
+            (span, owner)
+            for span, owner in counted
+            if not any(span.start < secret.end and secret.start < span.end for secret in secrets)
+        ]
+        return [(span, self._sought[owner].name) for span, owner in resolved]
 
 
 NAMED_SECRET = "named secret"
@@ -239,7 +294,7 @@ class _Passed:
             if clean != key:
                 clean = _unused(clean, redacted)
             if self._knows_names and _is_secret_by_key(key, part) and part not in self._changes:
-                self._ledger.note(f"redacted, {NAMED_SECRET}")
+                self._ledger.note(f"{_REPLACED}{NAMED_SECRET}", example=_masked(part))
                 redacted[clean] = _replacement(NAMED_SECRET)
             else:
                 redacted[clean] = self.value(part)
@@ -292,7 +347,10 @@ def _collect(value: Any, texts: list[str]) -> None:
     elif isinstance(value, (list, tuple, dict)):
         for part in chain.from_iterable(value.items()) if isinstance(value, dict) else value:
             # Most parts are texts, for which a call takes longer than everything else.
-            texts.append(part) if isinstance(part, str) else _collect(part, texts)
+            if isinstance(part, str):
+                texts.append(part)
+            else:
+                _collect(part, texts)
 
 
 @lru_cache(maxsize=8)
@@ -306,13 +364,48 @@ def _automaton(patterns: tuple[Pattern, ...]) -> tuple[BytesAhoCorasick, list[tu
     return BytesAhoCorasick(marks, implementation=Implementation.DFA), list(owners.values())
 
 
+def _note_ids(trajectory: Trajectory, changes: dict[str, _Change], ledger: Ledger) -> None:
+    """Counts the ids of a run that changed: they meet those of a corpus, or of queries, no more."""
+    changed = [docid for docid in docids_of(trajectory) if docid in changes]
+    ledger.note(CHANGED_DOCIDS, len(changed), example=changes[changed[0]].text if changed else "")
+    ledger.note(MERGED_DOCIDS, len(changed) - len({changes[docid].text for docid in changed}))
+    if trajectory.query_id in changes:
+        ledger.note(CHANGED_QUERY_IDS, example=changes[trajectory.query_id].text)
+
+
+def docids_of(trajectory: Trajectory) -> dict[str, None]:
+    """The ids of the documents that a run listed or opened, each once."""
+    listed = (hit.docid for step in trajectory.steps for hit in step.results)
+    opened = (step.docid for step in trajectory.steps if step.docid is not None)
+    return dict.fromkeys(chain(listed, opened))
+
+
+def _masked(secret: str) -> str:
+    """What of a secret may be shown to whoever imports it: four of its characters at most, and its length."""
+    secret = secret.strip()
+    shown = f"{secret[:2]}...{secret[-2:]}" if len(secret) >= MASKED_FROM else "..."
+    return f"{shown} ({len(secret)} characters)"
+
+
 def _replaced(text: str, spans: Iterable[tuple[Span, str]]) -> _Change:
-    parts, index, counts = [], 0, Counter[str]()
+    parts, index, counts, examples = [], 0, Counter[str](), dict[str, str]()
     for span, name in spans:
+        examples.setdefault(name, _masked(text[span.start : span.end]))
         parts += (text[index : span.start], span.quote, _replacement(name), span.quote)
         index = span.end
         counts[name] += 1
-    return _Change("".join((*parts, text[index:])), counts)
+    return _Change("".join((*parts, text[index:])), counts, examples)
+
+
+def _unreplaced(text: str, span: Span) -> Iterator[Span]:
+    """A span without the replacements in it, of which none is redacted again."""
+    start = span.start
+    for match in _REPLACEMENT.finditer(text, span.start, span.end + MAX_REPLACEMENT):
+        if match.start() >= span.end:
+            break
+        yield span._replace(start=start, end=match.start())
+        start = match.end()
+    yield span._replace(start=start)
 
 
 def _replacement(name: str) -> str:

@@ -6,7 +6,7 @@ import re
 
 from lrat_hub.importers.redaction.named_secrets import JUDGED, QUOTE, end_of_bare, whole_end
 from lrat_hub.importers.redaction.names import Kind, words_of
-from lrat_hub.importers.redaction.patterns import NOTHING, REDACTED, Finding, Pattern, Span, words
+from lrat_hub.importers.redaction.patterns import NOTHING, Finding, Pattern, Span, words
 from lrat_hub.importers.redaction.quoting import start_after_escape
 from lrat_hub.importers.redaction.values import (
     NAME_WORDS,
@@ -127,7 +127,7 @@ def _find_cookies(text: str, start: int, end: int) -> Finding:
     for cookie in form.finditer(text, match.start("all"), match.end()):
         value = cookie["secret"]
         named = _SESSION.search(cookie["name"]) is not None and any(map(str.isdigit, value)) and len(value) >= 8
-        if not placeholder(value) and not value.startswith(REDACTED) and (drawn(value, 10) or named):
+        if not placeholder(value) and (drawn(value, 10) or named):
             spans.append(Span(*cookie.span("secret")))
     return Finding(tuple(spans), match.end())
 
@@ -155,7 +155,7 @@ def _find_option(text: str, start: int, end: int) -> Finding:
     if text[start] == "-" and text[max(0, start - 2) : start].lstrip(_BEFORE_OPTION) != "-":
         return NOTHING  # dashes in a sentence
     kind, value = _OPTIONS[text[start:end]], match["secret"]
-    if value.startswith(REDACTED) or value.startswith("-"):
+    if value.startswith("-"):
         return NOTHING
     quoted = match["quote"] is not None
     if kind == "password":

@@ -156,6 +156,20 @@ def forward(read: Callable[[int], bytes], count: Callable[[int], None] | None = 
     return io.BufferedReader(Forward(read, count), CHUNK // 8)
 
 
+def pushed_back(head: bytes, stream: io.BufferedReader) -> io.BufferedReader:
+    """A stream of which some bytes were read, to be read again from these on."""
+    left = memoryview(head)
+
+    def read(size: int) -> bytes:
+        nonlocal left
+        if not left:
+            return stream.read1(size)
+        given, left = bytes(left[:size]), left[size:]
+        return given
+
+    return forward(read) if head else stream
+
+
 def in_bytes(count: int) -> str:
     """A number of bytes for a reader."""
     for unit, size in (("GiB", GIB), ("MiB", MIB), ("KiB", 1 << 10)):

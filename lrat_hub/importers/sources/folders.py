@@ -23,12 +23,13 @@ ARCHIVES = (*TAR, ".zip", ".eval")  # the logs of inspect, .eval, are zip archiv
 
 HIDDEN_FOLDERS = ("__MACOSX",)
 
-AS_LINES = (".csv", ".tsv", ".yaml", ".yml", ".xlsx", ".xls", ".ods")
+WRITTEN_AS_LINES = (".csv", ".tsv", ".yaml", ".yml", ".xlsx", ".xls", ".ods")
 """Files that may hold runs and are not read: what they hold can be written as JSON lines."""
 
 # What repositories hold beside their data says nothing of runs.
 _FURNITURE = re.compile(
-    r"(?:readme|licen[cs]e|notice|citation|changelog)(?:\.\w{1,4})?|dataset_infos?\.json|lineage\.json", re.IGNORECASE
+    r"(?:readme|licen[cs]e|notice|citation|changelog)(?:\.\w{1,4})?|dataset_infos?\.json|lineage\.(?:json|svg)",
+    re.IGNORECASE,
 )
 
 _SUFFIX = re.compile(r"\.[A-Za-z][A-Za-z0-9]{0,9}")
@@ -140,7 +141,7 @@ def passed_over(name: str) -> str:
     suffix = _suffix(name).lower()
     if not suffix:
         return "not read: no suffix"
-    if suffix in AS_LINES:
+    if suffix in WRITTEN_AS_LINES:
         return f"not read: {suffix}; write it as JSON lines, an object a line"
     # Names with dates and version numbers in them would each be a reason of its own.
     return f"not read: {suffix}" if _SUFFIX.fullmatch(suffix) else "not read: other suffix"

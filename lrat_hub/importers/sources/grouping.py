@@ -47,6 +47,7 @@ def by_key(
     *,
     max_records: int = RECORDS_OF_A_RUN,
     max_bytes: int = BYTES_OF_A_RUN,
+    across_files: bool = False,
 ) -> Grouper:
     """Makes a function that puts the records of a file with the same key together.
 
@@ -57,10 +58,11 @@ def by_key(
         key: The key of a record's value, None for a record that stands alone. It must not raise.
         max_records: A run of more records becomes `Oversized`.
         max_bytes: So does one of more bytes.
+        across_files: Whether records of different files go together, too, such as those of a log that is rotated.
     """
 
     def group(records: Iterator[Record]) -> Iterator[Record]:
-        for _, of_file in groupby(records, key=lambda record: record.source):
+        for _, of_file in groupby(records, key=lambda record: None if across_files else record.source):
             yield from _grouped(of_file, key, max_records, max_bytes)
 
     return group

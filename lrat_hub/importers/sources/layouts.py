@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from lrat_hub.importers.sources.arrays import TOO_LONG, Elements, IsPart
-from lrat_hub.importers.sources.bounds import CHUNK, MIB, forward, in_bytes
+from lrat_hub.importers.sources.bounds import CHUNK, MIB, in_bytes, pushed_back
 from lrat_hub.importers.sources.texts import why_not_json, why_not_utf8
 from lrat_hub.importers.values import load_json, storable
 from lrat_hub.ledger import Ledger
@@ -39,8 +39,9 @@ _DECODER = json.JSONDecoder()
 
 
 def values_of(
-    stream: io.BufferedReader, name: str, records: Ledger, is_part: IsPart, *, limit: int, one_a_line: bool
-) -> Iterator[Value]:
+    stream: io.BufferedReader, name: str, records: Ledger, is_part: IsPart,
+    *, limit: int, one_a_line: bool, num_before: int = 0,
+) -> Iterator[Value]:  # fmt: skip
     """The values of a text in UTF-8, each with its position: its line, its element, or None when it is all there is.
 
     Args:
@@ -49,8 +50,9 @@ def values_of(
         limit: Bytes of the longest value that is read.
         one_a_line: Whether the file's name says that each line is a record. A line that is a list then stays one,
             unless it is the only line.
+        num_before: Lines of the file that have been read.
     """
-    text = _Text(stream, name, records, is_part, limit)
+    text = _Text(stream, name, records, is_part, limit, num_before)
     return text.lines() if one_a_line else text.document()
 
 
@@ -61,14 +63,16 @@ class _Line(NamedTuple):
 
 
 class _Text:
-    def __init__(self, stream: io.BufferedReader, name: str, records: Ledger, is_part: IsPart, limit: int) -> None:
+    def __init__(
+        self, stream: io.BufferedReader, name: str, records: Ledger, is_part: IsPart, limit: int, num_before: int
+    ) -> None:
         self._stream = stream
         self._name = name
         self._records = records
         self._is_part = is_part
         self._limit = limit
         self._too_long = f"record longer than {in_bytes(limit)}"
-        self._number = self._last = self._count = 0
+        self._number, self._last, self._count = num_before, 0, 0
         self._returned: deque[_Line] = deque()
         self._skipping = False
         self._rescans_left = RESCANS
@@ -268,16 +272,7 @@ class _Text:
 
     def _return(self, head: bytes) -> None:
         """Puts bytes back, to be read again before the rest."""
-        stream, left = self._stream, memoryview(head)
-
-        def read(size: int) -> bytes:
-            nonlocal left
-            if not left:
-                return stream.read1(size)
-            given, left = bytes(left[:size]), left[size:]
-            return given
-
-        self._stream = forward(read)
+        self._stream = pushed_back(head, self._stream)
 
     def _position(self, number: int) -> Position:
         """The place of the next value, which begins in this line: the first one there has the line's number."""

@@ -13,6 +13,7 @@ import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -21,21 +22,22 @@ from lrat_hub.importers.sources import containers
 from lrat_hub.importers.sources.arrays import IsPart
 from lrat_hub.importers.sources.bounds import CHUNK, HEAD, Budget, BudgetExceeded, LimitExceeded, Limits
 from lrat_hub.importers.sources.folders import (
-    AS_LINES,
     ONE_A_LINE,
     PARQUET,
+    WRITTEN_AS_LINES,
     files_in,
     is_hidden,
     is_read,
     passed_over,
     split,
 )
-from lrat_hub.importers.sources.layouts import Position, Value, values_of
+from lrat_hub.importers.sources.layouts import Value, values_of
+from lrat_hub.importers.sources.pieces import NO_MEMORY, Piece, Record, pieces_of
 from lrat_hub.importers.sources.tables import PARQUET_MAGIC, rows_of
-from lrat_hub.importers.sources.texts import as_utf8, problem_of
+from lrat_hub.importers.sources.texts import AS_LINES, MARKUP, as_utf8, problem_of
 from lrat_hub.ledger import Ledger
 
-__all__ = ["CHUNK", "IsPart", "Limits", "Record", "read_records"]
+__all__ = ["CHUNK", "IsPart", "Item", "Limits", "Piece", "Record", "read_items", "read_records"]
 
 CUT_OFF = "cut off or damaged"
 NAME_LENGTH = 1000
@@ -44,35 +46,35 @@ _UNSAFE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 _DRIVE = re.compile("[A-Za-z]:")
 
 
-@dataclass(frozen=True)
-class Record:
-    """One value of a source.
-
-    Args:
-        source: Its file, without suffix and relative to the folder or archive.
-        position: Its line, row or element, 1 for the first, or the key that it stands under; None when it is the whole
-            file.
-    """
-
-    source: str
-    position: Position
-    value: Any
-
-    @property
-    def name(self) -> str:
-        """What it is called: no other record of the same import has this name."""
-        return self.source if self.position is None else f"{self.source}/{self.position}"
-
-
 def read_records(
     path: Path, records: Ledger, is_part: IsPart, files: Ledger | None = None, limits: Limits | None = None
 ) -> Iterator[Record]:
-    """The records of a file, a folder or an archive, in a stable order.
+    """The records of a file, a folder or an archive, in a stable order; see `read_items`."""
+    for item in read_items(path, records, is_part, files, limits):
+        if isinstance(item, Piece):
+            yield from item.records(records, is_part)
+        else:
+            yield item
+
+
+Item = Record | Piece
+
+
+def read_items(
+    path: Path,
+    records: Ledger,
+    is_part: IsPart,
+    files: Ledger | None = None,
+    limits: Limits | None = None,
+    per_file: int | None = None,
+) -> Iterator[Item]:
+    """The records of a file, a folder or an archive, with pieces in the place of those that can be read apart.
 
     Args:
         records: Gets a drop for each record that can't be read; those that can be are for the caller to count.
         files: Gets each file that is read as kept, and each that is passed over or can't be read as a drop.
         limits: How much is read of what is too much.
+        per_file: How many items are read of each file; None for all.
 
     Raises:
         LratError: The path does not exist, or holds no file that can be read.
@@ -80,28 +82,29 @@ def read_records(
     if not path.exists():
         raise LratError(f"Import: expected a file, folder or archive at {path}, found nothing. Check the path.")
     files = Ledger("files") if files is None else files
-    reader = _Reader(records, files, is_part, limits or Limits())
-    any_record, before = False, records.read
-    for record in reader.read(path):
-        any_record = True
-        yield record
-    if not any_record and records.read == before:
+    reader = _Reader(records, files, is_part, limits or Limits(), per_file)
+    any_item, before = False, records.read
+    for item in reader.read(path):
+        any_item = True
+        yield item
+    if not any_item and records.read == before:
         counts = ", ".join(f"{count} {reason}" for reason, count in (files.dropped + files.notes).most_common(8))
         raise LratError(
             f"Import: expected .json files (or .jsonl, .ndjson, .parquet; compressed or in archives) in {path}, found "
-            f"none that can be read: {counts or 'no files'}."
+            f"none that can be read: {counts or 'no files'}.{AS_LINES if files.dropped[MARKUP] else ''}"
         )
 
 
 class _Reader:
-    def __init__(self, records: Ledger, files: Ledger, is_part: IsPart, limits: Limits) -> None:
+    def __init__(self, records: Ledger, files: Ledger, is_part: IsPart, limits: Limits, per_file: int | None) -> None:
         self._records = records
         self._files = files
         self._is_part = is_part
         self._limits = limits
+        self._per_file = per_file
         self._names = _Names()
 
-    def read(self, path: Path) -> Iterator[Record]:
+    def read(self, path: Path) -> Iterator[Item]:
         # The LRAT release has outcomes in the names of folders; they are kept when such a folder is the source itself.
         folder = (path if path.is_dir() else path.parent).resolve().name
         outcome = f"{folder}/" if folder.endswith(("_true", "_false")) else ""
@@ -116,7 +119,7 @@ class _Reader:
                 "Write its content to a file."
             )
 
-    def _file(self, folder: str, name: str, path: Path, *, is_source: bool) -> Iterator[Record]:
+    def _file(self, folder: str, name: str, path: Path, *, is_source: bool) -> Iterator[Item]:
         before = self._files.read
         try:
             raw = path.open("rb", buffering=0)
@@ -140,12 +143,12 @@ class _Reader:
             case LimitExceeded():
                 reason, example = str(error), name
             case MemoryError():
-                reason, example = "needs more memory than there is", name
+                reason, example = NO_MEMORY, name
             case _:
                 reason, example = f"file is {CUT_OFF}", f"{name}: {error}"
         (self._records if self._files.read > before else self._files).drop(reason, example=example)
 
-    def _content(self, location: _Location, stream: io.BufferedReader[Any], budget: Budget) -> Iterator[Record]:
+    def _content(self, location: _Location, stream: io.BufferedReader[Any], budget: Budget) -> Iterator[Item]:
         """The records of a file, unpacked as often as it is packed."""
         in_place, depth = not location.depth, 0
         while compression := containers.compression_of(head := stream.peek(HEAD)):
@@ -165,19 +168,17 @@ class _Reader:
             if in_place:
                 budget.read_out_of_order()
             with containers.seekable(stream, in_place, self._limits.spooled) as file:
-                yield from self._records_of(location, rows_of(file, location.path, self._records, budget))
+                rows = rows_of(file, location.path, self._records, budget)
+                yield from self._items_of(location, self._names.of(location), rows)
         elif problem := _problem_of(location.name, head) or (
             f"file is {CUT_OFF}" if head and location.suffix == PARQUET else ""
         ):
             self._files.drop(problem, example=location.path)
         else:
-            values = values_of(
-                as_utf8(stream, head), location.path, self._records, self._is_part,
-                limit=self._limits.record, one_a_line=location.suffix in ONE_A_LINE,
-            )  # fmt: skip
-            yield from self._records_of(location, values)
+            blank = Piece(self._names.of(location), location.path, location.suffix in ONE_A_LINE, self._limits.record)
+            yield from self._items_of(location, blank.source, self._texts_of(as_utf8(stream, head), blank))
 
-    def _members(self, archive: _Location, members: Iterator[containers.Member], budget: Budget) -> Iterator[Record]:
+    def _members(self, archive: _Location, members: Iterator[containers.Member], budget: Budget) -> Iterator[Item]:
         before, failure = self._files.read, None
         try:
             for member in members:
@@ -208,12 +209,20 @@ class _Reader:
         if self._files.read == before:
             self._files.drop("empty archive", example=archive.path)
 
-    def _records_of(self, location: _Location, values: Iterator[Value]) -> Iterator[Record]:
-        source, before, count = self._names.of(location), self._records.read, 0
+    def _texts_of(self, stream: io.BufferedReader, blank: Piece) -> Iterator[Value | Piece]:
+        """A text as the pieces it begins with, and the values of the rest."""
+        rest, num_before = yield from pieces_of(stream, blank)
+        yield from values_of(
+            rest, blank.path, self._records, self._is_part,
+            limit=blank.limit, one_a_line=blank.one_a_line, num_before=num_before,
+        )  # fmt: skip
+
+    def _items_of(self, location: _Location, source: str, items: Iterator[Value | Piece]) -> Iterator[Item]:
+        before, count = self._records.read, 0
         try:
-            for key, value in values:
+            for item in islice(items, self._per_file):
                 count += 1
-                yield Record(source, key, value)
+                yield item if isinstance(item, Piece) else Record(source, *item)
         except (OSError, LimitExceeded, MemoryError):
             if count or self._records.read > before:
                 self._files.keep()
@@ -277,7 +286,7 @@ class _Names:
 
 def _problem_of(name: str, head: bytes) -> str:
     """Why a file holds no records, from its name and its first bytes; empty when it may hold some."""
-    return passed_over(name) if PurePath(name).suffix.lower() in AS_LINES else problem_of(head)
+    return passed_over(name) if PurePath(name).suffix.lower() in WRITTEN_AS_LINES else problem_of(head)
 
 
 def _parents(name: str) -> Iterator[str]:

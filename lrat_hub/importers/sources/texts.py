@@ -31,7 +31,8 @@ OTHER_FILES: dict[bytes, str] = {
     b"\x80\x05": "pickle: not read, as reading one runs code; write it as JSON lines",
 }
 
-_MARKUP = re.compile(rb"\s*<(!doctype|html|head|body|\?xml|[a-z]+[ />])", re.IGNORECASE)
+_PAGE = re.compile(rb"\s*(<\?xml[^>]*>\s*)?<(!doctype html|html|head|body)\b", re.IGNORECASE)
+_MARKUP = re.compile(rb"\s*<(!doctype|!--|\?xml|[a-z][\w:.-]*[\s/>])", re.IGNORECASE)
 _WIDE = re.compile(rb"(\s|\0)*(\0[\[{\"]\0|[\[{\"]\0)")
 _LATIN = re.compile(rb"[A-Za-z][\xa0-\xff](?![\x80-\xbf])|[\xa0-\xff][A-Za-z]")
 _PYTHON = re.compile(r"\s*(\[\s*)*\{?\s*'")
@@ -39,6 +40,12 @@ _PYTHON = re.compile(r"\s*(\[\s*)*\{?\s*'")
 NOT_UTF8 = "not UTF-8"
 LATIN = "Latin-1 or Windows-1252 in place of UTF-8"
 NOT_JSON = "not JSON"
+MARKUP = "XML or other markup in place of JSON"
+AS_LINES = (
+    " A transcript in plain text or XML is no JSON: write it as JSON lines first, a run a line, such as "
+    '{"text": "..."}; a `reader` then makes chat records of them (docs/importing.md).'
+)
+STREAM = "lines of an event stream in place of JSON: write what stands behind `data:` as JSON lines"
 ZEROS = "zero bytes in place of JSON"
 PYTHON = "Python literals in place of JSON (single quotes): write them with json.dumps"
 
@@ -56,9 +63,9 @@ def problem_of(head: bytes) -> str:
     # Zeros after the beginning are what a crash leaves of the last record.
     if b"\0" in head and not head.lstrip().startswith((b"{", b"[")):
         return "binary data in place of text"
-    if _MARKUP.match(head):
-        return "HTML or XML page in place of JSON, as servers send with an error"
-    return ""
+    if _PAGE.match(head):
+        return "HTML page in place of JSON, as servers send with an error"
+    return MARKUP if _MARKUP.match(head) else ""
 
 
 def as_utf8(stream: io.BufferedReader, head: bytes) -> io.BufferedReader:
@@ -99,4 +106,6 @@ def why_not_json(text: str) -> str:
     """The reason in the account for a text that is not JSON."""
     if _PYTHON.match(text):
         return PYTHON
+    if text.startswith(("data:", "event:")):
+        return STREAM
     return ZEROS if text.startswith("\0") else NOT_JSON

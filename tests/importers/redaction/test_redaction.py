@@ -1,6 +1,7 @@
 """Secrets don't leave the house: what is replaced, where, and what is left alone."""
 
 import ast
+import itertools
 import json
 import pickle
 import re
@@ -13,10 +14,12 @@ from hypothesis import strategies as st
 
 from lrat_hub.errors import LratError
 from lrat_hub.importers import EMAIL, SECRETS, Redactor, load_hook
+from lrat_hub.importers.redaction.redactor import CHANGED_DOCIDS, CHANGED_QUERY_IDS
 from lrat_hub.ledger import Ledger
 from lrat_hub.schema import Candidate, Step
 from tests.builders import trajectory
-from tests.importers.redaction.redaction_cases import HARMLESS, json_texts, secrets
+from tests.importers.redaction.harmless_texts import HARMLESS
+from tests.importers.redaction.secret_kinds import secrets
 
 A, D = "aB3" * 20, "0123456789" * 4
 # Put together here, so that scanners of this repository find nothing.
@@ -54,17 +57,39 @@ def test_keys_of_known_forms_are_replaced_and_counted(name):
     ("text", "expected"),
     [
         (f"Authorization: Bearer {A[:30]}", "Authorization: Bearer [redacted: bearer token]"),
+        (
+            f'Ocp-Apim-Subscription-Key: {D[:32]}%7B%22api_key%22%3A%22hunter2hunter2zz9%22%7D{{"a": "x"}}',
+            "Ocp-Apim-Subscription-Key: [redacted: named secret]%7B%22api_key%22%3A%22[redacted: named secret]%22%7D"
+            '{"a": "x"}',
+        ),
+        (f"api_key={A[:30]}(see below)", "api_key=[redacted: named secret](see below)"),
+        (f"SharedAccessKey={A[:43]}=/KEY_ID=7", "SharedAccessKey=[redacted: named secret]/KEY_ID=7"),
+        (f"HttpOnly:X-API-Key: {A[:30]}", "HttpOnly:X-API-Key: [redacted: named secret]"),
         (f"{{'api_key': '{A[:20]}'}}", "{'api_key': '[redacted: named secret]'}"),
         (f"SERPER_API_KEY={D}", "SERPER_API_KEY=[redacted: named secret]"),
         (f"AZURE_OPENAI_KEY: {D}", "AZURE_OPENAI_KEY: [redacted: named secret]"),
         (rf'"{{\"db_password\": \"{A[:20]}\"}}"', r'"{\"db_password\": \"[redacted: named secret]\"}"'),
         (f"Authorization: Basic {A[:20]}==", "Authorization: Basic [redacted: authorization header]"),
         (f"aws_secret_access_key = {A[:40]}", "aws_secret_access_key = [redacted: AWS secret]"),
+        (
+            f'Api-Key: {A[:30]}%7B%22api_key%22%3A%22{A[:20]}%22%7D{{"a": 1}}',
+            'Api-Key: [redacted: named secret]%7B%22api_key%22%3A%22[redacted: named secret]%22%7D{"a": 1}',
+        ),
         ("postgres://ada:hunter2@db/x", "postgres://ada:[redacted: password in an address]@db/x"),
     ],
 )
 def test_of_a_secret_with_a_name_only_the_secret_is_replaced(text, expected):
     assert redacted(text)[0] == expected
+
+
+@pytest.mark.parametrize(
+    ("before", "name"),
+    [("Api-Key: ", "named secret"), ("tool --token ", "named secret"), ("Cookie: session=", "cookie")],
+)
+def test_a_replacement_that_touches_a_secret_stays_whole(before, name):
+    text = redacted(f"{before}{A[:30]}[redacted: AWS key]; more")[0]
+    assert text == f"{before}[redacted: {name}][redacted: AWS key]; more"
+    assert redacted(text)[0] == text
 
 
 REPLACED = r"\[redacted: [^\]]+\]"
@@ -81,6 +106,49 @@ def test_every_kind_of_secret_is_replaced_and_nothing_around_it():
     print(f"recall: {1 - len(missed) / kinds:.1%} of {kinds} kinds, each drawn {rounds} times")
     assert kinds >= 200
     assert missed == {}
+
+
+# Between two texts that have nothing to do with each other; what glues words to those before them comes last.
+APART = (
+    " ", "\n", "\r\n", "\n\n", "\t", ", ", "; ", " and ", "|", "&", "?", "!", "/", "%20", "%7B%22", "%22%7D{", "{",
+    "}", '{"a": "x"}', '"}, {"a": "', '"', "'", "`", '", "', '","', "', '", '\\"', "\\n", "(", ")", "[", "]", "<br>",
+    "</a>", "\0", "\uff0c", "\u3002",
+)  # fmt: skip
+GLUED = ("", ":", ".", "-", "_", "=", "@", "#")
+
+
+@pytest.mark.slow
+def test_every_two_secrets_are_redacted_side_by_side_and_once_is_enough():
+    drawn = list(secrets(0).values())
+    betweens = itertools.cycle((*APART, *GLUED))
+    left, twice = [], []
+    # Each secret meets a fifth of the others before and behind itself, each of these with another separator.
+    for first, second in itertools.product(range(len(drawn)), repeat=2):
+        if (first + second) % 5:
+            continue
+        between = next(betweens)
+        text = "".join((*drawn[first], between, *drawn[second]))
+        clean, _ = redacted(text)
+        parts = [
+            secret[at : at + 12]
+            for _, secret, _ in (drawn[first], drawn[second])
+            for at in range(0, len(secret) - 11, 12)
+        ]
+        left += [(text, clean)] if between in APART and any(part in clean for part in parts) else []
+        twice += [(text, clean)] if redacted(clean)[0] != clean else []
+    assert left == []
+    assert twice == []
+
+
+def json_texts(text: str) -> dict[str, str]:
+    """A text as it stands in other texts."""
+    compact = json.dumps({"text": text, "n": 1}, separators=(",", ":"))
+    return {
+        "JSON": json.dumps([text, {"a": text}]),
+        "compact": compact,
+        "nested": json.dumps({"x": compact}),
+        "repr": repr([text]),
+    }
 
 
 def test_harmless_texts_stay_as_they_are_also_within_other_texts():
@@ -189,6 +257,7 @@ def test_secrets_are_found_at_their_places_among_characters_of_any_width(texts):
 WORST = """
 import sys
 from lrat_hub.importers import EMAIL, SECRETS, Redactor
+from lrat_hub.importers.redaction.redactor import CHANGED_DOCIDS, CHANGED_QUERY_IDS
 from lrat_hub.ledger import Ledger
 part, parts = map(int, sys.argv[1:])
 redactor = Redactor((*SECRETS, EMAIL))
@@ -255,7 +324,9 @@ def test_every_text_of_a_trajectory_is_redacted_and_a_clean_one_stays_as_it_is()
     assert "PRIVATE" not in shown
     assert [step.action for step in clean.steps] == ["search", "browse"]
     assert clean.steps[1].reasoning is None
-    assert ledger.to_dict()["notes"] == {"redacted, Hugging Face token": 15, "redacted, private key": 1}
+    assert ledger.to_dict()["notes"] == {
+        "redacted, Hugging Face token": 15, "redacted, private key": 1, CHANGED_DOCIDS: 1, CHANGED_QUERY_IDS: 1,
+    }  # fmt: skip
     assert Redactor().redact(clean, Ledger("texts")) == clean
 
 
