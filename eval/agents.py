@@ -1,16 +1,16 @@
 """Evaluates agents with retrievers on a benchmark (section 6 of the paper): success, evidence recall, steps.
 
-Cells are existing trajectories (--trajectories), which are scored as they are, and cells that are run now, every agent
-with every retriever and K: offline readers (--agents), and language models by their recipes of `lrat rollout`
-(--rollouts). Every question of the set counts: a run that is missing, crashed or came to no answer is a failure.
-Publishes a row for each cell and question, and tables with intervals and paired tests.
+A cell is one agent with one retriever. Existing trajectories (--trajectories) are scored as they are; other cells are
+run now, every agent with every retriever and K: the offline reader or plug-ins (--agents), and language models by
+their recipes of `lrat rollout` (--rollouts). Every question of the set counts: a run that is missing, crashed or ended
+without an answer is a failure. Publishes one row per cell and question, and tables with intervals and paired tests.
 """
 
 from __future__ import annotations
 
 import re
 import sys
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,11 +24,13 @@ from lrat_hub.cli.agent_evaluation import (
     run_recipes,
     seen_by,
 )
+from lrat_hub.cli.planning import check_judges, plan_evaluation, show
 from lrat_hub.cli.stage import Stage, assignments, parse, say
 from lrat_hub.cli.tables import show_table
 from lrat_hub.errors import LratError
 from lrat_hub.evaluation.verdicts import RECORDED
 from lrat_hub.hub.refs import HubRef
+from lrat_hub.option import option
 
 if TYPE_CHECKING:
     from lrat_hub.evaluation.systems import AgentSystem
@@ -37,70 +39,48 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True)
 class Arguments(RunOptions):
-    queries: str = field(
-        metadata={"group": "inputs", "help": "All questions of the benchmark, as ref#config:split; each counts once."}
+    queries: str = option(
+        help="All questions of the benchmark, as ref#config:split; each counts once.", group="inputs"
     )
-    qrels: str = field(
-        default="",
-        metadata={
-            "group": "inputs",
-            "help": "Annotated evidence of the questions; evidence recall is left out if empty.",
-        },
+    qrels: str = option(
+        "", "Annotated evidence of the questions; evidence recall is left out if empty.", group="inputs"
     )
-    benchmark: str = field(
-        default="",
-        metadata={
-            "group": "essentials",
-            "help": "Name of the benchmark in tables; the name of the queries' repository if empty.",
-        },
+    benchmark: str = option(
+        "", "Name of the benchmark in tables; the name of the queries' repository if empty.", group="essentials"
     )
-    trajectories: list[str] = field(
-        default_factory=list,
-        metadata={
-            "group": "inputs",
-            "help": "Existing runs to evaluate; each config holds the runs of one agent with one retriever.",
-            "recipe": False,
-        },
+    trajectories: list[str] = option(
+        help="Existing runs to evaluate; each config holds the runs of one agent with one retriever.",
+        factory=list,
+        group="inputs",
+        recipe=False,
     )
-    names: list[str] = field(
-        default_factory=list,
-        metadata={
-            "group": "essentials",
-            "help": "Names of the retrievers in tables: those of --trajectories, then of --retrievers, in order.",
-        },
+    names: list[str] = option(
+        help="Names of the retrievers in tables: those of --trajectories, then of --retrievers, in order.",
+        factory=list,
+        group="essentials",
     )
-    baselines: list[str] = field(
-        default_factory=list,
-        metadata={
-            "group": "essentials",
-            "help": "Baseline that a retriever is compared with, as RETRIEVER=BASELINE; the first retriever by "
-            "default.",
-        },
+    baselines: list[str] = option(
+        help="Baseline that a retriever is compared with, as RETRIEVER=BASELINE; the first retriever by default.",
+        factory=list,
+        group="essentials",
     )
-    results_into: list[str] = field(
-        default_factory=list,
-        metadata={
-            "group": "essentials",
-            "help": "Retrieval models (namespace/name) whose cards get the results of the agents that used them.",
-        },
+    results_into: list[str] = option(
+        help="Retrieval models (namespace/name) whose cards get the results of the agents that used them.",
+        factory=list,
+        group="essentials",
     )
-    browsecomp: bool = field(
-        default=False,
-        metadata={"help": "Also write the runs and the summary in the formats of the BrowseComp-Plus leaderboard."},
+    browsecomp: bool = option(
+        False, "Also write the runs and the summary in the formats of the BrowseComp-Plus leaderboard."
     )
-    held_out_only: bool = field(
-        default=False,
-        metadata={
-            "group": "essentials",
-            "help": "Leave out, for all systems, the questions that pairs of a retrieval model's training were mined "
-            "from, by the lineages of the models.",
-        },
+    held_out_only: bool = option(
+        False,
+        "Leave out, for all systems, the questions that pairs of a retrieval model's training were mined "
+        "from, by the lineages of the models.",
+        group="essentials",
     )
-    verdicts: list[str] = field(
-        default_factory=list,
-        metadata={
-            "help": "Folders with *_eval.json files of BrowseComp-Plus that replace the judge, as RETRIEVER=FOLDER."
-        },
+    verdicts: list[str] = option(
+        help="Folders with *_eval.json files of BrowseComp-Plus that replace the judge, as RETRIEVER=FOLDER.",
+        factory=list,
     )
 
     def check(self) -> None:
@@ -115,16 +95,26 @@ class Arguments(RunOptions):
             )
 
 
-def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
+OPTIONS = (Arguments, JudgeOptions, SecondJudgeOptions)
+
+
+def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]] | None:
     """Returns the pin of the evaluation and of each model whose card was written."""
-    args, options, second_options = parse(argv, "eval agents", __doc__, Arguments, JudgeOptions, SecondJudgeOptions)
+    args, options, second_options = parse(argv, "eval agents", __doc__, *OPTIONS)
+    if args.dry_run:
+        values = asdict(args) | asdict(options) | asdict(second_options)
+        name = args.benchmark or "questions"
+        retrievers = {name: dict(zip(args.names or args.retrievers, args.retrievers, strict=False))}
+        agents = [*args.agents, *args.rollouts]
+        return show(*plan_evaluation("eval agents", args.expect, agents, {name: values}, retrievers))
     args.check()
     judge, second_judge = judges(options, second_options)
+    check_judges("eval agents", *([judge, second_judge] if second_judge else [judge]))
 
     from datasets import Dataset
 
     from lrat_hub.agents.journal import journals_folder
-    from lrat_hub.corpora.loading import load_qrels, load_questions
+    from lrat_hub.corpora.loading import load_qrels, load_question_rows
     from lrat_hub.evaluation.agents import (
         evaluate_agents,
         only_recorded,
@@ -136,7 +126,7 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
     from lrat_hub.evaluation.matches import match_evidence, match_runs, match_verdicts
     from lrat_hub.evaluation.published import Evaluations
     from lrat_hub.evaluation.report import agent_tables
-    from lrat_hub.evaluation.systems import AgentSystem, identity_of, model_of, require_distinct
+    from lrat_hub.evaluation.systems import AgentSystem, identity_of, model_of, models_of, require_distinct
     from lrat_hub.evaluation.tables import agent_rows
     from lrat_hub.evaluation.verdicts import AgentRuns, agreement, judged_runs, with_verdicts
     from lrat_hub.hub.inputs import load_table
@@ -150,10 +140,13 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
     logs = journals_folder() / stage.target.repo_id.replace("/", "--")
     # By their settings, so that an evaluation that goes elsewhere takes the runs that are there.
     journal = Path(args.journal).expanduser() if args.journal else journals_folder() / "evaluated"
-    queries: list[dict[str, Any]] = [
-        {"query_id": query_id, "query": query, "answer": answer}
-        for query_id, (query, answer) in load_questions(source).items()
-    ]
+    queries = load_question_rows(source)
+    obfuscated = any(row["canary"] for row in queries)
+    if obfuscated and args.browsecomp and not args.private:
+        raise LratError(
+            "Evaluation: `browsecomp` writes run files in plain text, and these questions are published obfuscated. "
+            "Publish with `private`, or without `browsecomp`."
+        )
     require_once((plain_id(row["query_id"]) for row in queries), what=str(source), name="query id")
     gold = {plain_id(row["query_id"]): (row["query"], row["answer"] or "") for row in queries}
     qrels = load_qrels(stage.input("qrels", args.qrels)) if args.qrels else None
@@ -194,8 +187,10 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
         agent, recorded, k = identity_of(runs.trajectories)
         labels.append((args.benchmark or name_of_queries, agent, runs.name or recorded, k))
     if unknown := [name for name in args.results_into if name not in {model.repo_id for model in models if model}]:
-        raise LratError(f"`results_into` {unknown[0]}: expected a model that agents searched with, found it nowhere.")
-    seen = seen_by(models, gold, source)
+        raise LratError(
+            f"`results_into` {unknown[0]}: expected a model that agents searched with, found it in no cell."
+        )
+    seen = seen_by([model for runs in runs_of for model in models_of(runs.trajectories)], gold, source)
     if args.held_out_only:
         left_out = frozenset[str]().union(*(one.query_ids for one in seen))
         gold = {query_id: row for query_id, row in gold.items() if query_id not in left_out}
@@ -234,12 +229,14 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
         if recorded := sum(map(only_recorded, trajectories)):
             say(
                 f"  {label[2] or label[1]}: {recorded} of {len(trajectories)} runs list no call; their evidence and "
-                "their steps are what their files say of them"
+                "steps are taken from their files"
             )
         if second:
             evaluations.agreements.append({**cell.names, **agreement(first[number], second[number])})
         for judged in (first[number], second[number] if second else []):
-            verdicts += [{**cell.names, **verdict.to_dict()} for verdict in judged]
+            # What a judge says quotes the question.
+            untold = {"extracted": None, "reason": ""} if obfuscated else {}
+            verdicts += [{**cell.names, **verdict.to_dict(), **untold} for verdict in judged]
         if runs.made_now:
             tables[f"runs_{slug(cell)}"] = trajectory_table(trajectories)
         if args.browsecomp:

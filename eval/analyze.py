@@ -8,7 +8,7 @@ given datasets are compared.
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
@@ -16,6 +16,7 @@ from lrat_hub import cli
 from lrat_hub.cli.stage import Stage, StageArguments, parse, say
 from lrat_hub.errors import LratError
 from lrat_hub.hub.refs import HubRef
+from lrat_hub.option import option
 from lrat_hub.schema import Status
 
 if TYPE_CHECKING:
@@ -29,43 +30,27 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True)
 class Arguments(StageArguments):
-    trajectories: list[str] = field(
-        metadata={
-            "group": "inputs",
-            "help": "Trajectories datasets to analyse and compare, as ref#config:split.",
-            "recipe": False,
-        }
+    trajectories: list[str] = option(
+        help="Trajectories datasets to analyse and compare, as ref#config:split.", group="inputs", recipe=False
     )
-    qrels: str = field(
-        default="",
-        metadata={
-            "group": "inputs",
-            "help": "Evidence documents of the questions, as ref#config:split; figures about evidence need it.",
-        },
+    qrels: str = option(
+        "", "Evidence documents of the questions, as ref#config:split; figures about evidence need it.", group="inputs"
     )
-    tokenizer: str = field(
-        default="words",
-        metadata={
-            "group": "essentials",
-            "help": "Model whose tokenizer measures reasonings in tokens; 'words' counts words between spaces.",
-        },
+    tokenizer: str = option(
+        "words",
+        "Model whose tokenizer measures reasonings in tokens; 'words' counts words between spaces.",
+        group="essentials",
     )
-    statuses: list[str] = field(
-        default_factory=lambda: list(get_args(Status)),
-        metadata={
-            "group": "essentials",
-            "help": "Statuses of the runs to analyse; Table 1 of the paper has those that are 'completed'.",
-        },
+    statuses: list[str] = option(
+        help="Statuses of the runs to analyse; Table 1 of the paper has those that are 'completed'.",
+        factory=lambda: list(get_args(Status)),
+        group="essentials",
     )
-    human_exponent: float = field(
-        default=1.0,
-        metadata={"help": "Exponent of the model of people's clicks, (1 / position) ** exponent; 0 clicks all alike."},
+    human_exponent: float = option(
+        1.0, "Exponent of the model of people's clicks, (1 / position) ** exponent; 0 clicks all alike."
     )
-    human_clicks: str = field(
-        default="",
-        metadata={
-            "help": "File of measured clicks in place of the model: one number per line, from the top position on."
-        },
+    human_clicks: str = option(
+        "", "File of measured clicks in place of the model: one number per line, from the top position on."
     )
 
 
@@ -73,18 +58,14 @@ class Arguments(StageArguments):
 class LocalCopy:
     """A copy of what is published, on this machine."""
 
-    report: str = field(
-        default="",
-        metadata={
-            "group": "inputs",
-            "help": "Also write the report and its figures into this folder.",
-            "recipe": False,
-        },
-    )
+    report: str = option("", "Also write the report and its figures into this folder.", group="inputs", recipe=False)
+
+
+OPTIONS = (Arguments, LocalCopy)
 
 
 def main(argv: list[str] | None = None) -> HubRef:
-    args, local = parse(argv, "analyze", __doc__, Arguments, LocalCopy)
+    args, local = parse(argv, "analyze", __doc__, *OPTIONS)
     if unknown := set(args.statuses) - set(get_args(Status)):
         expected = ", ".join(get_args(Status))
         raise LratError(f"lrat analyze: expected --statuses among {expected}, found {', '.join(sorted(unknown))}.")
@@ -123,6 +104,7 @@ def main(argv: list[str] | None = None) -> HubRef:
         join = match_ids(
             sorted(asked), qrels, what=f"`qrels` {args.qrels}", wanted_name="questions of the runs",
             given_name="questions with evidence",
+            cure="Leave `qrels` out, or give the judgements of the questions of these runs.",
         )  # fmt: skip
         runs_read = (run for source in sources for run in load_trajectories(load_table(source, "trajectories")))
         evidence = sorted({docid for query_id in asked for docid in qrels.get(query_id, ())})

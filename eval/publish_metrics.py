@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import re
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from lrat_hub import cli
 from lrat_hub.cli.stage import parse, say
 from lrat_hub.errors import LratError
+from lrat_hub.option import option
 
 METRICS = Path(__file__).parent / "metrics"
 
 
 @dataclass(kw_only=True)
 class Arguments:
-    to: str = field(metadata={"group": "inputs", "help": "The namespace (user or organisation) to publish in."})
-    metrics: list[str] = field(
-        default_factory=list, metadata={"group": "inputs", "help": "Some of them; all by default."}
-    )
-    private: bool = field(
-        default=False, metadata={"group": "inputs", "help": "Publish only where nobody else can read."}
-    )
+    to: str = option(help="The namespace (user or organisation) to publish in.", group="inputs")
+    metrics: list[str] = option(help="Names of the metric modules; all by default.", factory=list, group="inputs")
+    private: bool = option(False, "Publish to private Spaces only.", group="inputs")
 
 
 def main(argv: list[str] | None = None) -> dict[str, str]:

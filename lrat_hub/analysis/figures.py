@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ import numpy as np
 
 from lrat_hub.analysis.actions import LAST_STEP
 from lrat_hub.analysis.browses import AS_SHOWN
+from lrat_hub.hub.figures import as_png, new_figure, new_panels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,13 +26,12 @@ OUTCOME_LABELS = {
     "all": "all runs",
 }
 GREY = "#8c959f"
-DOTS_PER_INCH = 130
 
 
 def draw_transitions(rows: Sequence[Row]) -> Figure:
     """Figure 4 (a): a table of probabilities for each outcome."""
     outcomes = _outcomes(rows)
-    figure = _figure(3.6 * len(outcomes) + 0.6, 2.9)
+    figure = new_figure(3.6 * len(outcomes) + 0.6, 2.9)
     for axes, outcome in zip(np.ravel(figure.subplots(1, len(outcomes), squeeze=False)), outcomes, strict=True):
         by_pair = {(row["after"], row["next"]): row for row in rows if row["outcome"] == outcome}
         firsts = [name for name in ("search", "browse") if (name, "end") in by_pair]
@@ -56,12 +55,12 @@ def draw_transitions(rows: Sequence[Row]) -> Figure:
 
 def draw_accuracy(rows: Sequence[Row]) -> Figure:
     """Figure 4 (b): the share of right answers by evidence documents opened, with a band of intervals."""
-    figure = _figure(5.4, 3.7)
+    figure = new_figure(5.4, 3.7)
     axes = figure.subplots()
     opened = [row["evidence_opened"] for row in rows]
     low, value, high = _limits(rows)
     axes.fill_between(opened, low, high, color=COLORS["correct"], alpha=0.18, linewidth=0)
-    axes.errorbar(opened, value, yerr=_errors(rows), fmt="o-", color=COLORS["correct"], capsize=3, markersize=5)
+    axes.errorbar(opened, value, yerr=errors_of(rows), fmt="o-", color=COLORS["correct"], capsize=3, markersize=5)
     for x, top, row in zip(opened, high, rows, strict=True):
         axes.annotate(f"n = {row['n']:,}", (x, top), (0, 4), textcoords="offset points", ha="center", fontsize=8)
     axes.set_xticks(opened, [f"{row['evidence_opened']}{'+' if row['and_more'] else ''}" for row in rows])
@@ -75,7 +74,7 @@ def draw_accuracy(rows: Sequence[Row]) -> Figure:
 
 def draw_positions(rows: Sequence[Row]) -> Figure:
     """Figure 4 (c): shares of browses by position, beside people's clicks."""
-    figure = _figure(6.6, 3.8)
+    figure = new_figure(6.6, 3.8)
     axes = figure.subplots()
     shown = [row for row in rows if row["order"] == AS_SHOWN]
     orders = list(dict.fromkeys(row["order"] for row in rows))
@@ -84,7 +83,7 @@ def draw_positions(rows: Sequence[Row]) -> Figure:
         bars = [row for row in rows if row["order"] == order]
         positions = np.array([row["position"] for row in bars]) + _offset(index, len(orders), width)
         axes.bar(
-            positions, [row["value"] for row in bars], width * 0.94, yerr=_errors(bars), capsize=2, color=color,
+            positions, [row["value"] for row in bars], width * 0.94, yerr=errors_of(bars), capsize=2, color=color,
             alpha=0.85, error_kw={"elinewidth": 0.9}, label=f"agent, position {order} (n = {bars[0]['n']:,} browses)",
         )  # fmt: skip
     positions = [row["position"] for row in shown]
@@ -103,7 +102,7 @@ def draw_positions(rows: Sequence[Row]) -> Figure:
 
 def draw_lengths(rows: Sequence[Row], unit: str) -> Figure:
     """Figure 4 (d): boxes of reasoning lengths."""
-    figure = _figure(7.4, 1.3 + 0.55 * len(rows))
+    figure = new_figure(7.4, 1.3 + 0.55 * len(rows))
     axes = figure.subplots()
     parts = {"whislo": "q05", "q1": "q25", "med": "q50", "q3": "q75", "whishi": "q95"}
     boxes = [{"fliers": [], **{part: row[quantile] for part, quantile in parts.items()}} for row in rows]
@@ -116,7 +115,7 @@ def draw_lengths(rows: Sequence[Row], unit: str) -> Figure:
     lines = np.arange(1, len(rows) + 1)
     means = [{"value": row["mean"], "low": row["mean_low"], "high": row["mean_high"]} for row in rows]
     axes.errorbar(
-        [row["mean"] for row in rows], lines, xerr=_errors(means), fmt="D", color="#24292f", markersize=4, capsize=3
+        [row["mean"] for row in rows], lines, xerr=errors_of(means), fmt="D", color="#24292f", markersize=4, capsize=3
     )
     axes.set_yticks(
         lines, [f"{OUTCOME_LABELS[row['outcome']]},\n{DOCUMENT_LABELS[row['document']]}" for row in rows], fontsize=8
@@ -133,7 +132,7 @@ def draw_lengths(rows: Sequence[Row], unit: str) -> Figure:
 
 def draw_half_life(bins: Sequence[Row], fits: Sequence[Row], unit: str) -> Figure:
     """Figure 6: the distribution of reasoning lengths, and the share that is longer, with the fitted decay."""
-    figure = _figure(9.4, 3.8)
+    figure = new_figure(9.4, 3.8)
     histogram, survival = figure.subplots(1, 2)
     edges = np.array([row["from"] for row in bins] + [bins[-1]["to"]])
     counts = np.array([row["browses"] for row in bins])
@@ -178,7 +177,7 @@ STEP_PANELS = {
 
 def draw_steps(rows: Sequence[Row]) -> Figure:
     """How searching goes on by step: one panel for each measure, one line for each outcome."""
-    figure = _figure(9.4, 6.4)
+    figure = new_figure(9.4, 6.4)
     ticks = {(row["first"], row["last"]) for row in rows}
     order = {span: index for index, span in enumerate(sorted(ticks))}
     outcomes = _outcomes(rows)
@@ -191,7 +190,7 @@ def draw_steps(rows: Sequence[Row]) -> Figure:
             bins = np.array([order[row["first"], row["last"]] for row in points])
             total = sum(row["n"] for row in points)
             axes.errorbar(
-                bins + _offset(index, len(outcomes), 0.12), [row["value"] for row in points], yerr=_errors(points),
+                bins + _offset(index, len(outcomes), 0.12), [row["value"] for row in points], yerr=errors_of(points),
                 fmt="o-", markersize=4, capsize=2, linewidth=1.2, color=COLORS[outcome],
                 label=f"{OUTCOME_LABELS[outcome]} (n = {total:,} {unit})",
             )  # fmt: skip
@@ -209,7 +208,7 @@ def draw_steps(rows: Sequence[Row]) -> Figure:
 
 def draw_distances(rows: Sequence[Row]) -> Figure:
     """Distances of queries to those of the previous search, by outcome."""
-    figure = _figure(6.2, 3.7)
+    figure = new_figure(6.2, 3.7)
     axes = figure.subplots()
     outcomes = _outcomes(rows)
     width = 0.09 / len(outcomes)
@@ -217,7 +216,7 @@ def draw_distances(rows: Sequence[Row]) -> Figure:
         bars = [row for row in rows if row["outcome"] == outcome]
         centres = np.array([(row["from"] + row["to"]) / 2 for row in bars]) + _offset(index, len(outcomes), width)
         # Intervals of empty bars would hide the others.
-        errors = np.where([row["value"] > 0 for row in bars], _errors(bars), np.nan)
+        errors = np.where([row["value"] > 0 for row in bars], errors_of(bars), np.nan)
         axes.bar(
             centres, [row["value"] for row in bars], width * 0.94, yerr=errors, color=COLORS[outcome], alpha=0.8,
             capsize=2, error_kw={"elinewidth": 0.9},
@@ -255,20 +254,17 @@ def draw_agents(rows: Sequence[Row]) -> Figure:
     measures = list(dict.fromkeys(row["measure"] for row in rows))
     agents = list(dict.fromkeys(row["agent"] for row in rows))
     columns = min(5, len(measures))
-    lines = math.ceil(len(measures) / columns)
     longest = max(len(text) for agent in agents for text in _wrapped(agent).splitlines())
-    figure = _figure(2.3 * columns + 0.06 * min(longest, 60), lines * (1.0 + 0.42 * len(agents)) + 0.4)
-    grid = figure.subplots(lines, columns, squeeze=False, sharey=True)
-    for axes in grid.flat[len(measures) :]:
-        axes.set_axis_off()
-    for axes, measure in zip(grid.flat, measures, strict=False):
+    wide, high = 2.3 + 0.06 * min(longest, 60) / columns, 1.0 + 0.42 * len(agents)
+    figure, grid = new_panels(len(measures), columns, wide, high, margin=0.4, sharey=True)
+    for axes, measure in zip(grid, measures, strict=True):
         by_agent = {row["agent"]: row for row in rows if row["measure"] == measure}
         for line, agent in enumerate(agents):
             if agent in by_agent:
+                row = by_agent[agent]
                 axes.errorbar(
-                    by_agent[agent]["value"], line, xerr=_errors([by_agent[agent]]), fmt="o", markersize=4, capsize=3,
-                    color=f"C{line}",
-                )  # fmt: skip
+                    row["value"], line, xerr=errors_of([row]), fmt="o", markersize=4, capsize=3, color=f"C{line}"
+                )
         axes.set_title(measure, fontsize=8)
         axes.set_xlabel(UNITS[measure], fontsize=7)
         axes.tick_params(labelsize=7)
@@ -291,20 +287,11 @@ def _wrapped(name: str) -> str:
     return name.replace(" + ", "\n+ ").replace(" (", "\n(")
 
 
-def _figure(width: float, height: float) -> Figure:
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, height), layout="constrained")
-
-
 def png(figure: Figure) -> bytes:
     """The figure as a PNG file."""
     for axes in figure.axes:
-        axes.spines[["top", "right"]].set_visible(False)
         axes.title.set_fontsize(min(10, axes.title.get_fontsize()))
-    content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=DOTS_PER_INCH)
-    return content.getvalue()
+    return as_png(figure)
 
 
 def _outcomes(rows: Sequence[Row]) -> list[str]:
@@ -326,7 +313,7 @@ def _limits(rows: Sequence[Row]) -> tuple[list[float], list[float], list[float]]
     return low, value, high
 
 
-def _errors(rows: Sequence[Row]) -> np.ndarray:
+def errors_of(rows: Sequence[Row]) -> np.ndarray:
     """Lengths of error bars, shape (2, rows)."""
     low, value, high = map(np.array, _limits(rows))
     return np.maximum([value - low, high - value], 0)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from lrat_hub.analysis import figures
 from lrat_hub.analysis.actions import Row
 from lrat_hub.analysis.browses import AS_SHOWN, BY_SCORE, distance_to
+from lrat_hub.analysis.paper_figures import draw_as_paper
 from lrat_hub.analysis.tables import Tables, rows_of_agent
 from lrat_hub.hub.cards import markdown_table
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 MEASURES = ("searches", "browses", "B/S", "steps", "completed")
 """The measures of Table 1, in the order of its columns."""
+
+LEAST_SHOWN = 0.01
+"""Bins of Figure 6 with a smaller share are left out of the table."""
 
 INTRODUCTION = """\
 Figures of section 4 and Figure 6 of [LRAT](https://huggingface.co/papers/2604.04949), and some more. Brackets are
@@ -126,10 +130,15 @@ def _describe(report: Report, tables: Tables, context: ReportContext, shuffled: 
         )
     if rows := tables["as_paper"]:
         report.add_section(
-            "Figure 4 as the paper counts it",
-            "Transitions without the end of a run, evidence in bins of two, four bars of lengths, and beside "
-            "positions the shares of people's clicks at ranks 1 and 10 that the figure shows, with a geometric curve "
-            f"between them.\n\n{markdown_table(_as_paper_table(rows))}",
+            "Figures 4 and 6 as the paper counts them",
+            "Transitions without the end of a run, evidence in bins of two, four bars of lengths, positions beside "
+            "the curve of people's clicks that the figure shows, and lengths in the bins of its drawing. The column "
+            "of the paper, and hollow diamonds, are its own numbers (Tongyi-DeepResearch-30B with "
+            "Qwen3-Embedding-0.6B on BrowseComp-Plus), as it prints them or as its drawings show them. "
+            f"Its lengths are tokens; here they are {context.unit}.\n\n{markdown_table(_as_paper_table(rows))}",
+        )
+        report.add_picture(
+            f"{folder}/as_paper.png", draw_as_paper(rows, context.unit), "Figures 4 and 6 as the paper counts them"
         )
     if rows := tables["steps"]:
         report.add_section(
@@ -201,10 +210,13 @@ def _as_paper_table(rows: Sequence[Row]) -> list[Row]:
             "figure": row["figure"],
             "of": row["group"],
             "what": row["measure"],
-            "value": figures.interval_text(row, ".1f" if row["figure"] == "4 (d)" else ".3f"),
+            "value": _value(row, spec := ".1f" if row["figure"] == "4 (d)" else ".3f"),
+            "the paper": "" if row["paper"] is None else f"{row['paper']:{spec}} ({row['read']})",
             "people": "" if row["reference"] is None else f"{row['reference']:.3f}",
         }
         for row in rows
+        # Most of the forty bins have next to nothing; all of them are in the config and in the picture.
+        if row["figure"] != "6" or row["value"] > LEAST_SHOWN or (row["paper"] or 0) > LEAST_SHOWN
     ]
 
 

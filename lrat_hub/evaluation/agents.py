@@ -216,9 +216,9 @@ def evaluate_agents(
 ) -> AgentScores:
     """Scores the runs of one agent with one retriever over a whole query set (section 6.1.3 of the paper).
 
-    Every query counts, also one whose run is missing, has crashed or never came to an answer: these are failures,
-    with whatever they had found by then. Where a query has several runs the first one counts, so that nobody gets to
-    choose.
+    Every query counts, also one whose run is missing, has crashed or ended without an answer: these are failures,
+    with whatever they had found by then. Where a query has several runs the first one counts, so that none
+    is chosen by its result.
 
     Args:
         trajectories: The runs. Their `correct` is the verdict on the answer; see `lrat_hub.evaluation.verdicts`.

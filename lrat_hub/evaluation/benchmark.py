@@ -48,6 +48,15 @@ class Benchmark:
     states: Mapping[str, QueryState] = field(default_factory=dict)
     joins: tuple[Join, ...] = ()
 
+    def __repr__(self) -> str:
+        judged = f"{len(self.qrels)} of {len(self.queries)} queries with judgements"
+        return f"Benchmark({judged}, of {self.num_questions} questions, {self.documents!r})"
+
+    @property
+    def num_questions(self) -> int:
+        """Of the queries with judgements."""
+        return len({self.clusters[query_id] for query_id in self.qrels})
+
     @classmethod
     def load(cls, corpus: Source, queries: Source, qrels: Source) -> Benchmark:
         """Reads the three tables. Judged queries count when their text is given and a document is relevant to them.

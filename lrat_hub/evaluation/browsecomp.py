@@ -38,11 +38,6 @@ _FIELDS = ("extracted_final_answer", "[correct_answer]", "reasoning", "correct",
 _FIELD = re.compile(
     rf"^[\s*_#>-]*({'|'.join(map(re.escape, _FIELDS))})[*_`]*\s*:[*_]*[ \t]*", re.IGNORECASE | re.MULTILINE
 )
-_PROMPT = re.compile(
-    r"^\[question\]:\s*(?P<question>.*?)\s*^\[response\]:\s*(?P<response>.*?)\s*^Your judgement must be in the format"
-    r".*?^\[correct_answer\]:\s*(?P<gold>.*?)\s*^reasoning:",
-    re.DOTALL | re.MULTILINE,
-)
 
 
 def run_of(trajectory: Trajectory) -> dict[str, Any]:
@@ -174,21 +169,6 @@ def _verdicts(text: str) -> frozenset[str]:
         value.strip().partition("\n")[0] for value in values if re.match(r"\W*(?:yes|no)\b", value, re.IGNORECASE)
     ]
     return frozenset(word.lower() for line in lines for word in re.findall(r"\b(?:yes|no)\b", line, re.IGNORECASE))
-
-
-def parse_judge_prompt(text: str) -> dict[str, str]:
-    """`question`, `response` and `gold` out of a prompt that the official judge was given.
-
-    Raises:
-        LratError: It is another prompt.
-    """
-    match = _PROMPT.search(text)
-    if match is None:
-        raise LratError(
-            "Judge's prompt: expected one of BrowseComp-Plus, with [question], [response] and [correct_answer], found "
-            f"{' '.join(text.split())[:60]!r}."
-        )
-    return match.groupdict()
 
 
 def read_verdicts(folder: Path) -> Iterator[VerdictRow]:

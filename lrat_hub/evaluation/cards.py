@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -13,6 +14,7 @@ from lrat_hub.evaluation.tables import interval_rows, score_table
 from lrat_hub.hub.cards import markdown_table, render_card, replace_section
 from lrat_hub.hub.inputs import Source
 from lrat_hub.hub.lineage import LINEAGE_FILE, Lineage
+from lrat_hub.hub.publish import refuse_public
 from lrat_hub.hub.refs import HubRef, hub_errors
 from lrat_hub.hub.retries import read
 
@@ -38,6 +40,7 @@ def put_results_into_card(
     system: str,
     benchmark: Mapping[str, Source],
     evaluation: HubRef,
+    task: str = "evidence",
 ) -> HubRef:
     """Writes results into a model's card: in the standard metadata, and as tables.
 
@@ -45,15 +48,18 @@ def put_results_into_card(
         model: The pin that was evaluated; the card goes to the tip of `main`, whose weights must still be these.
         scores: Rows of `TaskComparison.scores`; those of the judgements and of the content check go into the metadata.
         system: The model's name in them.
-        benchmark: What it was evaluated on: "queries", which the metadata names as the dataset, "corpus" and "qrels".
+        benchmark: What it was evaluated on, by the options: "corpus", and "queries" with "qrels", or "pairs" or
+            "trajectories" alone. The metadata names what the queries come from as the dataset.
         evaluation: Where everything about the comparison is.
+        task: The task that systems are compared by first.
 
     Raises:
         LratError: `main` has moved on to another model since.
     """
     from huggingface_hub import EvalResult
 
-    subjects = {"evidence": benchmark["queries"], "gold": benchmark["queries"], "content": benchmark["corpus"]}
+    asked = next(benchmark[name] for name in ("queries", "pairs", "trajectories") if name in benchmark)
+    subjects = {task: asked, "gold": asked, "content": benchmark["corpus"]}
     results = [
         EvalResult(
             task_type="information-retrieval",
@@ -70,10 +76,12 @@ def put_results_into_card(
         for row in scores
         if row["system"] == system and row["task"] in subjects
     ]
-    tables = [markdown_table(score_table(scores, "evidence"))]
-    tables.append(f"On `{benchmark['queries']}`; intervals, tests and queries: `{evaluation}`.")
+    tables = [markdown_table(score_table(scores, task))]
+    if task == "opened":
+        tables.append("Relevant is what agents opened out of result lists: nobody has judged it.")
+    tables.append(f"On `{asked}`; intervals, tests and queries: `{evaluation}`.")
     if content := score_table(scores, "content"):
-        tables.append("What it may have forgotten: a passage found by a sentence of it, without title words.")
+        tables.append("Forgetting check: each passage is searched for by one of its sentences, without title words.")
         tables.append(markdown_table(content))
     return write_results(model, results, section=RESULTS_SECTION, text="\n\n".join(tables))
 
@@ -216,6 +224,8 @@ def publish_metric(script: Path, namespace: str, *, private: bool = False) -> st
     with hub_errors(target):
         api.create_repo(repo_id, repo_type="space", space_sdk="gradio", private=private, exist_ok=True)
         tip = api.space_info(repo_id)
+        if private and not tip.private:
+            refuse_public(replace(target, repo_type="space"))
         there = {item.rfilename for item in tip.siblings or ()} - {".gitattributes", "README.md"}
         if there and LINEAGE_FILE not in there:
             raise LratError(f"Space {repo_id}: expected nothing or an earlier publication there, found other files.")

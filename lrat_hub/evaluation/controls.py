@@ -1,12 +1,12 @@
-"""Controls: what a retriever may have forgotten, and how much of what it learned is nothing but titles.
+"""Controls: the forgetting check, and how much a retriever goes by titles alone.
 
 Questions of agents name titles, and training on them can teach a model to match titles and little else. No metric on
 such questions shows what that costs: a model can gain on all of them and lose half of what it knew of texts. Two
 controls do, and cost a minute:
 
 - `content_check`: finds a passage by a sentence of it, without the words of its title. Compare before and after.
-- `title_check` and `title_control`: the same judgements with the titles as queries, and the same training pairs with
-  the title of the positive as query. What these reach as well owes nothing to the agent's queries.
+- `title_check`: the same judgements with the titles as queries. What these reach as well owes nothing to the agent's
+  queries.
 """
 
 from __future__ import annotations
@@ -14,18 +14,12 @@ from __future__ import annotations
 import random
 import unicodedata
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from lrat_hub.documents import Documents
 from lrat_hub.errors import LratError
 from lrat_hub.evaluation.benchmark import Benchmark
 from lrat_hub.schema import Document
 from lrat_hub.text import split_sentences, split_words
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from datasets import Dataset
 
 CHECK_METRIC = "recall@10"
 CHECKED_PASSAGES = 500
@@ -100,8 +94,8 @@ def sentence_query(document: Document) -> str | None:
     sentences = split_sentences(document.text)
     if len(sentences) < 2:
         return None
-    title = {_plain(word.text) for word in split_words(document.title)}
-    words = [word.text for word in split_words(sentences[-1]) if _plain(word.text) not in title]
+    title = set(map(_plain, split_words(document.title)))
+    words = [word for word in split_words(sentences[-1]) if _plain(word) not in title]
     return " ".join(words) if len(words) >= MIN_WORDS else None
 
 
@@ -133,25 +127,3 @@ def title_check(benchmark: Benchmark) -> Benchmark:
             "Title check: expected relevant documents with a title, found none. There is nothing to check."
         )
     return Benchmark(benchmark.documents, queries, qrels, clusters)
-
-
-def title_control(pairs: Dataset, documents: Mapping[str, Document]) -> Dataset:
-    """Training pairs with the query replaced by the title of the positive, and all else as it was.
-
-    Train on them as on the pairs themselves: what that model gains as well was no matter of the agents' queries. Pairs
-    whose positive has no title are left out; whoever reports it says how many (`len`).
-
-    Args:
-        pairs: Config `pairs`.
-        documents: Those that the pairs name.
-    """
-    titled = pairs.filter(lambda row: bool(documents[row["positive_id"]].title), load_from_cache_file=False)
-    return titled.map(
-        lambda row: {
-            "query": documents[row["positive_id"]].title,
-            "question": "",
-            "previous_queries": [],
-            "reasoning_before": "",
-        },
-        load_from_cache_file=False,
-    )

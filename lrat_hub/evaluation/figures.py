@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import io
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lrat_hub.evaluation.costs import QUALITY
 from lrat_hub.evaluation.published import RetrievalResults
 from lrat_hub.evaluation.systems import AgentSystem
 from lrat_hub.evaluation.tables import AGENT_COLUMNS, PERCENT
+from lrat_hub.hub import figures
+from lrat_hub.hub.figures import new_figure, new_panels
 from lrat_hub.significance import Interval
 
 if TYPE_CHECKING:
@@ -18,6 +21,9 @@ if TYPE_CHECKING:
 
 COLORS = ("#9aa5b1", "#1f6feb", "#c9a227", "#2da44e", "#d1495b", "#8250df", "#bf5b04", "#1b7c83", "#57606a", "#db61a2")
 """Of retrievers, by their place in the report; after the last one they begin again."""
+
+MARKERS = "osD^v<>pP*Xhd8"
+"""Of retrievers in figures that do without colours; after the last one they begin again."""
 
 WIDEST = 16
 """Inches of a figure."""
@@ -44,13 +50,9 @@ def agent_bars(cells: Sequence[AgentSystem], colors: Mapping[str, str]) -> bytes
     # Wide enough for the numbers above the bars; panels that don't fit side by side stand below each other.
     panel = max(3.0, 0.42 * len(agents) * len(retrievers) + 1.2)
     columns = min(len(metrics), max(1, int(WIDEST // panel)))
-    lines = -(-len(metrics) // columns)
-    figure = _figure(panel * columns, 3.6 * lines + 0.3)
+    figure, panels = new_panels(len(metrics), columns, panel, 3.6, margin=0.3)
     width = 0.82 / len(retrievers)
-    panels = figure.subplots(lines, columns, squeeze=False).ravel()
-    for axes in panels[len(metrics) :]:
-        axes.remove()
-    for axes, metric in zip(panels, metrics, strict=False):
+    for axes, metric in zip(panels, metrics, strict=True):
         scale = 100 if metric in PERCENT else 1
         top = 0.0
         for index, retriever in enumerate(retrievers):
@@ -67,11 +69,11 @@ def agent_bars(cells: Sequence[AgentSystem], colors: Mapping[str, str]) -> bytes
                 high = scale * (interval.high if np.isfinite(interval.high) else interval.mean)
                 axes.text(at, high, f"{scale * interval.mean:.1f}", ha="center", va="bottom", fontsize=7)
                 top = max(top, high)
-        axes.set_xticks(range(len(agents)), agents, fontsize=8)
+        axes.set_xticks(range(len(agents)), wrapped(agents, panel / len(agents)), fontsize=8)
         axes.set_ylim(0, 1.1 * top or 1)
         axes.set_title(TITLES[metric], fontsize=9)
     _legend(figure, {name: colors[name] for name in retrievers})
-    return _png(figure)
+    return as_png(figure)
 
 
 def recall_by_step(cells: Sequence[AgentSystem], colors: Mapping[str, str]) -> bytes | None:
@@ -83,23 +85,18 @@ def recall_by_step(cells: Sequence[AgentSystem], colors: Mapping[str, str]) -> b
     agents = list(dict.fromkeys(cell.agent for cell in cells))
     # Runs have long tails in which little happens.
     last = max(3, round(float(np.quantile(steps, 0.98))))
-    columns = min(len(agents), 3)
-    lines = -(-len(agents) // columns)
-    figure = _figure(4.6 * columns, 3.4 * lines + 0.3)
-    panels = figure.subplots(lines, columns, squeeze=False, sharey=True).ravel()
-    for axes in panels[len(agents) :]:
-        axes.remove()
-    for axes, agent in zip(panels, agents, strict=False):
+    figure, panels = new_panels(len(agents), min(len(agents), 3), 4.6, 3.4, margin=0.3, sharey=True)
+    for axes, agent in zip(panels, agents, strict=True):
         for cell in cells:
             if cell.agent == agent:
                 shares = [100 * share for share in cell.scores.recall_by_step(last)]
                 axes.plot(range(1, last + 1), shares, color=colors[cell.retriever], linewidth=1.8)
         axes.set_title(agent, fontsize=9)
         axes.set(xlabel="step (searches and browses)", xlim=(1, last), ylim=(0, 102))
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.locator_params("x", integer=True)
     figure.axes[0].set_ylabel("evidence found so far, mean share in %")
     _legend(figure, {cell.retriever: colors[cell.retriever] for cell in cells})
-    return _png(figure)
+    return as_png(figure)
 
 
 def curves_over_k(cells: Sequence[AgentSystem], colors: Mapping[str, str]) -> bytes | None:
@@ -111,7 +108,7 @@ def curves_over_k(cells: Sequence[AgentSystem], colors: Mapping[str, str]) -> by
     metrics = [
         name for name in ("success", "evidence_share", "steps") if any(cell.scores.values(name) for cell in cells)
     ]
-    figure = _figure(3.9 * len(metrics), 3.2 * len(agents) + 0.4)
+    figure = new_figure(3.9 * len(metrics), 3.2 * len(agents) + 0.4)
     panels = figure.subplots(len(agents), len(metrics), squeeze=False)
     retrievers, ticks = (
         list(dict.fromkeys(cell.retriever for cell in cells)),
@@ -139,7 +136,7 @@ def curves_over_k(cells: Sequence[AgentSystem], colors: Mapping[str, str]) -> by
             axes.set_title(f"{TITLES[metric]} ({agent})" if len(agents) > 1 else TITLES[metric], fontsize=9)
             axes.set_xlabel("results of a search, K")
     _legend(figure, {cell.retriever: colors[cell.retriever] for cell in cells})
-    return _png(figure)
+    return as_png(figure)
 
 
 def retrieval_bars(evaluation: RetrievalResults, colors: Mapping[str, str]) -> bytes:
@@ -147,7 +144,7 @@ def retrieval_bars(evaluation: RetrievalResults, colors: Mapping[str, str]) -> b
     metrics, others = evaluation.shown, list(evaluation.differences)
     # Wide enough for the numbers above the bars.
     wide, narrow = max(6.0, 0.36 * len(metrics) * len(evaluation.scores)), 4.5 if others else 0.0
-    figure = _figure(wide + narrow, 4.4)
+    figure = new_figure(wide + narrow, 4.4)
     panels = figure.subplots(1, 2, width_ratios=(wide, narrow)) if others else [figure.subplots()]
     width = 0.84 / len(evaluation.scores)
     for index, (system, by_metric) in enumerate(evaluation.intervals.items()):
@@ -158,7 +155,8 @@ def retrieval_bars(evaluation: RetrievalResults, colors: Mapping[str, str]) -> b
             yerr=_errors(intervals, 1), capsize=2, error_kw={"elinewidth": 0.8, "capthick": 0.8},
         )  # fmt: skip
         for x, interval in zip(at, intervals, strict=True):
-            panels[0].text(x, interval.high, f"{interval.mean:.2f}", ha="center", va="bottom", fontsize=7)
+            high = interval.high if np.isfinite(interval.high) else interval.mean
+            panels[0].text(x, high, f"{interval.mean:.2f}", ha="center", va="bottom", fontsize=7)
     panels[0].set_xticks(range(len(metrics)), metrics)
     panels[0].set_ylim(0, 1.05)
     panels[0].set_ylabel(f"mean over {len(evaluation.clusters)} queries", fontsize=9)
@@ -175,13 +173,46 @@ def retrieval_bars(evaluation: RetrievalResults, colors: Mapping[str, str]) -> b
         panels[1].invert_yaxis()
         panels[1].set_title(f"Difference from {evaluation.baseline}", fontsize=9)
     _legend(figure, {name: colors[name] for name in evaluation.scores})
-    return _png(figure)
+    return as_png(figure)
 
 
-def _figure(width: float, height: float) -> Figure:
-    from matplotlib.figure import Figure
+def quality_by_cost(evaluation: RetrievalResults) -> bytes | None:
+    """Quality against milliseconds a query and against the size of the index; None where no cost is known.
 
-    return Figure(figsize=(width, height), layout="constrained")
+    Systems are told apart by their markers and names, not by colours, so that the figure can be printed in grey.
+    """
+    metric = QUALITY if QUALITY in evaluation.shown else evaluation.shown[0]
+    axes_of = {
+        "milliseconds a query": {system: cost.milliseconds for system, cost in evaluation.costs.items()},
+        "index, MB": {
+            system: cost.num_bytes / 1e6 for system, cost in evaluation.costs.items() if cost.num_bytes is not None
+        },
+    }
+    axes_of = {title: values for title, values in axes_of.items() if values}
+    if not axes_of:
+        return None
+    markers = {system: MARKERS[index % len(MARKERS)] for index, system in enumerate(evaluation.costs)}
+    figure, panels = new_panels(len(axes_of), len(axes_of), 5.2, 3.8, margin=0.3, sharey=True)
+    for axes, (title, values) in zip(panels, axes_of.items(), strict=True):
+        for system, value in values.items():
+            interval = evaluation.intervals[system][metric]
+            axes.errorbar(
+                [value], [interval.mean], yerr=_errors([interval], 1), fmt=markers[system], markersize=7, capsize=2,
+                elinewidth=0.8, color="#24292f", markerfacecolor="#d0d7de",
+            )  # fmt: skip
+        axes.set_xscale("log")
+        axes.set_xlabel(f"{title} (logarithmic)")
+    figure.axes[0].set_ylabel(f"{metric}, 95 % intervals")
+    _marker_legend(figure, markers)
+    return as_png(figure)
+
+
+def _marker_legend(figure: Figure, markers: Mapping[str, str]) -> None:
+    from matplotlib.lines import Line2D
+
+    style = {"linestyle": "", "color": "#24292f", "markerfacecolor": "#d0d7de", "markersize": 7}
+    handles = [Line2D([], [], marker=marker, label=name, **style) for name, marker in markers.items()]
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(3, len(handles)), frameon=False, fontsize=8)
 
 
 def _errors(intervals: Sequence[Interval], scale: float) -> np.ndarray:
@@ -200,13 +231,15 @@ def _legend(figure: Figure, colors: Mapping[str, str]) -> None:
     figure.legend(handles=handles, loc="outside lower center", ncols=min(6, len(handles)), frameon=False, fontsize=8)
 
 
-def _png(figure: Figure) -> bytes:
+def wrapped(names: Sequence[str], inches: float) -> list[str]:
+    """Names of models under an axis that has so many inches for each, broken where they would run into each other."""
+    return [textwrap.fill(name, max(6, int(12 * inches))) for name in names]
+
+
+def as_png(figure: Figure) -> bytes:
+    """The figure as a PNG file, with the sizes of text that figures of reports have."""
     for axes in figure.axes:
-        axes.spines[["top", "right"]].set_visible(False)
         axes.tick_params(labelsize=8)
         axes.xaxis.label.set_fontsize(9)
         axes.yaxis.label.set_fontsize(9)
-    buffer = io.BytesIO()
-    # Without the version of matplotlib in the file, the same figures are the same bytes for longer.
-    figure.savefig(buffer, dpi=130, format="png", metadata={"Software": None})
-    return buffer.getvalue()
+    return figures.as_png(figure)

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from lrat_hub.evaluation.agents import Qrels, plain_id, stated_confidence
 from lrat_hub.evaluation.verdicts import VerdictRow
 
@@ -124,18 +126,21 @@ class OfficialScores:
     def calibration_error(self) -> float:
         """The root mean square distance between confidence and accuracy in bins of 100 judged answers.
 
-        As in the benchmark's code, the last bin is left out and fewer than 100 answers have no error. Answers of one
-        confidence stay in the order of the runs; that code leaves their order to the file system and to NumPy.
+        As in the benchmark's code, the last bin is left out and fewer than 100 answers have no error. Which answers of
+        one confidence share a bin is up to NumPy's unstable sort there, and so it is here: the same numbers in the
+        same order of runs, on the same machine, give the same bins. That code takes runs as the file system lists
+        their files; here they are in the order of the questions.
         """
-        judged = sorted(
-            ((run.confidence, run.correct) for run in self.runs if run.judged and run.confidence is not None),
-            key=lambda pair: pair[0],
-        )
+        judged = [(run.confidence, run.correct) for run in self.runs if run.judged and run.confidence is not None]
+        if len(judged) < BIN:
+            return 0.0
+        confidences, verdicts = np.array(judged, dtype=np.float64).T
+        order = np.argsort(np.ascontiguousarray(confidences))
         squares = 0.0
         for start in range(0, (len(judged) // BIN - 1) * BIN, BIN):
-            confidences, verdicts = zip(*judged[start : start + BIN], strict=True)
-            squares += BIN / len(judged) * (fmean(confidences) - fmean(verdicts)) ** 2
-        return squares**0.5
+            members = order[start : start + BIN]
+            squares += BIN / len(judged) * (confidences[members].mean() - verdicts[members].mean()) ** 2
+        return float(squares**0.5)
 
     @property
     def citations(self) -> dict[str, float | int]:

@@ -149,9 +149,7 @@ def _check_hits(query_id: str, hits: Sequence[Hit]) -> None:
                 "index a document several times?"
             )
     if any(math.isnan(hit.score) for hit in hits):
-        raise LratError(
-            f"Run: expected scores that are numbers for query {query_id!r}, found NaN. Mend the retriever."
-        )
+        raise LratError(f"Run: expected scores that are numbers for query {query_id!r}, found NaN. Fix the retriever.")
 
 
 def _measure(metric: str) -> str:

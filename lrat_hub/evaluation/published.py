@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from lrat_hub.errors import LratError
+from lrat_hub.evaluation.costs import SearchCost
 from lrat_hub.evaluation.systems import (
     AgentSystem,
     RetrieverComparison,
@@ -37,8 +38,11 @@ RETRIEVAL_METRICS = ("recall@1", "recall@5", "recall@10", "recall@100", "ndcg@10
 NAMES = ("benchmark", "task", "system", "query_id", "question_id")
 """Columns of per-query rows about retrievers that are no metrics."""
 
-EVIDENCE = "evidence"
-"""The task of finding what judgements call relevant; other tasks are controls and more: see `lrat eval retrieval`."""
+EVIDENCE, OPENED = "evidence", "opened"
+"""The task of finding what judgements call relevant, and its stand-in without any: finding what agents opened. Other
+tasks are controls and more: see `lrat eval retrieval`."""
+
+MAIN_TASKS = (EVIDENCE, OPENED)
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,7 @@ class RetrievalResults:
         scores: System to metric to query id to score; a metric is over the same queries for all systems.
         clusters: Query id (or what else is measured) to the question it came from.
         baseline: The system that others are compared with.
+        costs: System to what a search with the queries cost, where that was measured.
     """
 
     name: str
@@ -56,6 +61,7 @@ class RetrievalResults:
     scores: Mapping[str, Mapping[str, Mapping[str, float]]]
     clusters: Mapping[str, str]
     baseline: str
+    costs: Mapping[str, SearchCost] = field(default_factory=dict)
 
     @cached_property
     def shown(self) -> list[str]:
@@ -139,8 +145,11 @@ class Evaluations:
 
         if "retrieval" in configs:
             baselines = {(row["benchmark"], row["task"]): row["baseline"] for row in rows("retrieval_baselines")}
+            costs = _grouped(rows("retrieval_costs"), "benchmark")
             self.retrieval += [
-                _retrieval(key[0], key[1], table, baselines[key])
+                _retrieval(
+                    key[0], key[1], table, baselines[key], costs.get(key[:1], ()) if key[1] in MAIN_TASKS else ()
+                )
                 for key, table in _grouped(rows("retrieval"), "benchmark", "task").items()
             ]
         if "per_query" not in configs:
@@ -153,7 +162,9 @@ class Evaluations:
             self.agreements += rows("agreement")
         else:
             name, first = _benchmark_of(source), per_query[0]["system"]
-            self.retrieval.append(_retrieval(name, EVIDENCE, rows_of(per_query), first))
+            # The first task is the one whose values are of queries.
+            task = next((row["task"] for row in rows("scores")), EVIDENCE)
+            self.retrieval.append(_retrieval(name, task, rows_of(per_query), first, _measured_costs(source)))
             for (task,), table in _grouped(rows("values"), "task").items():
                 values = (
                     {column: row[column] for column in ("system", "question_id")}
@@ -178,7 +189,9 @@ class Evaluations:
             scores = {names.get(system, system): metrics for system, metrics in one.scores.items()}
             if len(scores) < len(one.scores):
                 raise LratError("Names: expected one of its own for each system, found one name for two.")
-            self.retrieval[index] = replace(one, scores=scores, baseline=names.get(one.baseline, one.baseline))
+            costs = {names.get(system, system): cost for system, cost in one.costs.items()}
+            baseline = names.get(one.baseline, one.baseline)
+            self.retrieval[index] = replace(one, scores=scores, baseline=baseline, costs=costs)
 
     def comparisons(self) -> list[RetrieverComparison]:
         """Each retriever inside an agent against its baseline."""
@@ -200,6 +213,13 @@ class Evaluations:
             tables["retrieval_baselines"] = Dataset.from_list(
                 [{"benchmark": one.name, "task": one.task, "baseline": one.baseline} for one in self.retrieval]
             )
+            costs = [
+                {"benchmark": one.name, "system": system, **cost.to_dict()}
+                for one in self.retrieval
+                for system, cost in one.costs.items()
+            ]
+            if costs:
+                tables["retrieval_costs"] = Dataset.from_list(costs)
         if self.agreements:
             tables["agreement"] = Dataset.from_list(self.agreements)
         return tables
@@ -218,7 +238,13 @@ def _grouped(rows: Iterable[Mapping[str, Any]], *columns: str) -> dict[tuple[Any
     return groups
 
 
-def _retrieval(name: str, task: str, rows: Iterable[Mapping[str, Any]], baseline: str) -> RetrievalResults:
+def _retrieval(
+    name: str,
+    task: str,
+    rows: Iterable[Mapping[str, Any]],
+    baseline: str,
+    costs: Iterable[Mapping[str, Any]] = (),
+) -> RetrievalResults:
     scores: dict[str, dict[str, dict[str, float]]] = {}
     clusters: dict[str, str] = {}
     for row in rows:
@@ -233,13 +259,23 @@ def _retrieval(name: str, task: str, rows: Iterable[Mapping[str, Any]], baseline
         if all(metrics.get(metric, {}).keys() == scores[baseline][metric].keys() for metrics in scores.values())
     ]
     scores = {system: {metric: metrics[metric] for metric in kept} for system, metrics in scores.items()}
-    return RetrievalResults(name, task, scores, clusters, baseline)
+    measured = {row["system"]: SearchCost.from_dict(row) for row in costs if row["system"] in scores}
+    return RetrievalResults(name, task, scores, clusters, baseline, measured)
+
+
+def _measured_costs(source: Source) -> list[dict[str, Any]]:
+    """What searches cost, as an evaluation's lineage has it: times differ from run to run, unlike its rows."""
+    lineage = read_lineage(source) if isinstance(source, HubRef) else None
+    costs = lineage.counts.get("costs", {}) if lineage else {}
+    return [{"system": system, **cost} for system, cost in costs.items()]
 
 
 def _benchmark_of(source: Source) -> str:
     """The queries that retrievers were compared on, as an evaluation's lineage names them; else the evaluation."""
     lineage = read_lineage(source) if isinstance(source, HubRef) else None
-    return LONG_HASH.sub(r"\1", lineage.inputs.get("queries", str(source)) if lineage else str(source))
+    inputs = lineage.inputs if lineage else {}
+    asked = (inputs[name] for name in ("queries", "pairs", "trajectories") if name in inputs)
+    return LONG_HASH.sub(r"\1", next(asked, str(source)))
 
 
 def _configs(source: Source) -> Sequence[str]:

@@ -108,16 +108,22 @@ class Replay:
         """Metrics of a run over the searches, by its first `k` results each.
 
         - `novelty@k`, a search: the share of them that earlier searches had not listed; 0 where nothing is found.
+        - `evidence_mrr@k`, a search whose question has evidence: one over the rank of the first of it, 0 where
+          there is none.
         - `evidence_any@k` and `evidence_share@k`, a trajectory whose question has evidence: whether any of it is in
           the lists of all searches together, and what share.
         """
-        novelty = {}
+        novelty, reciprocal_ranks = {}, {}
         for search in self.searches:
             docids = self._first(run, search, k)
             novelty[search.search_id] = sum(docid not in search.seen for docid in docids) / max(1, len(docids))
+            if evidence := self.evidence.get(search.query_id):
+                found = (1 / rank for rank, docid in enumerate(docids, start=1) if docid in evidence)
+                reciprocal_ranks[search.search_id] = next(found, 0.0)
         shares = {trajectory_id: curve[-1] for trajectory_id, curve in self.curves(run, k=k).items()}
         return {
             f"novelty@{k}": novelty,
+            f"evidence_mrr@{k}": reciprocal_ranks,
             f"evidence_any@{k}": {trajectory_id: float(share > 0) for trajectory_id, share in shares.items()},
             f"evidence_share@{k}": shares,
         }

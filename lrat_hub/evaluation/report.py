@@ -1,12 +1,24 @@
-"""The page of a report: tables and figures with what one has to know to read them."""
+"""The page of a report: tables and figures, with the explanations that they need."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lrat_hub.evaluation.figures import agent_bars, colors_of, curves_over_k, recall_by_step, retrieval_bars
-from lrat_hub.evaluation.published import EVIDENCE, Evaluations, RetrievalResults
+from lrat_hub.evaluation import paper_figures
+from lrat_hub.evaluation.as_paper import DrawnFigure
+from lrat_hub.evaluation.costs import QUALITY, measured_how
+from lrat_hub.evaluation.figures import (
+    agent_bars,
+    colors_of,
+    curves_over_k,
+    quality_by_cost,
+    recall_by_step,
+    retrieval_bars,
+)
+from lrat_hub.evaluation.published import MAIN_TASKS, OPENED, Evaluations, RetrievalResults
 from lrat_hub.evaluation.systems import in_table_order
 from lrat_hub.evaluation.tables import (
     agent_rows,
@@ -20,10 +32,10 @@ from lrat_hub.evaluation.tables import (
 from lrat_hub.hub.cards import markdown_table
 
 TASKS = {
-    "gold": "The same queries, by documents that hold the answer itself",
-    "content": "Control for what was forgotten, a passage by a sentence of it without the words of its title",
-    "titles": "Control for what is nothing but titles, a relevant document by its title",
-    "searches": "The searches of trajectories, asked again",
+    "gold": "The same queries, with the documents that contain the answer as relevant ones",
+    "content": "Forgetting check, each passage searched for by one of its sentences without the words of its title",
+    "titles": "Title check, each relevant document searched for by its title",
+    "searches": "Replayed searches, the queries of trajectories sent to each system",
     "pairs": "The positives of mined pairs among their own candidates",
 }
 """What the tasks of `lrat eval retrieval` ask beside the judged queries."""
@@ -50,21 +62,34 @@ class Page:
         return path
 
 
-def report_page(evaluations: Evaluations) -> Page:
-    """Everything that there is to say of some evaluations, without a title."""
+def report_page(evaluations: Evaluations, *, as_paper: Sequence[DrawnFigure] = ()) -> Page:
+    """Everything that there is to say of some evaluations, without a title.
+
+    Args:
+        as_paper: Tables and figures of the paper to show, too.
+    """
     names = [system for one in evaluations.retrieval for system in one.scores]
     colors = colors_of([*names, *(cell.retriever for cell in evaluations.cells)])
     figures: dict[str, bytes] = {}
     parts: list[str] = []
     for number, one in enumerate(evaluations.retrieval, start=1):
-        if one.task == EVIDENCE:
+        if one.task in MAIN_TASKS:
             picture = f"figures/retrieval_{number}.png"
             figures[picture] = retrieval_bars(one, colors)
             parts += _retrieval_section(one, picture)
+            if by_cost := quality_by_cost(one):
+                figures[f"figures/cost_{number}.png"] = by_cost
+                parts += _cost_section(one, f"figures/cost_{number}.png")
         else:
             parts += [f"{TASKS.get(one.task, one.task)}:", markdown_table(retrieval_rows(one))]
     if evaluations.cells:
         parts += _agent_section(evaluations, colors, figures)
+    if as_paper:
+        parts += ["## As in the paper", paper_figures.ABOUT]
+    for number, drawn in enumerate(as_paper, start=1):
+        picture = f"figures/paper_{number}_{re.sub(r'[^a-z0-9]+', '_', drawn.figure.source.lower()).strip('_')}.png"
+        figures[picture] = paper_figures.draw(drawn)
+        parts.append(paper_figures.section(drawn, picture))
     return Page("\n\n".join(parts) + "\n", figures)
 
 
@@ -74,18 +99,36 @@ def _retrieval_section(one: RetrievalResults, picture: str) -> list[str]:
         "## Retrievers alone",
         f"On `{one.name}`: {len(one.clusters)} queries about {questions} questions, means with 95 % bootstrap "
         "intervals over questions. **Bold** is what beats every other retriever in the column significantly (paired "
-        "randomisation tests, Holm); where nothing is bold, no winner can be named.",
+        "randomisation tests, Holm); if nothing is bold, no retriever is significantly best.",
         markdown_table(retrieval_rows(one)),
         f"![Retrievers alone, and their differences from {one.baseline}, with 95 % intervals]({picture})",
     ]
+    if one.task == OPENED:
+        parts.insert(
+            1, "Nobody has judged these queries: relevant is what agents opened out of their retriever's lists."
+        )
     if len(one.scores) > 1:
         parts += [
             f"Differences from {one.baseline} with paired 95 % intervals. The p-values are of paired randomisation "
             "tests, corrected by Holm over the retrievers of a metric; `detectable` is the smallest true difference "
-            "that so many questions would show in 80 of 100 experiments.",
+            "that this number of questions would show in 80 of 100 experiments.",
             markdown_table(retrieval_difference_rows(one)),
         ]
     return parts
+
+
+def _cost_section(one: RetrievalResults, picture: str) -> list[str]:
+    quality = next(metric for metric in (QUALITY, *one.shown) if metric in one.shown)
+    rows = [
+        {"retriever": system, quality: f"{one.intervals[system][quality].mean:.3f}", **cost.cells()}
+        for system, cost in one.costs.items()
+    ]
+    return [
+        f"What a search costs. {measured_how(one.costs)} Tokens are those that models read, of queries and, in "
+        "rerankers, of documents; the index is without texts and ids; a dash is what is not known.",
+        markdown_table(rows),
+        f"![{quality} against the cost of a search]({picture})",
+    ]
 
 
 def _agent_section(evaluations: Evaluations, colors: dict[str, str], figures: dict[str, bytes]) -> list[str]:
@@ -111,7 +154,7 @@ def _agent_section(evaluations: Evaluations, colors: dict[str, str], figures: di
 
 
 def agent_tables(evaluations: Evaluations) -> str:
-    """The tables about agents, with what one has to know to read them."""
+    """The tables about agents, with the explanations that they need."""
     cells = in_table_order(evaluations.cells)
     comparisons = evaluations.comparisons()
     parts = [
@@ -119,10 +162,10 @@ def agent_tables(evaluations: Evaluations) -> str:
         "Rates are percent of all questions of the set: a run that is missing, crashed or ended without an answer is "
         "a failure. Evidence counts when a search listed it: *any evidence* is the share of questions with at least "
         "one evidence document found (the paper's words), *evidence share* the mean share of a question's evidence "
-        "(what BrowseComp-Plus and the released code compute). Steps are searches and browses, over the runs there "
-        "are. In brackets: gain over the retriever's baseline, relative. **Bold** is what beats every other retriever "
-        "in the same agent significantly, corrected by Holm over all such tests of the metric in the table.",
-        "What became of the questions:",
+        "(what BrowseComp-Plus and the released code compute). Steps are searches and browses, over the existing "
+        "runs. In brackets: gain over the retriever's baseline, relative. **Bold** is what beats every other "
+        "retriever in the same agent significantly, corrected by Holm over all such tests of the metric in the table.",
+        "Outcomes of the questions:",
         markdown_table(outcome_rows(cells)),
         "With 95 % intervals (Wilson's for rates of questions, bootstrap over questions for means):",
         markdown_table(interval_rows(cells)),
@@ -131,8 +174,8 @@ def agent_tables(evaluations: Evaluations) -> str:
         parts += [
             "Differences with paired 95 % bootstrap intervals. The p-values are of McNemar's exact test for rates of "
             "questions and of paired randomisation tests for means, corrected by Holm over all comparisons of the "
-            "metric; `detectable` is the smallest true difference that so many questions would show in 80 of 100 "
-            "experiments.",
+            "metric; `detectable` is the smallest true difference that this number of questions would show in 80 of "
+            "100 experiments.",
             markdown_table(difference_rows(comparisons)),
         ]
     if evaluations.agreements:

@@ -9,6 +9,7 @@ from typing import Any
 from lrat_hub.errors import LratError
 from lrat_hub.evaluation.benchmark import Benchmark
 from lrat_hub.evaluation.controls import CHECK_METRIC, content_check, title_check
+from lrat_hub.evaluation.costs import MeasuredRetriever, SearchCost
 from lrat_hub.evaluation.metrics import DEPTH, Qrels, Run, Values, metrics_to, score_run
 from lrat_hub.evaluation.own_documents import OwnDocuments
 from lrat_hub.evaluation.replay import LIST_LENGTH, OwnCandidates, Replay
@@ -23,8 +24,9 @@ from lrat_hub.significance import Comparison, clear_winner, compare_with_baselin
 QUERIES, CONTENT, TITLES, SEARCHES, PAIRS = "queries", "content", "titles", "searches", "pairs"
 """What systems are asked."""
 
-EVIDENCE, GOLD = "evidence", "gold"
-"""The tasks that the queries are asked for; the others are named by what is asked."""
+EVIDENCE, GOLD, OPENED = "evidence", "gold", "opened"
+"""The tasks that the queries are asked for; the others are named by what is asked. The last is that of logs without
+judgements, see `lrat_hub.evaluation.opened`."""
 
 AS_LOGGED = "as logged"
 """The retriever that the agents of trajectories had."""
@@ -37,7 +39,8 @@ class Task:
     """Something that every system is measured by.
 
     Args:
-        name: In tables. "evidence" and "gold" are the two kinds of judgements, "content" and "titles" the controls,
+        name: In tables. "evidence" and "gold" are the two kinds of judgements, "opened" what takes
+            their place where there are none, "content" and "titles" the controls,
             "searches" and "pairs" what trajectories and mined pairs are asked for.
         asked: The queries it is about, as a key of the runs: tasks that differ in judgements alone share them.
         measure: What it makes of a run.
@@ -131,7 +134,7 @@ class TaskComparison:
                     **dict.fromkeys(("baseline", *DIFFERENCE_COLUMNS)),
                 }
                 if system in differences:
-                    row |= {"baseline": baseline, **_difference_columns(differences[system])}
+                    row |= {"baseline": baseline, **difference_columns(differences[system])}
                 rows.append(row)
         return rows
 
@@ -163,7 +166,8 @@ class TaskComparison:
 DIFFERENCE_COLUMNS = ("difference", "difference_low", "difference_high", "p_value", "corrected", "detectable")
 
 
-def _difference_columns(one: Comparison) -> dict[str, Any]:
+def difference_columns(one: Comparison) -> dict[str, Any]:
+    """`DIFFERENCE_COLUMNS` of a comparison."""
     difference = one.difference
     values = (difference.mean, difference.low, difference.high, one.p_value, one.corrected, difference.detectable)
     return dict(zip(DIFFERENCE_COLUMNS, values, strict=True))
@@ -199,6 +203,7 @@ class RetrievalEvaluation:
         random_baselines: What a random order would reach, by metric, where that is known.
         joins: How the tables met by their ids, as they were added.
         own: Documents that are left out of the rankings of their own queries; see `leave_out_own`.
+        main: The task that systems are compared by first.
     """
 
     asked: dict[str, tuple[Benchmark, int]] = field(default_factory=dict)
@@ -207,21 +212,25 @@ class RetrievalEvaluation:
     random_baselines: dict[str, float] = field(default_factory=dict)
     joins: list[Join] = field(default_factory=list)
     own: OwnDocuments | None = None
+    main: str = EVIDENCE
 
     @classmethod
-    def of(cls, evidence: Benchmark, gold: Benchmark | None = None, *, depth: int = DEPTH) -> RetrievalEvaluation:
-        """An evaluation on judged queries.
+    def of(
+        cls, evidence: Benchmark, gold: Benchmark | None = None, *, depth: int = DEPTH, main: str = EVIDENCE
+    ) -> RetrievalEvaluation:
+        """An evaluation on queries with relevant documents.
 
         Args:
             gold: The same benchmark with other judgements.
             depth: Results a query.
+            main: What the first task is called: "opened" where what agents opened stands for judgements.
         """
         metrics = metrics_to(depth)
         judged = evidence if gold is None else replace(evidence, qrels={**gold.qrels, **evidence.qrels})
-        tasks = [Task.of(EVIDENCE, QUERIES, evidence, metrics)]
+        tasks = [Task.of(main, QUERIES, evidence, metrics)]
         tasks += [Task.of(GOLD, QUERIES, gold, metrics)] if gold else []
         joins = [join for benchmark in (evidence, gold) if benchmark for join in benchmark.joins]
-        return cls({QUERIES: (judged, depth)}, tasks, joins=joins)
+        return cls({QUERIES: (judged, depth)}, tasks, joins=joins, main=main)
 
     @property
     def queries(self) -> Benchmark:
@@ -262,7 +271,8 @@ class RetrievalEvaluation:
         what = "Trajectories"
         asked = (search.query_id for search in self.replay.searches)
         names = {"wanted_name": "questions of trajectories", "given_name": "questions with evidence"}
-        self.joins.append(match_ids(asked, self.replay.evidence, what=what, require=False, **names))
+        if qrels:
+            self.joins.append(match_ids(asked, self.replay.evidence, what=what, require=False, **names))
         listed = {docid for search in self.replay.searches for docid in search.listed}
         if listed:
             name = "documents that trajectories were shown"
@@ -310,17 +320,33 @@ class RetrievalEvaluation:
         of_documents = documents.match(listed, name="documents of the run file", what=what)
         if not of_documents.is_complete:
             raise LratError(
-                f"{what}: expected documents of the corpus alone; {of_documents}. Is it of another corpus?"
+                f"{what}: expected documents of the corpus alone; {of_documents}. Does it belong to another corpus?"
             )
         return self._counted(kept), [of_queries, of_documents]
 
-    def search(self, retriever: Retriever, *, style: QueryStyle = "plain") -> dict[str, Run]:
-        """All that a retriever finds, by what was asked."""
+    def search(
+        self,
+        retriever: Retriever,
+        *,
+        style: QueryStyle = "plain",
+        on_cost: Callable[[SearchCost], object] | None = None,
+    ) -> dict[str, Run]:
+        """All that a retriever finds, by what was asked.
+
+        Args:
+            on_cost: Gets what the search with the judged queries cost, which is measured for it.
+        """
         runs = {}
         for name, (asked, depth) in self.asked.items():
-            more = self.own.most if self.own and name == QUERIES else 0
-            run = asked.search(retriever, depth + more, style=style)
-            runs[name] = self._counted(run) if name == QUERIES else run
+            if name != QUERIES:
+                runs[name] = asked.search(retriever, depth, style=style)
+                continue
+            more = self.own.most if self.own else 0
+            measured = MeasuredRetriever(retriever, documents=len(asked.documents))
+            searched = measured if on_cost else retriever
+            runs[name] = self._counted(asked.search(searched, depth + more, style=style))
+            if on_cost and measured.cost:
+                on_cost(measured.cost)
         return runs
 
     def _counted(self, run: Run) -> Run:

@@ -165,7 +165,7 @@ def _parsed(path: Path, number: int, line: str) -> tuple[str, str, int | None, n
         pass
     raise LratError(
         f"{path}:{number}: expected `query_id Q0 docid rank score system` with a finite score, "
-        f"found {line.strip()[:80]!r}. Mend or remove the line."
+        f"found {line.strip()[:80]!r}. Correct or remove the line."
     )
 
 

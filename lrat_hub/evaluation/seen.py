@@ -115,6 +115,8 @@ class Seen:
         docids: The relevant documents that are positives of pairs.
         num_queries, num_documents: Of the benchmark: judged queries, and their relevant documents in the corpus.
         pairs: What it was trained on.
+        question_ids, num_questions: The same for the questions that agents sent the queries for, where these are two
+            things; none and 0 where they are one.
     """
 
     system: str
@@ -123,6 +125,8 @@ class Seen:
     num_queries: int
     num_documents: int
     pairs: TrainingPairs
+    question_ids: frozenset[str] = frozenset()
+    num_questions: int = 0
 
     @classmethod
     def of(
@@ -132,6 +136,7 @@ class Seen:
         queries: Mapping[str, str],
         relevant: Iterable[str],
         documents: Documents | None,
+        asked_for: Mapping[str, tuple[str, str]] | None = None,
     ) -> Seen:
         """Compares the pairs of a system with a benchmark.
 
@@ -139,9 +144,15 @@ class Seen:
             queries: Id to text of the judged queries.
             relevant: Ids of the documents that are relevant to them.
             documents: The corpus; None where there is none, and then no documents are compared.
+            asked_for: Id of a query to id and text of the question that an agent searched for with it. A query is seen
+                as well when its question is.
         """
-        query_ids = (
-            key for key, text in queries.items() if text_key(text) in pairs.questions or key in pairs.query_ids
+        texts = asked_for or {}
+        query_ids = frozenset(
+            key
+            for key, text in queries.items()
+            for question_id, question in (texts.get(key, (key, text)),)
+            if question_id in pairs.query_ids or not pairs.questions.isdisjoint(map(text_key, (text, question)))
         )
         known = [docid for docid in dict.fromkeys(relevant) if documents is not None and docid in documents]
         docids = (
@@ -150,14 +161,21 @@ class Seen:
             if docid in pairs.positive_ids
             or (pairs.positives and documents is not None and text_key(documents[docid].text) in pairs.positives)
         )
-        return cls(system, frozenset(query_ids), frozenset(docids), len(queries), len(known), pairs)
+        questions = {key: question_id for key, (question_id, _) in texts.items()}
+        return cls(
+            system, query_ids, frozenset(docids), len(queries), len(known), pairs,
+            frozenset(questions[key] for key in query_ids if key in questions), len(set(questions.values())),
+        )  # fmt: skip
 
     def __str__(self) -> str:
         if self.pairs.problem:
             return f"{self.system}: {self.pairs.problem}"
         if not self.pairs.sources:
             return f"{self.system}: its lineage has no mined pairs"
-        text = f"{self.system}: {len(self.query_ids)} of {self.num_queries} queries were mined from"
+        text = f"{self.system}: {len(self.query_ids)} of {self.num_queries} queries"
+        if self.num_questions:
+            text += f", of {len(self.question_ids)} of {self.num_questions} questions,"
+        text += " were mined from"
         if self.num_documents:
             text += f", {len(self.docids)} of {self.num_documents} relevant documents are positives of training pairs"
         return text
@@ -172,7 +190,7 @@ class Seen:
             "documents": self.num_documents,
             "pairs": list(self.pairs.sources),
             "note": self.pairs.problem,
-        }
+        } | ({"seen_questions": len(self.question_ids), "questions": self.num_questions} if self.num_questions else {})
 
 
 def was_seen(one: Trajectory | Pair, trained: Iterable[TrainingPairs]) -> bool:

@@ -6,6 +6,7 @@ Everything here is made of per-query rows alone, so that the tables of a publish
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -235,12 +236,20 @@ def identity_of(trajectories: Sequence[Trajectory]) -> tuple[str, str, int | Non
     return next(iter(settings))
 
 
+def models_of(trajectories: Sequence[Trajectory]) -> list[HubRef]:
+    """The pins of the models that runs of one cell were made with, of a fusion or of several stages all of them.
+
+    There are none where the runs don't say, or no model searched.
+    """
+    run = trajectories[0]
+    parts = _parts(run.retriever, run.retriever_revision)
+    return [HubRef(name, revision=sha) for _, name, sha in parts if sha and "/" in name]
+
+
 def model_of(trajectories: Sequence[Trajectory]) -> HubRef | None:
-    """The pin of the model that runs of one cell were made with; None where they don't say, or it is no model."""
-    name, revision = trajectories[0].retriever, trajectories[0].retriever_revision
-    if revision is None or "/" not in name or "+" in name:
-        return None
-    return HubRef(name, revision=revision)
+    """The pin of the model that alone searched in the runs of one cell; None where there is no such model."""
+    models = models_of(trajectories)
+    return models[0] if [model.repo_id for model in models] == [trajectories[0].retriever] else None
 
 
 def recorded_k(trajectory: Trajectory) -> int | None:
@@ -258,16 +267,27 @@ def recorded_k(trajectory: Trajectory) -> int | None:
 
 
 def _versioned(name: str, revision: str | None) -> str:
-    """A retriever's name with the first digits of its revision, and each part of a fusion with those of its own.
+    """A retriever's name with the first digits of its revision, and each part of it with those of its own.
 
     BM25 has no revision but that of the corpus, which all retrievers of a benchmark share.
     """
-    names, revisions = name.split("+"), (revision or "").split("+")
-    if len(names) != len(revisions):
-        return name
-    return "+".join(
-        f"{part}@{sha[:7]}" if sha and part != "bm25" else part for part, sha in zip(names, revisions, strict=True)
+    parts = _parts(name, revision)
+    return "".join(
+        f"{before}{part}@{sha[:7]}" if sha and part != "bm25" else before + part for before, part, sha in parts
     )
+
+
+def _parts(name: str, revision: str | None) -> list[tuple[str, str, str]]:
+    """The parts of a recorded retriever: what stands before each ("+", or ">" with a depth), its name and its sha.
+
+    The sha is empty where the revision does not say.
+    """
+    pieces = re.split(r"(\+|>(?:[0-9]+:)?)", name)
+    names, separators = pieces[::2], ["", *pieces[1::2]]
+    shas = re.split(r"[+>]", revision or "")
+    if len(shas) != len(names):
+        shas = [""] * len(names)
+    return list(zip(separators, names, shas, strict=True))
 
 
 def per_query_features() -> Features:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,7 +11,8 @@ from lrat_hub.evaluation.published import RetrievalResults
 from lrat_hub.evaluation.systems import AgentSystem, RetrieverComparison, clear_winners, in_table_order
 from lrat_hub.hub.inputs import Source
 from lrat_hub.hub.refs import HubRef
-from lrat_hub.significance import Interval, clear_winner
+from lrat_hub.significance import Interval, clear_winner, ends
+from lrat_hub.significance.comparison import ALPHA
 
 AGENT_COLUMNS = {
     "success": "success",
@@ -100,7 +102,7 @@ def outcome_rows(cells: Sequence[AgentSystem]) -> Rows:
 
 
 def difference_rows(comparisons: Sequence[RetrieverComparison]) -> Rows:
-    """Comparisons with their intervals and tests, and the difference that so many questions could have shown."""
+    """Comparisons with their intervals and tests, and the difference that they could have shown."""
     rows = []
     for one in comparisons:
         rows.append(
@@ -131,7 +133,7 @@ def retrieval_rows(evaluation: RetrievalResults) -> Rows:
         row: dict[str, Any] = {"retriever": system}
         for metric, interval in intervals.items():
             mean = f"**{interval.mean:.3f}**" if best[metric] == system else f"{interval.mean:.3f}"
-            row[metric] = f"{mean} [{interval.low:.3f}, {interval.high:.3f}]"
+            row[metric] = f"{mean} {ends(interval.low, interval.high, '.3f')}"
         rows.append(row)
     return rows
 
@@ -167,7 +169,6 @@ def score_table(scores: Sequence[Mapping[str, Any]], task: str) -> Rows:
 
 def interval_table(scores: Sequence[Mapping[str, Any]], task: str, metrics: Sequence[str]) -> Rows:
     """A few metrics of a task for people: a row each and system, with its interval and difference from the first."""
-    interval = "{difference:+.3f} [{difference_low:+.3f}, {difference_high:+.3f}]"
     chosen = [row for row in scores if row["task"] == task and row["metric"] in metrics]
     baseline = next((row["baseline"] for row in chosen if row["baseline"] is not None), None)
     rows = []
@@ -175,17 +176,73 @@ def interval_table(scores: Sequence[Mapping[str, Any]], task: str, metrics: Sequ
         cells = {
             "metric": row["metric"],
             "system": row["system"],
-            "mean": "{mean:.3f} [{low:.3f}, {high:.3f}]".format(**row),
+            "mean": f"{row['mean']:.3f} {ends(row['low'], row['high'], '.3f')}",
         }
         if baseline is not None:
             is_first = row["baseline"] is None
+            difference = "" if is_first else ends(row["difference_low"], row["difference_high"], "+.3f")
             cells |= {
-                f"difference from {baseline}": "" if is_first else interval.format(**row),
+                f"difference from {baseline}": "" if is_first else f"{row['difference']:+.3f} {difference}",
                 "p, corrected": "" if is_first else f"{row['corrected']:.4f}",
                 "detectable": "" if row["detectable"] is None else f"{row['detectable']:.3f}",
             }
         rows.append(cells)
     return rows
+
+
+FEW_QUESTIONS = 50
+"""With fewer questions a comparison gets a warning. Test collections of TREC usually have 50 topics (Buckley and
+Voorhees, "Evaluating evaluation measure stability", SIGIR 2000)."""
+
+
+def difference_table(scores: Sequence[Mapping[str, Any]], rows: Mapping[str, tuple[str, str]]) -> Rows:
+    """How every system differs from the first, for people: a row for each of a few metrics, with 95 % intervals.
+
+    A difference is bold where it is more than chance at the 5 % level after Holm's correction.
+
+    Args:
+        scores: Rows of `TaskComparison.scores`.
+        rows: What a row is called, to its task and metric; those that were not measured, or are compared with another
+            system than the first of them, are left out.
+    """
+    table: Rows = []
+    first = None
+    for name, (task, metric) in rows.items():
+        compared = _compared(scores, task, metric)
+        first = first or next((row["baseline"] for row in compared), None)
+        if compared and compared[0]["baseline"] == first:
+            cells = {row["system"]: _with_ends(row) for row in compared}
+            cells |= {row["system"]: f"**{cells[row['system']]}**" for row in compared if row["corrected"] < ALPHA}
+            table.append({f"difference from {first}": name, **cells})
+    systems = dict.fromkeys(key for row in table for key in row)
+    return [{key: row.get(key, "") for key in systems} for row in table]
+
+
+def too_few_questions(scores: Sequence[Mapping[str, Any]], task: str, metric: str) -> str:
+    """What so few questions can show; "" where there are `FEW_QUESTIONS` or more, or nothing is compared."""
+    rows = _compared(scores, task, metric)
+    if not rows or (questions := rows[0]["questions"]) >= FEW_QUESTIONS:
+        return ""
+    # The smallest p-value of a randomisation test over n questions is 2 / 2^n, and Holm multiplies the smallest by the
+    # number of tests.
+    if len(rows) * 2.0 ** (1 - questions) >= ALPHA:
+        return f"{questions} questions can't show any difference, as no test of so few gets below 5 %; give more"
+    known = [row["detectable"] for row in rows if row["detectable"] is not None]
+    if not known:
+        return f"{questions} questions are few, and the systems don't differ in {metric} on any of them"
+    return (
+        f"{questions} questions are few: a true difference below {min(known):.3f} in {metric} would be missed in more "
+        "than 20 of 100 such evaluations"
+    )
+
+
+def _compared(scores: Sequence[Mapping[str, Any]], task: str, metric: str) -> list[Mapping[str, Any]]:
+    """The rows of a metric that are about a difference."""
+    return [row for row in scores if (row["task"], row["metric"]) == (task, metric) and row["baseline"] is not None]
+
+
+def _with_ends(row: Mapping[str, Any]) -> str:
+    return f"{row['difference']:+.3f} {ends(row['difference_low'], row['difference_high'], '+.3f')}"
 
 
 def system_name(source: Source) -> str:
@@ -212,7 +269,7 @@ def _column(benchmark: str, metric: str, benchmarks: Sequence[str]) -> str:
 
 def _interval(metric: str, interval: Interval, *, sign: str = "") -> str:
     mean, low, high = (_number(metric, value, sign=sign) for value in (interval.mean, interval.low, interval.high))
-    return f"{mean} [{low}, {high}]"
+    return f"{mean} [{low}, {high}]" if math.isfinite(interval.high) else f"{mean} {ends(-math.inf, math.inf, '')}"
 
 
 def _number(metric: str, value: float, *, sign: str = "") -> str:

@@ -11,22 +11,29 @@ from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any
 
 from lrat_hub.documents import Documents
-from lrat_hub.encoders import cut_to
+from lrat_hub.encoders import cut_to, is_late
 from lrat_hub.errors import LratError
 from lrat_hub.evaluation.benchmark import Benchmark
 from lrat_hub.evaluation.controls import CHECK_METRIC, bounded_check, content_check
 from lrat_hub.evaluation.metrics import METRICS, RetrievalScores
 from lrat_hub.queries import QueryStyle
+from lrat_hub.retrieval.bm25 import BM25Retriever
 from lrat_hub.retrieval.dense import DenseRetriever
+from lrat_hub.retrieval.fusion import RerankedRetriever
 from lrat_hub.significance import Difference, paired_difference
 
 if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
+    from lrat_hub.encoders.encoding import Ranker
+    from lrat_hub.hub.inputs import Source
+    from lrat_hub.hub.refs import HubRef
 
 TASK_METRIC = "recall@10"
 """What the verdict on the task rests on."""
 
 TASK, CONTENT = "task", "content"
+
+RERANKED = 20
+"""Results of BM25 that a reranker, or late interaction, ranks again when a training is judged."""
 
 REPORTED = {TASK: ("recall@10", "ndcg@10"), CONTENT: ("recall@10",)}
 """The metrics of each benchmark that the table of a sweep has."""
@@ -78,13 +85,29 @@ class TrainingEvaluation:
         length = f"at most {self.max_length} tokens each" if self.max_length else "as long as the model takes"
         return f"{documents} documents, {length}, and {queries} queries"
 
-    def score(self, model: SentenceTransformer, style: QueryStyle = "plain") -> dict[str, RetrievalScores]:
-        """Scores of every benchmark, with queries in the model's style; their common corpus is encoded once."""
+    @property
+    def reranking_cost(self) -> str:
+        """What `score` has a reranker or a late-interaction model score, in words; empty where there is nothing."""
+        queries = sum(len(benchmark.qrels) for benchmark in self.benchmarks.values())
+        return f"the first {RERANKED} results of BM25 for {queries} queries" if queries else ""
+
+    def score(self, model: Ranker, style: QueryStyle = "plain") -> dict[str, RetrievalScores]:
+        """Scores of every benchmark, with queries in the model's style; their common corpus is encoded once.
+
+        A reranker ranks the first `RERANKED` results of BM25 again, which reads the same text as it does. So does late
+        interaction: the token vectors of a whole corpus may be too many to be kept.
+        """
+        from sentence_transformers import CrossEncoder
+
         if not self.benchmarks:
             return {}
         documents = next(iter(self.benchmarks.values())).documents
         with cut_to(model, self.max_length):
-            retriever = DenseRetriever(model, documents.in_order(), show_progress=True)
+            if isinstance(model, CrossEncoder) or is_late(model):
+                first = BM25Retriever(documents.in_order())
+                retriever = RerankedRetriever(first, model, documents, depth=RERANKED)
+            else:
+                retriever = DenseRetriever(model, documents.in_order(), show_progress=True)
             return {name: benchmark.score(retriever, style=style) for name, benchmark in self.benchmarks.items()}
 
     def compare(self, before: Mapping[str, RetrievalScores], after: Mapping[str, RetrievalScores]) -> TrainingResult:
@@ -126,7 +149,7 @@ class TrainingResult:
 
     @property
     def verdict(self) -> str:
-        """One line: better, no difference or worse on the task, and whether something was forgotten."""
+        """One line: better, no difference or worse on the task, and whether content retrieval got worse."""
         parts = []
         if task := self._difference(TASK, TASK_METRIC):
             word = "better" if task.low > 0 else "worse" if task.high < 0 else "no difference"
@@ -134,7 +157,7 @@ class TrainingResult:
         else:
             parts.append("not tried on queries: give `corpus`, `queries` and `qrels`")
         if content := self._difference(CONTENT, CHECK_METRIC):
-            word = "content retrieval was forgotten" if content.high < 0 else "no forgetting detected"
+            word = "content retrieval got worse" if content.high < 0 else "no forgetting detected"
             parts.append(f"{word} (sentence to passage, {CHECK_METRIC} {content})")
         return "; ".join(parts)
 
@@ -154,12 +177,14 @@ class VariantRun:
         seed: None for the base model.
         pairs: Number of pairs that were trained on.
         scores: Scores of every benchmark of the `TrainingEvaluation`, by its name.
+        model: The pin of the trained model, where it was kept.
     """
 
     variant: str
     seed: int | None
     pairs: int
     scores: dict[str, RetrievalScores]
+    model: HubRef | None = None
 
 
 def sweep_table(runs: Sequence[VariantRun], evaluation: TrainingEvaluation) -> list[dict[str, Any]]:
@@ -189,6 +214,15 @@ def run_rows(runs: Sequence[VariantRun]) -> list[dict[str, Any]]:
         for benchmark, scores in run.scores.items()
         for metric in scores.metrics
     ]  # fmt: skip
+
+
+def model_rows(base: Source, runs: Sequence[VariantRun]) -> list[dict[str, Any]]:
+    """A row for each model: the base, and those that were kept."""
+    return [
+        {"variant": run.variant, "seed": run.seed, "pairs": run.pairs, "model": str(run.model or base)}
+        for run in runs
+        if run.model is not None or run.seed is None
+    ]
 
 
 def _metric_rows(

@@ -66,7 +66,7 @@ def test_two_agents_are_analysed_and_compared_in_one_commit(published, tmp_path)
         ("one + bm25", 1, 6, 0.667), ("two + bm25", 1, 6, 0.667)]  # fmt: skip
     card, files = card_of(pin), files_of(pin)
     pictures = set(re.findall(r"\]\((figures/[^)]+)\)", card))
-    assert len(pictures) == 15
+    assert len(pictures) == 17
     assert pictures == {name for name in files if name.endswith(".png")}
     assert {name for name in pictures if not (tmp_path / name).is_file()} == set()
     assert "## Agents compared" in (tmp_path / "report.md").read_text()
@@ -85,6 +85,14 @@ def test_evidence_whose_ids_are_written_otherwise_is_refused_before_the_work(pub
     words = ["analyze", "--trajectories", "lrat/analysed-one", "--qrels", "lrat/analysed-upper"]
     with pytest.raises(LratError, match="1 of them would match but for upper and lower case, such as 'E' and 'e'"):
         cli.run([*words, "--to", "lrat/analysis-upper"])
+
+
+def test_evidence_of_other_questions_is_refused_with_what_to_do(published):
+    words = ["analyze", "--trajectories", "lrat/analysed-bare", "--qrels", "lrat/analysed-qrels"]
+    with pytest.raises(
+        LratError, match=r"0 of 1 questions of the runs .*Leave `qrels` out, or give the judgements of"
+    ):
+        cli.run([*words, "--to", "lrat/analysis-others"])
 
 
 @pytest.mark.slow

@@ -45,11 +45,20 @@ class LLM:
 """
 
 
-def synthetic(seed: int = 16) -> tuple[list[Trajectory], dict[str, str], dict[str, dict[str, int]]]:
-    """Runs, the judge's replies by question, and the evidence. Some questions have no run, some have two."""
+def synthetic(
+    seed: int = 16, *, ties: bool = False
+) -> tuple[list[Trajectory], dict[str, str], dict[str, dict[str, int]]]:
+    """Runs, the judge's replies by question, and the evidence. Some questions have no run, some have two.
+
+    Args:
+        ties: Whether confidences are those that judges give, multiples of 5 %, and most answers share theirs.
+    """
     rng = random.Random(seed)
     runs, replies, qrels = [], {}, {}
-    shares = rng.sample(range(10_000), len(QUESTIONS))  # no two confidences are alike: the script's ties are not ours
+    # How equal confidences are sorted depends on the machine, so that what is recorded has none.
+    shares = rng.sample(range(10_000), len(QUESTIONS))
+    if ties:
+        shares = [round(share, -3) // 2 for share in shares]
     for query_id, share in zip(QUESTIONS, shares, strict=True):
         documents = [str(rng.randrange(100)) for _ in range(12)]
         qrels[query_id] = dict.fromkeys(documents[: rng.randrange(1, 6)], 1)
@@ -129,9 +138,9 @@ def replies_as_verdicts(runs: list[Trajectory], replies: dict[str, str], folder:
     return list(read_verdicts(folder))
 
 
-def run_official(checkout: Path, folder: Path) -> tuple[dict, dict]:
+def run_official(checkout: Path, folder: Path, *, ties: bool = False) -> tuple[dict, dict]:
     """The figures of the benchmark's script over our run files, and ours over its verdicts."""
-    trajectories, replies, qrels = synthetic()
+    trajectories, replies, qrels = synthetic(ties=ties)
     files = submission(trajectories, [], QUESTIONS, qrels, agent="an agent", retriever="r")
     runs, evaluated, stand_in = folder / "runs" / "ours", folder / "evals", folder / "stand_in"
     for path in (runs, stand_in):

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -276,6 +277,23 @@ def test_tables_are_made_again_from_the_published_evaluation_alone(evaluated, sw
     assert table in report_page(evaluations).text
 
 
+@pytest.mark.slow
+def test_a_report_makes_figures_of_the_paper_from_what_was_published(swept, tmp_path):
+    words = ["--evaluations", str(swept), "--names", "Base=bm25", "--figures", "8b", "--folder", str(tmp_path)]
+    report = cli.run(["eval", "report", *words, "--to", "lrat/agents-figures"])
+    drawn = rows(report, "as_paper")
+    assert {(row["figure"], row["k"], row["variant"]) for row in drawn} == {
+        ("Figure 8 (b)", 1, "Base"), ("Figure 8 (b)", 10, "Base")
+    }  # fmt: skip
+    assert (tmp_path / "figures/paper_1_figure_8_b.png").read_bytes().startswith(b"\x89PNG")
+    assert "figures/paper_1_figure_8_b.png" in card(report)
+    # A report of the report has them again.
+    again = cli.run(
+        ["eval", "report", "--evaluations", str(report), "--figures", "8b", "--to", "lrat/agents-figures-2"]
+    )
+    assert rows(again, "as_paper") == drawn
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -372,3 +390,12 @@ def test_questions_that_a_retrieval_model_was_mined_from_are_told_and_left_out(b
     assert "2 questions are left out for all systems, 6 are held out" in capsys.readouterr().out
     (summary,) = rows(held_out, "summary")
     assert (summary["success"], summary["questions"], summary["strangers"]) == (0, 6, 0)
+    # So are those of a reranker, as runs record it.
+    ranked = [
+        replace(one, retriever=f"bm25>5:{model.repo_id}", retriever_revision=f"{'a' * 40}>{model.revision}")
+        for one in runs
+    ]
+    given = publish("agents-reranked-runs", {"runs": trajectory_table(ranked)})
+    pin = evaluate(benchmark, "agents-reranked-seen", "--trajectories", given)
+    assert told in capsys.readouterr().out
+    assert rows(pin, "summary")[0]["retriever"] == f"bm25>5:{model.repo_id}@{model.revision[:7]}"

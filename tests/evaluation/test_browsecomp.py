@@ -7,34 +7,9 @@ import pytest
 from lrat_hub import evaluate_agents, load_trajectories
 from lrat_hub.errors import LratError
 from lrat_hub.evaluation.agents import only_recorded
-from lrat_hub.evaluation.browsecomp import (
-    judged_correct,
-    parse_judge_prompt,
-    read_verdicts,
-    run_of,
-    submission,
-)
+from lrat_hub.evaluation.browsecomp import judged_correct, read_verdicts, run_of, submission
 from lrat_hub.schema import Sampling, Step, Trajectory
 from tests.evaluation.runs import listed, run
-
-PROMPT = """Judge whether the following [response] to [question] is correct, based on the precise [correct_answer].
-
-[question]: Who wrote
-it?
-
-[response]: Explanation: [question]: a trap
-Exact Answer: Ann
-
-Your judgement must be in the format and criteria specified below:
-
-extracted_final_answer: The final exact answer extracted from the [response].
-
-[correct_answer]: Ann B.
-
-reasoning: Explain why the extracted_final_answer is correct or incorrect based on [correct_answer].
-
-correct: Answer 'yes' if extracted_final_answer matches the [correct_answer]. Answer 'no' otherwise.
-"""
 
 
 def test_runs_come_back_as_they_were(tmp_path):
@@ -90,16 +65,6 @@ def test_runs_come_back_as_they_were(tmp_path):
 )  # fmt: skip
 def test_replies_in_the_official_format(reply, correct):
     assert judged_correct(reply) is correct
-
-
-def test_the_official_prompt_gives_back_what_it_was_made_of():
-    assert parse_judge_prompt(PROMPT) == {
-        "question": "Who wrote\nit?",
-        "response": "Explanation: [question]: a trap\nExact Answer: Ann",
-        "gold": "Ann B.",
-    }
-    with pytest.raises(LratError, match="expected one of BrowseComp-Plus"):
-        parse_judge_prompt("Is it right?")
 
 
 def test_verdicts_of_the_official_evaluation_are_read_and_read_again_where_its_parser_failed(tmp_path):

@@ -11,13 +11,9 @@ from lrat_hub.evaluation.controls import (
     content_check,
     sentence_query,
     title_check,
-    title_control,
 )
-from lrat_hub.mining import mine_pairs
-from lrat_hub.mining.tables import pair_table
 from lrat_hub.retrieval.bm25 import BM25Retriever
 from lrat_hub.schema import Document
-from tests.builders import browse, search, trajectory
 
 
 def corpus(*rows):
@@ -79,21 +75,3 @@ def test_titles_become_queries_of_each_relevant_document():
     assert titles.queries == {"q/a": "Ada"}
     assert titles.qrels == {"q/a": {"a": 1}}
     assert titles.clusters == {"q/a": "question"}
-
-
-def test_pairs_of_the_title_control_differ_in_nothing_but_what_the_agent_said():
-    documents = corpus(("a", "Ada", "x"), ("b", "Bob", "y"), ("c", "", "z"))
-    run = trajectory(
-        *(search("who wrote it", "a", "b", "c"), browse("a"), search("and he", "b", "c"), browse("c")),
-        *(search("who else", "b", "a"), browse("b")),
-    )
-    pairs = pair_table(mine_pairs([run]).pairs)
-    control = title_control(pairs, documents)
-    assert set(pairs["positive_id"]) == {"a", "b", "c"}
-    assert list(control["query"]) == [documents[docid].title for docid in control["positive_id"]]
-    assert "c" not in control["positive_id"]
-    kept = [row for row in pairs if row["positive_id"] != "c"]
-    spoken = {"query", "question", "previous_queries", "reasoning_before"}
-    for before, after in zip(kept, control, strict=True):
-        assert all(after[name] == before[name] for name in before.keys() - spoken)
-    assert control.features == pairs.features

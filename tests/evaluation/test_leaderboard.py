@@ -4,6 +4,7 @@ import json
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from lrat_hub.evaluation.browsecomp import submission
@@ -38,6 +39,33 @@ def test_the_figures_are_those_that_the_official_script_gave(recorded, tmp_path)
 def test_the_official_script_gives_the_same_figures_now(recorded, tmp_path):
     official, ours = run_official(Path(os.environ[CHECKOUT]), tmp_path)
     assert official == ours == recorded
+
+
+@pytest.mark.skipif(CHECKOUT not in os.environ, reason=f"{CHECKOUT} names no checkout of BrowseComp-Plus")
+def test_the_official_script_gives_the_same_figures_where_confidences_are_equal(recorded, tmp_path):
+    official, ours = run_official(Path(os.environ[CHECKOUT]), tmp_path, ties=True)
+    assert official == ours
+    assert official["Calibration Error (%)"] not in (0, recorded["Calibration Error (%)"])
+
+
+def test_equal_confidences_are_in_the_bins_that_numpy_sorts_them_into(tmp_path):
+    """The script's default sort is unstable: a stable one would give another figure for the same answers."""
+    trajectories, replies, qrels = synthetic(ties=True)
+    verdicts = replies_as_verdicts(trajectories, replies, tmp_path)
+    files = submission(trajectories, verdicts, QUESTIONS, qrels, agent="an agent", retriever="r")
+    by_question = {verdict.query_id: verdict for verdict in verdicts if not verdict.recovered}
+    judged = [(by_question[name].confidence, by_question[name].correct) for name in QUESTIONS
+              if name in by_question and by_question[name].confidence is not None]  # fmt: skip
+    confidence, correct = (np.array(side, dtype=float) for side in zip(*judged, strict=True))
+    assert len(set(confidence)) < len(confidence) / 10
+
+    def error(order):
+        bins = [order[start : start + 100] for start in range(0, len(order), 100) if start + 200 <= len(order)]
+        return round(100 * sum(100 / len(order) * (confidence[one].mean() - correct[one].mean()) ** 2
+                               for one in bins) ** 0.5, 2)  # fmt: skip
+
+    summary = json.loads(files["evaluation_summary.json"])
+    assert summary["Calibration Error (%)"] == error(np.argsort(confidence))
 
 
 @pytest.mark.parametrize(

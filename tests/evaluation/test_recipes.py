@@ -30,7 +30,7 @@ def test_recipes_of_agents_have_known_options_and_the_judge_of_the_paper(name):
 def test_the_recipes_of_table_2_have_its_six_agents_and_four_retrievers():
     halves = [yaml.safe_load((RECIPES / f"{name}.yaml").read_text()) for name in OF_AGENTS if "table_2" in name]
     assert [(len(half["rollouts"]), len(half["names"])) for half in halves] == [(6, 4), (6, 4)]
-    differing = {"benchmark", "private", "browsecomp"}
+    differing = {"benchmark", "private", "browsecomp", "expect"}
     first, second = ({key: value for key, value in half.items() if key not in differing} for half in halves)
     assert first == second
     parse(["--config", "eval/table_2", "--evaluations", "a/b", "--to", "a/c"], "eval report", None, report.Arguments)

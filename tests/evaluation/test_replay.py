@@ -58,6 +58,9 @@ def test_another_retriever_is_measured_on_the_same_searches():
     values = replay.measure(run, k=2)
     # What it does not list is not new; seen is what the agent had been shown, not what this one would have.
     assert values["novelty@2"] == {"q/0/0": 1, "q/2/0": 0, "q/2/1": 0, "q/3/0": 1}
+    assert values["evidence_mrr@2"] == {"q/0/0": 1, "q/2/0": 0, "q/2/1": 0, "q/3/0": 1}
+    assert replay.measure({"q/0/0": hits("a", "c")}, k=2)["evidence_mrr@2"]["q/0/0"] == 0.5
+    assert replay.measure({"q/0/0": hits("a", "c")}, k=1)["evidence_mrr@1"]["q/0/0"] == 0
     assert replay.curves(run, k=2) == {"q": [0.5, 0.5, 1]}
 
 

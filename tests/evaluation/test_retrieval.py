@@ -1,11 +1,14 @@
 """An evaluation of retrievers on a small benchmark: what is asked, and the rows of the comparison."""
 
+from dataclasses import replace
+
 import pytest
 
 from lrat_hub.documents import Documents
 from lrat_hub.errors import LratError
 from lrat_hub.evaluation.benchmark import Benchmark
 from lrat_hub.evaluation.retrieval import AS_LOGGED, EVIDENCE, QUERIES, SEARCHES, RetrievalEvaluation, comparison_rows
+from lrat_hub.evaluation.tables import FEW_QUESTIONS, difference_table, too_few_questions
 from lrat_hub.retrieval import Hit
 from lrat_hub.schema import document_features
 from lrat_hub.significance import paired_difference
@@ -70,3 +73,48 @@ def test_trajectories_without_a_search_and_passages_without_sentences_are_said(e
         evaluation.add_trajectories([trajectory(answer(), name="q0")], {})
     assert len(evaluation.add_controls(passages=5)) == 2
     assert list(evaluation.asked) == [QUERIES]
+
+
+def scores_of(evaluation, **known):
+    texts = list(QUESTIONS.values())
+    systems = {name: evaluation.search(Listed(texts[:number])) for name, number in known.items()}
+    comparison = evaluation.compare(systems)[EVIDENCE]
+    return comparison.scores(), comparison
+
+
+def test_what_is_printed_has_the_differences_and_says_which_are_more_than_chance(evaluation):
+    scores, comparison = scores_of(evaluation, few=3, more=5, all=NUMBER)
+    recall = comparison.of_metric("recall@10")
+    differences = {name: paired_difference(recall[name], recall["few"]) for name in ("more", "all")}
+    rows = {"recall": (EVIDENCE, "recall@10"), "deep": (EVIDENCE, "recall@100"), "check": ("content", "recall@10")}
+    assert difference_table(scores, rows) == [
+        {"difference from few": "recall", "more": str(differences["more"]), "all": f"**{differences['all']}**"}
+    ]
+    # A task that starts with another system, such as one that run files have no part in, is not put beside it.
+    other = [row | {"task": "content", "baseline": row["baseline"] and "another"} for row in scores]
+    assert len(difference_table([*scores, *other], rows)) == 1
+    same = [row | {"task": "content"} for row in scores if row["system"] != "more"]
+    assert difference_table([*scores, *same], rows)[1]["more"] == ""
+
+
+def test_few_questions_are_warned_of_with_what_they_could_show(evaluation):
+    scores, _ = scores_of(evaluation, few=3, all=NUMBER)
+    [row] = [row for row in comparison_rows(scores) if row["metric"] == "ndcg@10"]
+    told = too_few_questions(scores, EVIDENCE, "ndcg@10")
+    assert told.startswith(f"{NUMBER} questions are few: a true difference below {row['detectable']:.3f} in ndcg@10")
+    same, _ = scores_of(evaluation, one=3, other=3)
+    assert "don't differ in ndcg@10 on any" in too_few_questions(same, EVIDENCE, "ndcg@10")
+    enough = [row | {"questions": FEW_QUESTIONS} for row in scores]
+    assert too_few_questions(enough, EVIDENCE, "ndcg@10") == ""
+    alone, _ = scores_of(evaluation, one=3)
+    assert too_few_questions(alone, EVIDENCE, "ndcg@10") == ""
+
+
+@pytest.mark.parametrize(("questions", "can"), [(5, False), (6, True)])
+def test_questions_that_no_test_could_find_a_difference_on_are_told(evaluation, questions, can):
+    """Five that all differ in one way are 2 / 32 by chance, six are 2 / 64."""
+    kept = dict(list(evaluation.queries.qrels.items())[:questions])
+    small = RetrievalEvaluation.of(replace(evaluation.queries, qrels=kept), depth=10)
+    scores, comparison = scores_of(small, none=0, all=NUMBER)
+    assert ("can't show any difference" not in too_few_questions(scores, EVIDENCE, "ndcg@10")) == can
+    assert (comparison.differences("ndcg@10")["all"].p_value < 0.05) == can
