@@ -1,0 +1,5 @@
+"""A corpus to search and read, as an environment of OpenEnv."""
+
+from .client import SearchEnvClient
+
+__all__ = ["SearchEnvClient"]
