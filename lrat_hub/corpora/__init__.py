@@ -9,8 +9,9 @@ from lrat_hub.corpora.collection import Collection, ReadSettings, beir_sources, 
 from lrat_hub.corpora.documents import read_documents
 from lrat_hub.corpora.questions import read_qrels, read_queries
 from lrat_hub.corpora.rows import as_path
+from lrat_hub.corpora.shown import shown_documents
 
 __all__ = [
     "Collection", "ReadSettings", "as_path", "beir_sources", "build_collection", "build_table", "read_documents",
-    "read_qrels", "read_queries",
+    "read_qrels", "read_queries", "shown_documents",
 ]  # fmt: skip

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from lrat_hub import schema
-from lrat_hub.corpora.documents import Titles, chunk_documents, read_documents
+from lrat_hub.corpora.documents import ChunkParts, Titles, read_documents
 from lrat_hub.corpora.questions import Quotes, read_qrels, read_queries
 from lrat_hub.corpora.rows import MAX_LENGTH, ColumnMap, TableKind
 from lrat_hub.documents import Documents, RowIndex
@@ -17,6 +19,10 @@ from lrat_hub.hub.inputs import LocalSource, Source
 from lrat_hub.hub.refs import HubRef, hub_errors
 from lrat_hub.ledger import Ledger
 from lrat_hub.ledger.joins import Join, match_ids
+from lrat_hub.option import option
+from lrat_hub.scaling.execution import make_parts
+from lrat_hub.scaling.settings import ExecutionSettings
+from lrat_hub.scaling.work import WorkFolder, accounts_in
 from lrat_hub.storage import write_table
 
 if TYPE_CHECKING:
@@ -44,7 +50,7 @@ KEYS: Mapping[TableKind, tuple[str, ...]] = {
 
 _FEATURES: Mapping[TableKind, Callable[[], Features]] = {
     "documents": schema.document_features,
-    "queries": schema.query_features,
+    "queries": partial(schema.query_features, canary=True),
     "qrels": schema.qrel_features,
 }
 
@@ -60,67 +66,51 @@ _BEIR_CONFIGS: Mapping[Part, tuple[str, ...]] = {
 class ReadSettings:
     """Settings of `build_collection`. Columns are written `OURS=THEIRS`; the known names need none."""
 
-    split: str = field(
-        default="test",
-        metadata={
-            "group": "essentials",
-            "help": "Split to publish queries and judgements as; of BEIR and MTEB sources, the split to read.",
-        },
+    split: str = option(
+        "test",
+        "Split to publish queries and judgements as; of BEIR and MTEB sources, the split to read.",
+        group="essentials",
     )
-    document_columns: list[str] = field(
-        default_factory=list,
-        metadata={
-            "group": "essentials",
-            "help": "Columns of the documents: docid=THEIRS text=THEIRS title=THEIRS; title= means no title.",
-        },
+    document_columns: list[str] = option(
+        help="Columns of the documents: docid=THEIRS text=THEIRS title=THEIRS; title= means no title.",
+        factory=list,
+        group="essentials",
     )
-    query_columns: list[str] = field(
-        default_factory=list,
-        metadata={
-            "group": "essentials",
-            "help": "Query columns: query_id=THEIRS query=THEIRS answer=THEIRS; a TSV file then needs a header.",
-        },
+    query_columns: list[str] = option(
+        help="Query columns: query_id=THEIRS query=THEIRS answer=THEIRS; a TSV file then needs a header.",
+        factory=list,
+        group="essentials",
     )
-    qrel_columns: list[str] = field(
-        default_factory=list,
-        metadata={
-            "group": "essentials",
-            "help": "Columns of the judgements: query_id=THEIRS docid=THEIRS relevance=THEIRS.",
-        },
+    qrel_columns: list[str] = option(
+        help="Columns of the judgements: query_id=THEIRS docid=THEIRS relevance=THEIRS.",
+        factory=list,
+        group="essentials",
     )
-    titles: Titles = field(
-        default="column",
-        metadata={"help": "Where titles are: in a column, or in the first line or the front matter of the text."},
+    titles: Titles = option(
+        "column", "Where titles are: in a column, or in the first line or the front matter of the text."
     )
-    chunk_tokens: int = field(
-        default=0,
-        metadata={
-            "group": "essentials",
-            "help": "Maximum number of tokens per chunk of a document (paper: 512); 0 keeps documents whole.",
-        },
+    chunk_tokens: int = option(
+        0,
+        "Maximum number of tokens per chunk of a document (paper: 512); 0 keeps documents whole.",
+        group="essentials",
     )
-    quotes: Quotes = field(
-        default="auto",
-        metadata={
-            "help": "Meaning of quotes in a TSV file of queries: text (part of the text), csv (quotes around fields), "
-            "or auto (whichever leaves all rows whole)."
-        },
+    quotes: Quotes = option(
+        "auto",
+        "Meaning of quotes in a TSV file of queries: text (part of the text), csv (quotes around fields), "
+        "or auto (whichever leaves all rows whole).",
     )
-    topic_field: str = field(default="title", metadata={"help": "Field of TREC topics to use as the query."})
-    deobfuscate: bool = field(
-        default=False,
-        metadata={"help": "Decode queries that are obfuscated as in BrowseComp-Plus; the output must be private."},
+    topic_field: str = option("title", "Field of TREC topics to use as the query.")
+    deobfuscate: bool = option(
+        False,
+        "Publish queries that are obfuscated, as those of BrowseComp-Plus are, in plain text; the output "
+        "must be private. By default they stay obfuscated, and are decoded in memory when they are read.",
     )
-    canary: str = field(
-        default="",
-        metadata={
-            "help": "Key of the obfuscated queries, for sources without a column `canary`; 'published' is that of "
-            "BrowseComp-Plus, read from its authors' script, and published@PATH reads it from a checkout."
-        },
+    canary: str = option(
+        "",
+        "Key of the obfuscated queries, for sources without a column `canary`; 'published' is that of "
+        "BrowseComp-Plus, read from its authors' script, and published@PATH reads it from a checkout.",
     )
-    max_length: int = field(
-        default=MAX_LENGTH, metadata={"help": "Longest row that is kept, in characters of a text and bytes of a line."}
-    )
+    max_length: int = option(MAX_LENGTH, "Longest row that is kept, in characters of a text and bytes of a line.")
 
 
 @dataclass(frozen=True)
@@ -151,39 +141,50 @@ class Collection:
 def build_collection(
     sources: Mapping[Part, Source],
     settings: ReadSettings,
-    folder: Path,
+    folder: Path | WorkFolder,
     *,
     tokenizer: PreTrainedTokenizerBase | None = None,
     judged_only: bool = False,
+    execution: ExecutionSettings | None = None,
+    documents: Callable[[Ledger], Iterable[Mapping[str, Any]]] | None = None,
 ) -> Collection:
     """Reads every source into a table.
 
     Args:
-        folder: For the tables' files; it must stay as long as the collection is used.
+        folder: For the tables' files; it must stay as long as the collection is used. That of the same work before,
+            where an executor does it.
         tokenizer: Counts the tokens of chunks; None counts words.
         judged_only: Leave out questions without a judgement: BEIR keeps those of all splits in one table.
+        execution: Who cuts documents into chunks; this process by default.
+        documents: Gives the rows of the documents where they have no source of their own, as `shown_documents` does.
 
     Raises:
         LratError: A source can't be read, lacks a column, or gives no rows at all; or no judgement is of a question,
             or of a document, that is published with it.
     """
-    made = Collection(ledgers={part: Ledger(part) for part in CONFIGS if part in sources})
+    work = folder if isinstance(folder, WorkFolder) else WorkFolder(folder)
+    parts: list[Part] = [part for part in CONFIGS if part in sources or (documents and part == "documents")]
+    made = Collection(ledgers={part: Ledger(part) for part in parts})
     # Judgements first, as they may decide which questions belong to the split.
-    for part in sorted(sources, key=lambda part: not part.startswith("qrels")):
+    for part in sorted(parts, key=lambda part: not part.startswith("qrels")):
         ledger = made.ledgers[part]
-        rows = _read(part, sources[part], settings, ledger)
+        shown = documents(ledger) if documents and part == "documents" else None
+        rows = _read(part, sources[part], settings, ledger) if shown is None else iter(shown)
         if part == "queries" and judged_only and "qrels" in made.tables:
             rows = _judged(rows, made.tables["qrels"], ledger)
         kind = "qrels" if part == "qrels_gold" else part
-        made.tables[part] = build_table(kind, rows, ledger, folder / f"{part}.arrow")
+        made.tables[part] = build_table(kind, rows, ledger, work.path / f"{part}.arrow")
         if not len(made.tables[part]):
             lost = ", ".join(f"{reason}: {count}" for reason, count in sorted(ledger.dropped.items()))
-            raise LratError(f"{sources[part]}: expected {part}, found none that can be used ({lost or 'no rows'}).")
+            what = sources.get(part, "Trajectories")
+            raise LratError(f"{what}: expected {part}, found none that can be used ({lost or 'no rows'}).")
     if settings.chunk_tokens and "documents" in made.tables:
         ledger = made.ledgers["chunks"] = Ledger("chunks")
         whole = made.tables["documents"]
-        rows = chunk_documents(whole, made.ledgers["documents"], tokenizer=tokenizer, size=settings.chunk_tokens)
-        made.tables["documents"] = build_table("documents", rows, ledger, folder / "chunks.arrow")
+        chunks = ChunkParts(pickle.dumps(whole), len(whole), settings.chunk_tokens, tokenizer, work.path)
+        for number in make_parts(chunks, execution=execution, folder=work):
+            made.ledgers["documents"].add(accounts_in(chunks.path(number)))
+        made.tables["documents"] = _first_of_each("documents", chunks.table(), ledger)
     made.joins.extend(_match_judgements(made))
     return made
 
@@ -199,18 +200,18 @@ def _read(part: Part, source: Source, settings: ReadSettings, ledger: Ledger) ->
             columns=ColumnMap.of("queries", settings.query_columns) if settings.query_columns else None,
             quotes=settings.quotes,
             topic_field=settings.topic_field,
-            canary=settings.canary if settings.deobfuscate else None,
+            canary=settings.canary,
+            plain=settings.deobfuscate,
             max_length=settings.max_length,
         )
     columns = ColumnMap.of("qrels", settings.qrel_columns)
     # Beside its questions BrowseComp-Plus has both kinds of documents, in lists whose members need no grade.
     docid = (*columns.names["docid"], "gold_docs" if part == "qrels_gold" else "evidence_docs")
     columns = ColumnMap({**columns.names, "docid": docid}, columns.optional | {"relevance"})
-    canary = settings.canary if settings.deobfuscate else None
-    return read_qrels(source, ledger, columns=columns, canary=canary, max_length=settings.max_length)
+    return read_qrels(source, ledger, columns=columns, canary=settings.canary, max_length=settings.max_length)
 
 
-def _judged(rows: Iterator[dict[str, Any]], qrels: Dataset, ledger: Ledger) -> Iterator[dict[str, Any]]:
+def _judged(rows: Iterable[Mapping[str, Any]], qrels: Dataset, ledger: Ledger) -> Iterator[Mapping[str, Any]]:
     judged = RowIndex(qrels, "query_id")
     for row in rows:
         if judged.find(row["query_id"]) is None:
@@ -252,9 +253,16 @@ def build_table(kind: TableKind, rows: Iterable[Mapping[str, Any]], ledger: Ledg
         ledger: Counts what is kept, and what is dropped as a duplicate. The reader has counted the rest.
         path: The file to write; it must stay as long as the table is used.
     """
+    table = write_table(rows, _FEATURES[kind](), path)
+    if kind == "queries" and table.data.column("canary").null_count == len(table):
+        table = table.remove_columns("canary")
+    return _first_of_each(kind, table, ledger)
+
+
+def _first_of_each(kind: TableKind, table: Dataset, ledger: Ledger) -> Dataset:
+    """The rows of a table whose keys did not come before."""
     import numpy as np
 
-    table = write_table(rows, _FEATURES[kind](), path)
     index = RowIndex(table, *KEYS[kind])
     repeated = index.repeated()
     if len(repeated):

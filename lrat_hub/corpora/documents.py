@@ -1,10 +1,14 @@
-"""Documents of a corpus, out of any source of rows or a MediaWiki dump, whole or cut into chunks of so many tokens."""
+"""Documents of a corpus, out of any source of rows or a MediaWiki dump, whole or cut into chunks of a number of
+tokens."""
 
 from __future__ import annotations
 
+import pickle
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
 from lrat_hub.corpora.mediawiki import read_articles
@@ -21,6 +25,9 @@ from lrat_hub.corpora.rows import (
 from lrat_hub.errors import LratError
 from lrat_hub.hub.inputs import LocalSource, Source
 from lrat_hub.ledger import Ledger
+from lrat_hub.scaling.work import Parts, whole_file, with_accounts
+from lrat_hub.schema import document_features
+from lrat_hub.storage import TableWriter
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -35,6 +42,9 @@ Span = tuple[int, int]
 # A chunk ends before a word that doesn't fit, unless that is as long as no word is: text without blanks.
 _LONGEST_WORD = 32
 _BATCH_DOCUMENTS = 64
+PART_DOCUMENTS = 1_024
+"""Documents whose chunks are a file: a multiple of the batch, so that the same ones are tokenized together."""
+
 _FRONT_MATTER = re.compile(r"---\n(.*?\n)---[ \t]*(?:\n|$)", re.DOTALL)
 _TITLE = re.compile(r"^title:(.*)\n?", re.MULTILINE)
 _WORD = re.compile(r"\S+")
@@ -114,7 +124,7 @@ def chunk_documents(
     """Rows `docid, title, text` of the chunks of a corpus, in its order.
 
     A document that fits keeps its id; chunks of others are called `<docid>#0`, `<docid>#1`, ... Every chunk has its
-    document's title. The texts of a document's chunks, one after another, are its text but for blanks between them.
+    document's title. The texts of a document's chunks, one after another, are its text except for blanks between them.
 
     Args:
         documents: A table `docid, title, text`.
@@ -138,6 +148,48 @@ def chunk_documents(
             for number, (start, end) in enumerate(chunks):
                 name = docid if len(chunks) == 1 else f"{docid}#{number}"
                 yield {"docid": name, "title": title, "text": text[start:end]}
+
+
+@dataclass(frozen=True)
+class ChunkParts(Parts):
+    """The chunks of some documents a file, with an account of the documents that were cut.
+
+    Args:
+        documents: The pickled table, which goes by its path.
+        count: Number of documents.
+        size, tokenizer: As for `chunk_documents`.
+        folder: Where the files go.
+    """
+
+    documents: bytes
+    count: int
+    size: int
+    tokenizer: PreTrainedTokenizerBase | None
+    folder: Path
+
+    name = "chunks"
+
+    def __len__(self) -> int:
+        return -(-self.count // PART_DOCUMENTS)
+
+    def path(self, number: int) -> Path:
+        return self.folder / f"chunks-{number:06d}.arrow"
+
+    def make(self, number: int) -> None:
+        rows = range(number * PART_DOCUMENTS, min((number + 1) * PART_DOCUMENTS, self.count))
+        ledger, table = Ledger("documents"), pickle.loads(self.documents).select(rows)
+        chunks = list(chunk_documents(table, ledger, tokenizer=self.tokenizer, size=self.size))
+        with (
+            whole_file(self.path(number)) as unfinished,
+            TableWriter(unfinished, with_accounts(document_features(), ledger)) as writer,
+        ):
+            writer.write(chunks)
+
+    def table(self) -> Dataset:
+        """All chunks, once all parts are there."""
+        from datasets import Dataset, concatenate_datasets
+
+        return concatenate_datasets([Dataset.from_file(str(self.path(number))) for number in range(len(self))])
 
 
 def token_spans(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase | None) -> list[list[Span]]:

@@ -18,6 +18,7 @@ from lrat_hub.hub.inputs import LocalSource, Source, load_table, resolve
 from lrat_hub.hub.kinds import TableKind
 from lrat_hub.ledger import Ledger
 from lrat_hub.ledger.joins import require_once
+from lrat_hub.obfuscation import plain_question
 
 
 def load_corpus(source: Source | str | Path) -> Documents:
@@ -62,17 +63,30 @@ def load_queries(source: Source | str | Path) -> dict[str, str]:
 
 def load_questions(source: Source | str | Path) -> dict[str, tuple[str, str | None]]:
     """Query id to text and answer, which is None where the source has none; see `load_queries`."""
+    return {row["query_id"]: (row["query"], row["answer"]) for row in load_question_rows(source)}
+
+
+def load_question_rows(source: Source | str | Path) -> list[dict[str, Any]]:
+    """Rows `query_id, query, answer, canary` of questions, whose texts are plain; see `load_queries`.
+
+    `canary` is that of questions that are published obfuscated, and None for others.
+    """
     pin = _resolved(source)
     ledger = Ledger("queries")
-    ids: list[str] = []
-    questions: dict[str, tuple[str, str | None]] = {}
-    for row in read_queries(pin, ledger) if _is_file(pin) else _table_rows(pin, "queries", "queries"):
-        query_id, answer = str(row["query_id"]), row.get("answer")
-        ids.append(query_id)
-        questions[query_id] = str(row["query"]), None if answer is None else str(answer)
+    from_file = _is_file(pin)
+    given = map(plain_question, read_queries(pin, ledger)) if from_file else _table_rows(pin, "queries", "queries")
+    rows = [
+        {
+            "query_id": str(row["query_id"]),
+            "query": str(row["query"]),
+            "answer": None if row.get("answer") is None else str(row["answer"]),
+            "canary": row.get("canary"),
+        }
+        for row in given
+    ]
     _require_all(pin, ledger)
-    require_once(ids, what=str(pin), name="query id")
-    return questions
+    require_once([row["query_id"] for row in rows], what=str(pin), name="query id")
+    return rows
 
 
 def load_qrels(source: Source | str | Path, *, config: str = "qrels_evidence") -> dict[str, dict[str, int]]:
@@ -121,5 +135,5 @@ def _require_all(source: Source, ledger: Ledger) -> None:
         reasons = ", ".join(f"{reason}: {count}" for reason, count in sorted(ledger.dropped.items()))
         raise LratError(
             f"{source}: expected {ledger.item} that can all be used, found others ({reasons}). "
-            "Mend the file, or publish what can be used: lrat corpus"
+            "Correct the file, or publish what can be used: lrat corpus"
         )

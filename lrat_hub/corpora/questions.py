@@ -1,19 +1,16 @@
 """Questions with their answers, and relevance judgements: out of TSV files, TREC's files or any source of rows.
 
-BrowseComp and BrowseComp-Plus publish their questions obfuscated. Their authors ask that the plain text never reaches
-a training corpus: it is made in memory, and published to private repositories only
-(`lrat_hub.hub.publish.require_private`).
+BrowseComp and BrowseComp-Plus publish their questions obfuscated, and so does this library (`lrat_hub.obfuscation`):
+the plain text is made in memory, and published only by a wish of its own, to a private repository.
 """
 
 from __future__ import annotations
 
-import base64
 import csv
-import hashlib
 import html
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, cycle
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, TypeGuard
 
@@ -35,6 +32,7 @@ from lrat_hub.errors import LratError
 from lrat_hub.hub.inputs import LocalSource, Source
 from lrat_hub.ledger import Ledger
 from lrat_hub.llm.pinned import Pointer
+from lrat_hub.obfuscation import deobfuscate
 
 Quotes = Literal["auto", "text", "csv"]
 
@@ -62,10 +60,11 @@ def read_queries(
     columns: ColumnMap | None = None,
     quotes: Quotes = "auto",
     topic_field: str = "title",
-    canary: str | None = None,
+    canary: str = "",
+    plain: bool = False,
     max_length: int = MAX_LENGTH,
 ) -> Iterator[dict[str, str | None]]:
-    """Rows `query_id, query, answer, question_id`.
+    """Rows `query_id, query, answer, question_id, canary`; the last is None where the texts are plain.
 
     Args:
         source: A TSV file `id, question[, answer]` (InfoSeekQA, InfoSeek-Eval, MS MARCO), where a first line of known
@@ -75,17 +74,24 @@ def read_queries(
             files with both, and so gets fragments for answers. "auto" takes them for text, unless only as CSV quotes
             all rows have two or three fields.
         topic_field: The field of a TREC topic that is the question.
-        canary: For rows that are obfuscated as BrowseComp-Plus publishes them: the key where a row has no column
-            `canary`, or "" when all have it; "published" for the one that its authors publish, and "published@PATH" to
-            read that from a checkout of their repository. None for plain rows.
+        canary: The key of rows that are obfuscated as BrowseComp-Plus publishes them, where a row has no column
+            `canary`; "published" for the one that its authors publish, and "published@PATH" to read that from a
+            checkout of their repository. Rows without any key are plain.
+        plain: Whether all rows are obfuscated, and to be given in plain; by default texts stay as they are published.
 
     Raises:
-        LratError: The source can't be read, or a row needs a canary that is not given.
+        LratError: The source can't be read, or a row needs a key that is not given.
     """
-    key = None if canary is None else canary_of(canary)
-    for row in _query_rows(source, columns, ledger, quotes, topic_field, max_length):
-        if key is not None and (row := plain_row(row, key, ledger)) is None:
+    own_key = canary_of(canary)
+    for given in _query_rows(source, columns, ledger, quotes, topic_field, max_length):
+        key, row = given.get("canary") or own_key, given
+        if key and (row := plain_row(given, key, ledger)) is None:
             continue
+        if plain and not key:
+            raise LratError(
+                "Obfuscated questions: expected the canary string that is their key, in a column `canary` or as the "
+                "setting `canary`; found neither. 'published' takes the one that BrowseComp-Plus's authors publish."
+            )
         query_id, query, answer = identifier(row["query_id"]), row["query"], row["answer"]
         if query_id is None or not isinstance(query, str) or not query.strip():
             ledger.drop("no id or no text")
@@ -96,7 +102,10 @@ def read_queries(
         if reason := unusable(query_id, query, answer or "", max_length=max_length):
             ledger.drop(reason)
             continue
-        yield {"query_id": query_id, "query": query, "answer": answer, "question_id": query_id}
+        kept = key if key and not plain else None
+        if kept:
+            query, answer = given["query"], given["answer"] if answer is not None else None
+        yield {"query_id": query_id, "query": query, "answer": answer, "question_id": query_id, "canary": kept}
 
 
 def _query_rows(
@@ -189,7 +198,7 @@ def read_qrels(
     ledger: Ledger,
     *,
     columns: ColumnMap | None = None,
-    canary: str | None = None,
+    canary: str = "",
     max_length: int = MAX_LENGTH,
 ) -> Iterator[SourceRow]:
     """Rows `query_id, docid, relevance`.
@@ -200,7 +209,7 @@ def read_qrels(
             relevant, as BrowseComp-Plus has them beside its questions.
         canary: As for `read_queries`, for the ids in such lists.
     """
-    key = None if canary is None else canary_of(canary)
+    key = canary_of(canary)
     rows = _qrel_rows(source, columns or ColumnMap.of("qrels"), ledger, max_length)
     for row in chain.from_iterable(_judgements(row, key, ledger) for row in rows):
         query_id, docid, relevance = identifier(row["query_id"]), identifier(row["docid"]), _grade(row["relevance"])
@@ -214,7 +223,7 @@ def read_qrels(
             yield {"query_id": query_id, "docid": docid, "relevance": relevance}
 
 
-def _judgements(row: SourceRow, key: str | None, ledger: Ledger) -> Iterator[SourceRow]:
+def _judgements(row: SourceRow, key: str, ledger: Ledger) -> Iterator[SourceRow]:
     """A row for each document of a list; a row without a list is one itself."""
     documents = row["docid"]
     if not isinstance(documents, list):
@@ -223,7 +232,8 @@ def _judgements(row: SourceRow, key: str | None, ledger: Ledger) -> Iterator[Sou
     for document in documents:
         docid = document.get("docid") if isinstance(document, dict) else document
         plain = row | {"docid": docid, "relevance": 1}
-        if key is None or (plain := plain_row(plain, key, ledger, ("docid",))) is not None:
+        own_key = row.get("canary") or key
+        if not own_key or (plain := plain_row(plain, own_key, ledger, ("docid",))) is not None:
             yield plain
 
 
@@ -286,20 +296,8 @@ def read_topics(lines: Iterable[str], ledger: Ledger, field: str, where: object)
             ledger.drop(f"a topic without a number or <{field}>")
 
 
-def deobfuscate(text: str, canary: str) -> str:
-    """The plain text: base64, then exclusive or with the SHA-256 of the canary, repeated.
-
-    The same as `decrypt` in OpenAI's simple-evals and in the `decrypt_dataset.py` of BrowseComp-Plus.
-
-    Raises:
-        ValueError: The text was not obfuscated, or with another canary.
-    """
-    pad = cycle(hashlib.sha256(canary.encode()).digest())
-    return bytes(byte ^ key for byte, key in zip(base64.b64decode(text, validate=True), pad, strict=False)).decode()
-
-
 def canary_of(given: str) -> str:
-    """The key that a setting means; see `read_queries`."""
+    """The key that a setting means, or "" for none; see `read_queries`."""
     name, _, checkout = given.partition("@")
     return CANARY.read(Path(checkout) if checkout else None) if name == PUBLISHED else given
 
@@ -307,22 +305,9 @@ def canary_of(given: str) -> str:
 def plain_row(
     row: SourceRow, canary: str, ledger: Ledger, names: Sequence[str] = ("query", "answer")
 ) -> SourceRow | None:
-    """A row with some columns in plain text, or None when that fails, which is counted.
-
-    Args:
-        canary: The key of rows that have none in their column `canary`.
-
-    Raises:
-        LratError: There is no canary at all.
-    """
-    key = row.get("canary") or canary
-    if not key:
-        raise LratError(
-            "Obfuscated questions: expected the canary string that is their key, in a column `canary` or as the "
-            "setting `canary`; found neither. 'published' takes the one that BrowseComp-Plus's authors publish."
-        )
+    """A row with some columns in plain text, or None when that fails, which is counted."""
     try:
-        return row | {name: deobfuscate(row[name], key) for name in names if isinstance(row[name], str)}
+        return row | {name: deobfuscate(row[name], canary) for name in names if isinstance(row[name], str)}
     except ValueError:
         ledger.drop("can't be de-obfuscated with its canary")
         return None

@@ -22,6 +22,9 @@ AnswerVerdict = Literal["correct", "incorrect", "unjudged"]
 MORE_WORDS = 12
 """Words that an answer may have beside the gold answer to be taken for it."""
 
+REASON_WORDS = 5
+"""Words of a second line from which on it is the reason for the answer in the first, and no other answer."""
+
 _HEDGES = frozenset(
     (
         "not",
@@ -184,19 +187,32 @@ def normalize_answer(text: str) -> str:
     return " ".join(word for word in words if word not in ("a", "an", "the"))
 
 
+def stated_answer(answer: str) -> str:
+    """The answer itself: the first line where the second has the reason, as our agents are asked to write, or all."""
+    first, _, rest = answer.strip().partition("\n")
+    second = rest.strip().partition("\n")[0]
+    return first if len(second.split()) >= REASON_WORDS else answer
+
+
 def answer_matches(answer: str | None, gold: str) -> bool:
-    """Whether an answer equals the gold answer once both are normalised."""
-    return bool(answer) and normalize_answer(answer) == normalize_answer(gold)
+    """Whether an answer, or the first line of one with its reason, equals the gold answer once both are normalised."""
+    return bool(answer) and normalize_answer(gold) in {
+        normalize_answer(answer),
+        normalize_answer(stated_answer(answer)),
+    }
 
 
 def answer_contains(answer: str | None, gold: str) -> bool:
     """Whether a short answer has all of the gold answer in it, word for word, once both are normalised.
 
-    Only the answer's first paragraph counts. One that denies something or names alternatives is not taken for the gold
-    answer, nor is one by a single digit or letter: these stand in too many texts.
+    Only the answer's first paragraph counts, or its first line before a reason (`stated_answer`). One that denies
+    something or names alternatives is not taken for the gold answer, nor is one by a single digit or letter: these
+    stand in too many texts.
     """
     wanted = normalize_answer(gold).split()
-    first = next((part for part in re.split(r"\n\s*\n|\n(?=\w+:)", (answer or "").strip()) if part.strip()), "")
+    first = next(
+        (part for part in re.split(r"\n\s*\n|\n(?=\w+:)", stated_answer(answer or "").strip()) if part.strip()), ""
+    )
     words = normalize_answer(first).split()
     if not wanted or len("".join(wanted)) < 2 or len(words) > len(wanted) + MORE_WORDS:
         return False

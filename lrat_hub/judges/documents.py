@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
+from lrat_hub.errors import LratError
 from lrat_hub.judges.llm import ReplyCache, VerdictModel
 from lrat_hub.judges.prompting import VerdictPrompt, checked_verdicts
 from lrat_hub.judges.replies import unquoted
@@ -24,13 +25,13 @@ NO_REASONING = "no reasoning after the browse"
 class RuleJudge:
     """An offline judge: two patterns, searched in the reasoning right after the browse, whatever the case.
 
-    What stands in quotation marks, of whatever language, is the document's word and not the agent's, and is passed
-    over. The pattern for "irrelevant" is tried first, since a refusal often names what it misses ("does not help with
-    what supports ...").
+    Text in quotation marks, of any language, is a quote from the document and not the agent's own words, so it is
+    ignored. The pattern for "irrelevant" is tried first, since a refusal often names what it misses ("does not help
+    with what supports ...").
     A reasoning that matches neither is "unjudged".
 
-    It reads set phrases and is meant for agents whose phrases are known, such as the offline reader; it understands
-    nothing. For free text, use an LLM.
+    It recognises fixed phrases and is meant for agents whose phrases are known, such as the offline reader. It does
+    not understand free text; use `LLMJudge` for that.
     """
 
     irrelevant: str = (
@@ -58,7 +59,7 @@ class RuleJudge:
 class LLMJudge:
     """Asks a language model whether the reasoning right after a browse uses what the document said.
 
-    A pair without any such reasoning is "unjudged", and nobody is asked.
+    A pair without any such reasoning is "unjudged", and no request is sent.
 
     Args:
         backend: The model. The paper's is Qwen3-30B-A3B-Thinking-2507.
@@ -87,6 +88,9 @@ class LLMJudge:
         )
         self.name = self._model.name
         self.prompt = self._model.prompt.digest
+
+    def __repr__(self) -> str:
+        return f"LLMJudge({self.name!r})"
 
     @property
     def problems(self) -> Counter[str]:
@@ -122,6 +126,20 @@ class PluginJudge:
 
     def judge(self, pairs: Sequence[Pair]) -> list[Verdict]:
         return checked_verdicts(self.name, lambda: self._judge.judge(pairs), get_args(Verdict), len(pairs))
+
+
+def checked_judge(judge: Any) -> RuleJudge | LLMJudge | PluginJudge:
+    """A judge whose verdicts are checked: one of this module as it is, and anyone's as a `PluginJudge`.
+
+    Raises:
+        LratError: It has no `judge(pairs)`, or is a class and not yet a judge.
+    """
+    if isinstance(judge, RuleJudge | LLMJudge | PluginJudge):
+        return judge
+    if isinstance(judge, type) or not callable(getattr(judge, "judge", None)):
+        found = f"the class {judge.__name__}" if isinstance(judge, type) else f"{type(judge).__name__} without it"
+        raise LratError(f"Judge: expected an object with judge(pairs), such as RuleJudge(), found {found}.")
+    return PluginJudge(judge, type(judge).__name__)
 
 
 def as_verdict(label: str | None) -> Verdict:

@@ -10,21 +10,19 @@ import hashlib
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from lrat_hub.errors import LratError
 from lrat_hub.judges.prompting import VerdictPrompt
 from lrat_hub.judges.replies import Reading, after_thinking, read_verdict
-from lrat_hub.llm.chat import ChatBackend, ChatError, Message, Reply, ToolCall
+from lrat_hub.llm.chat import ChatBackend, ChatError, Message, Reply, ToolCall, run_blocking
 from lrat_hub.llm.isolation import isolated
+from lrat_hub.obfuscation import deobfuscate, obfuscate
 from lrat_hub.schema import Sampling
-
-T = TypeVar("T")
 
 NO_REPLY = "no reply"
 NOT_ASKED = "not asked, as the model did not answer before"
@@ -202,6 +200,9 @@ def request_key(**request: Any) -> str:
 class ReplyCache:
     """Replies by key, in an SQLite file with a write-ahead log: what `put` has returned from is kept.
 
+    A reply quotes what was asked, which can be a question that must not stand in plain on a disk. It is obfuscated
+    with its key, which only who asks the same again can make, and stands under the hash of the key.
+
     Several processes may share the file. Whoever opens the cache closes it, or uses it as a context manager.
 
     Args:
@@ -236,13 +237,16 @@ class ReplyCache:
         self.close()
 
     def get(self, key: str) -> Reply | None:
-        with closing(self._connection.execute("SELECT reply FROM replies WHERE key = ?", (key,))) as rows:
-            row = rows.fetchone()
-        return _reply(json.loads(row[0])) if row else None
+        # Until 0.2 they stood in plain under the key itself.
+        for stored, text in ((_hashed(key), lambda value: deobfuscate(value, key)), (key, str)):
+            with closing(self._connection.execute("SELECT reply FROM replies WHERE key = ?", (stored,))) as rows:
+                if row := rows.fetchone():
+                    return _reply(json.loads(text(row[0])))
+        return None
 
     def put(self, key: str, reply: Reply) -> None:
-        text = json.dumps(asdict(reply), ensure_ascii=False)
-        self._connection.execute("INSERT OR REPLACE INTO replies VALUES (?, ?)", (key, text))
+        text = obfuscate(json.dumps(asdict(reply), ensure_ascii=False), key)
+        self._connection.execute("INSERT OR REPLACE INTO replies VALUES (?, ?)", (_hashed(key), text))
 
     def __len__(self) -> int:
         with closing(self._connection.execute("SELECT COUNT(*) FROM replies")) as rows:
@@ -250,6 +254,10 @@ class ReplyCache:
 
     def close(self) -> None:
         self._connection.close()
+
+
+def _hashed(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()
 
 
 def _reply(row: Mapping[str, Any]) -> Reply:
@@ -263,13 +271,3 @@ class _NotSentError(ChatError):
 
 
 _REFUSES_SCHEMA = (400, 404, 415, 422, 501)
-
-
-def run_blocking(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Runs a coroutine to its end, also from a notebook, whose thread has an event loop of its own."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(coroutine)
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(asyncio.run, coroutine).result()

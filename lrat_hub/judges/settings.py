@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lrat_hub.errors import LratError, did_you_mean
+from lrat_hub.errors import LratError
 from lrat_hub.judges import Judge, RuleJudge
 from lrat_hub.judges.answers import AnswerJudge, PluginAnswerJudge
 from lrat_hub.judges.documents import LLMJudge, PluginJudge
@@ -16,7 +16,8 @@ from lrat_hub.judges.llm import ReplyCache, default_cache
 from lrat_hub.judges.prompting import VerdictPrompt
 from lrat_hub.llm.serving import NamedModel, open_model, pin_model
 from lrat_hub.llm.settings import ServerSettings
-from lrat_hub.plugins import is_plugin, load_plugin, plugin_identity
+from lrat_hub.option import option
+from lrat_hub.plugins import is_plugin, load_plugin, plugin_identity, require_known
 
 if TYPE_CHECKING:
     from lrat_hub.hub.inputs import Inputs
@@ -31,28 +32,19 @@ PAPERS_JUDGE = "the paper's is Qwen3-30B-A3B-Thinking-2507"
 class JudgeSettings:
     """Who gives verdicts: nobody, a fixed procedure, a language model ("llm"), or a plug-in (`module:object`)."""
 
-    judge: str = field(default="none", metadata={"group": "essentials", "prefixed": "", "help": ""})
-    prompt: str = field(
-        default="",
-        metadata={
-            "help": "Prompt of the judge llm: a name or a YAML file; the built-in prompt if empty. The authors' are "
-            "released_document and released_answer, the benchmark's is browsecomp_plus; NAME@PATH reads them from a "
-            "checkout."
-        },
+    judge: str = option("none", "", group="essentials", prefixed="")
+    prompt: str = option(
+        "",
+        "Prompt of the judge llm: a name or a YAML file; the built-in prompt if empty. The authors' are "
+        "released_document and released_answer, the benchmark's is browsecomp_plus; NAME@PATH reads them from a "
+        "checkout.",
     )
-    max_tokens: int = field(
-        default=8_192, metadata={"help": "Maximum number of tokens per reply of the judge, thinking included."}
-    )
-    concurrency: int = field(
-        default=32, metadata={"help": "Maximum number of requests to the judge at a time.", "recipe": False}
-    )
-    cache: str = field(
-        default="",
-        metadata={
-            "help": "SQLite file that keeps the judge's replies, so that none is requested twice; a file in HF_HOME "
-            "if empty.",
-            "recipe": False,
-        },
+    max_tokens: int = option(8_192, "Maximum number of tokens per reply of the judge, thinking included.")
+    concurrency: int = option(32, "Maximum number of requests to the judge at a time.", recipe=False)
+    cache: str = option(
+        "",
+        "SQLite file that keeps the judge's replies, so that none is requested twice; a file in HF_HOME if empty.",
+        recipe=False,
     )
     server: ServerSettings = field(default_factory=ServerSettings)
 
@@ -70,15 +62,14 @@ class JudgeSettings:
 class DocumentJudgeSettings(JudgeSettings):
     """Who judges the documents that an agent opened, by the reasoning right after."""
 
-    judge: str = field(
-        default="none",
-        metadata={
-            "group": "essentials",
-            "prefixed": "",
-            "help": "Judge of opened documents: none (all naive pairs are kept), rule (looks for set phrases; for "
-            f"agents whose phrases are known), llm (the language model of `model`; {PAPERS_JUDGE}), or a plug-in as "
-            "module:object.",
-        },
+    judge: str = option(
+        "none",
+        "Judge of opened documents: none (all naive pairs are kept), rule (looks for set phrases; for "
+        f"agents whose phrases are known), llm (the language model of `model`; {PAPERS_JUDGE}), or a plug-in as "
+        "module:object.",
+        group="essentials",
+        prefixed="",
+        known=DOCUMENT_JUDGES,
     )
 
 
@@ -86,15 +77,14 @@ class DocumentJudgeSettings(JudgeSettings):
 class AnswerJudgeSettings(JudgeSettings):
     """Who judges the answers of runs against the gold answers."""
 
-    judge: str = field(
-        default="match",
-        metadata={
-            "group": "essentials",
-            "prefixed": "",
-            "help": "Judge of answers: match (correct if equal to the gold answer), containment (also correct if "
-            "short and containing the gold answer), llm (the language model of `model` judges the rest; "
-            f"{PAPERS_JUDGE}), none (all answers stay unjudged), or a plug-in as module:object.",
-        },
+    judge: str = option(
+        "match",
+        "Judge of answers: match (correct if equal to the gold answer), containment (also correct if "
+        "short and containing the gold answer), llm (the language model of `model` judges the rest; "
+        f"{PAPERS_JUDGE}), none (all answers stay unjudged), or a plug-in as module:object.",
+        group="essentials",
+        prefixed="",
+        known=ANSWER_JUDGES,
     )
 
 
@@ -130,7 +120,7 @@ def open_document_judge(
     Raises:
         LratError: There is no such judge, or its server can't be started.
     """
-    require_judge(settings.judge, *DOCUMENT_JUDGES)
+    require_known("Judge", settings.judge, DOCUMENT_JUDGES)
     if is_plugin(settings.judge):
         yield PluginJudge(load_plugin(settings.judge, "judge", ["judge"]), settings.judge)
     elif model is None:
@@ -165,7 +155,7 @@ def open_answer_judge(
     Raises:
         LratError: There is no such judge, or its server can't be started or reached.
     """
-    require_judge(settings.judge, *ANSWER_JUDGES)
+    require_known("Judge", settings.judge, ANSWER_JUDGES)
     if is_plugin(settings.judge):
         yield PluginAnswerJudge(load_plugin(settings.judge, "judge", ["judge"]), settings.judge)
     elif settings.judge == "none":
@@ -183,10 +173,3 @@ def open_answer_judge(
                 concurrency=settings.concurrency,
                 max_tokens=settings.max_tokens,
             )
-
-
-def require_judge(judge: str, *names: str) -> None:
-    """Raises LratError for a judge that is neither one of some names nor a plug-in."""
-    if judge not in names and not is_plugin(judge):
-        end = did_you_mean(judge, names) or "."
-        raise LratError(f"Judge: expected {', '.join(names)} or module:object, found {judge!r}{end}")

@@ -6,11 +6,13 @@ over all of them (verdicts and weights, then negatives), and `bulk` does so from
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lrat_hub.errors import LratError
 from lrat_hub.judges import Judge
+from lrat_hub.judges.documents import checked_judge
 from lrat_hub.ledger import Ledger
 from lrat_hub.mining.pipeline import complete_pairs, judge_and_weigh, mine_naive_pairs, new_ledgers, note_held_out
 from lrat_hub.mining.profiles import pair_id
@@ -51,6 +53,13 @@ class MiningResult:
     ledger: dict[str, Ledger]
     fits: dict[str, WeightFit]
 
+    def __repr__(self) -> str:
+        trajectories = self.ledger["trajectories"]
+        return (
+            f"MiningResult({len(self.trained)} of {len(self.pairs)} pairs to train on, from {trajectories.kept} of "
+            f"{trajectories.read} trajectories)"
+        )
+
     @property
     def trained(self) -> list[Pair]:
         """The pairs to train on."""
@@ -86,8 +95,17 @@ def mine_pairs(
     The others are the fields of `MiningSettings`.
 
     Raises:
-        LratError: A value is unknown, or two of them contradict each other.
+        LratError: A value is unknown, or two of them contradict each other; the trajectories are none, or the judge is
+            no judge or gives other verdicts than one a pair.
     """
+    given = {"outcomes": outcomes, "statuses": statuses, "held_out": held_out, "train_on": train_on, "guards": guards}
+    for name, value in given.items():
+        if isinstance(value, str):
+            raise LratError(f"Mining: expected `{name}` as several texts, found one: {value!r}. Give [{value!r}].")
+    for name, value, kind in (("weighting", weighting, Weighting), ("half_life", half_life, int | float)):
+        if value is not None and not isinstance(value, kind):
+            raise LratError(f"Mining: expected `{name}` as {getattr(kind, '__name__', 'a number')}, found {value!r}.")
+    judge = None if judge is None else checked_judge(judge)
     settings = MiningSettings(
         profile=profile,
         negatives=negatives,
@@ -103,8 +121,20 @@ def mine_pairs(
     ).resolved(judged=judge is not None)
     ledger = new_ledgers()
     listed_held_out: set[str] = set()
-    batches = [mine_naive_pairs(trajectories, settings, LengthMeasure(tokenizer), ledger, listed_held_out)]
+    batches = [mine_naive_pairs(_checked(trajectories), settings, LengthMeasure(tokenizer), ledger, listed_held_out)]
     note_held_out(ledger, settings, listed_held_out)
     judged_pairs = judge_and_weigh(batches, judge, settings, Splits(), ledger)
     (pairs,) = complete_pairs(batches, judged_pairs, judge, settings, ledger)
     return MiningResult(pairs, ledger, judged_pairs.fits)
+
+
+def _checked(trajectories: Iterable[Trajectory]) -> Iterator[Trajectory]:
+    one = isinstance(trajectories, str) or not isinstance(trajectories, Iterable)
+    for trajectory in [trajectories] if one else trajectories:
+        if one or not isinstance(trajectory, Trajectory):
+            found = f"{'one ' if one else ''}{type(trajectory).__name__}"
+            raise LratError(
+                f"Mining: expected an iterable of Trajectory, found {found}. load_trajectories reads them from a "
+                "reference, a file or a dataset."
+            )
+        yield trajectory

@@ -66,11 +66,11 @@ def import_pairs(
     """Pairs out of files of rows, one row in memory at a time.
 
     Verdicts are those of the file; where it has none, every row is relevant by being there. Weights are those of the
-    file too, or 1 where it has none, unless they are made anew.
+    file too, or 1 where it has none, unless they are computed again.
 
     Args:
         folder: An empty one for the tables that come out.
-        weighting: Makes the weights anew, from the lengths in the file.
+        weighting: Computes the weights again, from the lengths in the file.
 
     Raises:
         LratError: There is no pair in the files, or the format is another one.

@@ -24,6 +24,7 @@ from lrat_hub.mining.released import released_negatives
 from lrat_hub.mining.settings import ResolvedSettings
 from lrat_hub.mining.tables import question_key
 from lrat_hub.schema import Pair, Verdict
+from lrat_hub.text import stable_hash
 
 KindByDocid = dict[str, str]
 """Negatives of one pair in their order, each with its kind."""
@@ -42,7 +43,7 @@ def resolve_negatives(
     relevant = [verdict == "relevant" or not judged for verdict in verdicts]
     if settings.profile == "released":
         return released_negatives(naive, relevant)
-    own = [dict(zip(pair.negative_ids, pair.negative_kinds, strict=True)) for pair, _ in naive]
+    own = [dict(zip(pair.negative_ids, pair.negative_kinds, strict=True)) for pair, *_ in naive]
     if settings.negatives == "pooled":
         return _pooled(naive, own, relevant)
     if settings.negatives == "tiers":
@@ -74,7 +75,7 @@ def _tiers(index: int, naive: Sequence[NaivePair], verdicts: Sequence[Verdict]) 
     relevant_before: set[str] = set()
     irrelevant, relevant = set[str](), set[str]()
     beside: list[str] = []
-    for (other, _), verdict in zip(naive, verdicts, strict=True):
+    for (other, *_), verdict in zip(naive, verdicts, strict=True):
         if verdict == "relevant":
             relevant.add(other.positive_id)
             if other.browse_turn < pair.search_turn:
@@ -94,24 +95,24 @@ class Positives:
     """Documents that are trained on as positives, by question: 8 bytes each, so that there may be millions.
 
     Args:
-        hashes: `Positives.hash` of each, int64, in any order.
+        hashes: `Positives.hash` of each, uint64, in any order.
     """
 
     def __init__(self, hashes: np.ndarray) -> None:
-        self._hashes = np.unique(hashes)
+        self.hashes = np.unique(hashes)
 
     @staticmethod
     def hash(question: str, docid: str) -> int:
-        # Python salts it differently in every process: it must not leave this one.
-        return hash((question, docid))
+        """The same in every process, unlike Python's own."""
+        return stable_hash(f"{question}\0{docid}")
 
     def among(self, question: str, docids: Sequence[str]) -> set[str]:
         """Those of the documents that are positives of the question. Hashes that collide cost a negative."""
-        if not len(self._hashes) or not docids:
+        if not len(self.hashes) or not docids:
             return set()
-        hashes = np.array([self.hash(question, docid) for docid in docids], dtype=np.int64)
-        indexes = np.minimum(np.searchsorted(self._hashes, hashes), len(self._hashes) - 1)
-        return {docid for docid, there in zip(docids, self._hashes[indexes] == hashes, strict=True) if there}
+        hashes = np.array([self.hash(question, docid) for docid in docids], dtype=np.uint64)
+        indexes = np.minimum(np.searchsorted(self.hashes, hashes), len(self.hashes) - 1)
+        return {docid for docid, there in zip(docids, self.hashes[indexes] == hashes, strict=True) if there}
 
 
 def allowed_negatives(

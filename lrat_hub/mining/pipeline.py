@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import ClassVar, NoReturn
 
 import numpy as np
 
@@ -21,6 +21,8 @@ from lrat_hub.mining.settings import ResolvedSettings
 from lrat_hub.mining.tables import Splits, question_key
 from lrat_hub.mining.weights import GUARDS, LengthMeasure, WeightFit, Weighting, capped, fit_weights
 from lrat_hub.schema import VERDICTS, Pair, Trajectory, Verdict
+from lrat_hub.text import stable_hash
+from lrat_hub.walk.opens import Opens
 
 Batches = Iterable[Sequence[NaivePair]]
 """Naive pairs in their order, in batches that never cut a trajectory in two. It can be gone through several times."""
@@ -28,10 +30,30 @@ Batches = Iterable[Sequence[NaivePair]]
 
 _STEP_NOTES = {"search": "searches", "browse": "browses", "answer": "answers", "invalid": "invalid actions"}
 
+OPENED = "searches of whose lists a document was opened"
+SILENT = "trained pairs of runs without any reasoning, weighted 1"
+WEIGHTLESS = "trained pairs without reasoning after the browse, weighted 0"
+
 
 def new_ledgers() -> dict[str, Ledger]:
     """Empty accounts of mining."""
     return {name: Ledger(name) for name in ("trajectories", "steps", "browses", "pairs")}
+
+
+def opens_of(ledger: Mapping[str, Ledger]) -> Opens:
+    """How often the runs that were mined opened what they listed, from the accounts of mining."""
+    notes = ledger["steps"].notes
+    return Opens(ledger["trajectories"].kept, notes["searches"], notes[OPENED], ledger["browses"].kept)
+
+
+def refuse_obfuscated() -> NoReturn:
+    """Raises LratError about runs on questions that their authors keep out of training data."""
+    raise LratError(
+        "Mining: expected runs on questions that may be trained on, found some whose questions are published "
+        "obfuscated, as those of BrowseComp-Plus are, so that nobody trains on them. To measure a judge on such runs, "
+        "publish the questions in plain text to a private repository (`deobfuscate` of lrat corpus) and run the agent "
+        "on those."
+    )
 
 
 def mine_naive_pairs(
@@ -49,6 +71,8 @@ def mine_naive_pairs(
     """
     naive: list[NaivePair] = []
     for trajectory in trajectories:
+        if trajectory.canary is not None:
+            refuse_obfuscated()
         outcome = trajectory.outcome
         reason = (
             f"outcome {outcome}" if outcome not in settings.outcomes
@@ -67,11 +91,14 @@ def mine_naive_pairs(
             listed = {hit.docid for step in trajectory.steps for hit in step.results}
             listed_held_out |= listed & settings.held_out
         pairs_of = released_pairs if settings.profile == "released" else naive_pairs
-        naive += pairs_of(trajectory, settings, ledger["browses"])
-    lengths = measure([pair.reasoning for pair, _ in naive])
+        silent = not any(step.reasoning for step in trajectory.steps)
+        found = pairs_of(trajectory, settings, ledger["browses"])
+        ledger["steps"].note(OPENED, len({each.pair.search_turn for each in found}))
+        naive += (each._replace(silent=silent) for each in found)
+    lengths = measure([each.pair.reasoning for each in naive])
     return [
-        NaivePair(dataclasses.replace(pair, reasoning_length=length), run)
-        for (pair, run), length in zip(naive, lengths, strict=True)
+        each._replace(pair=dataclasses.replace(each.pair, reasoning_length=length))
+        for each, length in zip(naive, lengths, strict=True)
     ]
 
 
@@ -86,7 +113,7 @@ class JudgedPairs:
     """What has to be known of all pairs before any is finished: less than 100 bytes a pair.
 
     Args:
-        verdicts: Index of each verdict in VERDICTS, shape (pairs,).
+        verdicts: Index of each verdict in VERDICTS, shape (pairs,), int8.
         weights: Shape (pairs,), nan where the pair is not trained on.
         fits: By group; only pairs of the split "train" have a part in them.
     """
@@ -95,6 +122,28 @@ class JudgedPairs:
     weights: np.ndarray
     positives: Positives
     fits: dict[str, WeightFit]
+
+
+@dataclass(frozen=True)
+class PairFacts:
+    """What weights and protected negatives need to know of the pairs of one batch.
+
+    Args:
+        rows: A row of `ROW` for each pair.
+        groups: Names of the groups that `group` numbers.
+        account: The pairs that are trained on, and why others are not.
+    """
+
+    rows: np.ndarray
+    groups: Sequence[str]
+    account: Ledger
+
+    ROW: ClassVar = np.dtype(
+        [
+            ("id", np.uint64), ("positive", np.uint64), ("length", np.int64), ("group", np.int32),
+            ("verdict", np.int8), ("trained", bool), ("fitted", bool), ("guarded", bool), ("silent", bool),
+        ]
+    )  # fmt: skip
 
 
 def judge_and_weigh(
@@ -108,52 +157,75 @@ def judge_and_weigh(
     Raises:
         LratError: Two pairs have the same id, or the weights of some pairs can't be fitted.
     """
-    verdicts, lengths, groups, ids, positives = array("b"), array("l"), array("i"), array("q"), array("q")
-    fitted, guarded = array("b"), array("b")
-    names: dict[str, int] = {}
-    account, bites = ledger["pairs"], Counter[str]()
-    for batch in batches:
-        pairs = [pair for pair, _ in batch]
-        unjudged: list[Verdict] = ["unjudged"] * len(pairs)
-        given = list(judge.judge(pairs)) if judge else unjudged
-        resolved = _resolved(batch, given, settings, judged=judge is not None)
-        for pair, verdict, (_, negatives) in zip(pairs, given, resolved, strict=True):
-            trained = negatives is not None and verdict in settings.train_on
-            guarded_by = [name for name in settings.guards if trained and GUARDS[name](pair)]
-            bites.update(guarded_by)
-            if trained:
-                account.keep()
-                positives.append(Positives.hash(question_key(pair), pair.positive_id))
-            else:
-                account.drop(UNLISTED if negatives is None else f"verdict {verdict}")
-            ids.append(hash(pair.pair_id))
-            verdicts.append(VERDICTS.index(verdict))
-            lengths.append(pair.reasoning_length)
-            groups.append(names.setdefault(_group(pair, settings), len(names)))
-            fitted.append(trained and splits.of(pair) == "train")
-            guarded.append(bool(guarded_by))
-    if repeated := len(ids) - len(np.unique(np.array(ids, dtype=np.int64))):
+    return weigh((judged_facts(batch, judge, settings, splits) for batch in batches), settings, ledger)
+
+
+def judged_facts(
+    batch: Sequence[NaivePair], judge: Judge | None, settings: ResolvedSettings, splits: Splits
+) -> PairFacts:
+    """Asks the judge about a batch, and gives what `weigh` needs to know of its pairs."""
+    pairs = [each.pair for each in batch]
+    given: list[Verdict] = list(judge.judge(pairs)) if judge else ["unjudged"] * len(pairs)
+    resolved = _resolved(batch, given, settings, judged=judge is not None)
+    account, groups = Ledger("pairs"), dict[str, int]()
+    rows = np.zeros(len(pairs), dtype=PairFacts.ROW)
+    for row, each, verdict, (pair, negatives) in zip(rows, batch, given, resolved, strict=True):
+        trained = negatives is not None and verdict in settings.train_on
+        guarded_by = [name for name in settings.guards if trained and GUARDS[name](pair)]
+        for name in guarded_by:
+            account.note(_bite(name))
+        if trained:
+            account.keep()
+        else:
+            account.drop(UNLISTED if negatives is None else f"verdict {verdict}")
+        row["id"] = stable_hash(pair.pair_id)
+        row["positive"] = Positives.hash(question_key(pair), pair.positive_id)
+        row["length"], row["verdict"] = pair.reasoning_length, VERDICTS.index(verdict)
+        row["group"] = groups.setdefault(_group(pair, settings), len(groups))
+        row["trained"], row["fitted"] = trained, trained and splits.of(pair) == "train"
+        row["guarded"], row["silent"] = bool(guarded_by), each.silent
+    return PairFacts(rows, list(groups), account)
+
+
+def weigh(facts: Iterable[PairFacts], settings: ResolvedSettings, ledger: Mapping[str, Ledger]) -> JudgedPairs:
+    """Fits the weights of all pairs and collects the positives; raises as `judge_and_weigh`."""
+    account, names, parts = ledger["pairs"], dict[str, int](), [np.zeros(0, dtype=PairFacts.ROW)]
+    for part in facts:
+        account.add(part.account)
+        numbers = np.array([names.setdefault(name, len(names)) for name in part.groups], dtype=np.int32)
+        rows = part.rows.copy()
+        rows["group"] = numbers[rows["group"]] if len(rows) else 0
+        parts.append(rows)
+    rows = np.concatenate(parts)
+    if repeated := len(rows) - len(np.unique(rows["id"])):
         raise LratError(
             f"Mining: expected every trajectory once, found {repeated} pairs with the id of another. "
             "The same runs are in the input twice, or different runs share an id."
         )
     for name in settings.guards:
         # Also when it is 0, so that nobody has to wonder whether the guard was on.
-        account.notes[f"trained pairs, guard {name} bit"] = bites[name]
-    codes = np.array(verdicts, dtype=np.int8)
-    trained_on = np.isin(codes, [VERDICTS.index(verdict) for verdict in settings.train_on])
-    weights, fits = np.full(len(codes), np.nan), {}
+        account.notes[_bite(name)] += 0
+    weights, fits = np.full(len(rows), np.nan), {}
+    # Where nobody reasoned, lengths of 0 say nothing of documents: these pairs weigh what pairs weigh on average.
+    unweighable = rows["trained"] & rows["silent"]
+    weights[unweighable] = 1.0
+    account.note(SILENT, int(unweighable.sum()))
     for name, number in sorted(names.items()):
-        members = np.flatnonzero(trained_on & (np.array(groups) == number))
+        members = np.flatnonzero(rows["trained"] & ~unweighable & (rows["group"] == number))
         if len(members):
             weights[members], fits[name] = _weigh(
                 name,
-                np.array(lengths, dtype=np.float64)[members],
-                np.array(guarded, dtype=bool)[members],
-                np.array(fitted, dtype=bool)[members],
+                rows["length"][members].astype(np.float64),
+                rows["guarded"][members],
+                rows["fitted"][members],
                 settings.weighting,
             )
-    return JudgedPairs(codes, weights, Positives(np.array(positives, dtype=np.int64)), fits)
+    account.note(WEIGHTLESS, int((weights[rows["trained"]] == 0).sum()))
+    return JudgedPairs(rows["verdict"].copy(), weights, Positives(rows["positive"][rows["trained"]]), fits)
+
+
+def _bite(guard: str) -> str:
+    return f"trained pairs, guard {guard} bit"
 
 
 def _group(pair: Pair, settings: ResolvedSettings) -> str:
@@ -184,31 +256,55 @@ def complete_pairs(
     ledger: Mapping[str, Ledger],
 ) -> Iterator[list[Pair]]:
     """The third pass: gives every pair its negatives, verdict and weight, batch by batch."""
-    start, pairs_ledger = 0, ledger["pairs"]
-    stamp = {"judge": judge.name, "judge_prompt": judge.prompt} if judge else {}
+    start, stamp = 0, stamp_of(judge)
     for batch in batches:
-        done: list[Pair] = []
         here = slice(start, start := start + len(batch))
-        verdicts = [VERDICTS[code] for code in judged_pairs.verdicts[here]]
-        resolved = _resolved(batch, verdicts, settings, judged=judge is not None)
-        for (pair, negatives), verdict, weight in zip(resolved, verdicts, judged_pairs.weights[here], strict=True):
-            if negatives is None:
-                continue
-            allowed = allowed_negatives(pair, negatives, judged_pairs.positives, settings, pairs_ledger)
-            trained = not np.isnan(weight)
-            if trained and not allowed:
-                pairs_ledger.note("trained pairs without a negative")
-            done.append(
-                dataclasses.replace(
-                    pair,
-                    negative_ids=tuple(allowed),
-                    negative_kinds=tuple(allowed.values()),
-                    verdict=verdict,
-                    weight=float(weight) if trained else None,
-                    **stamp,
-                )
+        part = dataclasses.replace(
+            judged_pairs, verdicts=judged_pairs.verdicts[here], weights=judged_pairs.weights[here]
+        )
+        yield completed(batch, part, stamp, settings, ledger["pairs"])
+
+
+def stamp_of(judge: Judge | None) -> dict[str, str]:
+    """What pairs say of their judge."""
+    return {"judge": judge.name, "judge_prompt": judge.prompt} if judge else {}
+
+
+def completed(
+    batch: Sequence[NaivePair],
+    judged_pairs: JudgedPairs,
+    stamp: Mapping[str, str],
+    settings: ResolvedSettings,
+    account: Ledger,
+) -> list[Pair]:
+    """The pairs of a batch with negatives, verdict and weight.
+
+    Args:
+        judged_pairs: Verdicts and weights of these pairs alone.
+        stamp: From `stamp_of`.
+        account: Gets notes on the negatives.
+    """
+    done: list[Pair] = []
+    verdicts = [VERDICTS[code] for code in judged_pairs.verdicts]
+    resolved = _resolved(batch, verdicts, settings, judged=bool(stamp))
+    for (pair, negatives), verdict, weight in zip(resolved, verdicts, judged_pairs.weights, strict=True):
+        if negatives is None:
+            continue
+        allowed = allowed_negatives(pair, negatives, judged_pairs.positives, settings, account)
+        trained = not np.isnan(weight)
+        if trained and not allowed:
+            account.note("trained pairs without a negative")
+        done.append(
+            dataclasses.replace(
+                pair,
+                negative_ids=tuple(allowed),
+                negative_kinds=tuple(allowed.values()),
+                verdict=verdict,
+                weight=float(weight) if trained else None,
+                **stamp,
             )
-        yield done
+        )
+    return done
 
 
 def _resolved(

@@ -24,10 +24,12 @@ class NaivePair(NamedTuple):
 
     Args:
         run: Number of the run of browses, without a search between them, that the browse belongs to.
+        silent: Whether its trajectory has no reasoning at all, so that no length says anything.
     """
 
     pair: Pair
     run: int
+    silent: bool = False
 
 
 @dataclass

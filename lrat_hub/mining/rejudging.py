@@ -65,8 +65,8 @@ def rejudge_tables(
     kinds = _kinds(tables)
     if "pooled" in kinds:
         raise LratError(
-            "Judging again: expected negatives of the own list or in tiers, found pooled ones, which depend on the "
-            "verdicts. Mine again with the other judge; replies of a model are kept."
+            "Judging again: expected negatives of each pair's own result list or in tiers, found pooled ones, which "
+            "depend on the verdicts. Mine again with the other judge; replies of a model are kept."
         )
     settings = dataclasses.replace(settings, negatives="tiers" if kinds & TIERS else "unbrowsed")
     compared = _Compared(judge, judge.name, judge.prompt)
@@ -117,11 +117,9 @@ class _PublishedPairs:
                     for docid, kind in zip(pair.negative_ids, pair.negative_kinds, strict=True)
                     if kind not in ("redundant", "hard")
                 }
-                batch.append(
-                    NaivePair(
-                        dataclasses.replace(pair, negative_ids=tuple(own), negative_kinds=tuple(own.values())), 0
-                    )
-                )
+                silent = not pair.reasoning and not pair.reasoning_before and pair.weight != 0
+                again = dataclasses.replace(pair, negative_ids=tuple(own), negative_kinds=tuple(own.values()))
+                batch.append(NaivePair(again, 0, silent))
             if batch:
                 yield batch
 

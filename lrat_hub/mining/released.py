@@ -113,7 +113,7 @@ def released_negatives(naive: Sequence[NaivePair], relevant: Sequence[bool]) -> 
         opened = {*good, *bad, *irrelevant_before}
         unopened = [docid for docid in pool if docid not in opened]
         candidates = dict.fromkeys((*reversed(bad), *reversed(irrelevant_before), *unopened), "pooled")
-        for pair, _ in run:
+        for pair, *_ in run:
             left_out = {*good, pair.positive_id}
             kept = {docid: kind for docid, kind in candidates.items() if docid not in left_out}
             resolved.append(kept if pair.positive_id in pool else None)

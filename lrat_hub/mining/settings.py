@@ -10,6 +10,7 @@ from typing import Any, Literal, cast, get_args
 from lrat_hub.errors import LratError, did_you_mean
 from lrat_hub.mining.tables import Splits
 from lrat_hub.mining.weights import GUARDS, Guard, Weighting
+from lrat_hub.option import option
 from lrat_hub.schema import OUTCOMES, STATUSES, VERDICTS, Outcome, Status, Verdict
 
 Profile = Literal["paper", "episode", "released"]
@@ -39,7 +40,7 @@ class MiningSettings:
             with such a positive are dropped and such negatives are left out, both counted.
         same_question: Leave negatives out that are a trained positive of the same question in any trajectory.
         same_page: Leave negatives out that have the title of the positive, as other chunks of its page have.
-        caps: At most so many negatives of a kind ("pooled": 50), the first ones.
+        caps: Maximum number of negatives of a kind ("pooled": 50); the first ones are kept.
         train_on: Verdicts of the pairs that get a weight. None means relevant ones, or all when nobody judges.
         guards: Which reasonings count for no more than the half-life (`lrat_hub.mining.weights`).
         weighting: From reasoning lengths to weights.
@@ -122,73 +123,52 @@ def _require(what: str, values: Iterable[str], allowed: tuple[str, ...]) -> None
 
 @dataclass(kw_only=True)
 class MiningOptions:
-    profile: Literal["paper", "episode", "released"] = field(
-        default="episode",
-        metadata={
-            "group": "essentials",
-            "help": "Which search a browse is paired with: 'paper' the one right before it, 'episode' the nearest "
-            "earlier one that listed the document, 'released' the one that the authors' code takes.",
-        },
+    profile: Literal["paper", "episode", "released"] = option(
+        "episode",
+        "Which search a browse is paired with: 'paper' the one right before it, 'episode' the nearest "
+        "earlier one that listed the document, 'released' the one that the authors' code takes.",
+        group="essentials",
     )
-    negatives: Literal["default", "unbrowsed", "formula", "pooled", "tiers"] = field(
-        default="default",
-        metadata={
-            "group": "essentials",
-            "help": "Which documents are negatives: 'unbrowsed' (the default) the listed ones that the agent never "
-            "browsed, 'formula' all listed ones but the positive; 'pooled' adds those of earlier searches, 'tiers' "
-            "documents that the agent had read.",
-        },
+    negatives: Literal["default", "unbrowsed", "formula", "pooled", "tiers"] = option(
+        "default",
+        "Which documents are negatives: 'unbrowsed' (the default) the listed ones that the agent never "
+        "browsed, 'formula' all listed ones but the positive; 'pooled' adds those of earlier searches, 'tiers' "
+        "documents that the agent had read.",
+        group="essentials",
     )
-    caps: list[str] = field(
-        default_factory=list, metadata={"help": "Maximum number of negatives of a kind, such as pooled=50."}
+    caps: list[str] = option(help="Maximum number of negatives of a kind, such as pooled=50.", factory=list)
+    same_question: Literal["default", "keep", "leave_out"] = option(
+        "default",
+        "Whether to keep negatives that are positives of the same question; the default leaves them out "
+        "with profile 'episode'.",
     )
-    same_question: Literal["default", "keep", "leave_out"] = field(
-        default="default",
-        metadata={
-            "help": "Whether to keep negatives that are positives of the same question; the default leaves them out "
-            "with profile 'episode'."
-        },
+    same_page: bool = option(False, "Leave out negatives with the title of the positive: chunks of one page.")
+    outcomes: list[str] = option(
+        help="Trajectories to mine: any of correct, incorrect, unjudged.",
+        factory=lambda: ["correct", "unjudged"],
+        group="essentials",
     )
-    same_page: bool = field(
-        default=False, metadata={"help": "Leave out negatives with the title of the positive: chunks of one page."}
+    statuses: list[str] = option(
+        help="How the trajectories to mine ended: any of completed, limited, failed.",
+        factory=lambda: ["completed"],
+        group="essentials",
     )
-    outcomes: list[str] = field(
-        default_factory=lambda: ["correct", "unjudged"],
-        metadata={"group": "essentials", "help": "Trajectories to mine: any of correct, incorrect, unjudged."},
+    train_on: list[str] = option(
+        help="Verdicts of the pairs to train on; by default relevant, or all without a judge.", factory=list
     )
-    statuses: list[str] = field(
-        default_factory=lambda: ["completed"],
-        metadata={
-            "group": "essentials",
-            "help": "How the trajectories to mine ended: any of completed, limited, failed.",
-        },
+    weights: Literal["saturation", "uniform", "linear", "log", "rank"] = option(
+        "saturation", "Function from reasoning lengths to weights; 'saturation' is Eq. 3."
     )
-    train_on: list[str] = field(
-        default_factory=list,
-        metadata={"help": "Verdicts of the pairs to train on; by default relevant, or all without a judge."},
+    weights_by: Literal["global", "agent", "retriever"] = option(
+        "global", "Groups of pairs that have their own half-life and mean weight."
     )
-    weights: Literal["saturation", "uniform", "linear", "log", "rank"] = field(
-        default="saturation", metadata={"help": "Function from reasoning lengths to weights; 'saturation' is Eq. 3."}
+    half_life: float | None = option(None, "Half-life (beta of Eq. 3) in tokens; the median length by default.")
+    guards: list[str] = option(
+        help="Reasonings that count for no more than the half-life: any of degenerate, repetitive, off_topic.",
+        factory=list,
     )
-    weights_by: Literal["global", "agent", "retriever"] = field(
-        default="global", metadata={"help": "Groups of pairs that have their own half-life and mean weight."}
-    )
-    half_life: float | None = field(
-        default=None, metadata={"help": "Half-life (beta of Eq. 3) in tokens; the median length by default."}
-    )
-    guards: list[str] = field(
-        default_factory=list,
-        metadata={
-            "help": "Reasonings that count for no more than the half-life: any of degenerate, repetitive, off_topic."
-        },
-    )
-    validation: float = field(
-        default=0.0,
-        metadata={"group": "essentials", "help": "Share of the questions for split `validation`, from 0 to 1."},
-    )
-    test: float = field(
-        default=0.0, metadata={"group": "essentials", "help": "Share of the questions for split `test`, from 0 to 1."}
-    )
+    validation: float = option(0.0, "Share of the questions for split `validation`, from 0 to 1.", group="essentials")
+    test: float = option(0.0, "Share of the questions for split `test`, from 0 to 1.", group="essentials")
 
     @property
     def splits(self) -> Splits:

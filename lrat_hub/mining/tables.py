@@ -47,11 +47,15 @@ def question_key(pair: Pair) -> str:
 
     Pairs from logs that don't hold the question go by its id, and without one by the query.
     """
-    return _normalized(pair.question) or pair.query_id or _normalized(pair.query)
+    return _key_of(pair.question, pair.query_id, pair.query)
+
+
+def _key_of(question: str, query_id: str, query: str) -> str:
+    return normalized_question(question) or query_id or normalized_question(query)
 
 
 @lru_cache(maxsize=4096)
-def _normalized(text: str) -> str:
+def normalized_question(text: str) -> str:
     """Lower case, without accents, punctuation, articles and extra blanks.
 
     It is not shared with how answers are compared, and must never change: questions would move between splits.
@@ -110,6 +114,12 @@ class MinedTables:
     def num_pairs(self) -> int:
         return sum(len(table) for table in self.splits.values())
 
+    def num_questions(self, split: Split) -> int:
+        """How many questions the pairs of a split are of, which are in no other split."""
+        columns = self.splits[split].select_columns(["question", "query_id", "query"]).with_format("arrow")
+        batches = (cast("pa.Table", batch).to_pylist() for batch in columns.iter(BATCH_ROWS))
+        return len({hash(_key_of(**row)) for rows in batches for row in rows})
+
     def pairs(self, *splits: Split, trained: bool = False) -> Iterator[Pair]:
         """The pairs of some splits, or of all; on request only those to train on."""
         for split in splits or SPLITS:
@@ -154,7 +164,7 @@ class SplitWriter:
 
 
 def pair_table(pairs: Iterable[Pair]) -> Dataset:
-    """Config `pairs`."""
+    """The table of pairs that config `pairs` holds, one row per pair in their order; it can be published as it is."""
     return table_of((pair.to_dict() for pair in pairs), pair_features())
 
 

@@ -38,7 +38,8 @@ class Weighting:
         scheme: "saturation" is Eq. 3. For ablations: "uniform" (1), "linear" (l), "log" (ln(1 + l)) and "rank" (the
             share of lengths that are not above l, ties in the middle).
         half_life: beta of Eq. 3, in tokens; the median of the lengths when None.
-        by: What has constants of its own: everything together ("global", the paper), or each agent or retriever.
+        by: Groups of pairs that have their own constants: all pairs together ("global", the paper), or those of each
+            agent or retriever.
         empty: The weight of a length of 0, which then has no part in the mean; None leaves it to the scheme.
     """
 
@@ -79,7 +80,7 @@ class WeightFit:
 
 
 def saturation(lengths: Sequence[float] | np.ndarray, half_life: float) -> np.ndarray:
-    """Utility of a reasoning of so many tokens before normalisation: 1 - exp(-ln 2 * l / beta), in [0, 1).
+    """Utility of a reasoning by its number of tokens, before normalisation: 1 - exp(-ln 2 * l / beta), in [0, 1).
 
     The factor beta / ln 2 of Eq. 2 is left out, as in Eq. 3: the normalisation cancels it.
     """
@@ -113,14 +114,15 @@ def fit_weights(
     """
     values = np.asarray(lengths, dtype=np.float64)
     if values.size == 0:
-        raise LratError("Weights: expected the lengths of at least one pair, found none. Nothing is left to weigh.")
+        raise LratError("Weights: expected the lengths of at least one pair, found none. There is nothing to weight.")
     if not np.isfinite(values).all() or (values < 0).any():
         raise LratError("Weights: expected lengths of 0 tokens or more, found negative or non-finite ones.")
     beta = float(np.median(values)) if weighting.half_life is None else float(weighting.half_life)
     if weighting.scheme == "saturation" and not (np.isfinite(beta) and beta > 0):
         raise LratError(
             f"Weights: expected a half-life above 0 tokens, found {beta:g}. "
-            "Half or more of the reasonings are empty, or a wrong value was given. Give `half_life`."
+            "Half or more of the reasonings are empty, or a wrong value was given. Give `half_life`, or "
+            "take `weights` uniform."
         )
     if guarded is not None:
         values = capped(values, guarded, beta)
@@ -152,46 +154,6 @@ def _scores(lengths: np.ndarray, scheme: Scheme, half_life: float, reference: np
     return np.ones_like(lengths)
 
 
-def recover_constants(
-    lengths: Sequence[float], weights: Sequence[float], *, tolerance: float = 1e-9
-) -> list[tuple[float, float, np.ndarray]]:
-    """The (beta, mu_raw) that weights by Eq. 3 were made with, when nobody wrote them down.
-
-    Rows of one group fix both: beta is a median of whole numbers, so a whole or a half, and only the right one gives
-    rows of different lengths the same mu.
-
-    Args:
-        tolerance: How far a weight may be from Eq. 3.
-
-    Returns:
-        A triple for each group with rows of two different lengths or more, the largest first: beta, mu_raw, and the
-        places of the group's rows, ascending. Rows that no group explains are in none.
-    """
-    tokens, given = np.asarray(lengths, dtype=np.float64), np.asarray(weights, dtype=np.float64)
-    left = np.flatnonzero((tokens > 0) & (given > 0))
-    # Medians of groups that are not tiny are not among the extremes of all lengths.
-    low, high = np.quantile(tokens[left], (0.05, 0.95)) if len(left) else (0, 0)
-    betas = np.arange(2 * max(int(low), 1), 2 * int(high) + 3) / 2
-    groups: list[tuple[float, float, np.ndarray]] = []
-    while len(left):
-        best: tuple[int, float, float] | None = None
-        for beta in betas:
-            means = saturation(tokens[left], beta) / given[left]
-            order = np.argsort(means)
-            edges = np.flatnonzero(np.diff(means[order]) > tolerance) + 1
-            for members in np.split(order, edges):
-                size = len(members)
-                if (best is None or size > best[0]) and len(np.unique(tokens[left][members])) > 1:
-                    best = (size, float(beta), float(np.median(means[members])))
-        if best is None:
-            break
-        _, beta, mean_raw = best
-        explained = np.abs(saturation(tokens[left], beta) / mean_raw - given[left]) <= tolerance
-        groups.append((beta, mean_raw, left[explained]))
-        left = left[~explained]
-    return groups
-
-
 class LengthMeasure:
     """Gives the length of each text in tokens without special ones. It can be sent to other processes.
 
@@ -200,6 +162,8 @@ class LengthMeasure:
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase | Tokenizer | None) -> None:
+        if not (tokenizer is None or callable(tokenizer) or hasattr(tokenizer, "encode_batch_fast")):
+            raise LratError(f"Lengths: expected a tokenizer, such as AutoTokenizer loads, found {tokenizer!r}.")
         self._tokenizer: Any = None
         self._backend: Tokenizer | None = None
         # Only fast tokenizers have it. A static model's tokenizer is one itself.

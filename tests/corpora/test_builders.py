@@ -11,6 +11,7 @@ import pytest
 from huggingface_hub import HfApi
 
 from lrat_hub.corpora import questions, read_queries
+from lrat_hub.corpora.loading import load_questions
 from lrat_hub.errors import LratError
 from lrat_hub.hub.inputs import LocalSource
 from lrat_hub.hub.lineage import read_lineage
@@ -307,15 +308,17 @@ def test_browsecomp_plus_is_made_by_one_recipe_from_what_is_published(hub, check
         ("7", "Another", "Its text."),
         ("8", "", "---\nA line.\n"),
     ]
-    assert [(row["query"], row["answer"]) for row in rows(pin, "queries", "test")] == [
-        ("Who?", "Nobody"), ("Where?", "Nowhere")
-    ]  # fmt: skip
+    # The questions as their authors publish them, with the key; they are plain when they are read.
+    assert [(row["query"], row["answer"], row["canary"]) for row in rows(pin, "queries", "test")] == [
+        (obfuscate("Who?", CANARY), obfuscate("Nobody", CANARY), CANARY),
+        (obfuscate("Where?", CANARY), obfuscate("Nowhere", CANARY), CANARY),
+    ]
+    assert load_questions(f"{pin}#queries") == {"769": ("Who?", "Nobody"), "770": ("Where?", "Nowhere")}
     for config, judged in {
         "qrels_evidence": [("769", "41", 1), ("769", "7", 1), ("770", "7", 1)],
         "qrels_gold": [("769", "41", 1), ("770", "7", 1)],
     }.items():
         assert [tuple(row.values()) for row in rows(pin, config, "test")] == judged
-    assert HfApi().repo_info("lrat/c-bcp2", repo_type="dataset").private
 
 
 @pytest.mark.skipif("BROWSECOMP_PLUS" not in os.environ, reason="BROWSECOMP_PLUS names no checkout of BrowseComp-Plus")
@@ -338,7 +341,7 @@ def test_browsecomp_plus_questions_go_to_private_repositories_only(hub, obfuscat
         corpus("--queries", obfuscated, "--deobfuscate", "true", "--to", "lrat/x")
 
 
-def test_obfuscated_questions_without_a_key_are_an_error(hub, tmp_path):
+def test_plain_text_of_questions_without_a_key_is_an_error(hub, tmp_path):
     (tmp_path / "q.jsonl").write_text(json.dumps({"query_id": 1, "query": obfuscate("Who?", "key")}))
     words = ("--queries", tmp_path / "q.jsonl", "--deobfuscate", "true", "--private", "true", "--to", "lrat/c-key")
     with pytest.raises(LratError, match="expected the canary string"):

@@ -13,7 +13,7 @@ Answer = Callable[[dict[str, Any]], "str | int | dict[str, Any]"]
 
 
 class ChatServer:
-    """Answers `POST /v1/chat/completions`; `requests` holds what was asked. A context manager."""
+    """Answers `POST /v1/chat/completions`, as the model "m"; `requests` holds what was asked. A context manager."""
 
     def __init__(self, answer: Answer) -> None:
         self.requests: list[dict[str, Any]] = []
@@ -22,6 +22,14 @@ class ChatServer:
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                body = b'{"object": "list", "data": [{"id": "m", "object": "model"}]}'
+                self.send_response(200)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
             def do_POST(self) -> None:
                 nonlocal under_way
                 request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from lrat_hub.judges.answers import AnswerJudge, answer_contains
+from lrat_hub.judges.answers import AnswerJudge, answer_contains, answer_matches
 from lrat_hub.judges.llm import ReplyCache
 from lrat_hub.llm.chat import ChatError, Reply
 from tests.builders import answer, trajectory
@@ -39,12 +39,22 @@ class Says:
         ("5 of them", "5", False),
         (" ".join(["many", "words"] * 10) + " Marie Curie", "Marie Curie", False),
         ("I do not know.\n\nMarie Curie was a physicist.", "Marie Curie", False),
+        ("Marie Curie\nDocument 7 says that she was the first woman to win it, in 1903.", "Marie Curie", True),
+        ("Marie Curie or Irène\nDocument 7 names both of them as winners.", "Marie Curie", False),
+        ("Irène\nDocument 7 says that she was the daughter of Marie Curie.", "Marie Curie", False),
+        # Lines of a few words are further answers.
+        ("Marie Curie\nor Pierre Curie", "Marie Curie", False),
         (None, "Marie Curie", False),
         ("", "", False),
     ],
 )
 def test_a_short_answer_that_has_the_gold_answer_in_it_is_taken_for_it(given, gold, expected):
     assert answer_contains(given, gold) is expected
+
+
+def test_an_answer_with_its_reason_in_the_second_line_equals_the_gold_answer():
+    assert answer_matches("The Marie Curie\nDocument 7 says so of the winner of 1903.", "Marie Curie")
+    assert not answer_matches("Marie Curie\nPierre Curie", "Marie Curie")
 
 
 def test_texts_that_match_cost_nothing_and_a_model_is_asked_about_the_rest(tmp_path):

@@ -1,10 +1,12 @@
 """A language model as judge, over HTTP: right verdicts, `unjudged` where there is none, no reply paid for twice."""
 
 import asyncio
+import itertools
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -14,6 +16,7 @@ from lrat_hub.judges.documents import LLMJudge
 from lrat_hub.judges.llm import ReplyCache
 from lrat_hub.llm.chat import ChatClient
 from lrat_hub.llm.prompts import read_prompt
+from lrat_hub.llm.replicas import ReplicatedClient
 from lrat_hub.schema import Pair
 from tests.judges.server import ChatServer
 
@@ -82,6 +85,24 @@ def test_what_has_no_verdict_is_unjudged_and_never_irrelevant():
     }  # fmt: skip
 
 
+def test_several_servers_are_asked_and_only_for_what_is_not_known(tmp_path):
+    pairs = [pair(f"note {number}") for number in range(40)]
+
+    def judge(servers):
+        return LLMJudge(ReplicatedClient([server.url for server in servers], "m"), cache=cache, concurrency=8)
+
+    with ReplyCache(tmp_path / "cache") as cache, ChatServer(lambda _: "relevant") as first:
+        with ChatServer(lambda _: "relevant") as second:
+            verdicts = judge([first, second]).judge(pairs[:20])
+            assert len(first.requests) > 0 < len(second.requests)
+            assert len(first.requests) + len(second.requests) == 20
+        # One of them is gone.
+        known = len(second.requests)
+        verdicts += judge([second, first]).judge(pairs)
+    assert verdicts == ["relevant"] * 60
+    assert (len(first.requests), len(second.requests)) == (40 - known, known)
+
+
 def test_a_judge_that_is_down_leaves_everything_unjudged_and_is_not_asked_for_ever():
     with ChatServer(lambda request: "relevant") as server:
         pass
@@ -111,10 +132,12 @@ def test_a_request_that_is_too_long_costs_its_verdict_and_nothing_else():
 
 @pytest.mark.slow
 def test_requests_that_fail_for_a_while_are_sent_again_and_no_more_than_allowed_run_at_once():
-    failed = set()
+    failed, order, together = set(), itertools.count(), threading.Barrier(3)
 
     def answer(request):
-        time.sleep(0.02)
+        # The first three wait for each other, however slow the machine is.
+        if next(order) < 3:
+            together.wait(60)
         if (notes := notes_of(request)) not in failed:
             failed.add(notes)
             return 503

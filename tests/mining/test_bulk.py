@@ -5,8 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from datasets import Dataset
 
-from lrat_hub import cli, mine_pairs
+from lrat_hub import cli, load_trajectories, mine_pairs
 from lrat_hub.errors import LratError
 from lrat_hub.hub.inputs import load_table
 from lrat_hub.hub.lineage import Lineage, read_lineage
@@ -96,9 +97,26 @@ def test_memory_does_not_grow_with_the_number_of_trajectories(tmp_path, monkeypa
 def test_what_is_left_out_of_reading_changes_no_pair(tmp_path):
     from lrat_hub.storage import write_trajectories
 
-    runs = random_runs(20)
+    unnamed = random_runs(20)
+    # A search that a browse names may have listed its document or not, and may be none.
+    runs = [
+        replace(
+            run, steps=tuple(replace(step, search_turn=step.turn % 4 if step.docid else None) for step in run.steps)
+        )
+        for run in unnamed
+    ]
     light = list(light_trajectories(trajectory_table(runs)))
     assert mine_pairs(light).pairs == mine_pairs(runs).pairs
+    # Tables of earlier versions do not say which search a browse names.
+    rows = [run.to_dict() for run in runs]
+    for step in (step for row in rows for step in row["steps"]):
+        del step["search_turn"]
+    earlier = Dataset.from_list(rows)
+    assert "search_turn" not in str(earlier.features)
+    assert mine_pairs(light_trajectories(earlier)).pairs == mine_pairs(unnamed).pairs != mine_pairs(runs).pairs
+    earlier.to_parquet(tmp_path / "earlier.parquet")
+    assert list(load_trajectories(tmp_path / "earlier.parquet")) == unnamed
+    assert list(load_trajectories(earlier)) == unnamed
     # Also when the table is in pieces, as one is that was written while it was read.
     assert (
         mine_pairs(light_trajectories(write_trajectories(runs, tmp_path / "runs.arrow"))).pairs
@@ -190,7 +208,7 @@ def test_the_card_claims_a_judge_only_where_there_was_one(hub, runs):
         pin = cli.run(["mine", "--trajectories", str(runs), "--judge", judge, "--to", f"lrat/judged-by-{judge}"])
         text = DatasetCard.load(pin.repo_id).text
         assert ("a judge read the reasoning" in text) is claimed
-        assert ("No judge was asked" in text) is not claimed
+        assert ("They were not judged" in text) is not claimed
 
 
 @pytest.mark.slow

@@ -9,8 +9,9 @@ import pytest
 from lrat_hub.errors import LratError
 from lrat_hub.mining.formats import FORMATS, export_pairs, import_pairs, read_row
 from lrat_hub.mining.tables import Splits
-from lrat_hub.mining.weights import WeightFit, Weighting, recover_constants
+from lrat_hub.mining.weights import WeightFit, Weighting
 from lrat_hub.schema import Document, Pair
+from tests.mining.constants import recover_constants
 
 SAMPLE = Path(__file__).parents[3] / "shared" / "data" / "lrat_release" / "training_pairs_sample.jsonl"
 

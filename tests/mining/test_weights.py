@@ -7,7 +7,8 @@ import pytest
 
 from lrat_hub import intensity_weights
 from lrat_hub.errors import LratError
-from lrat_hub.mining.weights import WeightFit, Weighting, fit_weights, recover_constants, token_lengths
+from lrat_hub.mining.weights import WeightFit, Weighting, fit_weights, token_lengths
+from tests.mining.constants import recover_constants
 
 
 def test_published_vector_is_reproduced():
