@@ -1,54 +1,50 @@
 """Wraps a bare checkpoint into a complete SentenceTransformer repository, by the family of its model.
 
-The checkpoints released with the LRAT paper lack pooling, normalisation and prompts; sentence-transformers loads them
-all the same, and encodes wrongly. What is published here loads right with `SentenceTransformer(...)` alone.
+The checkpoints released with the LRAT paper lack pooling, normalisation and prompts. sentence-transformers loads them
+without an error and computes wrong vectors. The published repository loads correctly with `SentenceTransformer(...)`.
 
-It is checked first: its type against the family's, the last token of its tokenizer against the family's, the pooling
-that its own repository may name, a text alone against the same text in a batch, and a question with a known answer.
+The checkpoint is checked first: its model type and the last token of its tokenizer must be the family's, its pooling
+must not contradict its own repository, a text must have the same vector alone and in a batch, and a question must find
+its known answer.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from lrat_hub import cli
 from lrat_hub.cli.stage import ModelArguments, Stage, parse, say
 from lrat_hub.encoders import FAMILIES, Pooling, find_family
 from lrat_hub.errors import LratError
 from lrat_hub.hub.refs import HubRef
+from lrat_hub.option import option
 
 
 @dataclass(kw_only=True)
 class Arguments(ModelArguments):
-    model: str = field(metadata={"group": "inputs", "help": "Checkpoint to adopt: a model repository, or a folder."})
-    family: str = field(
-        metadata={"group": "essentials", "help": f"Family that the checkpoint was trained as: {', '.join(FAMILIES)}."}
+    model: str = option(help="Checkpoint to adopt: a model repository, or a folder.", group="inputs")
+    family: str = option(help=f"Family that the checkpoint was trained as: {', '.join(FAMILIES)}.", group="essentials")
+    pooling: Pooling | None = option(None, "Pooling, in place of the family's.")
+    query_prompt: str | None = option(None, "Text put before every query, in place of the family's prompt.")
+    document_prompt: str | None = option(None, "Text put before every document, in place of the family's prompt.")
+    max_length: int | None = option(None, "Maximum number of tokens of a text, in place of the family's.")
+    allow_failed_checks: bool = option(
+        False, "Publish a checkpoint that fails a check; its card says which.", recipe=False
     )
-    pooling: Pooling | None = field(default=None, metadata={"help": "Pooling, in place of the family's."})
-    query_prompt: str | None = field(
-        default=None, metadata={"help": "Text put before every query, in place of the family's prompt."}
-    )
-    document_prompt: str | None = field(
-        default=None, metadata={"help": "Text put before every document, in place of the family's prompt."}
-    )
-    max_length: int | None = field(
-        default=None, metadata={"help": "Maximum number of tokens of a text, in place of the family's."}
-    )
-    allow_failed_checks: bool = field(
-        default=False,
-        metadata={"help": "Publish a checkpoint that fails a check; its card says which.", "recipe": False},
-    )
+
+
+OPTIONS = (Arguments,)
 
 
 def main(argv: list[str] | None = None) -> HubRef:
-    (args,) = parse(argv, "adopt", __doc__, Arguments)
+    (args,) = parse(argv, "adopt", __doc__, *OPTIONS)
     overrides = ("pooling", "query_prompt", "document_prompt", "max_length")
     given = {name: getattr(args, name) for name in overrides if getattr(args, name) is not None}
     family = dataclasses.replace(find_family(args.family), **given)
 
-    from lrat_hub.encoders import encoding_of, load_encoder, wrap_checkpoint
+    from lrat_hub.encoders import RETRIEVER, encoding_of, load_encoder, model_kind, wrap_checkpoint
     from lrat_hub.encoders.checks import check_checkpoint, checks_record, require_checks
     from lrat_hub.encoders.loading import require_code_pin
     from lrat_hub.hub.cards import render_card
@@ -56,6 +52,11 @@ def main(argv: list[str] | None = None) -> HubRef:
 
     stage = Stage("adopt", args, publishes="model")
     source = stage.input("model", args.model, repo_type="model")
+    if (kind := model_kind(source)) not in (None, RETRIEVER):
+        raise LratError(
+            f"{source}: expected the checkpoint of an encoder, found a {kind}, which needs no family. lrat train "
+            "takes it as it is."
+        )
     if args.trust_remote_code:
         require_code_pin(source, args.trust_remote_code)
         if getattr(source, "revision", None) != args.trust_remote_code:

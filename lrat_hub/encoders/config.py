@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lrat_hub.errors import LratError
 from lrat_hub.queries import STYLES, QueryStyle
@@ -55,6 +55,12 @@ def query_style_of(source: Source) -> QueryStyle:
     """How a model's queries are rendered: as it was trained, where this project trained it."""
     config = read_model_config(source)
     return config.query_style if config else "plain"
+
+
+def retriever_options(source: Source) -> dict[str, Any]:
+    """How a retriever calls the model that it searches with: `name`, `revision` and `query_style`."""
+    name, revision = getattr(source, "repo_id", str(source)), getattr(source, "revision", None)
+    return {"name": name, "revision": revision, "query_style": query_style_of(source)}
 
 
 def require_query_style(source: Source, style: QueryStyle) -> None:

@@ -11,10 +11,14 @@ from lrat_hub.errors import LratError
 
 if TYPE_CHECKING:
     import torch
-    from sentence_transformers import SentenceTransformer
+    from sentence_transformers import CrossEncoder, MultiVectorEncoder, SentenceTransformer
     from torch import Tensor
 
+    Ranker = SentenceTransformer | CrossEncoder | MultiVectorEncoder
+    """What ranks documents: it encodes texts, or their tokens, or reads a query and a document together."""
+
 Similarity = Literal["cosine", "dot"]
+Precision = Literal["stored", "fp32", "bf16", "fp16"]
 
 DOCUMENT_PROMPTS = ("document", "passage", "corpus")
 """Names under which `encode_document` looks for its prompt, in its order."""
@@ -76,6 +80,44 @@ def encoding_of(model: SentenceTransformer) -> Encoding:
     )
 
 
+@dataclass(frozen=True)
+class Scoring:
+    """How a reranker scores a query and a document.
+
+    Args:
+        activation: What `predict` puts behind the model's own score, such as "Sigmoid". Ranking leaves it out.
+        padding_side, pad_token: How batches are padded.
+        max_length: Tokens of a query and a document together; None for any number. The longer of them is cut first.
+        prompt: What `predict` puts before the texts.
+        dtype: Of the weights: "fp32", "bf16" or "fp16".
+    """
+
+    activation: str
+    padding_side: str
+    pad_token: str
+    max_length: int | None
+    prompt: str
+    dtype: str
+
+
+def scoring_of(model: CrossEncoder) -> Scoring:
+    """How a reranker scores, as it is now."""
+    tokenizer: Any = getattr(model[0], "tokenizer", None)
+    return Scoring(
+        activation=type(model.activation_fn).__name__,
+        padding_side=getattr(tokenizer, "padding_side", ""),
+        pad_token=getattr(tokenizer, "pad_token", None) or "",
+        max_length=token_limit(model),
+        prompt=scoring_prompt(model),
+        dtype=dtype_name(weights_dtype(model)),
+    )
+
+
+def scoring_prompt(model: CrossEncoder) -> str:
+    """The prompt that a reranker's `predict` uses; empty for none."""
+    return (model.prompts.get(model.default_prompt_name) or "") if model.default_prompt_name else ""
+
+
 def end_token(tokenizer: Any) -> str:
     """The token that a tokenizer puts behind every text; empty where it puts none there, or is none."""
     if tokenizer is None or not hasattr(tokenizer, "convert_ids_to_tokens"):
@@ -107,7 +149,7 @@ def similarity_function(model: SentenceTransformer) -> Callable[[Tensor, Tensor]
     return dot_score if similarity_of(model) == "dot" else cos_sim
 
 
-def served_prompts(model: SentenceTransformer) -> tuple[str | None, str | None]:
+def served_prompts(model: SentenceTransformer | MultiVectorEncoder) -> tuple[str | None, str | None]:
     """The prompts that `encode_query` and `encode_document` use: the first of their names that the model has."""
 
     def of(*names: str) -> str | None:
@@ -119,13 +161,13 @@ def served_prompts(model: SentenceTransformer) -> tuple[str | None, str | None]:
     return of("query"), of(*DOCUMENT_PROMPTS)
 
 
-def token_limit(model: SentenceTransformer) -> int | None:
+def token_limit(model: Ranker) -> int | None:
     """Tokens of a text that a model reads; None for any number, as for averaged token embeddings."""
     limit = model.max_seq_length
     return int(limit) if limit and limit != float("inf") else None
 
 
-def set_token_limit(model: SentenceTransformer, max_length: int) -> None:
+def set_token_limit(model: Ranker, max_length: int) -> None:
     """Sets how many tokens of a text a model reads.
 
     Raises:
@@ -140,8 +182,14 @@ def set_token_limit(model: SentenceTransformer, max_length: int) -> None:
 
 
 @contextmanager
-def cut_to(model: SentenceTransformer, max_length: int) -> Iterator[None]:
-    """Lowers the model's limit of tokens within the context; 0 leaves it."""
+def cut_to(model: Ranker, max_length: int) -> Iterator[None]:
+    """Lowers the model's limit of tokens within the context, of late interaction that of documents; 0 leaves it."""
+    from lrat_hub.encoders.late import documents_cut_to, is_late
+
+    if is_late(model):
+        with documents_cut_to(model, max_length):
+            yield
+        return
     limit = token_limit(model)
     if not max_length or limit is None or max_length >= limit:
         yield
@@ -153,7 +201,7 @@ def cut_to(model: SentenceTransformer, max_length: int) -> Iterator[None]:
         model.max_seq_length = limit
 
 
-def weights_dtype(model: SentenceTransformer) -> torch.dtype:
+def weights_dtype(model: Ranker) -> torch.dtype:
     """The type of most of a model's weights."""
     import torch
 
@@ -170,7 +218,13 @@ def dtype_name(dtype: torch.dtype) -> str:
     return {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}.get(name, name)
 
 
-def as_master_weights(model: SentenceTransformer) -> torch.dtype:
+def set_precision(model: Ranker, precision: Precision) -> None:
+    """Makes a model's weights, and so its computations, of a type, in place; "stored" leaves that of its file."""
+    if precision != "stored":
+        {"fp32": model.float, "bf16": model.bfloat16, "fp16": model.half}[precision]()
+
+
+def as_master_weights(model: Ranker) -> torch.dtype:
     """Makes a model's weights fp32, in place, for training; gives the type that they had.
 
     transformers loads the type that the file holds. In bf16, with three digits, a step of an ordinary learning rate

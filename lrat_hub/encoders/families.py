@@ -11,11 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from lrat_hub.encoders.encoding import PROBES
 from lrat_hub.encoders.loading import ensure_pad_token, refuse_own_code
 from lrat_hub.errors import LratError
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
+
+    from lrat_hub.encoders.encoding import Ranker
 
 Pooling = Literal["mean", "cls", "lasttoken"]
 
@@ -128,15 +131,39 @@ def wrap_checkpoint(folder: Path, family: Family, *, own_code: bool = False) -> 
 
 
 def set_prompts(
-    model: SentenceTransformer, family: str = "", *, query: str | None = None, document: str | None = None
+    model: Ranker,
+    family: str = "",
+    *,
+    query: str | None = None,
+    document: str | None = None,
 ) -> None:
     """Gives a model the prompts of a family, where one is named, and those that are given in their place.
 
-    The model keeps them: they are saved with it, and `encode_query` and `encode_document` apply them.
+    The model keeps them: they are saved with it, and `encode_query` and `encode_document` apply them, or a reranker's
+    `predict`, which has one prompt for both texts.
 
     Raises:
-        LratError: There is no such family.
+        LratError: There is no such family, or a reranker is given what it has no use for, or doesn't read.
     """
+    from sentence_transformers import CrossEncoder
+
+    if isinstance(model, CrossEncoder):
+        if family or document is not None:
+            raise LratError(
+                "Prompts: a CrossEncoder reads a query and a document together, after one prompt. Give it as "
+                "`query_prompt`, and leave out `family` and `document_prompt`."
+            )
+        if query is not None:
+            texts = [PROBES]
+            with_prompt, without = (model.preprocess(texts, prompt=prompt)["input_ids"] for prompt in (query, None))
+            if query.strip() and with_prompt.tolist() == without.tolist():
+                raise LratError(
+                    "Prompts: expected a CrossEncoder that reads a prompt before its texts, found one whose chat "
+                    "template leaves it out. Leave out `query_prompt`, or put it into the template."
+                )
+            model.prompts["query"] = query
+            model.default_prompt_name = "query"
+        return
     prompts: dict[str, str | None] = {"query": query, "document": document}
     if family:
         known = find_family(family)

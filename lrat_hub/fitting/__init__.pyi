@@ -2,12 +2,16 @@ from .choices import Choice as Choice
 from .choices import choose_settings as choose_settings
 from .movement import Movement as Movement
 from .movement import require_movement as require_movement
+from .reranking import ListCollator as ListCollator
 from .rows import PairCollator as PairCollator
 from .rows import TrainingRows as TrainingRows
+from .rows import add_negatives as add_negatives
 from .rows import split_questions as split_questions
 from .settings import FitSettings as FitSettings
 from .summary import RunSummary as RunSummary
+from .summary import count_cut_texts as count_cut_texts
 from .summary import loss_curve as loss_curve
 from .summary import summarise as summarise
+from .teacher import Teacher as Teacher
 from .trainer import FitResult as FitResult
 from .trainer import fit_retriever as fit_retriever

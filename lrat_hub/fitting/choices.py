@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from sentence_transformers import SentenceTransformer
+from sentence_transformers import CrossEncoder
 from sentence_transformers.sentence_transformer.modules import Normalize
 
-from lrat_hub.encoders import similarity_of
+from lrat_hub.encoders import is_late, similarity_of
 from lrat_hub.errors import LratError
 from lrat_hub.fitting.movement import embedding_names
 from lrat_hub.fitting.settings import FitSettings
+
+if TYPE_CHECKING:
+    from lrat_hub.encoders.encoding import Ranker
 
 SMALL, LARGE = 60_000_000, 250_000_000
 """Parameters of a transformer, its embeddings included, below which it is small and above which it is large."""
@@ -35,7 +39,7 @@ class Choice:
         return f"{self.name} {self.value:g}: {self.reason}"
 
 
-def choose_settings(model: SentenceTransformer, settings: FitSettings) -> tuple[FitSettings, list[Choice]]:
+def choose_settings(model: Ranker, settings: FitSettings) -> tuple[FitSettings, list[Choice]]:
     """The settings with a value for everything that they leave open, and what was chosen. Given values stay.
 
     Raises:
@@ -49,7 +53,7 @@ def choose_settings(model: SentenceTransformer, settings: FitSettings) -> tuple[
     return replace(settings, **{choice.name: choice.value for choice in choices}), choices
 
 
-def learning_rate_of(model: SentenceTransformer, settings: FitSettings) -> tuple[float, str]:
+def learning_rate_of(model: Ranker, settings: FitSettings) -> tuple[float, str]:
     """A learning rate that fits the kind of a model, and why.
 
     The paper's 1e-6 is for 0.6 billion parameters and thousands of steps; it leaves a small model as it was.
@@ -64,11 +68,21 @@ def learning_rate_of(model: SentenceTransformer, settings: FitSettings) -> tuple
         return 1e-4, f"a small transformer, {size}"
     if count < LARGE:
         return 2e-5, f"a transformer of {size}"
+    if isinstance(model, CrossEncoder):
+        return 5e-6, f"a large reranker, {size}"
+    if is_late(model):
+        return 5e-6, f"a large late-interaction model, {size}"
     return 1e-6, f"a large transformer, {size}: the paper's (section 6.1.4), for thousands of steps"
 
 
-def temperature_of(model: SentenceTransformer) -> tuple[float, str]:
+def temperature_of(model: Ranker) -> tuple[float, str]:
     """A temperature that fits how a model compares, and why."""
+    if isinstance(model, CrossEncoder):
+        return 1.0, "a reranker's scores, of any size"
+    if is_late(model):
+        if model.similarity_fn_name == "maxsim":
+            return 1.0, "MaxSim, a sum over the query's tokens"
+        return PAPER_TEMPERATURE, "a mean of similarities from -1 to 1, the paper's (section 6.1.4)"
     if similarity_of(model) == "cosine":
         return PAPER_TEMPERATURE, "similarities from -1 to 1, the paper's (section 6.1.4)"
     if any(isinstance(module, Normalize) for module in model):

@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
-from sentence_transformers import SentenceTransformer
 from torch import Tensor, nn
 
-from lrat_hub.encoders import cut_to, dtype_name
+from lrat_hub.encoders import dtype_name
 from lrat_hub.errors import LratError
-from lrat_hub.retrieval.dense import encode_documents
-from lrat_hub.schema import Document
+
+if TYPE_CHECKING:
+    from lrat_hub.encoders.encoding import Ranker
 
 LEAST_CHANGED = 0.01
 """Share of the weights that has to change: outside embeddings, or of rows of embeddings that a batch has touched."""
 
 LEAST_TURNED = 1e-6
-"""1 - cosine, on average, by which the sampled documents' vectors have to turn: float32 itself can't tell less."""
+"""How far the sampled documents' vectors have to turn, by 1 - cosine, or sampled pairs' scores to move, on average:
+float32 itself can't tell less."""
 
-SAMPLED_DOCUMENTS = 32
+SAMPLED = 32
+"""Documents whose vectors, or pairs whose scores, are compared."""
 
 ENDS = 5
 """The loss at the start and at the end of a run is the mean over this part of its log, a fifth."""
@@ -41,9 +43,11 @@ class Movement:
         changed_embeddings: Share of the weights inside embeddings that changed; None where there are none.
         changed_rows: The same in those rows of embeddings of which anything changed: the other rows belong to tokens
             that no text had.
-        turned: Mean of 1 - cosine between a document's vector before and after, on a sample.
+        turned: Mean, on a sample, of 1 - cosine between a document's vector before and after; for rerankers
+            and late interaction, of the difference of a pair's scores.
         first_loss, last_loss: Means of the training loss over the first and the last fifth of the log.
         base_dtype, dtype: Types of the weights of the base and of what is published.
+        scores: Whether `turned` is of scores.
     """
 
     changed: float | None
@@ -54,10 +58,11 @@ class Movement:
     last_loss: float
     base_dtype: str
     dtype: str
+    scores: bool = False
 
     @property
     def unchanged(self) -> bool:
-        """Whether the model is what it was, but for rounding."""
+        """Whether the model is what it was, except for rounding."""
         share = self.changed_rows if self.changed is None else self.changed
         return not share or share < LEAST_CHANGED or self.turned < LEAST_TURNED
 
@@ -67,9 +72,11 @@ class Movement:
             for share, where in ((self.changed, "outside embeddings"), (self.changed_embeddings, "inside embeddings"))
             if share is not None
         ]
+        turned = f"documents' vectors turned by {self.turned:.2g} (1 - cosine)"
+        if self.scores:
+            turned = f"scores of pairs moved by {self.turned:.2g}"
         return (
-            f"weights that changed: {', '.join(parts)}; documents' vectors turned by {self.turned:.2g} (1 - cosine); "
-            f"loss {self.first_loss:.4g} -> {self.last_loss:.4g}"
+            f"weights that changed: {', '.join(parts)}; {turned}; loss {self.first_loss:.4g} -> {self.last_loss:.4g}"
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -79,9 +86,10 @@ class Movement:
 def require_movement(movement: Movement, *, allowed: bool = False) -> None:
     """Raises LratError when a run has left a model as it was, unless that is allowed."""
     if movement.unchanged and not allowed:
+        what = "scores" if movement.scores else "vectors"
         raise LratError(
             f"Training: unchanged: {movement}. Expected {LEAST_CHANGED:.0%} or more of the weights and "
-            f"{LEAST_TURNED:g} or more of the vectors to change. Raise `learning_rate` or `max_steps`, keep fp32 when "
+            f"{LEAST_TURNED:g} or more of the {what} to change. Raise `learning_rate` or `max_steps`, keep fp32 when "
             "publishing (`published_dtype`), or publish it all the same with `allow_unchanged`."
         )
 
@@ -92,29 +100,34 @@ class Base:
     Args:
         path: Where its weights go.
         dtype: The type that holds them exactly: that of the checkpoint.
-        documents: A sample; they are encoded now and at the end.
-        max_length: Tokens of a document, as in training.
+        probe: What the model gives for a sample, now and at the end: vectors, shape (sample, dim), or scores,
+            shape (sample,).
+
+    Raises:
+        LratError: What it gives is not finite.
     """
 
     def __init__(
         self,
-        model: SentenceTransformer,
+        model: Ranker,
         path: Path,
-        documents: Sequence[Document],
+        probe: Callable[[Any], np.ndarray],
         *,
         dtype: torch.dtype,
-        max_length: int = 0,
     ) -> None:
-        self._path, self._documents, self._max_length = path, documents[:SAMPLED_DOCUMENTS], max_length
+        self._path, self._probe = path, probe
         weights = {
             name: parameter.detach().to("cpu", dtype).contiguous()
             for name, parameter in model.named_parameters()
             if parameter.is_floating_point()
         }
         save_file(weights, path)
-        self._vectors = self._encoded(model)
+        self._before = self._probed(model)
+        if not np.isfinite(self._before).all():
+            raise LratError("Training: expected a base that gives finite numbers, found others. Is it damaged?")
+        self.scores = self._before.ndim == 1
 
-    def shares(self, model: SentenceTransformer) -> tuple[float | None, float | None, float | None]:
+    def shares(self, model: Ranker) -> tuple[float | None, float | None, float | None]:
         """Shares of the weights that changed: outside embeddings, inside, and inside rows that changed at all."""
         embeddings = embedding_names(model)
         outside, inside, rows = [0, 0], [0, 0], [0, 0]
@@ -134,21 +147,33 @@ class Base:
                     rows[1] += int(touched.sum()) * differs[0].numel()
         return _share(outside), _share(inside), _share(rows) if inside[1] else None
 
-    def turned(self, model: SentenceTransformer) -> float:
-        """Mean of 1 - cosine between the sampled documents' vectors before and now."""
-        before, after = self._vectors, self._encoded(model)
+    @torch.no_grad()
+    def interpolate(self, model: Ranker, share: float) -> None:
+        """Sets every weight to `(1 - share)` of the base's and `share` of the model's."""
+        with safe_open(self._path, framework="pt") as file:
+            known = set(file.keys())
+            for name, parameter in model.named_parameters():
+                if name in known:
+                    before = cast(Tensor, file.get_tensor(name)).to(parameter)
+                    parameter.copy_(torch.lerp(before, parameter, share))
+
+    def turned(self, model: Ranker) -> float:
+        """Mean of 1 - cosine between the sample's vectors before and now, or of the difference of its scores."""
+        before, after = self._before, self._probed(model)
+        if self.scores:
+            return float(np.abs(before - after).mean())
         lengths = np.linalg.norm(before, axis=1) * np.linalg.norm(after, axis=1)
         cosines = (before * after).sum(axis=1) / np.maximum(lengths, np.finfo(np.float64).tiny)
         return float(np.maximum(1 - cosines[lengths > 0], 0).mean()) if (lengths > 0).any() else 0.0
 
-    def _encoded(self, model: SentenceTransformer) -> np.ndarray:
-        with cut_to(model, self._max_length), evaluating(model):
-            return encode_documents(model, self._documents).astype(np.float64)
+    def _probed(self, model: Ranker) -> np.ndarray:
+        with evaluating(model):
+            return self._probe(model).astype(np.float64)
 
 
 def movement_of(
     base: Base,
-    model: SentenceTransformer,
+    model: Ranker,
     log: Sequence[Mapping[str, float]],
     *,
     base_dtype: torch.dtype,
@@ -163,11 +188,11 @@ def movement_of(
     part = max(1, len(losses) // ENDS)
     return Movement(
         *base.shares(model), base.turned(model), float(np.mean(losses[:part])), float(np.mean(losses[-part:])),
-        dtype_name(base_dtype), dtype_name(dtype),
+        dtype_name(base_dtype), dtype_name(dtype), base.scores,
     )  # fmt: skip
 
 
-def embedding_names(model: SentenceTransformer) -> set[str]:
+def embedding_names(model: Ranker) -> set[str]:
     """Names of the parameters that are looked up by token: only those of tokens that occur ever change."""
     return {
         f"{name}.{own}" if name else own
@@ -178,7 +203,7 @@ def embedding_names(model: SentenceTransformer) -> set[str]:
 
 
 @contextmanager
-def evaluating(model: SentenceTransformer) -> Iterator[None]:
+def evaluating(model: Ranker) -> Iterator[None]:
     """Without dropout within the context."""
     training = model.training
     model.eval()

@@ -6,12 +6,13 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
 
 import torch
 from datasets import Dataset
-from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer, SentenceTransformerTrainingArguments
+from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.sampler import DefaultBatchSampler
+from sentence_transformers.base.trainer import BaseTrainer
 from torch.utils.data import SequentialSampler
 from transformers import EarlyStoppingCallback, TrainerCallback, TrainerState
 
@@ -19,12 +20,18 @@ from lrat_hub.encoders import as_master_weights
 from lrat_hub.errors import LratError
 from lrat_hub.fitting.anchor import encode_base
 from lrat_hub.fitting.choices import choose_settings, settled
-from lrat_hub.fitting.movement import SAMPLED_DOCUMENTS, Base, Movement, movement_of
-from lrat_hub.fitting.parameters import choose_parameters, merge_adapters
-from lrat_hub.fitting.rows import TrainingRows, pair_collator, stable_order
+from lrat_hub.fitting.kinds import kind_of
+from lrat_hub.fitting.movement import Base, Movement, movement_of
+from lrat_hub.fitting.parameters import choose_parameters, load_adapters, merge_adapters
+from lrat_hub.fitting.rows import TrainingRows
 from lrat_hub.fitting.runs import STATE_FILE, is_first, last_checkpoint, processes, shared_folder
 from lrat_hub.fitting.settings import FitSettings
-from lrat_hub.losses import CachedWeightedMultipleNegativesRankingLoss, WeightedMultipleNegativesRankingLoss
+from lrat_hub.fitting.teacher import Teacher, needed_scores, teacher_scores
+
+if TYPE_CHECKING:
+    from lrat_hub.encoders.encoding import Ranker
+
+ModelT = TypeVar("ModelT", bound="Ranker")
 
 BASE_FILE = "base.safetensors"
 """The weights before the first step, beside the checkpoints while the run lasts."""
@@ -37,7 +44,7 @@ CHECKPOINTS_PER_RUN = 10
 
 
 @dataclass(frozen=True)
-class FitResult:
+class FitResult(Generic[ModelT]):
     """The outcome of a run.
 
     Args:
@@ -47,7 +54,7 @@ class FitResult:
         movement: What changed; None in all processes but the first.
     """
 
-    model: SentenceTransformer
+    model: ModelT
     log: list[dict[str, float]]
     best_step: int | None = None
     movement: Movement | None = None
@@ -58,7 +65,7 @@ class FitResult:
 
 
 def fit_retriever(
-    model: SentenceTransformer,
+    model: ModelT,
     rows: TrainingRows,
     settings: FitSettings,
     *,
@@ -69,33 +76,50 @@ def fit_retriever(
     run_name: str | None = None,
     workers: int = 0,
     base_dtype: torch.dtype | None = None,
-) -> FitResult:
-    """Trains a model, in place, with weights in fp32.
+    teacher: Teacher | None = None,
+) -> FitResult[ModelT]:
+    """Trains a model, in place, with weights in fp32: a SentenceTransformer, a MultiVectorEncoder or a CrossEncoder.
 
     In every process of a distributed run it is called with the same arguments.
 
     Args:
-        rows: Made with the same settings.
-        validation: Pairs whose loss is watched, made with the same settings.
+        model: The model to train, a SentenceTransformer or a CrossEncoder.
+        rows: The training rows, made with the same settings.
+        settings: The hyperparameters.
+        validation: Pairs whose loss is measured during training, made with the same settings.
         work_dir: Where checkpoints stay. A run that was killed goes on from its last one when it is called again, and
             ends with the weights of one that was not. All processes have to see the folder. Without it nothing stays.
         on_checkpoint: Called in the first process with the folder and step of every checkpoint.
         run_name: What Trackio calls the run, in its project "lrat-hub".
         workers: Processes that read and tokenise; 0 for none besides this one.
         base_dtype: What the checkpoint holds, where `as_master_weights` has been called before.
+        teacher: Whose scores a loss of distillation learns from. They are computed before the first step, for what
+            the run will read, and stay in `work_dir`.
 
     Raises:
         LratError: The model, the rows and the settings don't fit together, or the training diverged.
     """
+    kind = kind_of(model)
+    for given in (rows, validation):
+        if given is not None:
+            given.require_settings(settings)
     settings, _ = choose_settings(model, settings)
     base_dtype = base_dtype or as_master_weights(model)
     steps = count_steps(rows, settings)
-    _require_negatives(rows, settings)
+    kind.require_rows(rows, settings)
+    if teacher is not None and not isinstance(teacher, Teacher):
+        raise LratError(f"Training: expected a Teacher, as Teacher(model, name), found {type(teacher).__name__}.")
+    if settings.distils != (teacher is not None):
+        given = "one" if teacher else "none"
+        raise LratError(
+            f"Training: expected a teacher with the losses kl and margin_mse alone, found {given} with "
+            f"{settings.loss}. Give both, or neither."
+        )
     if validation is not None and processes().num_processes > 1:
         # Several processes leave out what does not fill a batch each, here as well.
         count_steps(validation, settings)
     with shared_folder(work_dir) as folder:
-        arguments = SentenceTransformerTrainingArguments(
+        arguments = kind.arguments(
             output_dir=str(folder),
             max_steps=settings.max_steps,
             num_train_epochs=settings.epochs,
@@ -119,42 +143,48 @@ def fit_retriever(
         model.model_card_data.generate_widget_examples = False
         base = None
         if is_first():
-            sample = stable_order(rows.docids(), settings.seed)[:SAMPLED_DOCUMENTS]
-            base = Base(
-                model, folder / BASE_FILE, [rows.documents[docid] for docid in sample],
-                dtype=base_dtype, max_length=settings.document_length,
-            )  # fmt: skip
-        base_vectors = None
+            base = Base(model, folder / BASE_FILE, kind.make_probe(rows, settings), dtype=base_dtype)
+        collator = kind.make_collator(model, rows, settings)
         if settings.document_anchor:
-            documents, docids = rows.documents, rows.docids()
+            assert isinstance(model, SentenceTransformer)  # others are refused it
+            docids = rows.docids()
             if validation is not None:
                 docids = sorted({*docids, *validation.docids()})
-            base_vectors = encode_base(
-                model, documents, docids, folder / "base_vectors", max_length=settings.document_length
+            collator.base_vectors = encode_base(
+                model, rows.documents, docids, folder / "base_vectors", max_length=settings.document_length
             )
+        if teacher is not None:
+            needed = needed_scores(rows, steps / steps_per_epoch(rows, settings))
+            if validation is not None:
+                needed = sorted({*needed, *needed_scores(validation, 1)})
+            collator.teacher_scores = teacher_scores(teacher, rows, needed, folder / "teacher")
         choose_parameters(model, settings)
-        collator = pair_collator(model, rows, settings)
-        collator.base_vectors = base_vectors
-        trainer = SentenceTransformerTrainer(
+        trainer = kind.trainer(
             model=model,
             args=arguments,
             train_dataset=rows.view(),
             eval_dataset=validation.view() if validation is not None else None,
             data_collator=collator,
-            loss=make_loss(model, settings),
+            loss=kind.make_loss(model, settings),
             callbacks=_callbacks(rows, settings, on_checkpoint),
         )
+        if settings.lora_rank:
+            _keep_exact(trainer, model)
         checkpoint = last_checkpoint(folder) if work_dir else None
         if checkpoint and _is_finished(checkpoint, steps):
             _load_finished(trainer, checkpoint)
         else:
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        # Accelerate leaves a model computing in the precision of its training, and the base was measured in fp32.
+        trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)
         if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
             trainer.save_model(str(folder / "whole"))
             trainer.accelerator.wait_for_everyone()
-            model = SentenceTransformer(str(folder / "whole"))
+            model = type(model)(str(folder / "whole"))
         if settings.lora_rank:
             merge_adapters(model)
+        if base is not None and settings.interpolate < 1:
+            base.interpolate(model, settings.interpolate)
         if not all(torch.isfinite(parameter).all() for parameter in model.parameters()):
             raise LratError(
                 "Training: expected finite parameters at its end, found others: it diverged. Lower learning_rate."
@@ -177,34 +207,18 @@ def fit_retriever(
     )
 
 
-def make_loss(
-    model: SentenceTransformer, settings: FitSettings
-) -> WeightedMultipleNegativesRankingLoss | CachedWeightedMultipleNegativesRankingLoss:
-    """The loss that the settings describe.
-
-    Raises:
-        LratError: The model can't be trained with it.
-    """
-    options: dict[str, Any] = {
-        "scale": 1 / settled(settings.temperature, "temperature"),
-        "reduction": settings.reduction,
-        "gather_across_devices": settings.gather_across_devices,
-        "document_anchor": settings.document_anchor,
-    }
-    if not settings.mini_batch_size:
-        return WeightedMultipleNegativesRankingLoss(model, **options)
-    try:
-        return CachedWeightedMultipleNegativesRankingLoss(model, mini_batch_size=settings.mini_batch_size, **options)
-    except ValueError as error:
-        raise LratError(f"Training: {' '.join(str(error).split())} Set mini_batch_size to 0.") from error
-
-
 def count_steps(rows: TrainingRows, settings: FitSettings) -> int:
     """Optimiser steps of a run in this number of processes.
 
     Raises:
         LratError: There are too few pairs for a single one.
     """
+    updates = steps_per_epoch(rows, settings)
+    return settings.max_steps if settings.max_steps > 0 else math.ceil(updates * settings.epochs)
+
+
+def steps_per_epoch(rows: TrainingRows, settings: FitSettings) -> int:
+    """Optimiser steps of a pass over the rows; raises as `count_steps`."""
     count = processes().num_processes
     batch = settings.batch_size * count
     # Several processes must have the same number of batches: what is left at the end of an epoch waits for the next.
@@ -214,8 +228,7 @@ def count_steps(rows: TrainingRows, settings: FitSettings) -> int:
             f"Training: expected {batch} pairs or more, a batch for each of {count} processes, found {len(rows)}. "
             "Lower batch_size."
         )
-    updates = -(-batches // settings.gradient_accumulation_steps)
-    return settings.max_steps if settings.max_steps > 0 else math.ceil(updates * settings.epochs)
+    return -(-batches // settings.gradient_accumulation_steps)
 
 
 class _EpochBatches(DefaultBatchSampler):
@@ -258,11 +271,27 @@ class _OnCheckpoint(TrainerCallback):
             self.call(Path(args.output_dir) / f"checkpoint-{state.global_step}", state.global_step)
 
 
+def _keep_exact(trainer: BaseTrainer, model: Ranker) -> None:
+    """Has checkpoints of adapters loaded exactly, on the base that the run has: by name, it may be another by now."""
+    load = trainer._load_from_checkpoint
+
+    def exactly(path: str) -> None:
+        frozen = {name: values.clone() for name, values in model.named_parameters() if not values.requires_grad}
+        load(path)
+        with torch.no_grad():
+            for name, values in model.named_parameters():
+                if name in frozen:
+                    values.copy_(frozen[name])
+        load_adapters(model, Path(path))
+
+    trainer._load_from_checkpoint = exactly  # type: ignore[method-assign]
+
+
 def _is_finished(checkpoint: Path, steps: int) -> bool:
     return TrainerState.load_from_json(str(checkpoint / STATE_FILE)).global_step >= steps
 
 
-def _load_finished(trainer: SentenceTransformerTrainer, checkpoint: Path) -> None:
+def _load_finished(trainer: BaseTrainer, checkpoint: Path) -> None:
     """Ends a run with its last checkpoint: going on from there, the trainer would make one step too many."""
     trainer.state = TrainerState.load_from_json(str(checkpoint / STATE_FILE))
     best = trainer.state.best_model_checkpoint if trainer.args.load_best_model_at_end else None
@@ -309,12 +338,3 @@ def _computation(settings: FitSettings) -> dict[str, Any]:
     if on_cpu:
         options |= {"use_cpu": True} | ({"ddp_backend": "gloo"} if processes().num_processes > 1 else {})
     return options
-
-
-def _require_negatives(rows: TrainingRows, settings: FitSettings) -> None:
-    alone = settings.batch_size * (processes().num_processes if settings.gather_across_devices else 1) == 1
-    if alone and not (settings.num_negatives and rows.pool_sizes.any()):
-        raise LratError(
-            "Training: expected negatives in every batch, found batches of one pair without mined negatives. "
-            "Raise batch_size, or num_negatives for pairs that have some."
-        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -23,12 +24,20 @@ class Variant:
         pairs: Config `pairs`; those with a weight are trained on.
         settings: How to train on them; a sweep sets the seed.
         count: Number of pairs to train on, drawn question by question for each seed; None for all.
+        trajectories: Number of trajectories whose pairs to train on, drawn for each seed; None for all.
     """
 
     name: str
     pairs: Dataset
     settings: FitSettings
     count: int | None = None
+    trajectories: int | None = None
+
+    def drawn(self, seed: int) -> Dataset:
+        """The pairs that a training with this seed gets."""
+        if self.trajectories is not None:
+            return draw_trajectories(self.pairs, self.trajectories, seed)
+        return draw_pairs(self.pairs, self.count, seed)
 
 
 def ladder(pairs: Dataset, settings: FitSettings) -> list[Variant]:
@@ -51,18 +60,21 @@ def ladder(pairs: Dataset, settings: FitSettings) -> list[Variant]:
     ]
 
 
-def sizes(pairs: Dataset, settings: FitSettings, shares: Sequence[float]) -> list[Variant]:
-    """Growing parts of the pairs, as in Figure 8a.
+def sizes(pairs: Dataset, settings: FitSettings, trajectories: Sequence[int]) -> list[Variant]:
+    """The pairs of growing numbers of trajectories, as in Figure 8a, named as it names them.
 
     Raises:
-        LratError: A share is not above 0 and at most 1.
+        LratError: There are fewer trajectories, or a number is below 1.
     """
-    if wrong := [share for share in shares if not 0 < share <= 1]:
-        raise LratError(f"Sweep: expected shares above 0 and at most 1, found {wrong[0]}.")
     kept = _with_weight(pairs)
+    there = len(set(_trajectories(kept)))
+    if wrong := [count for count in trajectories if not 1 <= count <= there]:
+        raise LratError(
+            f"Sweep: expected numbers of trajectories from 1 to {there}, which have pairs; found {wrong[0]}."
+        )
     return [
-        Variant(f"{share:g} of the pairs", kept, settings, max(1, round(share * len(kept))))
-        for share in sorted(shares)
+        Variant(f"{count} trajectories" if count % 1_000 else f"{count // 1_000}k", kept, settings, trajectories=count)
+        for count in sorted(trajectories)
     ]
 
 
@@ -91,6 +103,19 @@ def draw_pairs(pairs: Dataset, count: int | None, seed: int) -> Dataset:
     rank = {question: position for position, question in enumerate(stable_order(set(questions), seed))}
     rows = sorted(range(len(pairs)), key=lambda row: (rank[questions[row]], row))
     return pairs.select(sorted(rows[:count]))
+
+
+def draw_trajectories(pairs: Dataset, count: int, seed: int) -> Dataset:
+    """All pairs of a number of trajectories, drawn by the seed: a smaller draw is a part of a larger one."""
+    of_row = _trajectories(pairs)
+    chosen = set(stable_order(set(of_row), seed)[:count])
+    return pairs.select([row for row, trajectory in enumerate(of_row) if trajectory in chosen])
+
+
+def _trajectories(pairs: Dataset) -> list[str]:
+    """The trajectory of each pair. Ids alone are the same for all agents and retrievers."""
+    columns = (pairs[name] for name in ("agent", "retriever", "trajectory_id"))
+    return [json.dumps(names) for names in zip(*columns, strict=True)]
 
 
 def _with_weight(pairs: Dataset) -> Dataset:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from sentence_transformers.util import all_gather, get_rank
 from torch import Tensor
+
+from lrat_hub.losses import Reduction
 
 DOCUMENT_IDS = "document_ids"
 """Feature of a column of documents: an integer for each document, shape (batch,)."""
@@ -24,6 +26,10 @@ BASE_EMBEDDINGS = "base_embeddings"
 """Feature of a column of documents: their vectors by the base model, shape (batch, dim)."""
 
 
+TEACHER_SCORES = "teacher_scores"
+"""Feature of a column of documents: scores of its documents by a teacher, shape (batch,)."""
+
+
 @dataclass(frozen=True)
 class BatchLabels:
     """What a loss is told of a batch, without its texts.
@@ -33,12 +39,14 @@ class BatchLabels:
         document_ids: Integers, shape (1 + negatives, batch). None: no document is known to be another.
         negative_weights: Shape (negatives, batch), 0 where a row has no such negative. None: all are 1.
         base_embeddings: Shape (1 + negatives, batch, dim), or None.
+        teacher_scores: Shape (1 + negatives, batch), or None.
     """
 
     weights: Tensor
     document_ids: Tensor | None = None
     negative_weights: Tensor | None = None
     base_embeddings: Tensor | None = None
+    teacher_scores: Tensor | None = None
 
     @property
     def present(self) -> Tensor | None:
@@ -49,7 +57,10 @@ class BatchLabels:
         return torch.cat([positives, self.negative_weights > 0])
 
     def gathered(self) -> BatchLabels:
-        """The labels of the batches of all processes, one after the other. Base embeddings stay this process's."""
+        """The labels of the batches of all processes, one after the other.
+
+        Base embeddings and a teacher's scores stay this process's.
+        """
 
         def gather(rows: Tensor | None) -> Tensor | None:
             # Processes are joined along the first dimension, which has to be the batch.
@@ -74,13 +85,14 @@ def split_labels(
     features = [dict(column) for column in sentence_features]
     taken = {
         name: [column.pop(name, None) for column in features]
-        for name in (DOCUMENT_IDS, NEGATIVE_WEIGHTS, BASE_EMBEDDINGS)
+        for name in (DOCUMENT_IDS, NEGATIVE_WEIGHTS, BASE_EMBEDDINGS, TEACHER_SCORES)
     }
     known = {
         # The first column is the queries; positives have no weight among negatives.
         DOCUMENT_IDS: _stacked(DOCUMENT_IDS, taken[DOCUMENT_IDS][1:]),
         NEGATIVE_WEIGHTS: _stacked(NEGATIVE_WEIGHTS, taken[NEGATIVE_WEIGHTS][2:]),
         BASE_EMBEDDINGS: _stacked(BASE_EMBEDDINGS, taken[BASE_EMBEDDINGS][1:]),
+        TEACHER_SCORES: _stacked(TEACHER_SCORES, taken[TEACHER_SCORES][1:]),
     }
     return features, as_labels(labels, **known)
 
@@ -109,6 +121,14 @@ def _stacked(name: str, columns: list[Tensor | None]) -> Tensor | None:
             f"{name}: expected it for {len(columns)} columns, found it for {len(given)}. Give it for all or for none."
         )
     return torch.stack(given) if given else None
+
+
+def check_options(reduction: str, document_anchor: float = 0.0) -> None:
+    """Raises ValueError for an option that all losses have and that is none of theirs."""
+    if reduction not in get_args(Reduction):
+        raise ValueError(f"reduction: expected 'mean' or 'weighted_mean', found {reduction!r}.")
+    if document_anchor < 0:
+        raise ValueError(f"document_anchor: expected 0 or more, found {document_anchor}.")
 
 
 def excluded_documents(labels: BatchLabels, rows: Tensor) -> Tensor | None:

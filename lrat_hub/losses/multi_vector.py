@@ -13,7 +13,7 @@ from sentence_transformers.util import similarity_fct_name
 from torch import Tensor
 
 from lrat_hub.losses import Reduction
-from lrat_hub.losses.labels import local_rows, split_labels
+from lrat_hub.losses.labels import check_options, local_rows, split_labels
 from lrat_hub.losses.weighted import CITATION, divisor_of, sample_losses
 
 
@@ -35,6 +35,7 @@ class MultiVectorWeightedMultipleNegativesRankingLoss(MultiVectorMultipleNegativ
 
     Relations:
         - `MultiVectorMultipleNegativesRankingLoss` is this loss with all weights 1.
+        - `CachedMultiVectorWeightedMultipleNegativesRankingLoss` is this loss with gradient caching.
 
     Example:
         ::
@@ -55,8 +56,7 @@ class MultiVectorWeightedMultipleNegativesRankingLoss(MultiVectorMultipleNegativ
         score_mini_batch_size: int | None = None,
         gather_across_devices: bool = False,
     ) -> None:
-        if reduction not in ("mean", "weighted_mean"):
-            raise ValueError(f"reduction: expected 'mean' or 'weighted_mean', found {reduction!r}.")
+        check_options(reduction)
         # sentence-transformers' loss reduces its scores itself; its similarity function is where they can be read.
         recorder = _ScoreRecorder(similarity_fct)
         super().__init__(
@@ -76,11 +76,9 @@ class MultiVectorWeightedMultipleNegativesRankingLoss(MultiVectorMultipleNegativ
         super().forward(features)
         scores = torch.cat(self._recorder.scores)
         self._recorder.scores.clear()
-        # Theirs are ordered query by query, ours column by column.
-        scores = scores.unflatten(1, (-1, len(features) - 1)).transpose(1, 2).flatten(1)
         gathered = own.gathered() if self.gather_across_devices else own
         rows = local_rows(len(scores), scores.device, gathered=self.gather_across_devices)
-        losses = sample_losses(scores.float() * self.scale, gathered, rows)
+        losses = sample_losses(column_major(scores, len(features) - 1) * self.scale, gathered, rows)
         return (own.weights.to(losses.dtype) * losses).sum() / divisor_of(own, gathered, self.reduction)
 
     def get_config_dict(self) -> dict[str, Any]:
@@ -90,6 +88,16 @@ class MultiVectorWeightedMultipleNegativesRankingLoss(MultiVectorMultipleNegativ
     @property
     def citation(self) -> str:
         return CITATION
+
+
+def column_major(scores: Tensor, columns: int) -> Tensor:
+    """Scores of documents in sentence-transformers' order, query by query, in that of `BatchLabels`, in float32.
+
+    Args:
+        scores: Shape (queries, batch * columns).
+        columns: Documents of each row of the batch.
+    """
+    return scores.float().unflatten(1, (-1, columns)).transpose(1, 2).flatten(1)
 
 
 class _ScoreRecorder:

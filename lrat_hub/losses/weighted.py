@@ -17,6 +17,7 @@ from lrat_hub.losses import Reduction
 from lrat_hub.losses.labels import (
     BatchLabels,
     as_labels,
+    check_options,
     excluded_documents,
     local_rows,
     own_log_weights,
@@ -122,10 +123,7 @@ class WeightedMultipleNegativesRankingLoss(MultipleNegativesRankingLoss):
             similarity_fct=similarity_fct or similarity_function(model),
             gather_across_devices=gather_across_devices,
         )
-        if reduction not in ("mean", "weighted_mean"):
-            raise ValueError(f"reduction: expected 'mean' or 'weighted_mean', found {reduction!r}.")
-        if document_anchor < 0:
-            raise ValueError(f"document_anchor: expected 0 or more, found {document_anchor}.")
+        check_options(reduction, document_anchor)
         self.reduction: Reduction = reduction
         self.document_anchor = document_anchor
         self.truncate_dim = model.truncate_dim
@@ -167,7 +165,7 @@ class WeightedMultipleNegativesRankingLoss(MultipleNegativesRankingLoss):
             raise ValueError(f"Weights: expected {len(queries)}, one per query, found {len(own.weights)}.")
         gathered = own.gathered() if self.gather_across_devices else own
         if self.document_anchor:
-            yield self.document_anchor * _drift(columns, own, gathered)
+            yield self.document_anchor * drift(columns, own, gathered)
         if self.gather_across_devices:
             columns = [all_gather_with_grad(column) for column in columns]
         documents = torch.cat(columns)
@@ -229,7 +227,7 @@ def divisor_of(own: BatchLabels, gathered: BatchLabels, reduction: Reduction) ->
     return (gathered.weights.sum() / processes).clamp_min(torch.finfo(gathered.weights.dtype).tiny)
 
 
-def _drift(columns: list[Tensor], own: BatchLabels, gathered: BatchLabels) -> Tensor:
+def drift(columns: list[Tensor], own: BatchLabels, gathered: BatchLabels) -> Tensor:
     """Mean of 1 - cos(document now, document by the base model) over the documents that are there.
 
     Args:
@@ -244,8 +242,8 @@ def _drift(columns: list[Tensor], own: BatchLabels, gathered: BatchLabels) -> Te
     documents = torch.stack(columns)
     # A loss around this one, such as MatryoshkaLoss, may have cut the vectors shorter than the model does.
     base = own.base_embeddings[..., : documents.shape[-1]].to(documents.dtype)
-    drift = 1 - torch.cosine_similarity(documents, base, dim=-1)
+    distances = 1 - torch.cosine_similarity(documents, base, dim=-1)
     if own.present is None or gathered.present is None:
-        return drift.mean()
+        return distances.mean()
     processes = len(gathered.weights) / len(own.weights)
-    return drift[own.present].sum() * processes / gathered.present.sum()
+    return distances[own.present].sum() * processes / gathered.present.sum()

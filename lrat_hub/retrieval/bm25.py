@@ -7,16 +7,17 @@ import sys
 import unicodedata
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
 from functools import cache
 from pathlib import Path
 from typing import cast, overload
 
 import numpy as np
 
+from lrat_hub.documents import SomeDocuments, documents_of
 from lrat_hub.errors import LratError
-from lrat_hub.retrieval import Hit, query_list
+from lrat_hub.retrieval import Hit, IndexSize, query_list, shown_as
 from lrat_hub.retrieval.settings import K1, B
-from lrat_hub.schema import Document
 
 STOPWORDS = "en"
 
@@ -41,9 +42,7 @@ class BM25Retriever:
     corpus: str | None = None
     """Pin of the corpus that an index is of, with its config and split; `load_index` sets it."""
 
-    def __init__(
-        self, documents: Iterable[Document], *, revision: str | None = None, k1: float = K1, b: float = B
-    ) -> None:
+    def __init__(self, documents: SomeDocuments, *, revision: str | None = None, k1: float = K1, b: float = B) -> None:
         import bm25s
         from bm25s.tokenization import Tokenized, Tokenizer
 
@@ -54,7 +53,7 @@ class BM25Retriever:
         tokenizer = Tokenizer(splitter=words, stopwords=STOPWORDS)
 
         def texts() -> Iterator[str]:
-            for document in documents:
+            for document in documents_of(documents):
                 docids.append(document.docid)
                 yield document.content
 
@@ -88,12 +87,37 @@ class BM25Retriever:
             retriever._index = BM25HF.load(folder, mmap=mmap, show_progress=False)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise LratError(f"BM25 index: expected the files of bm25s, found {error}. Build it again.") from error
-        if retriever._index.scores["num_docs"] != len(docids):
+        # Views of the same memory: each piece of a memory-map that NumPy takes is one again, which costs more than it.
+        scores = retriever._index.scores
+        scores.update({name: np.asarray(scores[name]) for name in ("data", "indices", "indptr")})
+        if scores["num_docs"] != len(docids):
             raise LratError(
-                f"BM25 index: expected {len(docids)} documents, found {retriever._index.scores['num_docs']}. "
-                "Build it again."
+                f"BM25 index: expected {len(docids)} documents, found {scores['num_docs']}. Build it again."
             )
         return retriever
+
+    def part(self, rows: range) -> BM25Retriever:
+        """The same over some consecutive documents, in memory, with the scores that they have among all."""
+        part = copy(self)
+        part._docids, part._index = self._docids[rows.start : rows.stop], copy(self._index)
+        scores = self._index.scores
+        inside = np.flatnonzero((scores["indices"] >= rows.start) & (scores["indices"] < rows.stop))
+        part._index.scores = {
+            "data": scores["data"][inside],
+            "indices": scores["indices"][inside] - rows.start,
+            "indptr": np.searchsorted(inside, scores["indptr"]).astype(scores["indptr"].dtype),
+            "num_docs": len(rows),
+        }
+        return part
+
+    def __repr__(self) -> str:
+        return shown_as(self)
+
+    @property
+    def index_size(self) -> IndexSize:
+        """No vectors, and the bytes of the postings: scores, documents' positions, and where each word begins."""
+        scores = self._index.scores
+        return IndexSize(0, sum(np.asarray(scores[name]).nbytes for name in ("data", "indices", "indptr")))
 
     def save(self, folder: Path) -> None:
         """Writes the files that `BM25HF.load_from_hub` reads; their "corpus" holds the docids."""
@@ -105,7 +129,7 @@ class BM25Retriever:
 
         results = []
         tokenizer = Tokenizer(splitter=words, stopwords=STOPWORDS)
-        texts = query_list(queries)
+        texts = query_list(queries, k)
         tokenized = list(tokenizer.streaming_tokenize(texts, allow_empty=False))
         by_id = {number: word for word, number in tokenizer.get_vocab_dict().items()}
         for tokens in ([by_id[number] for number in ids] for ids in tokenized):
@@ -150,11 +174,12 @@ def ranked(docids: Sequence[str], scores: np.ndarray, k: int, *, above: float = 
         above: Only documents that score more than this.
     """
     candidates = np.flatnonzero(scores > above)
+    values = scores[candidates]
     if len(candidates) > k:
         # Keep everything that ties with the k-th score, so that the stable sort below decides.
-        threshold = np.partition(scores[candidates], -k)[-k]
-        candidates = candidates[scores[candidates] >= threshold]
-    best = candidates[np.argsort(-scores[candidates], kind="stable")][:k]
+        kept = values >= np.partition(values, -k)[-k]
+        candidates, values = candidates[kept], values[kept]
+    best = candidates[np.argsort(-values, kind="stable")][:k]
     return [Hit(docids[index], float(scores[index]), rank) for rank, index in enumerate(map(int, best), start=1)]
 
 

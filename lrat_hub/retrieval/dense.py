@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lrat_hub.encoders import query_style_of, similarity_of
+from lrat_hub.documents import SomeDocuments, documents_of
+from lrat_hub.encoders import dtype_name, retriever_options, similarity_of, weights_dtype
 from lrat_hub.errors import LratError
 from lrat_hub.queries import QueryStyle
-from lrat_hub.retrieval import Hit, query_list
+from lrat_hub.retrieval import Hit, IndexSize, query_list, shown_as
 from lrat_hub.retrieval.settings import BATCH_SIZE, SHARD_SIZE, IndexSettings
 from lrat_hub.retrieval.vectors import VectorIndex, build_index
 from lrat_hub.schema import Document
@@ -48,7 +49,7 @@ class DenseRetriever:
     def __init__(
         self,
         model: SentenceTransformer,
-        documents: Iterable[Document] | VectorIndex,
+        documents: SomeDocuments | VectorIndex,
         *,
         name: str = "dense",
         revision: str | None = None,
@@ -66,25 +67,26 @@ class DenseRetriever:
 
     @classmethod
     def of(
-        cls, source: Source, model: SentenceTransformer, documents: Iterable[Document] | VectorIndex, **options: Any
+        cls, source: Source, model: SentenceTransformer, documents: SomeDocuments | VectorIndex, **options: Any
     ) -> DenseRetriever:
         """A model that a pin names, with the name, commit and query style that it has there.
 
         Raises:
             LratError: As above, or the model's configuration can't be read.
         """
-        return cls(
-            model,
-            documents,
-            name=getattr(source, "repo_id", str(source)),
-            revision=getattr(source, "revision", None),
-            query_style=query_style_of(source),
-            **options,
-        )
+        return cls(model, documents, **retriever_options(source), **options)
+
+    def __repr__(self) -> str:
+        return shown_as(self)
+
+    @property
+    def index_size(self) -> IndexSize:
+        """A vector a document, and the bytes of the index."""
+        return IndexSize(len(self._vectors), self._vectors.num_bytes)
 
     def search(self, queries: Sequence[str], k: int) -> list[list[Hit]]:
         """See `Retriever.search`."""
-        texts = query_list(queries)
+        texts = query_list(queries, k)
         if not texts:
             return []
         return self._vectors.search(encode_queries(self._model, texts, batch_size=self._batch_size), k)
@@ -108,10 +110,10 @@ def encode_queries(model: SentenceTransformer, queries: Sequence[str], *, batch_
     vectors = model.encode_query(
         _texts(queries, "queries"),
         batch_size=batch_size,
-        normalize_embeddings=normalizes(model),
+        normalize_embeddings=normalizes(model) and not _is_half(model),
         show_progress_bar=False,
     )
-    return _finite(vectors, "queries", [repr(query[:40]) for query in queries])
+    return _finished(model, vectors, "queries", [repr(query[:40]) for query in queries])
 
 
 def encode_documents(
@@ -139,10 +141,10 @@ def encode_documents(
         vectors = model.encode_document(
             _texts([document.content for document in documents], "documents"),
             batch_size=batch_size,
-            normalize_embeddings=normalizes(model),
+            normalize_embeddings=normalizes(model) and not _is_half(model),
             show_progress_bar=show_progress,
         )
-    return _finite(vectors, "documents", [document.docid for document in documents])
+    return _finished(model, vectors, "documents", [document.docid for document in documents])
 
 
 @contextmanager
@@ -171,7 +173,12 @@ def _texts(texts: Sequence[str], kind: str) -> list[str]:
     return list(texts)
 
 
-def _finite(vectors: Any, kind: str, names: Sequence[str]) -> np.ndarray:
+def _is_half(model: SentenceTransformer) -> bool:
+    """Whether a model computes in 16 bits: lengths of its vectors have three digits, so they are normalised later."""
+    return dtype_name(weights_dtype(model)) in ("bf16", "fp16")
+
+
+def _finished(model: SentenceTransformer, vectors: Any, kind: str, names: Sequence[str]) -> np.ndarray:
     """Vectors as float32, when all are finite; else raises LratError with the first that is not."""
     rows = np.asarray(vectors, dtype=np.float32)
     if not (finite := np.isfinite(rows).all(axis=1)).all():
@@ -179,18 +186,20 @@ def _finite(vectors: Any, kind: str, names: Sequence[str]) -> np.ndarray:
         value = "NaN" if np.isnan(rows[first]).any() else "infinite"
         raise LratError(
             f"Model: expected finite vectors, found others for {(~finite).sum()} {kind} ({names[first]}: {value} "
-            "...). Has it been damaged, or trained to pieces?"
+            "...). Is the model damaged, did its training diverge, or are its numbers too large for fp16?"
         )
+    if _is_half(model) and normalizes(model):
+        rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), np.finfo(np.float32).tiny)
     return rows
 
 
 def _encoded(
-    model: SentenceTransformer, documents: Iterable[Document], *, batch_size: int, show_progress: bool
+    model: SentenceTransformer, documents: SomeDocuments, *, batch_size: int, show_progress: bool
 ) -> VectorIndex:
     """A flat index, of the same vectors that `lrat index` stores: shard by shard."""
     docids: list[str] = []
     shards: list[np.ndarray] = []
-    rest = iter(documents)
+    rest = documents_of(documents)
     while shard := list(islice(rest, SHARD_SIZE)):
         docids.extend(document.docid for document in shard)
         shards.append(encode_documents(model, shard, batch_size=batch_size, show_progress=show_progress))

@@ -1,4 +1,4 @@
-"""Retrievers made of others: several fused, one ranked again by a CrossEncoder, plug-ins whose hits are checked."""
+"""Retrievers made of others: several fused, one ranked again by a model, plug-ins whose hits are checked."""
 
 from __future__ import annotations
 
@@ -8,16 +8,27 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lrat_hub.encoders import query_style_of
+from lrat_hub.encoders import retriever_options
 from lrat_hub.errors import LratError
 from lrat_hub.plugins import attribute_of, described
 from lrat_hub.queries import QueryStyle
-from lrat_hub.retrieval import Hit, Retriever, style_read_by
+from lrat_hub.retrieval import (
+    Hit,
+    IndexSize,
+    Retriever,
+    is_served_elsewhere,
+    query_list,
+    shown_as,
+    size_of,
+    stores_of,
+    style_read_by,
+)
+from lrat_hub.retrieval.rerankers import Reranker, reranker_of
 from lrat_hub.retrieval.settings import BATCH_SIZE
 from lrat_hub.schema import Document
 
 if TYPE_CHECKING:
-    from sentence_transformers import CrossEncoder
+    from sentence_transformers import CrossEncoder, MultiVectorEncoder
 
     from lrat_hub.hub.inputs import Source
 
@@ -114,8 +125,32 @@ class FusionRetriever:
         self._retrievers, self._row_of = tuple(retrievers), row_of
         self._depth, self._constant = depth, constant
 
+    def __repr__(self) -> str:
+        return shown_as(self)
+
+    @property
+    def stores(self) -> Sequence[Retriever]:
+        """Its retrievers that store something, such as the BM25 of `bm25+(bm25>r)`, which is there twice."""
+        return [store for retriever in self._retrievers for store in stores_of(retriever)]
+
+    @property
+    def index_size(self) -> IndexSize | None:
+        """What all of them store together, each store once; None where one does not say."""
+        stores = {id(store): store for store in self.stores}
+        sizes = [size_of(store) for store in stores.values()]
+        known = [size for size in sizes if size is not None]
+        if len(known) < len(sizes):
+            return None
+        return IndexSize(sum(size.vectors for size in known), sum(size.num_bytes for size in known))
+
+    @property
+    def served_elsewhere(self) -> bool:
+        """Whether one of them is."""
+        return any(map(is_served_elsewhere, self._retrievers))
+
     def search(self, queries: Sequence[str], k: int) -> list[list[Hit]]:
         """See `Retriever.search`. Each retriever gets all queries at once."""
+        queries = query_list(queries, k)
         results = [retriever.search(queries, max(k, self._depth)) for retriever in self._retrievers]
         return [fuse(lists, k, self._row_of, constant=self._constant) for lists in zip(*results, strict=True)]
 
@@ -143,19 +178,22 @@ def fuse(
 
 
 class RerankedRetriever:
-    """A retriever whose best results a CrossEncoder ranks again: it reads query and document together.
+    """A retriever whose best results a model ranks again: a CrossEncoder, or late interaction.
 
-    The pairs of each query are scored by themselves, so that its ranking never depends on the queries beside it.
-    Equal scores keep the order of the first retriever.
+    The documents of each query are scored by themselves, so that its ranking never depends on the queries beside it.
+    Scores are the model's own (`CrossEncoderReranker`, `LateReranker`). Equal scores keep the order of the first
+    retriever.
 
     Args:
         first: Finds the documents that are ranked again; no others are in the results.
-        model: Any CrossEncoder that gives one score per pair. It reads the query as the first retriever gets it.
+        model: Any CrossEncoder that gives one score per pair, any MultiVectorEncoder, or any `Reranker`. It reads the
+            query as the first retriever gets it.
         documents: The corpus's documents by their ids.
-        name, revision: The CrossEncoder's repository and commit sha, kept for records.
-        query_style: The style of queries that the CrossEncoder was trained with.
-        depth: Results of the first retriever that are ranked again, at least; a larger `k` takes more.
-        batch_size: Pairs that are scored together.
+        name, revision: The model's repository and commit sha, kept for records.
+        query_style: The style of queries that the model was trained with; None for one that reads any.
+        depth: Results of the first retriever that are ranked again, and at most so many come out. None for 100, or
+            `k` where that is more.
+        batch_size: Documents that are scored, or encoded, together.
 
     Raises:
         LratError: The model gives several scores per pair, or reads queries in another style than the first retriever.
@@ -164,58 +202,91 @@ class RerankedRetriever:
     def __init__(
         self,
         first: Retriever,
-        model: CrossEncoder,
+        model: CrossEncoder | MultiVectorEncoder | Reranker,
         documents: Mapping[str, Document],
         *,
-        name: str = "cross-encoder",
+        name: str = "reranker",
         revision: str | None = None,
-        query_style: QueryStyle = "plain",
-        depth: int = RERANKING_DEPTH,
+        query_style: QueryStyle | None = "plain",
+        depth: int | None = None,
         batch_size: int = BATCH_SIZE,
     ) -> None:
-        require_one_score(model, name)
-        self.name = f"{first.name}>{name}"
+        if depth is not None and depth < 1:
+            raise LratError(f"Reranking: expected a depth of 1 or more, found {depth}.")
+        self._reranker = reranker_of(model, name=name, batch_size=batch_size)
+        self.name = f"{first.name}>{name}" if depth is None else f"{first.name}>{depth}:{name}"
         self.revision = _joined(">", (first.revision, revision))
-        self.query_style = require_one_style(self.name, [(first.name, style_read_by(first)), (name, query_style)])
-        self._first, self._model, self._documents = first, model, documents
-        self._depth, self._batch_size = depth, batch_size
+        own = style_read_by(first)
+        self.query_style = require_one_style(self.name, [(first.name, own), (name, query_style or own)])
+        self._first, self._documents, self._depth = first, documents, depth
 
     @classmethod
     def of(
-        cls, source: Source, first: Retriever, model: CrossEncoder, documents: Mapping[str, Document]
+        cls,
+        source: Source,
+        first: Retriever,
+        model: CrossEncoder | MultiVectorEncoder,
+        documents: Mapping[str, Document],
+        *,
+        depth: int | None = None,
     ) -> RerankedRetriever:
-        """A CrossEncoder that a pin names, with the name, commit and query style that it has there.
+        """A model that a pin names, with the name, commit and query style that it has there.
 
         Raises:
             LratError: As above, or the model's configuration can't be read.
         """
-        name, revision = getattr(source, "repo_id", str(source)), getattr(source, "revision", None)
-        return cls(first, model, documents, name=name, revision=revision, query_style=query_style_of(source))
+        return cls(first, model, documents, depth=depth, **retriever_options(source))
+
+    def __repr__(self) -> str:
+        return shown_as(self)
+
+    @property
+    def stores(self) -> Sequence[Retriever]:
+        """What stores something: the first retriever, or its parts."""
+        return stores_of(self._first)
+
+    @property
+    def index_size(self) -> IndexSize | None:
+        """What the first retriever stores: documents are read again for each query."""
+        return size_of(self._first)
+
+    @property
+    def served_elsewhere(self) -> bool:
+        """Whether the first retriever or the reranker is."""
+        return is_served_elsewhere(self._first) or is_served_elsewhere(self._reranker)
 
     def search(self, queries: Sequence[str], k: int) -> list[list[Hit]]:
         """See `Retriever.search`. The first retriever gets all queries at once.
 
         Raises:
-            LratError: A score is not finite.
+            LratError: A score is not finite, there are others than one a document, or the first retriever finds
+                documents that are not in the corpus.
         """
-        results = self._first.search(queries, max(k, self._depth))
-        return [self._ranked(query, hits)[:k] for query, hits in zip(queries, results, strict=True)]
+        queries = query_list(queries, k)
+        depth = self._depth or max(k, RERANKING_DEPTH)
+        results = self._first.search(queries, depth)
+        return [self._ranked(query, hits[:depth])[:k] for query, hits in zip(queries, results, strict=True)]
 
     def _ranked(self, query: str, hits: Sequence[Hit]) -> list[Hit]:
         if not hits:
             return []
-        pairs = [(query, self._documents[hit.docid].content) for hit in hits]
-        scores = np.asarray(self._model.predict(pairs, batch_size=self._batch_size, show_progress_bar=False))
+        try:
+            texts = [self._documents[hit.docid].content for hit in hits]
+        except KeyError as error:
+            raise LratError(f"{self.name}: expected documents of the corpus, found {error}.") from error
+        given = self._reranker.score(query, texts)
+        try:
+            scores = np.asarray(given, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise LratError(f"{self.name}: expected numbers as scores, found {given!r}.") from error
+        if scores.shape != (len(hits),):
+            raise LratError(
+                f"{self.name}: expected a score for each of {len(hits)} documents, found shape {scores.shape}."
+            )
         if not np.isfinite(scores).all():
             raise LratError(f"{self.name}: expected finite scores, found others for {query[:80]!r}. Is it damaged?")
         order = np.argsort(-scores, kind="stable")
         return [Hit(hits[index].docid, float(scores[index]), rank) for rank, index in enumerate(order, start=1)]
-
-
-def require_one_score(model: CrossEncoder, name: str) -> None:
-    """Raises LratError when a CrossEncoder classifies pairs into several classes."""
-    if model.num_labels != 1:
-        raise LratError(f"{name}: expected a CrossEncoder with one score per pair, found {model.num_labels}.")
 
 
 def require_one_style(name: str, styles: Sequence[tuple[str, QueryStyle]]) -> QueryStyle:

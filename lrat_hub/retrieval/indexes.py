@@ -5,23 +5,29 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from lrat_hub.encoders import load_encoder
+from lrat_hub.encoders import load_encoder, load_late_interaction, retriever_options
 from lrat_hub.errors import LratError
 from lrat_hub.hub.inputs import LocalSource, Source, fetch_file, fetch_folder, resolve
 from lrat_hub.hub.integrity import snapshot_folder
 from lrat_hub.hub.refs import HubRef
 from lrat_hub.retrieval.bm25 import BM25Retriever
+from lrat_hub.retrieval.settings import CODED
 from lrat_hub.storage import TableWriter
 
 if TYPE_CHECKING:
-    import faiss
+    import numpy as np
 
+    from lrat_hub.queries import QueryStyle
     from lrat_hub.retrieval.dense import DenseRetriever
+    from lrat_hub.retrieval.late import LateRetriever
+    from lrat_hub.retrieval.settings import IndexSettings, Kind
+    from lrat_hub.retrieval.vectors import VectorIndex
 
 INDEX_FILE = "index.faiss"
 DOCIDS_FILE = "docids.feather"
@@ -37,7 +43,7 @@ class IndexManifest:
     """What an index is of, published with it as `stamp.json`.
 
     Args:
-        kind: "bm25", or that of the FAISS index.
+        kind: "bm25", "late" for the token vectors of late interaction, or that of the FAISS index.
         corpus: The corpus's pin, with its config and split.
         model: The pin of the model that made the vectors; None for BM25.
         documents: Documents of the corpus, which are all in the index.
@@ -45,7 +51,7 @@ class IndexManifest:
         settings: What else shaped it.
     """
 
-    kind: Literal["bm25", "flat", "hnsw", "ivf"]
+    kind: Literal["bm25", "flat", "hnsw", "ivf", "ivfpq", "lancedb", "late"]
     corpus: str
     model: str | None
     documents: int
@@ -63,8 +69,9 @@ class IndexManifest:
             LratError: It has none that can be read, or can't be reached.
         """
         try:
-            path = _folder(index) / STAMP_FILE
-            if not path.is_file():
+            # Not the whole index, which may be searched elsewhere.
+            path = index.path / STAMP_FILE if isinstance(index, LocalSource) else fetch_file(index, STAMP_FILE)
+            if path is None or not path.is_file():
                 raise LratError(f"{index}: expected an index with its {STAMP_FILE}, found none. Build one: lrat index")
             fields = json.loads(path.read_text(encoding="utf-8"))
             return cls(**{field.name: fields[field.name] for field in dataclasses.fields(cls)})
@@ -130,13 +137,62 @@ def same_source(stamped: str, given: Source, *, config: str | None = None) -> bo
     return dataclasses.replace(given, config=given.config or config, split=given.split or ref.split) == ref
 
 
-def write_vector_index(folder: Path, index: faiss.Index, docids: Iterable[str], stamp: IndexManifest) -> None:
-    """Writes the files of a FAISS index."""
+def write_vector_index(
+    folder: Path, shards: Sequence[np.ndarray], settings: IndexSettings, docids: Collection[str], *, threads: int = 1
+) -> tuple[VectorIndex, dict[str, Any]]:
+    """Builds an index of vectors, and writes its files but for the stamp, or a table in a store.
+
+    Args:
+        shards, threads: See `build_index`.
+        docids: Ids of the documents, in the order of the corpus.
+
+    Returns:
+        The index as it is opened, and what of its settings the stamp has to say for that.
+    """
     import faiss
 
+    from lrat_hub.retrieval.coded import write_vectors
+    from lrat_hub.retrieval.flat import write_flat_index
+    from lrat_hub.retrieval.stores import probes_of, write_table
+    from lrat_hub.retrieval.vectors import build_index
+
     write_docids(folder / DOCIDS_FILE, docids)
-    faiss.write_index(index, str(folder / INDEX_FILE))
-    stamp.write(folder)
+    structure = settings.structure()
+    if settings.kind in CODED:
+        structure["pq_bytes"] = settings.code_bytes(shards[0].shape[1])
+    if settings.kind == "lancedb":
+        structure["ivf_probes"] = probes_of(len(docids), settings)
+        structure["store_version"] = write_table(settings.store, shards, settings, docids)
+    elif settings.kind == "flat":
+        write_flat_index(folder / INDEX_FILE, shards)
+    else:
+        faiss.write_index(build_index(shards, settings, threads=threads), str(folder / INDEX_FILE))
+    if settings.kind == "ivfpq":
+        write_vectors(folder, shards)
+    return open_vector_index(folder, settings.kind, structure), structure
+
+
+def open_vector_index(folder: Path, kind: Kind, structure: Mapping[str, Any], *, mmap: bool = True) -> VectorIndex:
+    """The vectors of an index from its folder, or from the store that it names.
+
+    Args:
+        kind, structure: The index's kind and settings, as its stamp has them.
+
+    Raises:
+        LratError: A file or table is missing or damaged.
+    """
+    from lrat_hub.retrieval.coded import CodedVectors
+    from lrat_hub.retrieval.stores import LanceVectors
+    from lrat_hub.retrieval.vectors import VectorIndex
+
+    docids = DocidFile(folder / DOCIDS_FILE)
+    if kind == "ivfpq":
+        return VectorIndex(CodedVectors.load(folder, INDEX_FILE, structure["pq_candidates"]), docids)
+    if kind == "lancedb":
+        probes, candidates = structure["ivf_probes"], structure["pq_candidates"]
+        uri, version = structure["store"], structure["store_version"]
+        return VectorIndex(LanceVectors(uri, version, probes=probes, candidates=candidates), docids)
+    return VectorIndex.load(folder / INDEX_FILE, docids, kind, mmap=mmap)
 
 
 def write_bm25_index(folder: Path, retriever: BM25Retriever, docids: Iterable[str], stamp: IndexManifest) -> None:
@@ -148,7 +204,7 @@ def write_bm25_index(folder: Path, retriever: BM25Retriever, docids: Iterable[st
 
 def load_index(
     index: Source | str, *, corpus: Source | str, model: Source | str | None = None, mmap: bool = True
-) -> BM25Retriever | DenseRetriever:
+) -> BM25Retriever | DenseRetriever | LateRetriever:
     """A retriever from a published index, or from a folder with one.
 
     Args:
@@ -164,7 +220,7 @@ def load_index(
     index = resolve(index, repo_type="model") if isinstance(index, str) else index
     corpus = resolve(corpus, repo_type="dataset") if isinstance(corpus, str) else corpus
     model = resolve(model, repo_type="model") if isinstance(model, str) else model
-    folder, stamp = _folder(index), IndexManifest.of(index)
+    folder, stamp = index_folder(index), IndexManifest.of(index)
     stamp.check(str(index), corpus=corpus, model=model)
     docids = DocidFile(folder / DOCIDS_FILE)
     if stamp.kind == "bm25":
@@ -172,12 +228,23 @@ def load_index(
         retriever.corpus = stamp.corpus
         return retriever
 
-    from lrat_hub.retrieval.dense import DenseRetriever
-    from lrat_hub.retrieval.vectors import VectorIndex
-
-    vectors = VectorIndex.load(folder / INDEX_FILE, docids, stamp.kind, mmap=mmap)
     source = model or stamp.encoder(str(index))
-    dense = DenseRetriever.of(source, load_encoder(source), vectors, batch_size=stamp.settings["batch_size"])
+    # Queries are encoded as documents were; stamps of 0.1 have none.
+    precision = stamp.settings.get("precision", "stored")
+    if stamp.kind == "late":
+        from lrat_hub.retrieval.late import LateRetriever, TokenVectors
+
+        tokens, encoder = TokenVectors.load(folder, docids), load_late_interaction(source, precision=precision)
+        late = LateRetriever.of(source, encoder, tokens, batch_size=stamp.settings["batch_size"])
+        late.corpus = stamp.corpus
+        return late
+
+    from lrat_hub.retrieval.dense import DenseRetriever
+
+    vectors = open_vector_index(folder, stamp.kind, stamp.settings, mmap=mmap)
+    dense = DenseRetriever.of(
+        source, load_encoder(source, precision=precision), vectors, batch_size=stamp.settings["batch_size"]
+    )
     dense.corpus = stamp.corpus
     return dense
 
@@ -196,7 +263,18 @@ def is_index(source: Source) -> bool:
     return fetch_file(source, STAMP_FILE) is not None
 
 
-def _folder(index: Source) -> Path:
+def identity_of(
+    stamp: IndexManifest, index: Source, corpus: Source, model: Source | None = None
+) -> tuple[str, str | None, QueryStyle]:
+    """Name, revision and query style of the retriever that an index is, without loading it."""
+    if stamp.kind == "bm25":
+        return BM25Retriever.name, getattr(corpus, "revision", None), "plain"
+    name, revision, style = retriever_options(model or stamp.encoder(str(index))).values()
+    return name, revision, style
+
+
+def index_folder(index: Source) -> Path:
+    """The files of an index on this machine."""
     return index.path if isinstance(index, LocalSource) else fetch_folder(index)
 
 
@@ -224,10 +302,13 @@ class DocidFile(Sequence[str]):
     @overload
     def __getitem__(self, index: int) -> str: ...
     @overload
-    def __getitem__(self, index: slice) -> list[str]: ...
-    def __getitem__(self, index: int | slice) -> str | list[str]:
+    def __getitem__(self, index: slice) -> Sequence[str]: ...
+    def __getitem__(self, index: int | slice) -> str | Sequence[str]:
         if isinstance(index, slice):
-            return [self[position] for position in range(*index.indices(len(self)))]
+            start, stop, step = index.indices(len(self))
+            part = copy(self)
+            part._column = self._column.slice(start, max(0, stop - start))
+            return part if step == 1 else [self[position] for position in range(start, stop, step)]
         return self._column[int(index)].as_py()
 
 

@@ -1,20 +1,26 @@
 """Retrievers by name: one grammar for the command line, recipes and notebooks, and one place that opens them.
 
-A model can also be opened with its vectors on disk: `streamed_retriever`.
+A model can also be opened with its vectors on disk: `lrat_hub.retrieval.encoding.streamed_retriever`.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
 
-from lrat_hub.encoders import count_cut_documents, load_encoder, query_style_of, set_token_limit
+from lrat_hub.encoders import (
+    LATE_INTERACTION,
+    load_encoder,
+    load_late_interaction,
+    model_kind,
+    query_style_of,
+)
 from lrat_hub.errors import LratError, did_you_mean
-from lrat_hub.hub.inputs import Inputs, load_cross_encoder, load_table
+from lrat_hub.hub.inputs import Inputs, load_table
 from lrat_hub.plugins import is_plugin, load_plugin, plugin_identity
 from lrat_hub.retrieval import Retriever
 from lrat_hub.retrieval.bm25 import BM25Retriever
@@ -23,26 +29,22 @@ from lrat_hub.retrieval.fusion import (
     FusionRetriever,
     PluginRetriever,
     RerankedRetriever,
-    require_one_score,
     require_one_style,
 )
 from lrat_hub.retrieval.indexes import (
     CORPUS_CONFIG,
-    DOCID_BATCH,
     IndexManifest,
-    corpus_pin,
+    identity_of,
     is_index,
     load_index,
 )
-from lrat_hub.retrieval.serving import RemoteRetriever, is_url
-from lrat_hub.retrieval.settings import IndexSettings
+from lrat_hub.retrieval.late import LateRetriever
+from lrat_hub.retrieval.remote import RemoteRetriever, is_url
+from lrat_hub.retrieval.rerankers import load_second_stage
+from lrat_hub.retrieval.served_reranker import ServedReranker
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-    from sentence_transformers import CrossEncoder
-
     from lrat_hub.documents import Documents
-    from lrat_hub.encoders import Cut
     from lrat_hub.hub.inputs import Source
     from lrat_hub.queries import QueryStyle
 
@@ -50,7 +52,7 @@ INDEX_PREFIX = "index:"
 _FILES = frozenset({".csv", ".gz", ".json", ".jsonl", ".parquet", ".tsv", ".txt", ".zip"})
 RETRIEVER_MEMBERS = ("name", "revision", "search")
 
-PartKind = Literal["bm25", "url", "plugin", "index", "repository", "reranker"]
+PartKind = Literal["bm25", "url", "plugin", "index", "repository", "reranker", "served_reranker"]
 
 
 @dataclass(frozen=True)
@@ -63,8 +65,11 @@ class RetrieverName:
                   | "http://..." | "https://..."     a retriever that is served
                   | module ":" object                a plug-in: a retriever, or what makes one of the documents
                   | "index:" repository              an index, which the prefix makes sure of
-                  | repository                       an index, or a SentenceTransformer over the whole corpus
-        reranker  = repository                       a CrossEncoder
+                  | repository                       an index, or a SentenceTransformer or MultiVectorEncoder over the
+                                                     whole corpus
+        reranker  = [ depth ":" ] ( repository       a CrossEncoder, or a MultiVectorEncoder (late interaction);
+                                                     "bm25>20:me/x" ranks the first 20 again, no more
+                                  | "http://..." )   a reranker that vLLM serves, up to and including /v1
 
     A repository is `namespace/name[@revision]`, or a path that starts with `/`, `./`, `../` or `~`. It always has a
     slash or a dot in front, and so is never taken for a plug-in, whose two halves are dotted Python names. The
@@ -73,29 +78,36 @@ class RetrieverName:
 
     Args:
         kind: What the text names; "fusion" and "reranked" are made of `parts`.
-        text: The name, without the prefix of an index.
+        text: The name, without the prefix of an index and the depth of a reranker.
+        depth: Of what is reranked: how many results, where the name says so.
     """
 
     kind: PartKind | Literal["fusion", "reranked"]
     text: str
     parts: tuple[RetrieverName, ...] = ()
+    depth: int | None = None
 
     @classmethod
     def parse(cls, text: str) -> RetrieverName:
         """Reads a name; nothing is looked up.
 
         Raises:
-            LratError: A part is empty, or what reranks can't be a CrossEncoder.
+            LratError: A part is empty, or what reranks can't be a model.
         """
         ranked, separator, reranker = text.rpartition(">")
         if separator:
-            last = cls._part(reranker, text)
-            if last.kind != "repository" or "+" in reranker:
+            depth = re.match(r"\s*(-?[0-9]+)\s*:", reranker)
+            last = cls._part(reranker[depth.end() :] if depth else reranker, text)
+            if last.kind not in ("repository", "url") or "+" in reranker or (depth and int(depth[1]) < 1):
                 raise LratError(
-                    f"Retriever {text!r}: expected a CrossEncoder after '>', as namespace/name or a path; "
-                    f"found {reranker.strip()!r}."
+                    f"Retriever {text!r}: expected a reranker after '>', as namespace/name, a path or a URL, with the "
+                    f"number of results to rank before it (20:namespace/name) or without; found {reranker.strip()!r}."
                 )
-            return cls("reranked", text.strip(), (cls.parse(ranked), cls("reranker", last.text)))
+            kind: PartKind = "served_reranker" if last.kind == "url" else "reranker"
+            if not ranked.strip():
+                raise LratError(f"Retriever {text!r}: expected a retriever's name, found an empty one.")
+            parts = (cls.parse(ranked), cls(kind, last.text))
+            return cls("reranked", text.strip(), parts, int(depth[1]) if depth else None)
         parts = tuple(cls._part(part, text) for part in text.split("+"))
         return parts[0] if len(parts) == 1 else cls("fusion", text.strip(), parts)
 
@@ -116,6 +128,20 @@ class RetrieverName:
         if part.startswith(INDEX_PREFIX):
             return cls("index", part.removeprefix(INDEX_PREFIX))
         return cls("plugin" if is_plugin(part) else "repository", part)
+
+    @property
+    def is_repository(self) -> bool:
+        """Whether it is one part, and that a repository or a folder."""
+        return self.kind in ("index", "repository", "reranker")
+
+    def renamed(self, text_of: Callable[[RetrieverName], str]) -> str:
+        """The name with other texts for the parts that are opened, such as their pins."""
+        parts = [part.renamed(text_of) for part in self.parts]
+        if self.kind == "fusion":
+            return "+".join(parts)
+        if self.kind == "reranked":
+            return f"{parts[0]}>{'' if self.depth is None else f'{self.depth}:'}{parts[1]}"
+        return (INDEX_PREFIX if self.kind == "index" else "") + text_of(self)
 
     def leaves(self) -> Iterator[RetrieverName]:
         """The parts that are opened, from left to right."""
@@ -143,9 +169,10 @@ def open_retriever(
     """A retriever over a corpus, by the same text as on the command line.
 
     Args:
-        name: "bm25"; a SentenceTransformer, which encodes the corpus and is searched exactly; an index; the URL of a
-            served retriever; a plug-in `module:object`; several of these joined by "+", fused by reciprocal rank;
-            and "a>b", where the CrossEncoder b ranks again what a finds. See `RetrieverName`.
+        name: "bm25"; a SentenceTransformer or MultiVectorEncoder, which encodes the corpus and is searched exactly; an
+            index; the URL of a served retriever; a plug-in `module:object`; several of these joined by "+", fused by
+            reciprocal rank; and "a>b", where the CrossEncoder or MultiVectorEncoder b ranks again what a finds, or
+            "a>20:b" for its first 20, and b may be the URL of a reranker that vLLM serves. See `RetrieverName`.
         corpus: The corpus to search: a reference, or its pin. An index or a server of another corpus is refused.
         documents: The corpus's documents, where they are loaded already. Without `corpus` they are enough for
             whatever is neither an index nor served.
@@ -184,7 +211,7 @@ class _Part:
 
     @cached_property
     def opened(self) -> Any:
-        """The retriever; of a part that reranks, its pin and the CrossEncoder."""
+        """The retriever; of a part that reranks, its pin and the model."""
         return self.load()
 
 
@@ -255,8 +282,8 @@ class RetrieverOpener:
         if name.kind == "bm25":
             revision = getattr(self._corpus, "revision", None)
             return _Part("plain", lambda: BM25Retriever(self.documents.in_order(), revision=revision))
-        if name.kind in ("url", "plugin") and self._inputs.require_pinned:
-            what = "a server" if name.kind == "url" else "a plug-in"
+        if name.kind in ("url", "plugin", "served_reranker") and self._inputs.require_pinned:
+            what = "a plug-in" if name.kind == "plugin" else "a server"
             raise LratError(f"{name.text}: only references at a full commit sha are allowed here, not {what}.")
         if name.kind == "plugin":
             self._inputs.record(label, plugin_identity(name.text))
@@ -270,15 +297,21 @@ class RetrieverOpener:
             remote = RemoteRetriever(name.text, corpus=self._corpus_of(name))
             self._inputs.record(label, f"{remote.name}@{remote.revision} (served at {remote.url})")
             return _Part(remote.query_style, lambda: remote)
+        if name.kind == "served_reranker":
+            served = ServedReranker(name.text)
+            self._inputs.record(label, f"{served.name} (served at {served.url}, unpinned)")
+            return _Part(None, lambda: (None, served))
         source = self._inputs.resolve(label, name.text, repo_type="model")
         if name.kind == "reranker":
-            return _Part(query_style_of(source), lambda: (source, _load_reranker(source)))
+            return _Part(query_style_of(source), lambda: (source, load_second_stage(source)))
         if name.kind == "index" or is_index(source):
             stamp, corpus = IndexManifest.of(source), self._corpus_of(name)
             stamp.check(str(source), corpus=corpus, model=model)
-            style = "plain" if stamp.kind == "bm25" else query_style_of(model or stamp.encoder(str(source)))
+            *_, style = identity_of(stamp, source, corpus, model)
             return _Part(style, lambda: load_index(source, corpus=corpus, model=model))
-        return _Part(query_style_of(source), lambda: self._load_dense(source))
+        if model is not None:
+            raise LratError(f"{source}: expected an index beside its model, found a model.")
+        return _Part(query_style_of(source), lambda: self._load_model(source))
 
     def _corpus_of(self, name: RetrieverName) -> Source:
         if self._corpus is None:
@@ -291,78 +324,17 @@ class RetrieverOpener:
         if name.kind == "reranked":
             first, reranker = name.parts
             # Before the first retriever, which may take hours to encode the corpus.
-            source, cross_encoder = self._parts[reranker].opened
-            return RerankedRetriever.of(source, self._open(first), cross_encoder, self.documents)
+            source, model = self._parts[reranker].opened
+            if source is None:
+                return RerankedRetriever(
+                    self._open(first), model, self.documents, name=model.name, depth=name.depth, query_style=None
+                )
+            return RerankedRetriever.of(source, self._open(first), model, self.documents, depth=name.depth)
         return self._parts[name].opened
 
-    def _load_dense(self, source: Source) -> DenseRetriever:
+    def _load_model(self, source: Source) -> DenseRetriever | LateRetriever:
         documents = self.documents.in_order()
+        if model_kind(source) == LATE_INTERACTION:
+            model = load_late_interaction(source)
+            return LateRetriever.of(source, model, documents, show_progress=self._show_progress)
         return DenseRetriever.of(source, load_encoder(source), documents, show_progress=self._show_progress)
-
-
-def _load_reranker(source: Source) -> CrossEncoder:
-    model = load_cross_encoder(source)
-    require_one_score(model, str(source))
-    return model
-
-
-@contextmanager
-def streamed_retriever(
-    source: Source,
-    corpus: Source,
-    *,
-    work_dir: Path | None = None,
-    keep: bool = False,
-    settings: IndexSettings | None = None,
-    show_progress: bool = False,
-    on_cut: Callable[[Cut], object] | None = None,
-) -> Iterator[DenseRetriever]:
-    """A model that searches a corpus exactly with its vectors on disk: only that folder grows with the corpus.
-
-    The shards are those of `lrat index`: a run that was killed continues, and each uses what the other has kept.
-
-    Args:
-        source, corpus: Pins of the model and the corpus.
-        work_dir: Where the vectors are meanwhile; by default that of `lrat index`, in HF_HOME.
-        keep: Whether they stay there afterwards.
-        settings: How documents are encoded; those of `lrat index` by default.
-        show_progress: Show a progress bar while documents are encoded.
-        on_cut: Is told, before, how many documents are longer than the model reads.
-
-    Raises:
-        LratError: The corpus is empty, or either can't be loaded.
-    """
-    from huggingface_hub.constants import HF_HOME
-    from tqdm import tqdm
-
-    from lrat_hub.retrieval.shards import EncodedCorpus
-
-    settings = settings or IndexSettings()
-    table = load_table(corpus, "corpus", config=CORPUS_CONFIG)
-    if not len(table):
-        raise LratError(f"{corpus}: expected at least one document, found none.")
-    model = load_encoder(source)
-    if settings.max_length:
-        set_token_limit(model, settings.max_length)
-    if on_cut is not None and (cut := count_cut_documents(model, table)) is not None:
-        on_cut(cut)
-    encoded = EncodedCorpus.open(
-        work_dir or Path(HF_HOME) / "lrat" / "index",
-        model,
-        len(table),
-        settings,
-        corpus_pin=corpus_pin(corpus, str(table.split)),
-        model_pin=str(source),
-    )
-    encoded.lock()
-    with tqdm(desc=f"Encoding with {source}", total=len(table), unit=" documents", disable=not show_progress) as bar:
-        encoded.encode(model, table, on_documents=bar.update)
-    # Not Documents, which would hash every id once more.
-    batches = cast("Iterator[pa.Table]", table.select_columns("docid").with_format("arrow").iter(DOCID_BATCH))
-    docids = (docid for batch in batches for docid in batch["docid"].to_pylist())
-    try:
-        yield DenseRetriever.of(source, model, encoded.vector_index(docids), batch_size=settings.batch_size)
-    finally:
-        if not keep:
-            encoded.remove()
-        encoded.unlock()

@@ -3,18 +3,15 @@ exactly where they are, so that neither memory nor one file has to hold them all
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
-import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from io import FileIO
 from itertools import groupby
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -25,13 +22,13 @@ from lrat_hub.retrieval.dense import encode_documents
 from lrat_hub.retrieval.indexes import DOCIDS_FILE, DocidFile, write_docids
 from lrat_hub.retrieval.settings import IndexSettings
 from lrat_hub.retrieval.vectors import VectorIndex
-from lrat_hub.storage import fsync_path
+from lrat_hub.scaling.work import WorkFolder, write_whole
+from lrat_hub.schema import Document
 
 if TYPE_CHECKING:
     from datasets import Dataset
-    from sentence_transformers import SentenceTransformer
+    from sentence_transformers import MultiVectorEncoder, SentenceTransformer
 
-STAMP_FILE = "stamp.json"
 SHAPING_PACKAGES = ("sentence-transformers", "torch", "transformers")
 
 BLOCK_BYTES = 96 * 2**20
@@ -49,27 +46,27 @@ class EncodedCorpus:
     It appears under its name only when it is complete and safe on disk.
 
     Args:
-        folder: Where the shards are; from `open`.
+        work: Where the shards are; from `open`.
         documents: Documents of the corpus.
     """
 
-    folder: Path
+    work: WorkFolder
     documents: int
     dimension: int
     settings: IndexSettings
-    _locks: list[IO[str]] = field(default_factory=list, compare=False, repr=False)
 
     @classmethod
     def open(
         cls,
         work_dir: Path,
-        model: SentenceTransformer,
+        model: SentenceTransformer | MultiVectorEncoder,
         documents: int,
         settings: IndexSettings,
         *,
         corpus_pin: str,
         model_pin: str,
-    ) -> EncodedCorpus:
+        device: str = "",
+    ) -> Self:
         """The shards of one corpus by one model, with one choice of settings, in a folder of their own.
 
         Shards are used again only by a run that would make the same bytes: its corpus, its model and its settings
@@ -79,75 +76,46 @@ class EncodedCorpus:
         Args:
             work_dir: Holds a folder for each such combination.
             corpus_pin, model_pin: What the documents and the model are.
+            device: Kind of device that encodes, such as "cuda", where it is not the model's here.
 
         Raises:
             LratError: The folder is stamped by another combination.
         """
         import torch
 
-        versions = package_versions()
-        stamp = json.dumps(
+        device, versions = device or model.device.type, package_versions()
+        work = WorkFolder.open(
+            work_dir,
             {
                 "corpus": corpus_pin,
                 "model": model_pin,
                 "settings": settings.encoding(),
-                "device": model.device.type,
-                "threads": torch.get_num_threads() if model.device.type == "cpu" else None,
+                "device": device,
+                "threads": torch.get_num_threads() if device == "cpu" else None,
                 "versions": {name: versions[name] for name in SHAPING_PACKAGES},
             },
-            indent=2,
         )
-        folder = work_dir / hashlib.sha256(stamp.encode()).hexdigest()[:16]
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / STAMP_FILE
-        if not path.exists():
-            _write(path, lambda file: file.write(stamp.encode()))
-        if path.read_text(encoding="utf-8") != stamp:
-            raise LratError(
-                f"{path}: expected the stamp of this corpus, model and settings, found another stamp. "
-                f"Remove {folder.name}, or take another work folder."
-            )
         dimension = model.get_embedding_dimension()
         if dimension is None:
             raise LratError(f"{model_pin}: expected a model that knows the dimension of its vectors, found none.")
-        return cls(folder, documents, dimension, settings)
+        return cls(work, documents, dimension, settings)
+
+    @property
+    def folder(self) -> Path:
+        """Where the shards are."""
+        return self.work.path
 
     def lock(self) -> None:
-        """Keeps other runs away from these shards until `unlock`, or until this process ends.
-
-        Raises:
-            LratError: Another run has them.
-        """
-        # Beside the folder, which is removed with all that is in it.
-        path = self.folder.with_suffix(".lock")
-        file = path.open("a+")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            file.seek(0)
-            holder = file.read().strip() or "unknown"
-            file.close()
-            raise LratError(
-                f"{self.folder}: process {holder} is making the same vectors. Wait for it, or take another `work_dir`."
-            ) from error
-        if not path.exists() or not os.path.samestat(os.fstat(file.fileno()), path.stat()):
-            # Whoever had it has removed it between the two calls.
-            file.close()
-            return self.lock()
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        self._locks.append(file)
+        """See `WorkFolder.lock`."""
+        self.work.lock()
 
     def unlock(self) -> None:
-        """Lets other runs use these shards."""
-        while self._locks:
-            self.folder.with_suffix(".lock").unlink(missing_ok=True)
-            self._locks.pop().close()
+        """See `WorkFolder.unlock`."""
+        self.work.unlock()
 
     def encode(
         self,
-        model: SentenceTransformer,
+        model: SentenceTransformer | MultiVectorEncoder,
         table: Dataset,
         *,
         rank: int = 0,
@@ -167,13 +135,19 @@ class EncodedCorpus:
             if self.has(number):
                 on_documents(len(rows))
                 continue
-            shard = list(Documents(table.select(rows)).in_order())
-            vectors = encode_documents(
-                model, shard, batch_size=self.settings.batch_size, on_texts=on_documents
-            ).astype(self._dtype)
-            if not np.isfinite(vectors).all():
-                raise LratError("Vectors: expected numbers that fit into float16, found larger. Leave `fp16` out.")
-            _write(self._path(number), lambda file, vectors=vectors: np.save(file, vectors, allow_pickle=False))
+            self._encode_shard(number, model, list(Documents(table.select(rows)).in_order()), on_documents)
+
+    def _encode_shard(
+        self, number: int, model: Any, documents: Sequence[Document], on_documents: Callable[[int], object]
+    ) -> None:
+        vectors = encode_documents(model, documents, batch_size=self.settings.batch_size, on_texts=on_documents)
+        self._save(number, vectors)
+
+    def _save(self, number: int, vectors: np.ndarray) -> None:
+        vectors = vectors.astype(self._dtype)
+        if not np.isfinite(vectors).all():
+            raise LratError("Vectors: expected numbers that fit into float16, found larger. Leave `fp16` out.")
+        write_whole(self._path(number), lambda file: np.save(file, vectors, allow_pickle=False))
 
     def share(self, rank: int = 0, ranks: int = 1) -> int:
         """Number of documents that `encode` gives to a process."""
@@ -215,9 +189,7 @@ class EncodedCorpus:
 
     def remove(self) -> None:
         """Removes the shards and their folder."""
-        import shutil
-
-        shutil.rmtree(self.folder)
+        self.work.remove()
 
     def __len__(self) -> int:
         return -(-self.documents // self.settings.shard_size)
@@ -268,6 +240,10 @@ class StreamedVectors:
     @property
     def ntotal(self) -> int:
         return int(self._starts[-1])
+
+    @property
+    def num_bytes(self) -> int:
+        return self.ntotal * self.d * self._dtype.itemsize
 
     def search(self, vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """Scores and positions of the `k` best for each query, best first; -1 where there are fewer, as in FAISS.
@@ -355,17 +331,6 @@ class StreamedVectors:
             offset = self._offsets[shard] + (start - int(self._starts[shard])) * row_bytes
             yield self._files[shard], offset, until - start
             start = until
-
-
-def _write(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
-    """Writes a file that is either not there or whole, whenever the process or the machine stops."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    with partial.open("wb") as file:
-        write(file)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
-    fsync_path(path.parent)
 
 
 def _read(file: FileIO, into: np.ndarray) -> None:

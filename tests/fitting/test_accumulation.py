@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from lrat_hub.fitting import fit_retriever
-from lrat_hub.fitting.rows import pair_collator
-from lrat_hub.fitting.trainer import _EpochBatches, make_loss
+from lrat_hub.fitting.kinds import RETRIEVERS
+from lrat_hub.fitting.trainer import _EpochBatches
 
 from .small import pair, rows_of
 
@@ -17,7 +17,8 @@ def test_k_parts_are_the_mean_of_their_losses(model, reduction):
         *pairs, batch_size=2, gradient_accumulation_steps=2, max_steps=1, reduction=reduction, temperature=0.5,
         warmup_ratio=0.0,
     )  # fmt: skip
-    loss, collate = make_loss(model, rows.settings), pair_collator(model, rows, rows.settings)
+    loss = RETRIEVERS.make_loss(model, rows.settings)
+    collate = RETRIEVERS.make_collator(model, rows, rows.settings)
     values = []
     for part in _EpochBatches(rows.view(), batch_size=2, drop_last=False, seed=0):
         batch = collate([rows.view()[row] for row in part])

@@ -6,7 +6,7 @@ import pytest
 from lrat_hub.errors import LratError
 from lrat_hub.fitting.settings import FitSettings
 
-from .small import DOCUMENTS, pair, rows_of, tiny_bert
+from .small import DOCUMENTS, pair, rows_of, tiny_bert, tiny_late, tiny_reranker
 
 PAIRS = [pair(f"{['one', 'two'][number % 2]} {'abcd'[number % 4]}", "abcdef"[number % 6], "fedcba"[: number % 4])
          for number in range(8)]  # fmt: skip
@@ -59,6 +59,29 @@ def test_a_checkpoint_in_bf16_trains_as_its_twin_in_fp32(stored_in_bf16):
     assert (moved[1].last_loss, moved[1].turned) == (moved[0].last_loss, moved[0].turned)
 
 
+def test_adapters_on_a_base_in_bf16_go_on_as_they_were(stored_in_bf16, tmp_path):
+    """They are kept in fp32; loaded into the base's type, they would be rounded."""
+    import torch
+
+    from lrat_hub.fitting import fit_retriever
+
+    def run(work, kill_at=0):
+        def stop(folder, step):
+            if step == kill_at:
+                raise KeyboardInterrupt
+
+        rows = rows_of(*PAIRS, **SETTINGS | {"max_steps": 6, "learning_rate": 1e-2, "lora_rank": 2, "save_steps": 2})
+        model = load(stored_in_bf16)
+        return fit_retriever(model, rows, rows.settings, work_dir=tmp_path / work, on_checkpoint=stop).model
+
+    whole = run("whole")
+    with pytest.raises(KeyboardInterrupt):
+        run("killed", kill_at=4)
+    for again in (run("killed"), run("killed"), run("whole")):
+        for values, expected in zip(again.parameters(), whole.parameters(), strict=True):
+            assert torch.equal(values, expected)
+
+
 def test_what_rounding_to_the_type_of_the_base_takes_away_is_said(stored_in_bf16):
     from lrat_hub.fitting import require_movement
 
@@ -69,6 +92,25 @@ def test_what_rounding_to_the_type_of_the_base_takes_away_is_said(stored_in_bf16
     require_movement(lost, allowed=True)
     kept = fit(load(stored_in_bf16), published_dtype="base", learning_rate=1e-2).movement
     assert (kept.dtype, kept.unchanged) == ("bf16", False)
+
+
+@pytest.mark.parametrize("kind", ["SentenceTransformer", "CrossEncoder", "MultiVectorEncoder"])
+def test_after_a_run_in_bf16_a_model_gives_what_its_published_weights_give(tmp_path, kind):
+    """In fp32, as the base was measured; Accelerate leaves it computing in bf16."""
+    import sentence_transformers
+
+    makers = {"SentenceTransformer": tiny_bert, "CrossEncoder": tiny_reranker, "MultiVectorEncoder": tiny_late}
+    load_kind = getattr(sentence_transformers, kind)
+    model = load_kind(str(makers[kind](tmp_path)), device="cpu")
+    fit(model, precision="bf16", learning_rate=1e-3)
+    model.save_pretrained(str(tmp_path / "out"), create_model_card=False)
+    again = load_kind(str(tmp_path / "out"), device="cpu")
+    texts = ["one a", "text of b"]
+    given, expected = (
+        one.predict([texts]) if kind == "CrossEncoder" else np.concatenate(one.encode(texts, convert_to_numpy=True))
+        for one in (model, again)
+    )
+    np.testing.assert_array_equal(given, expected)
 
 
 def test_shares_are_those_of_weights_that_differ(folder):

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from datasets import Dataset
 
 from lrat_hub.errors import LratError
 from lrat_hub.fitting import PairCollator, TrainingRows, fit_retriever, split_questions
@@ -92,6 +93,20 @@ def test_queries_are_rendered_in_the_style_of_the_settings():
     assert "zero" in row["anchor"]
 
 
+def test_the_question_stands_in_the_place_of_some_queries_which_change_from_epoch_to_epoch():
+    pairs = [replace(pair(f"query {number}", "a", "b"), question=f"question {number}") for number in range(40)]
+
+    def anchors(epoch, share):
+        rows = rows_of(*pairs, question_share=share)
+        rows.epoch = epoch
+        return [row["anchor"].split()[0] for row in rows.view()]
+
+    assert set(anchors(0, 0.0)) == {"query"}
+    assert set(anchors(0, 1.0)) == {"question"}
+    assert 8 <= anchors(0, 0.5).count("question") <= 32
+    assert anchors(0, 0.5) == anchors(0, 0.5) != anchors(1, 0.5)
+
+
 def test_training_pulls_queries_to_their_positives(model):
     def margin():
         texts = [DOCUMENTS[name].content for name in "ab"]
@@ -126,6 +141,28 @@ def test_validation_shares_neither_questions_nor_queries_with_training():
 def test_weights_that_mean_nothing_are_refused(weights, message):
     with pytest.raises(LratError, match=message):
         rows_of(pair("one", "a", "b", weights[0]), pair("two", "c", "d", weights[1]))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"query": None}, {"positive_id": None}, {"negative_ids": None}, {"negative_ids": [None, "c"]},
+     {"negative_kinds": ["list"]}],
+)  # fmt: skip
+def test_pairs_that_lack_something_are_refused_by_their_number(change):
+    table = pair_table([pair("one", "a", "bc"), pair("two", "b", "cd")])
+    rows = Dataset.from_list([table[0], table[1] | change], features=table.features)
+    with pytest.raises(LratError, match=r"found others in 1 of 2 pairs, first in \{'pair_id': 'two-b'"):
+        TrainingRows(rows, DOCUMENTS, FitSettings())
+    texts = Dataset.from_list([row | {"weight": "1.0"} for row in table])
+    with pytest.raises(LratError, match="a number as weight"):
+        TrainingRows(texts, DOCUMENTS, FitSettings())
+
+
+@pytest.mark.parametrize("name", ["epochs", "learning_rate", "temperature", "document_anchor", "weight_decay"])
+@pytest.mark.parametrize("value", [float("inf"), float("nan"), -1.0])
+def test_settings_are_finite_numbers(name, value):
+    with pytest.raises(LratError, match=f"expected a finite {name}"):
+        FitSettings(**{name: value})
 
 
 def test_a_corpus_without_the_pairs_documents_is_refused():

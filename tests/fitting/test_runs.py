@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from .small import tiny_bert
+from .small import tiny_bert, tiny_late, tiny_reranker
 
 pytestmark = pytest.mark.slow
 
@@ -24,6 +24,10 @@ def trained(folder):
     return load_file(folder / "model.safetensors"), json.loads((folder / "log.json").read_text())
 
 
+def kind_of(settings):
+    return tiny_reranker if settings.get("reranks") else tiny_late if settings.get("late") else tiny_bert
+
+
 COMMON = {"epochs": 3, "learning_rate": 1e-3, "temperature": 0.1, "query_length": 0, "document_length": 0}
 
 
@@ -33,11 +37,24 @@ COMMON = {"epochs": 3, "learning_rate": 1e-3, "temperature": 0.1, "query_length"
         (8, {"document_anchor": 1.0, "save_steps": 4}),
         (8, {"lora_rank": 2, "save_steps": 4}),
         (3, {"mini_batch_size": 3, "gradient_accumulation_steps": 2, "save_steps": 3}),
+        (8, {"reranks": True, "save_steps": 4}),
+        (8, {"late": True, "save_steps": 4}),
+        (3, {"late": True, "mini_batch_size": 3, "gradient_accumulation_steps": 2, "save_steps": 3}),
+        (
+            3,
+            {
+                "reranks": True,
+                "loss": "pointwise",
+                "mini_batch_size": 3,
+                "gradient_accumulation_steps": 2,
+                "save_steps": 3,
+            },
+        ),
     ],
 )
 def test_a_run_that_was_killed_goes_on_to_the_same_weights(tmp_path, kill_at, more):
     """With dropout, and killed in the middle of an epoch."""
-    model = tiny_bert(tmp_path, dropout=0.2)
+    model = kind_of(more)(tmp_path, dropout=0.2)
     settings = {**COMMON, "batch_size": 4} | more
     undisturbed = start(str(model), str(tmp_path / "whole"), **settings)
     assert undisturbed.returncode == 0, undisturbed.stderr[-2000:]
@@ -55,11 +72,22 @@ def test_a_run_that_was_killed_goes_on_to_the_same_weights(tmp_path, kill_at, mo
     assert any(not torch.equal(base[name], values) for name, values in expected.items())
 
 
-def test_two_processes_that_gather_train_as_one_with_batches_twice_as_large(tmp_path):
-    model = tiny_bert(tmp_path, dropout=0.0)
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"gather_across_devices": True, "document_anchor": 1.0},
+        {"reranks": True, "loss": "pointwise", "reduction": "weighted_mean"},
+        {"late": True, "gather_across_devices": True, "reduction": "weighted_mean"},
+        {"late": True, "gather_across_devices": True, "mini_batch_size": 2},
+    ],
+    ids=["retriever", "reranker", "late interaction", "late interaction, cached"],
+)
+def test_two_processes_that_gather_train_as_one_with_batches_twice_as_large(tmp_path, more):
+    """A reranker gathers what its loss is divided by, always."""
+    model = kind_of(more)(tmp_path, dropout=0.0)
     # --multi_gpu starts the processes; without a GPU they find the CPU by themselves. --cpu would start one.
     launch = "accelerate.commands.launch --multi_gpu --num_processes 2 --main_process_port 0 -m"
-    settings = {**COMMON, "gather_across_devices": True, "document_anchor": 1.0}
+    settings = COMMON | more
     alone = start(str(model), str(tmp_path / "one"), batch_size=4, **settings)
     assert alone.returncode == 0, alone.stderr[-2000:]
     both = start(str(model), str(tmp_path / "two"), launcher=["-m", *launch.split()], batch_size=2, **settings)

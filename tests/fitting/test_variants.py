@@ -16,11 +16,19 @@ def pairs(count: int, *, refused: int = 0):
     """Three pairs a question, of which a judge refused the first."""
     return pair_table(
         replace(
-            pair(f"query {n}", "a", "b"), question=f"Question {n // 3}?", pair_id=str(n),
+            pair(f"query {n}", "a", "b"), question=f"Question {n // 3}?", pair_id=str(n), trajectory_id=str(n),
             **({"weight": None, "verdict": "irrelevant"} if n < refused else {}),
         )
         for n in range(count)
     )  # fmt: skip
+
+
+def of_trajectories(count: int, each: int):
+    return pair_table(
+        replace(pair("query", "a", "b"), pair_id=f"{n}-{m}", trajectory_id=f"q{n}-0")
+        for n in range(count)
+        for m in range(each)
+    )
 
 
 def test_fewer_pairs_are_a_part_of_more_and_questions_stay_whole():
@@ -42,13 +50,27 @@ def test_the_ladder_trains_on_all_then_on_those_kept_then_with_weights():
         ladder(pairs(12), FitSettings())
 
 
-def test_shares_and_sources_count_the_pairs_that_have_a_weight():
+def test_sizes_are_of_trajectories_whose_pairs_all_come_with_them():
+    table = of_trajectories(4_000, 3)
+    named = [(one.name, len(set(one.drawn(0)["trajectory_id"])), len(one.drawn(0)))
+             for one in sizes(table, FitSettings(), [2_000, 1_500])]  # fmt: skip
+    assert named == [("1500 trajectories", 1_500, 4_500), ("2k", 2_000, 6_000)]
+    small, large = sizes(table, FitSettings(), [1_500, 2_000])
+    assert set(small.drawn(1)["pair_id"]) < set(large.drawn(1)["pair_id"]) != set(large.drawn(2)["pair_id"])
+
+
+def test_trajectories_of_several_retrievers_are_told_apart_though_their_ids_are_the_same():
+    table = pair_table(
+        replace(pair("query", "a", "b"), pair_id=name, trajectory_id="q0-0", retriever=name)
+        for name in ("bm25", "me/model")
+    )
+    assert [len(one.drawn(0)) for one in sizes(table, FitSettings(), [1, 2])] == [1, 2]
+
+
+def test_sources_count_the_pairs_that_have_a_weight():
     table = pairs(12, refused=4)
-    assert [(one.name, one.count) for one in sizes(table, FitSettings(), [1.0, 0.5])] == [
-        ("0.5 of the pairs", 4), ("1 of the pairs", 8)
-    ]  # fmt: skip
     assert [one.count for one in sources({"right": pairs(30), "wrong": table}, FitSettings())] == [8, 8]
-    with pytest.raises(LratError, match="above 0 and at most 1, found 2"):
-        sizes(table, FitSettings(), [0.5, 2])
+    with pytest.raises(LratError, match="from 1 to 8, which have pairs; found 9"):
+        sizes(table, FitSettings(), [1, 9])
     with pytest.raises(LratError, match="two datasets or more, found 1"):
         sources({"right": table}, FitSettings())

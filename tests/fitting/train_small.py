@@ -1,7 +1,8 @@
 """Trains a tiny transformer as a program of its own, which can be killed, or started as several processes.
 
-Arguments: the model's folder, where its weights go, and a JSON object of settings; `kill_at` is the step of the
-checkpoint after which the process kills itself, `work_dir` where checkpoints stay.
+Arguments: the model's folder, where its weights go, and a JSON object of settings; `reranks` says that it is a
+CrossEncoder, `late` that it is a MultiVectorEncoder, `kill_at` is the step of the checkpoint after which the process
+kills itself, `work_dir` where checkpoints stay.
 """
 
 import json
@@ -11,7 +12,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from sentence_transformers import SentenceTransformer
+from sentence_transformers import CrossEncoder, MultiVectorEncoder, SentenceTransformer
 
 from lrat_hub.fitting import fit_retriever
 from lrat_hub.fitting.runs import is_first
@@ -23,6 +24,8 @@ WORDS = ["one", "two", "text", "of"]
 
 def main(model: str, weights: str, options: str) -> None:
     settings = json.loads(options)
+    reranks, late = settings.pop("reranks", False), settings.pop("late", False)
+    load = CrossEncoder if reranks else MultiVectorEncoder if late else SentenceTransformer
     kill_at, work_dir = settings.pop("kill_at", None), settings.pop("work_dir", None)
     pairs = [
         replace(pair(f"{WORDS[number % 4]} {'abcdef'[number % 5]}", "abcdef"[number % 6], "fedcba"[: number % 4]),
@@ -36,7 +39,7 @@ def main(model: str, weights: str, options: str) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     fitted = fit_retriever(
-        SentenceTransformer(model, device="cpu"), rows, rows.settings, work_dir=work_dir and Path(work_dir),
+        load(model, device="cpu"), rows, rows.settings, work_dir=work_dir and Path(work_dir),
         on_checkpoint=kill if kill_at else None,
     )  # fmt: skip
     if is_first():

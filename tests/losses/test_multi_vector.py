@@ -3,10 +3,19 @@
 import pytest
 import torch
 from sentence_transformers import MultiVectorEncoder
-from sentence_transformers.multi_vector_encoder.losses import MultiVectorMultipleNegativesRankingLoss
+from sentence_transformers.multi_vector_encoder.losses import (
+    CachedMultiVectorMultipleNegativesRankingLoss,
+    MultiVectorMultipleNegativesRankingLoss,
+)
+from sentence_transformers.multi_vector_encoder.scoring import mean_colbert_scores
 
-from lrat_hub.losses import DOCUMENT_IDS, NEGATIVE_WEIGHTS, MultiVectorWeightedMultipleNegativesRankingLoss
-from tests.fitting.small import tiny_bert
+from lrat_hub.losses import (
+    DOCUMENT_IDS,
+    NEGATIVE_WEIGHTS,
+    CachedMultiVectorWeightedMultipleNegativesRankingLoss,
+    MultiVectorWeightedMultipleNegativesRankingLoss,
+)
+from tests.fitting.small import tiny_bert, tiny_late
 
 COLUMNS = [["one a", "two b", "two"], ["text of a", "text of b", "c"], ["d", "e f", "text"]]
 
@@ -69,3 +78,53 @@ def test_copies_and_empty_places_count_for_nothing(model):
     ):
         found = value_and_gradients(model, loss, torch.ones(3), ({}, positives, negatives))[0]
         torch.testing.assert_close(found, expected.detach(), atol=1e-5, rtol=1e-5)
+
+
+KNOWN = (
+    {},
+    {DOCUMENT_IDS: torch.tensor([1, 2, 3])},
+    {DOCUMENT_IDS: torch.tensor([3, 5, 6]), NEGATIVE_WEIGHTS: torch.tensor([0.3, 0.0, 3.0])},
+)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "weighted_mean"])
+@pytest.mark.parametrize("size", [1, 2, 8])
+def test_caching_changes_neither_value_nor_gradients(model, reduction, size):
+    """With weights, tiers, a copy of a positive and an empty place."""
+    weights = torch.tensor([0.2, 1.0, 1.8])
+    plain = MultiVectorWeightedMultipleNegativesRankingLoss(model, reduction=reduction, scale=2.0)
+    expected = value_and_gradients(model, plain, weights, KNOWN)
+    cached = CachedMultiVectorWeightedMultipleNegativesRankingLoss(
+        model, reduction=reduction, scale=2.0, mini_batch_size=size
+    )
+    torch.testing.assert_close(value_and_gradients(model, cached, weights, KNOWN), expected, atol=1e-5, rtol=1e-5)
+    assert expected[1].abs().max() > 1e-3
+    with torch.no_grad():
+        tasks = ("query", "document", "document")
+        features = [
+            {**model.preprocess(column, task=task), "task": task, **more}
+            for column, task, more in zip(COLUMNS, tasks, KNOWN, strict=True)
+        ]
+        torch.testing.assert_close(cached(features, weights), expected[0], atol=1e-5, rtol=1e-5)
+
+
+def test_cached_weights_of_one_give_their_cached_loss(model):
+    theirs = value_and_gradients(model, CachedMultiVectorMultipleNegativesRankingLoss(model, mini_batch_size=2), None)
+    loss = CachedMultiVectorWeightedMultipleNegativesRankingLoss(model, mini_batch_size=2)
+    torch.testing.assert_close(value_and_gradients(model, loss, torch.ones(3)), theirs, atol=1e-5, rtol=1e-5)
+    assert loss.get_config_dict()["reduction"] == "mean"
+    assert "LRAT" in loss.citation or "lrat" in loss.citation
+
+
+def test_expanded_queries_and_mean_scores_are_compared_as_they_compare_them(tmp_path):
+    """Queries are filled up with scored tokens, and punctuation has no vector in documents."""
+    late = MultiVectorEncoder(
+        str(tiny_late(tmp_path, query_expansion={"strategy": "fixed", "length": 7, "token": "[UNK]"})), device="cpu"
+    )
+    for ours, their in (
+        (MultiVectorWeightedMultipleNegativesRankingLoss, MultiVectorMultipleNegativesRankingLoss),
+        (CachedMultiVectorWeightedMultipleNegativesRankingLoss, CachedMultiVectorMultipleNegativesRankingLoss),
+    ):
+        expected = value_and_gradients(late, their(late, scale=5.0, similarity_fct=mean_colbert_scores), None)
+        found = value_and_gradients(late, ours(late, scale=5.0, similarity_fct=mean_colbert_scores), torch.ones(3))
+        torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)

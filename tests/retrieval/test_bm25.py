@@ -16,9 +16,16 @@ def test_equal_scores_are_ordered_by_place_in_the_corpus_and_unknown_words_find_
     assert found[1:] == [[], []]
 
 
-def test_one_text_in_place_of_a_list_of_queries_is_refused():
-    with pytest.raises(LratError, match="expected a list of queries, found one text"):
-        BM25Retriever([Document("1", "", "same words")]).search("same", k=1)
+def test_searches_that_mean_nothing_are_refused():
+    retriever = BM25Retriever([Document("1", "", "same words")])
+    for queries, k, message in (
+        ("same", 1, "expected a list of queries, found one text"),
+        (["same"], -1, "expected a number of results of 0 or more, found -1"),
+        (["same", None], 1, "expected queries that are texts, found None as number 2"),
+    ):
+        with pytest.raises(LratError, match=message):
+            retriever.search(queries, k=k)
+    assert retriever.search(["same"], 0) == [[]]
 
 
 def test_ranking_cuts_ties_at_the_kth_place_by_place():

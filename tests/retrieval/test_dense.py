@@ -44,6 +44,18 @@ def test_a_model_of_dot_products_keeps_the_lengths_of_its_vectors(own_model, doc
         DenseRetriever(own_model, documents[:1])
 
 
+@pytest.mark.parametrize(("half", "error"), [("bfloat16", 2e-2), ("half", 2e-3)])
+def test_a_model_in_16_bits_gives_nearly_the_same_vectors_of_length_one(model, own_model, documents, half, error):
+    """bfloat16 has three digits: lengths that were computed in it would be off by as much, and so would scores."""
+    getattr(own_model, half)()
+    vectors, exact = encode_documents(own_model, documents), encode_documents(model, documents)
+    assert vectors.dtype == np.float32
+    assert np.abs(np.linalg.norm(vectors, axis=1) - 1).max() < 1e-6
+    assert 0 < np.abs(vectors - exact).max() < error
+    own_model.similarity_fn_name = "dot"
+    assert np.linalg.norm(encode_documents(own_model, documents[:1])) != pytest.approx(1, abs=1e-3)
+
+
 def test_vectors_that_are_not_finite_are_refused_with_a_document_that_has_one(own_model):
     import torch
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from datasets import Dataset, load_dataset
+from huggingface_hub import constants
 
 from lrat_hub import cli
 from lrat_hub.errors import LratError
@@ -235,7 +236,11 @@ def test_what_a_model_was_mined_from_is_told_and_can_be_left_out(titled, trained
     pin = evaluate(titled, "--models", trained)
     name = f"lrat/joins-model-2@{trained.revision[:7]}"
     told = f"{name}: 3 of 6 queries were mined from, 3 of 6 relevant documents are positives of training pairs"
-    assert told in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert told in out
+    assert f"| difference from {name} | bm25 |" in out
+    assert "  warning: 6 questions are few" in out or "  warning: 6 questions can't show any difference" in out
+    assert f"the card, {constants.ENDPOINT}/datasets/{pin.repo_id}/tree/{pin.revision}" in out
     assert told in file_of(pin, "README.md").read_text()
     (row,) = load_dataset(pin.repo_id, "seen", revision=pin.revision, split="test")
     assert (row["query_ids"], row["docids"]) == (["q0", "q1", "q3"], sorted([TITLES[0], TITLES[1], TITLES[3]]))

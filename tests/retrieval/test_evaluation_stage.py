@@ -111,7 +111,7 @@ def run_of(pin, name):
 def test_every_system_answers_every_task_it_can(world, evaluated):
     pin, _ = evaluated
     assert get_dataset_config_names(pin.repo_id, revision=pin.revision) == [
-        "summary", "comparisons", "per_query", "scores", "values", "by_search", "seen"
+        "summary", "comparisons", "stages", "per_query", "scores", "values", "by_search", "seen"
     ]  # fmt: skip
     model = f"lrat/eval-model@{world['model'].revision[:7]}"
     whole = [model, "other-system", "bm25", f"bm25+{model}"]
@@ -171,6 +171,29 @@ def test_tests_and_intervals_can_be_made_again_from_the_rows(evaluated):
         assert row["corrected"] >= row["p_value"]
 
 
+def test_costs_are_known_of_what_was_searched_here_and_are_in_reports(world, evaluated, tmp_path):
+    pin, _ = evaluated
+    model = f"lrat/eval-model@{world['model'].revision[:7]}"
+    costs = read_lineage(pin).counts["costs"]
+    assert list(costs) == [model, "bm25", f"bm25+{model}"]  # a run file does not say what it cost
+    assert costs[model]["tokens"] > costs["bm25"]["tokens"] == 0
+    fused = costs[f"bm25+{model}"]
+    assert fused["milliseconds"] == pytest.approx(costs[model]["milliseconds"] + costs["bm25"]["milliseconds"])
+    assert (costs[model]["vectors"], fused["vectors"], costs[model]["queries"]) == (1, 1, QUERIES)
+    assert {(row["system"], row["first_stage"]) for row in table(pin, "stages")} == {(f"bm25+{model}", model)}
+
+    report = cli.run(["eval", "report", "--evaluations", str(pin), "--names", f"ours={model}",
+                      "--folder", str(tmp_path), "--to", "lrat/eval-report"])  # fmt: skip
+    text = (tmp_path / "report.md").read_text()
+    assert "What a search costs" in text
+    assert (tmp_path / "figures" / "cost_1.png").read_bytes().startswith(b"\x89PNG")
+    kept = {row["system"]: row for row in table(report, "retrieval_costs")}
+    assert kept["ours"]["milliseconds"] == costs[model]["milliseconds"]
+    # A report of a report says the same.
+    again = cli.run(["eval", "report", "--evaluations", str(report), "--to", "lrat/eval-report-again"])
+    assert table(again, "retrieval_costs") == table(report, "retrieval_costs")
+
+
 def test_queries_are_rendered_as_the_model_was_trained(world, evaluated):
     """Not to the letter: then its run would be another one."""
     from lrat_hub.evaluation.benchmark import Benchmark
@@ -222,3 +245,29 @@ def test_runs_of_another_corpus_and_names_that_clash_are_refused(world, tmp_path
     ):
         with pytest.raises(LratError, match=message):
             cli.run([*words, "--runs", str(path)])
+    with pytest.raises(LratError, match="expected 2 systems of different names, found 1"):
+        cli.run([*words, "--retrievers", "bm25"])
+
+
+def test_a_model_of_another_kind_is_refused_before_the_first_is_encoded(world, tmp_path, capsys):
+    from tests.fitting.small import tiny_reranker
+
+    inputs = [f"--{name}={world['corpus']}" for name in ("corpus", "queries", "qrels")]
+    words = ["eval", "retrieval", *inputs, "--check_passages", "0", "--to", "lrat/eval-none"]
+    reranker = tiny_reranker(tmp_path)
+    with pytest.raises(LratError, match=r"found a CrossEncoder\. It ranks again"):
+        cli.run([*words, "--models", str(world["model"]), str(reranker)])
+    assert "encoding" not in capsys.readouterr().out
+
+
+def test_a_fusion_with_a_reranked_retriever_has_a_name_of_its_own(world, tmp_path):
+    from tests.fitting.small import tiny_reranker
+
+    inputs = [f"--{name}={world['corpus']}" for name in ("corpus", "queries", "qrels")]
+    ranked = f"bm25>3:{tiny_reranker(tmp_path)}"
+    pin, _ = cli.run(["eval", "retrieval", *inputs, "--check_passages", "0", "--to", "lrat/eval-fused-reranked",
+                      "--fusion", "--retrievers", ranked, f"bm25+{ranked}", "--depth", "10"])  # fmt: skip
+    # The second is a fusion that is ranked again; the third and fourth are fusions with what was ranked again.
+    names = [row["system"] for row in table(pin, "summary")]
+    assert names == [ranked, f"bm25+{ranked}", "bm25", f"bm25+({ranked})", f"bm25+(bm25+{ranked})"]
+    assert len({row["ndcg@10"] for row in table(pin, "summary")}) > 1

@@ -20,6 +20,7 @@ from lrat_hub.hub.refs import HubRef
 from lrat_hub.retrieval.bm25 import BM25Retriever
 from lrat_hub.retrieval.dense import DenseRetriever
 from lrat_hub.retrieval.indexes import load_index, same_source
+from tests.retrieval.conftest import make_documents
 
 pytestmark = pytest.mark.slow
 
@@ -109,8 +110,8 @@ def test_an_index_serves_what_exact_search_finds_and_says_what_it_is(published, 
     assert (stamp["documents"], stamp["dimension"]) == (400, 32)
     encoding = stamp["settings"].pop("encoding")
     assert (encoding["dimension"], encoding["dtype"], encoding["document_prompt"]) == (32, "fp32", "")
-    assert stamp["settings"] == {"fp16": False, "max_length": 64, "batch_size": 4, "shard_size": 8,
-                                 "computed_in": "torch.float32", "normalized": True}  # fmt: skip
+    assert stamp["settings"] == {"fp16": False, "precision": "stored", "max_length": 64, "batch_size": 4,
+                                 "shard_size": 8, "computed_in": "torch.float32", "normalized": True}  # fmt: skip
     lineage = read_lineage(whole)
     assert lineage.inputs == {"corpus": published.corpus, "model": published.model}
 
@@ -128,6 +129,47 @@ def test_the_same_run_again_gives_the_same_pin_and_settings_reach_the_index(publ
     assert card.data.library_name == "faiss"
     assert card.data.datasets == ["lrat/index-corpus"]
     assert published.model in card.text
+
+
+def test_an_index_that_was_computed_in_bf16_encodes_queries_in_bf16(published):
+    pin = cli.run(index_words(published, "lrat/index-bf16", "--precision", "bf16"))
+    stamp = json.loads(files_of(pin)["stamp.json"])
+    assert {"precision": "bf16", "computed_in": "torch.bfloat16"}.items() <= stamp["settings"].items()
+    retriever = load_index(pin, corpus=published.corpus)
+    assert str(retriever._model.dtype) == "torch.bfloat16"
+    assert retriever.search(["kabe lodo"], 3)[0][0].score == pytest.approx(1, abs=0.5)
+
+
+def test_codes_in_memory_and_vectors_on_disk_are_an_index_whose_recall_is_measured(published, model, tmp_path, capsys):
+    """Of as many documents as it takes to train the codes; fewer are refused before they are encoded."""
+    from huggingface_hub import ModelCard, snapshot_download
+
+    with pytest.raises(LratError, match="expected 9,984 documents or more"):
+        cli.run(index_words(published, "lrat/index-few", "--kind", "ivfpq", "--work_dir", str(tmp_path / "work")))
+    assert not list(tmp_path.glob("work/*/shard-*"))
+    documents = make_documents(10_000)
+    rows = [{"docid": document.docid, "title": "", "text": document.text} for document in documents]
+    (tmp_path / "documents.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    corpus = str(cli.run(["corpus", "--documents", str(tmp_path / "documents.jsonl"), "--to", "lrat/index-many"]))
+    words = ["index", "--corpus", corpus, "--model", published.model, "--to", "lrat/index-ivfpq", "--kind", "ivfpq"]
+    pin = cli.run([*words, "--fp16", "--pq_bytes", "8", "--pq_candidates", "200"])
+    printed = capsys.readouterr().out
+    assert "against exact search, of 256 queries that are the first words of documents: recall@10 " in printed
+    stamp = json.loads(files_of(pin)["stamp.json"])
+    assert stamp["kind"] == "ivfpq"
+    assert {"pq_bytes": 8, "pq_candidates": 200, "fp16": True}.items() <= stamp["settings"].items()
+    recall = stamp["settings"]["recall"]
+    assert 0.5 < recall["recall@10"] <= 1
+    assert f"recall@10 {recall['recall@10']:.3f}" in ModelCard.load(pin.repo_id).text
+    assert [path.name for path in Path(snapshot_download(pin.repo_id)).glob("vectors*")] == [
+        "vectors-00000-of-00001.npy"
+    ]
+    retriever = load_index(pin, corpus=corpus)
+    queries = [document.text for document in documents[::500]]
+    found, exact = retriever.search(queries, 10), DenseRetriever(model, documents).search(queries, 10)
+    shares = [len({hit.docid for hit in a} & {hit.docid for hit in b}) / 10 for a, b in zip(found, exact, strict=True)]
+    assert sum(shares) / len(shares) > 0.5
+    assert [hits[0].score for hits in found] == pytest.approx([hits[0].score for hits in exact], abs=1e-3)
 
 
 def test_a_bm25_index_serves_as_one_in_memory_and_bm25s_loads_it_from_the_hub(published, bm25, documents):

@@ -12,11 +12,13 @@ from lrat_hub.documents import Documents
 from lrat_hub.encoders import ModelConfig, write_model_config
 from lrat_hub.errors import LratError
 from lrat_hub.hub.inputs import Inputs, resolve
+from lrat_hub.retrieval import Hit
 from lrat_hub.retrieval.bm25 import BM25Retriever
 from lrat_hub.retrieval.dense import DenseRetriever
 from lrat_hub.retrieval.fusion import FusionRetriever, RerankedRetriever
 from lrat_hub.retrieval.indexes import IndexManifest, corpus_pin, write_bm25_index
 from lrat_hub.retrieval.opening import RetrieverName, RetrieverOpener, index_name, open_retriever
+from lrat_hub.schema import Document
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -80,9 +82,42 @@ def test_empty_parts_are_refused(text: str):
         RetrieverName.parse(text)
 
 
-@pytest.mark.parametrize("text", ["a/b>bm25", "bm25>index:me/x", "bm25>http://h", "bm25>a:b", "bm25>me/a+me/b"])
+def test_the_number_of_results_that_are_ranked_again_stands_before_the_reranker():
+    name = RetrieverName.parse("bm25+me/model > 20 : me/cross>5:me/last")
+    assert (name.depth, name.parts[0].depth, name.parts[0].parts[0].depth) == (5, 20, None)
+    assert [leaf.text for leaf in name.leaves()] == ["bm25", "me/model", "me/cross", "me/last"]
+
+
+def test_parts_have_other_texts_each_by_itself():
+    """A part may be the beginning of another, or stand there twice."""
+
+    def pinned(part: RetrieverName) -> str:
+        return f"{part.text}@sha" if part.is_repository else part.text
+
+    for text, expected in (
+        ("bm25 + me/a + me/a-b > 20 : me/a>me/a", "bm25+me/a@sha+me/a-b@sha>20:me/a@sha>me/a@sha"),
+        ("index:me/a>20:http://h/v1", "index:me/a@sha>20:http://h/v1"),
+        ("m:build>./me/a", "m:build>./me/a@sha"),
+        ("bm25", "bm25"),
+    ):
+        assert RetrieverName.parse(text).renamed(pinned) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "bm25>0:me/cross",
+        "bm25>-1:me/cross",
+        "bm25>20:bm25",
+        "bm25>20:a:b",
+        "a/b>bm25",
+        "bm25>index:me/x",
+        "bm25>a:b",
+        "bm25>me/a+me/b",
+    ],
+)
 def test_only_a_model_reranks(text: str):
-    with pytest.raises(LratError, match="expected a CrossEncoder after '>'"):
+    with pytest.raises(LratError, match="expected a reranker after '>'"):
         RetrieverName.parse(text)
 
 
@@ -266,6 +301,7 @@ def test_styles_are_compared_before_anything_is_encoded(
 
 
 def test_a_cross_encoder_ranks_the_best_again(corpus: Documents, cross_encoder: Path):
+    import torch
     from sentence_transformers import CrossEncoder
 
     inputs = Inputs()
@@ -279,7 +315,8 @@ def test_a_cross_encoder_ranks_the_best_again(corpus: Documents, cross_encoder: 
     assert results[2] == first[2] == []
     model = CrossEncoder(str(cross_encoder), device="cpu")
     for query, hits, before in zip(queries[:2], results, first, strict=False):
-        scores = model.predict([(query, corpus[hit.docid].content) for hit in before], batch_size=64)
+        pairs = [(query, corpus[hit.docid].content) for hit in before]
+        scores = model.predict(pairs, batch_size=64, activation_fn=torch.nn.Identity())
         assert len(before) > 8
         order = sorted(range(len(before)), key=lambda index: (-scores[index], index))[:8]
         assert [(hit.docid, hit.rank) for hit in hits] == [(before[i].docid, n) for n, i in enumerate(order, 1)]
@@ -301,17 +338,84 @@ class _Scored:
         return [self.score for _ in pairs]
 
 
+class _Listed:
+    """A retriever that finds documents by their numbers."""
+
+    name, revision, query_style = "listed", None, "plain"
+
+    def __init__(self, count):
+        self.count = count
+
+    def search(self, queries, k):
+        hits = [Hit(str(number), 1.0, number) for number in range(1, min(k, self.count) + 1)]
+        return [hits for _ in queries]
+
+
+class _Anything:
+    def __getitem__(self, docid):
+        return Document(docid, docid, docid)
+
+
 def test_reranking_keeps_ties_in_order_and_takes_as_many_as_are_asked_for(corpus: Documents):
     first, model = BM25Retriever(corpus.in_order()), _Scored()
-    retriever = RerankedRetriever(first, model, corpus, name="same", revision="1" * 40, depth=3)
+    retriever = RerankedRetriever(first, model, corpus, name="same", revision="1" * 40)
     query = corpus["d3"].text
     (before,) = first.search([query], 10)
     assert [hit.docid for hit in retriever.search([query], 2)[0]] == [hit.docid for hit in before[:2]]
-    assert len(model.pairs) == 3
-    assert [hit.docid for hit in retriever.search([query], 10)[0]] == [hit.docid for hit in before]
-    assert model.pairs[3:] == [(query, corpus[hit.docid].content) for hit in before]
+    found = first.search([query], 100)[0]
+    assert model.pairs == [(query, corpus[hit.docid].content) for hit in found]
+    assert len(found) > 10
+    more = RerankedRetriever(_Listed(150), model, _Anything(), name="same")
+    assert len(more.search([query], 120)[0]) == 120
     # BM25 was made of documents without a commit.
     assert (retriever.name, retriever.revision, retriever.query_style) == ("bm25>same", None, "plain")
+
+
+def test_a_depth_limits_what_is_scored_and_what_comes_out(corpus: Documents, cross_encoder: Path):
+    whole, five = (open_retriever(f"bm25>{depth}{cross_encoder}", documents=corpus) for depth in ("", "5:"))
+    query = corpus["d3"].text
+    (before,), (all_hits,), (hits,) = (
+        one.search([query], 8) for one in (BM25Retriever(corpus.in_order()), whole, five)
+    )
+    best = {hit.docid for hit in before[:5]}
+    assert [hit.docid for hit in hits] == [hit.docid for hit in whole.search([query], 60)[0] if hit.docid in best]
+    assert len(all_hits) == 8
+    assert five.name.startswith("bm25>5:")
+    with pytest.raises(LratError, match="a depth of 1 or more, found 0"):
+        RerankedRetriever(BM25Retriever(corpus.in_order()), _Scored(), corpus, depth=0)
+
+
+def test_scores_that_a_sigmoid_would_make_one_are_told_apart(corpus: Documents, cross_encoder: Path):
+    from sentence_transformers import CrossEncoder
+
+    model = CrossEncoder(str(cross_encoder), device="cpu")
+    model.model.classifier.weight.data *= 100
+    model.model.classifier.bias.data.fill_(40.0)
+    retriever = RerankedRetriever(BM25Retriever(corpus.in_order()), model, corpus)
+    query = corpus["d3"].text
+    (hits,) = retriever.search([query], 5)
+    assert {float(score) for score in model.predict([(query, corpus[hit.docid].content) for hit in hits])} == {1.0}
+    assert len({hit.score for hit in hits}) > 1
+
+
+def test_a_model_of_another_kind_is_refused_where_its_scores_or_vectors_would_be_random(
+    corpus: Documents, model_folder: Path, cross_encoder: Path, tmp_path: Path
+):
+    import shutil
+
+    with pytest.raises(LratError, match="expected a CrossEncoder, found a SentenceTransformer: its scores would be"):
+        open_retriever(f"bm25>{model_folder}", documents=corpus)
+    with pytest.raises(LratError, match=r"found a CrossEncoder\. It ranks again what"):
+        open_retriever(str(cross_encoder), documents=corpus)
+    for folder, name in ((model_folder, "encoder"), (cross_encoder, "reranker")):
+        shutil.copytree(folder, tmp_path / name)
+        (tmp_path / name / "modules.json").unlink()
+    # As rerankers of transformers come.
+    assert open_retriever(f"bm25>{tmp_path / 'reranker'}", documents=corpus)
+    with pytest.raises(LratError, match="found a bare checkpoint without a head that scores pairs"):
+        open_retriever(f"bm25>{tmp_path / 'encoder'}", documents=corpus)
+    with pytest.raises(LratError, match="expected a SentenceTransformer, found a CrossEncoder"):
+        open_retriever(str(tmp_path / "reranker"), documents=corpus)
 
 
 def test_models_that_cannot_rerank_are_refused(corpus: Documents, model_folder: Path, tmp_path: Path, monkeypatch):
@@ -321,7 +425,7 @@ def test_models_that_cannot_rerank_are_refused(corpus: Documents, model_folder: 
         open_retriever(f"bm25>{several}", documents=corpus)
     monkeypatch.undo()
     retriever = RerankedRetriever(BM25Retriever(corpus.in_order()), _Scored(float("nan")), corpus)
-    with pytest.raises(LratError, match="bm25>cross-encoder: expected finite scores"):
+    with pytest.raises(LratError, match="bm25>reranker: expected finite scores"):
         retriever.search([corpus["d3"].text], 2)
 
 

@@ -174,7 +174,7 @@ def test_shards_that_are_cut_short_or_do_not_belong_together_are_refused(tmp_pat
 def test_a_second_run_of_the_same_vectors_is_refused_by_the_process_that_has_them(encoded, model, tmp_path):
     encoded.lock()
     second = EncodedCorpus.open(tmp_path, model, 300, SETTINGS, corpus_pin="c", model_pin="m")
-    with pytest.raises(LratError, match=rf"process {os.getpid()} is making the same vectors"):
+    with pytest.raises(LratError, match=rf"process {os.getpid()} does the same work"):
         second.lock()
     encoded.unlock()
     assert not list(tmp_path.glob("*.lock"))

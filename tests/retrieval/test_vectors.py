@@ -8,7 +8,15 @@ import pytest
 
 from lrat_hub.errors import LratError
 from lrat_hub.retrieval.settings import IndexSettings
-from lrat_hub.retrieval.vectors import VectorIndex, build_index, ivf_lists
+from lrat_hub.retrieval.vectors import (
+    VectorIndex,
+    build_index,
+    build_memory,
+    ivf_lists,
+    require_gpu_memory,
+    spread,
+    use_matrix_products,
+)
 
 KINDS = ("flat", "hnsw", "ivf")
 DIMENSION = 24
@@ -53,12 +61,24 @@ def test_more_equal_vectors_than_are_fetched_at_first_are_ordered_by_place(kind)
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_result_of_a_query_does_not_depend_on_the_queries_beside_it(kind):
-    """FAISS sums in another order when there are twenty queries or more."""
-    vectors, queries = unit_vectors(3_000), unit_vectors(64, seed=1)
+    """FAISS sums in another order when there are twenty queries or more, or as many numbers as there are below."""
+    vectors, queries = unit_vectors(3_000), unit_vectors(1 + 4_096 // DIMENSION, seed=1)
     index = index_of(vectors, kind=kind)
     together = index.search(queries, 5)
     assert together == [index.search(query[None], 5)[0] for query in queries]
     assert together == index.search(queries, 5)
+
+
+def test_a_batch_of_queries_is_compared_by_a_product_of_matrices_on_few_threads(monkeypatch):
+    monkeypatch.setattr(faiss, "omp_get_max_threads", lambda: 2)
+    before = faiss.cvar.distance_compute_blas_threshold
+    try:
+        for found, expected in ((128_000, 8_192), (1_500, 1_500), (20, 20)):
+            faiss.cvar.distance_compute_blas_threshold = found
+            use_matrix_products()
+            assert faiss.cvar.distance_compute_blas_threshold == expected
+    finally:
+        faiss.cvar.distance_compute_blas_threshold = before
 
 
 def test_fewer_documents_than_asked_for_are_all_found():
@@ -85,7 +105,9 @@ def test_files_are_the_same_every_time_and_serve_the_same_memory_mapped(kind, dt
     assert len(digests) == 1
     expected = VectorIndex(index, docids).search(queries, 10)
     for mmap in (True, False):
-        assert VectorIndex.load(tmp_path / "index.faiss", docids, kind, mmap=mmap).search(queries, 10) == expected
+        loaded = VectorIndex.load(tmp_path / "index.faiss", docids, kind, mmap=mmap)
+        assert loaded.search(queries, 10) == expected
+        assert loaded.num_bytes == pytest.approx((tmp_path / "index.faiss").stat().st_size, rel=0.02)
 
 
 def test_half_the_bytes_change_scores_by_little():
@@ -147,3 +169,34 @@ def test_a_query_whose_vector_is_zero_finds_nothing(kind):
     assert none == []
     assert own[0].docid == "3"
     assert len(opposite) == 3
+
+
+@pytest.mark.parametrize("fp16", [False, True])
+def test_vectors_that_are_spread_over_devices_are_found_where_they_stood(fp16):
+    """Each device's part is an index of the CPU here; FAISS has the same interface for those of GPUs."""
+    vectors, queries = unit_vectors(1_001), unit_vectors(20, seed=1)
+    index = build_index([vectors.astype(np.float16) if fp16 else vectors], IndexSettings())
+    parts = [faiss.IndexFlatIP(DIMENSION) for _ in range(3)]
+    scores, positions = spread(index, parts).search(queries, 10)
+    assert [part.ntotal for part in parts] == [334, 333, 334]
+    expected_scores, expected = index.search(queries, 10)
+    assert positions.tolist() == expected.tolist()
+    assert scores == pytest.approx(expected_scores, abs=1e-5)
+
+
+def test_gpus_that_are_too_small_for_their_part_are_refused_before_anything_is_copied():
+    require_gpu_memory(80 * 10**9, [45 * 10**9, 44 * 10**9])
+    with pytest.raises(LratError, match=r"expected 42\.0 GB of free memory on each of 2 GPUs, found 30\.0 GB"):
+        require_gpu_memory(80 * 10**9, [45 * 10**9, 30 * 10**9])
+
+
+def test_codes_are_built_in_a_fraction_of_the_memory_of_vectors():
+    """At 100 million documents of 1,024 numbers, in float16."""
+    memory = {
+        kind: build_memory(100_000_000, 1_024, IndexSettings(kind=kind, fp16=True)) for kind in (*KINDS, "ivfpq")
+    }
+    vectors = 100_000_000 * 1_024 * 2
+    assert memory["flat"] == 0
+    assert memory["ivf"] > 2 * vectors < memory["hnsw"]
+    # Codes of 128 bytes, and 64 vectors a cluster to train with.
+    assert memory["ivfpq"] == 4 * 1_024 * 64 * 40_000 + 2 * 100_000_000 * (128 + 8)
