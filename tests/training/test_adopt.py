@@ -208,3 +208,15 @@ def test_code_of_a_checkpoint_is_refused_and_nobody_is_asked(hub, xlm_roberta, m
     assert cli.main([*words, "--trust_remote_code", "true"]) == 1
     assert "expected the full commit sha" in capsys.readouterr().err
     assert not asked
+
+
+def test_rerankers_and_late_interaction_are_not_adopted_as_encoders(hub, tmp_path, capsys):
+    from tests.fitting.small import tiny_late, tiny_reranker
+
+    for folder, kind in (
+        (tiny_reranker(tmp_path / "cross"), "CrossEncoder"),
+        (tiny_late(tmp_path / "late"), "MultiVectorEncoder"),
+        (tmp_path / "cross" / "scored", "CrossEncoder"),
+    ):
+        assert cli.main(["adopt", "--model", str(folder), "--family", "plain", "--to", "lrat/no-adopt"]) == 1
+        assert f"found a {kind}, which needs no family" in capsys.readouterr().err

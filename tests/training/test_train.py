@@ -186,7 +186,7 @@ def test_without_a_learning_rate_one_is_chosen_shown_and_recorded(hub, pairs, ba
     lineage = json.loads((files_of(pin) / "lineage.json").read_text())
     assert (lineage["recipe"]["learning_rate"], lineage["recipe"]["temperature"]) == (1e-4, 0.02)
     assert lineage["counts"]["chosen"]["learning_rate"].startswith(reason)
-    assert f"Chosen, as no value was given: {reason}" in (files_of(pin) / "README.md").read_text()
+    assert f"Default chosen for this model: {reason}" in (files_of(pin) / "README.md").read_text()
 
 
 @pytest.mark.slow
