@@ -19,6 +19,8 @@ from lrat_hub.schema import OUTCOMES, Trajectory, outcome_of
 if TYPE_CHECKING:
     from datasets import Dataset
 
+NOT_SHOWN = "an error that is not shown, as it may quote an obfuscated question"
+
 JUDGED_TOGETHER = 512
 """Runs that are in memory while they are judged."""
 
@@ -60,8 +62,10 @@ class CollectedRuns:
             metadata = json.loads(run.metadata)
             if "judge" in metadata:
                 self.decided[f"{metadata['judge']['verdict']}, {metadata['judge']['by']}"] += 1
-            self.errors.update(_SPECIFIC.sub("...", step.error) for step in run.steps if step.error)
-            self.first_error = self.first_error or metadata.get("error", "")
+            # An error can quote the question, and counts are published.
+            shown = (lambda text: text) if run.canary is None else (lambda _: NOT_SHOWN)
+            self.errors.update(shown(_SPECIFIC.sub("...", step.error)) for step in run.steps if step.error)
+            self.first_error = self.first_error or (shown(metadata["error"]) if "error" in metadata else "")
             yield run
 
     def to_dict(self) -> dict[str, Any]:

@@ -5,14 +5,11 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import random
-import re
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
-from functools import lru_cache
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from lrat_hub.errors import LratError
+from lrat_hub.agents.showing import ShownDocuments, render_results, require_at_least_one
 from lrat_hub.queries import QueryState, render_query
 from lrat_hub.retrieval import Hit, Retriever, style_read_by
 from lrat_hub.schema import Candidate, Document
@@ -20,13 +17,8 @@ from lrat_hub.schema import Candidate, Document
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-SNIPPETS_KEPT = 65_536
-
 OVERFETCH = 100
 """Results asked of the retriever when documents that were shown before are hidden."""
-
-SEEN = "(shown before)"
-"""Stands in a result list in the place of the snippet of a document that was shown before."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +66,8 @@ class SearchEnvironment:
         hide_seen: Whether a search shows `k` documents that are new to the agent. Those it was shown by earlier
             searches, and that rank among these, are then listed by title as seen.
         shuffle: Whether each list is shown in random order, the same for the same query, as for Figure 4 (c) of the
-            paper: then positions tell nothing of the documents. Ranks are those shown; scores tell the retriever's.
+            paper: positions then carry no information about the documents. Ranks are those shown; scores keep the
+            retriever's order.
         tokenizer: A fast tokenizer whose tokens are meant; None for words between blanks.
 
     Raises:
@@ -94,37 +87,30 @@ class SearchEnvironment:
         shuffle: bool = False,
         tokenizer: PreTrainedTokenizerBase | None = None,
     ) -> None:
-        least_one = {
-            "k": k,
-            "snippet_tokens": snippet_tokens,
-            "browse_tokens": browse_tokens,
-            "queries_per_search": queries_per_search,
-        }
-        for name, value in least_one.items():
-            if value is not None and value < 1:
-                raise LratError(f"Environment: expected {name} of at least 1, found {value}. Raise it.")
+        require_at_least_one(k=k, queries_per_search=queries_per_search)
         self.retriever = retriever
+        self.shown = ShownDocuments(
+            documents, snippet_tokens=snippet_tokens, browse_tokens=browse_tokens, tokenizer=tokenizer
+        )
         self._k = k
-        self._snippet_tokens = snippet_tokens
-        self._browse_tokens = browse_tokens
         self._queries_per_search = queries_per_search
         self._hide_seen = hide_seen
         self._shuffle = shuffle
-        self._documents = documents
-        self._tokenizer = tokenizer
-        # The same documents are listed again and again, and tokenising a long one takes milliseconds.
-        self._snippet = lru_cache(SNIPPETS_KEPT)(self._cut_snippet)
         self._open: _Batch | None = None
         self._searching: asyncio.Task[list[list[Hit]]] | None = None
+
+    def __repr__(self) -> str:
+        settings = ", ".join(f"{name}={value!r}" for name, value in self.settings.items())
+        return f"SearchEnvironment({self.retriever!r}, {settings})"
 
     @property
     def settings(self) -> dict[str, Any]:
         """What agents are shown, for records: as values of JSON."""
-        tokenizer = None if self._tokenizer is None else self._tokenizer.name_or_path
+        tokenizer = None if self.shown.tokenizer is None else self.shown.tokenizer.name_or_path
         return {
             "k": self._k,
-            "snippet_tokens": self._snippet_tokens,
-            "browse_tokens": self._browse_tokens,
+            "snippet_tokens": self.shown.snippet_tokens,
+            "browse_tokens": self.shown.browse_tokens,
             "hide_seen": self._hide_seen,
             "shuffle": self._shuffle,
             "tokenizer": tokenizer,
@@ -162,26 +148,20 @@ class SearchEnvironment:
         hits = (await asyncio.shield(batch.task))[start : start + len(queries)]
         hidden = seen if self._hide_seen else frozenset()
         results = tuple(
-            self._candidate(index, hit, is_seen=hit.docid in hidden)
+            self.shown.candidate(index, hit.rank, hit.docid, hit.score, is_seen=hit.docid in hidden)
             for index, (query, ranking) in enumerate(zip(queries, hits, strict=True))
             for hit in self._in_order(query, _up_to_new(ranking, self._k, hidden))
         )
-        return Observation(_render_results(queries, results, hidden), results=results)
+        return Observation(render_results(queries, results, hidden), results=results)
 
     async def browse(self, docid: str) -> Observation:
         """Opens a document; for an unknown docid the observation has an error."""
         try:
-            document = self._documents[docid]
+            document, text = self.shown.opened(docid)
         except KeyError:
             error = f"no document has the DocID {docid!r}"
             return Observation(f"Error: {error}. Open a document of a result list.", error=error)
-        cut = document.text
-        if self._browse_tokens is not None:
-            cut = self._start(document.text, self._browse_tokens)
-        text = f"DocID: {docid}\nTitle: {document.title}\n\n{cut}"
-        if len(cut) < len(document.text.rstrip()):
-            text += f"\n\n[Cut after {self._browse_tokens} tokens.]"
-        return Observation(text, document=Document(docid, document.title, cut))
+        return Observation(text, document=document)
 
     async def _search_batch(
         self, queries: list[str], previous: asyncio.Task[list[list[Hit]]] | None
@@ -198,51 +178,15 @@ class SearchEnvironment:
         return await asyncio.to_thread(self.retriever.search, queries, depth)
 
     def _in_order(self, query: str, hits: list[Hit]) -> list[Hit]:
-        """Hits as they are shown: as they are, or shuffled and ranked anew."""
+        """Hits as they are shown: as they are, or shuffled and with new ranks."""
         if not self._shuffle:
             return hits
         # Seeded by a text, which gives the same everywhere.
         shown = random.Random(query).sample(hits, len(hits))
         return [Hit(hit.docid, hit.score, rank) for rank, hit in enumerate(shown, start=1)]
 
-    def _candidate(self, query_index: int, hit: Hit, *, is_seen: bool) -> Candidate:
-        title, snippet = self._documents[hit.docid].title, "" if is_seen else self._snippet(hit.docid)
-        return Candidate(query_index, hit.rank, hit.docid, title, snippet, hit.score)
-
-    def _cut_snippet(self, docid: str) -> str:
-        return self._start(self._documents[docid].text, self._snippet_tokens)
-
-    def _start(self, text: str, tokens: int) -> str:
-        """The first tokens of a text, as they are written."""
-        if self._tokenizer is None:
-            last = next(islice(re.finditer(r"\S+", text), tokens - 1, None), None)
-            return text.rstrip() if last is None else text[: last.end()]
-        # Cut by offsets: decoded tokens would not give the text as it is written.
-        offsets = self._tokenizer(
-            text,
-            add_special_tokens=False,
-            truncation=True,
-            max_length=tokens,
-            return_offsets_mapping=True,
-        )["offset_mapping"]
-        return text[: offsets[-1][1]] if offsets else ""
-
 
 def _up_to_new(hits: Sequence[Hit], k: int, seen: Set[str]) -> list[Hit]:
     """The head of a list that has `k` documents which are not seen, or all of a shorter one."""
     new = [index for index, hit in enumerate(hits) if hit.docid not in seen]
     return list(hits[: new[k - 1] + 1] if len(new) >= k else hits)
-
-
-def _render_results(queries: Sequence[str], results: Sequence[Candidate], seen: Set[str]) -> str:
-    """Result lists as text, one block a query."""
-    blocks = []
-    for index, query in enumerate(queries):
-        entries = [
-            f"[{candidate.rank}] DocID: {candidate.docid}\nTitle: {candidate.title}\n"
-            + (SEEN if candidate.docid in seen else candidate.snippet)
-            for candidate in results
-            if candidate.query_index == index
-        ]
-        blocks.append("\n\n".join([f"Results for {query!r}:", *(entries or ["Nothing was found."])]))
-    return "\n\n".join(blocks)

@@ -7,14 +7,14 @@ import time
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from lrat_hub.agents.calls import NOT_DONE, Answer, Browse, Call, Invalid, Search, identity, only_listed
 from lrat_hub.agents.environment import Observation
 from lrat_hub.agents.protocols import UNREAD, AgentPrompt, ChatProtocol, Turn, open_protocol
-from lrat_hub.agents.runner import Answer, Browse, Call, Invalid, Search
 from lrat_hub.agents.settings import AgentSettings
 from lrat_hub.errors import LratError
 from lrat_hub.llm.chat import ChatBackend, ChatClient, ChatError, Reply
@@ -29,11 +29,11 @@ MARGIN = 1_000
 """Tokens kept free for one more observation, however short it is cut, and for the message that asks for an answer."""
 
 FIRST_REPLIES = 10
-"""So many first replies tell whether a server can read its model's calls."""
+"""Number of first replies by which it is decided whether a server can read its model's calls."""
 
-NOT_DONE = "Error: not carried out, since a limit was reached."
-
-_TOO_LONG = re.compile(r"context length|context window|maximum.{0,20}length|too long|input tokens|max_model_len", re.I)
+_TOO_LONG = re.compile(
+    r"context (?:length|size|window)|maximum.{0,20}length|too long|input tokens|max_model_len", re.I
+)
 _LOOP_LENGTH = 2_000
 _LOOP_SHARE = 0.1
 
@@ -70,14 +70,14 @@ class LanguageAgent:
     Args:
         backend: The model.
         protocol: How it calls tools; one of `lrat_hub.agents.protocols.PROTOCOLS`.
-        prompt: Name or path of what it is told; the protocol's own when "".
-        sampling: Sent with every request, and recorded.
-        max_tokens: Of a reply, thinking included.
-        context_tokens: What prompt and reply may come to together; 0 if nobody knows. An answer is asked for while
-            it still fits in.
-        max_repeats: So often the same call, or so many messages in a row without a call that can be read, and an
-            answer is asked for.
-        extra_settings: What else is worth recording, such as the server's version.
+        prompt: Name or path of its prompt; the protocol's own when "".
+        sampling: Sampling parameters, which are sent with every request and recorded.
+        max_tokens: Maximum number of tokens of a reply, thinking included.
+        context_tokens: Maximum number of tokens of prompt and reply together; 0 if it is unknown. The agent is asked
+            for its answer while the answer still fits.
+        max_repeats: Number of identical calls, or of messages in a row without a readable call, after which the
+            agent is asked for its answer.
+        extra_settings: Further settings to record, such as the server's version.
 
     Raises:
         LratError: There is no such protocol or prompt, or the context has no room for two replies.
@@ -138,6 +138,10 @@ class Conversation:
 
     def __init__(self, agent: LanguageAgent, question: str) -> None:
         self._agent = agent
+        # Of several servers one has the whole conversation.
+        self._opened = ExitStack()
+        begin = getattr(agent.backend, "conversation", None)
+        self._backend: ChatBackend = self._opened.enter_context(closing(begin())) if begin else agent.backend
         self._messages = agent.told.opening(question)
         self._turn: Turn | None = None
         self._next = 0
@@ -167,6 +171,16 @@ class Conversation:
 
     async def act(self, observation: Observation | None) -> Call:
         """See `Episode.act`."""
+        try:
+            call = await self._act(observation)
+        except BaseException:
+            self._opened.close()
+            raise
+        if isinstance(call, Answer):
+            self._opened.close()
+        return call
+
+    async def _act(self, observation: Observation | None) -> Call:
         if observation is not None:
             self._observed.append(observation.text)
             for candidate in observation.results:
@@ -192,10 +206,8 @@ class Conversation:
     def _given(self) -> Call:
         """The next call of the message, once it is known that it makes sense."""
         assert self._turn is not None
-        call = self._turn.calls[self._next]
+        call = only_listed(self._turn.calls[self._next], self._shown)
         self._next += 1
-        if isinstance(call, Browse) and call.docid not in self._shown:
-            return Invalid(call.reasoning, f"no search has listed the DocID {call.docid[:80]!r}")
         if isinstance(call, (Search, Browse)):
             return replace(call, room=self._room())
         return call
@@ -221,8 +233,8 @@ class Conversation:
         readable = [call for call in self._turn.calls if not isinstance(call, Invalid)]
         self._unread = 0 if readable else self._unread + 1
         # What is counted is messages: a call that is repeated within one is carried out, and seen to be.
-        self._made.update({_identity(call) for call in readable})
-        most = max(self._unread, *(self._made[_identity(call)] for call in readable), 0)
+        self._made.update({identity(call) for call in readable})
+        most = max(self._unread, *(self._made[identity(call)] for call in readable), 0)
         if most >= self._agent.max_repeats or (reply.finish_reason == "length" and _is_loop(reply)):
             self._limit = "repetition"
 
@@ -246,7 +258,7 @@ class Conversation:
         for usage in (self._usage, agent.usage):
             usage.requests += 1
         try:
-            reply = await agent.backend.chat(
+            reply = await self._backend.chat(
                 self._messages, sampling=agent.sampling, max_tokens=agent.max_tokens, **options
             )
         except ChatError as error:
@@ -286,16 +298,6 @@ class Conversation:
         free = agent.context_tokens - self._estimate() - self._tokens(waiting) - agent.max_tokens - MARGIN // 2
         # A tenth is kept, since another text may have more tokens a character.
         return max(0, int(0.9 * free / max(self._tokens(1_000), 1) * 1_000))
-
-
-def _identity(call: Call) -> tuple[Any, ...]:
-    """What makes two calls the same."""
-    match call:
-        case Search(queries=queries):
-            return ("search", *queries)
-        case Browse(docid=docid):
-            return ("browse", docid)
-    return ("answer",)
 
 
 def _is_too_long(error: ChatError) -> bool:

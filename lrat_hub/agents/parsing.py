@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from lrat_hub.agents.calls import Answer, Browse, Call, Invalid, Search
 from lrat_hub.agents.formats import in_one_form
-from lrat_hub.agents.runner import Answer, Browse, Call, Invalid, Search
 
 MAX_QUERIES = 10
 
@@ -131,6 +131,9 @@ def read_function(name: Any, arguments: Any) -> tuple[Call, ...]:
     if tool in BROWSE_TOOLS:
         return read_browse(_first(arguments, DOCID_KEYS))
     text = _first(arguments, ANSWER_KEYS)
+    if isinstance(text, (int, float)) and not isinstance(text, bool):
+        # A year, or another number.
+        text = str(text)
     return (Answer(None, clean(text)) if isinstance(text, str) else Invalid(None, "an answer needs a text"),)
 
 

@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Protocol, get_args
 
+from lrat_hub.agents.calls import Answer, Call, Invalid
 from lrat_hub.agents.formats import MARK_UP
 from lrat_hub.agents.parsing import (
     BROWSE_TOOLS,
@@ -26,7 +27,6 @@ from lrat_hub.agents.parsing import (
     tool_name,
     with_reasoning,
 )
-from lrat_hub.agents.runner import Answer, Call, Invalid
 from lrat_hub.errors import LratError
 from lrat_hub.llm.chat import Reply
 from lrat_hub.llm.isolation import isolated

@@ -18,6 +18,7 @@ from lrat_hub.agents.journal import Journal, run_settings
 from lrat_hub.agents.language import Usage
 from lrat_hub.errors import LratError
 from lrat_hub.judges.answers import AnswerJudge
+from lrat_hub.llm.chat import run_blocking
 from lrat_hub.plugins import attribute_of, load_object, load_plugin
 from lrat_hub.schema import Sampling, Step, Trajectory
 
@@ -89,12 +90,21 @@ def load_agent(text: str, documents: Documents) -> Agent:
     return PluginAgent(agent, text)
 
 
-def config_folders(folder: Path, agent: Agent, environments: Sequence[SearchEnvironment]) -> list[Path]:
+def config_folders(
+    folder: Path, agent: Agent, environments: Sequence[SearchEnvironment], *, name: str = ""
+) -> list[Path]:
     """Where the journal of the runs with each retriever is kept, in a folder named as their config is.
 
+    Args:
+        name: Of the config, in place of those of the agent and its retriever.
+
     Raises:
-        LratError: Two of the retrievers have the same name.
+        LratError: Two of the retrievers have the same name, or all are given one.
     """
+    if name and len(environments) > 1:
+        raise LratError(f"Rollout: expected one retriever with `name`, found {len(environments)}. Leave it out.")
+    if name:
+        return [folder / name]
     folders: list[Path] = []
     for environment in environments:
         name = re.sub(r"[^\w.-]+", "__", f"{agent.name}_{environment.retriever.name}", flags=re.ASCII)
@@ -223,7 +233,7 @@ def journaled_runs(
                     agent, pending, environment, journal,
                     max_turns=max_turns, concurrency=concurrency or len(pending), on_step=on_step, on_run=on_run,
                 )  # fmt: skip
-                asyncio.run(work)
+                run_blocking(work)
         return list(journal.trajectories(questions))
 
 

@@ -5,84 +5,33 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
-import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from lrat_hub.agents.calls import Answer, Browse, Call, Invalid, OpenRun, Search
 from lrat_hub.agents.environment import Observation, SearchEnvironment
 from lrat_hub.errors import LratError
+from lrat_hub.llm.chat import NoServerError, run_blocking
+from lrat_hub.obfuscation import OBFUSCATED_WITH
 from lrat_hub.plugins import described
-from lrat_hub.queries import QueryState
-from lrat_hub.schema import Action, Sampling, Status, Step, Trajectory
-from lrat_hub.walk import state_after
-
-CUT_HERE = "[Cut here: the context is full.]"
-
-_ENTRY = re.compile(r"^\[\d+\] DocID: ", re.MULTILINE)
-"""Begins a result in a list, as the environment writes it."""
+from lrat_hub.schema import Sampling, Status, Step, Trajectory
 
 
 @dataclass(frozen=True)
 class Question:
     """A question as it is given out: the agent gets `text` and nothing else of it.
 
-    `sample` numbers the runs of one question, from 0.
+    Args:
+        sample: Numbers the runs of one question, from 0.
+        canary: Of a question that is published obfuscated: its runs are stored so, too.
     """
 
     query_id: str
     text: str
     gold_answer: str | None = None
     sample: int = 0
-
-
-@dataclass(frozen=True)
-class Search:
-    """Run queries.
-
-    Args:
-        reasoning: What led to the call: see `lrat_hub.schema.Step`, also for the other calls.
-        room: Characters of an observation that the agent can take in, or None: a longer one is cut before it is
-            shown and recorded.
-    """
-
-    reasoning: str | None
-    queries: tuple[str, ...]
-    room: int | None = None
-
-
-@dataclass(frozen=True)
-class Browse:
-    """Open a document; `room` as for `Search`."""
-
-    reasoning: str | None
-    docid: str
-    room: int | None = None
-
-
-@dataclass(frozen=True)
-class Answer:
-    """Give the final answer, which ends the run.
-
-    Args:
-        text: None when the agent was asked for one and has none.
-        limit: What made the agent answer before it wanted to ("context", "repetition"), or None.
-    """
-
-    reasoning: str | None
-    text: str | None
-    limit: str | None = None
-
-
-@dataclass(frozen=True)
-class Invalid:
-    """A call that the agent's own side could not read; `error` is told to the agent."""
-
-    reasoning: str | None
-    error: str
-
-
-Call = Search | Browse | Answer | Invalid
+    canary: str | None = None
 
 
 class Episode(Protocol):
@@ -135,11 +84,12 @@ def run_agents(
     concurrency: int = 64,
     progress: Callable[[Trajectory], None] | None = None,
 ) -> list[Trajectory]:
-    """Runs an agent on every question; `run_agents_async` is the same for callers inside an event loop.
+    """Runs an agent on every question; `run_agents_async` is the same for callers that await it.
 
     A run ends as `completed` with the agent's answer; as `limited` when it takes `max_turns` actions without one,
     with what it answers when it is then told to; as `failed` when the agent raises, with the error in the metadata.
-    Errors of the environment are nobody's answer to a question: they are raised and end all runs.
+    Errors of the environment are raised and end all runs, and so is `NoServerError`, where no server of the agent's
+    model answers any more.
 
     Args:
         max_turns: Searches, browses and invalid calls of one run.
@@ -147,12 +97,12 @@ def run_agents(
         progress: Called with each trajectory as soon as it is done, in order of completion.
 
     Returns:
-        A trajectory for each question, in their order. Nobody has judged the answers yet: `correct` is None.
+        A trajectory for each question, in their order. The answers are not judged yet: `correct` is None.
 
     Raises:
         LratError: If `max_turns` or `concurrency` is less than 1.
     """
-    return asyncio.run(
+    return run_blocking(
         run_agents_async(
             agent, questions, environment, max_turns=max_turns, concurrency=concurrency, progress=progress
         )
@@ -227,28 +177,31 @@ async def _run(
     max_turns: int,
     on_step: Callable[[Step], None],
 ) -> Trajectory:
-    steps: list[Step] = []
+    run = OpenRun(question.text, environment, max_turns, on_step)
     final_answer: str | None = None
     status: Status = "limited"
     metadata: dict[str, Any] = {
         "agent": dict(agent.settings),
         "environment": environment.settings,
         "max_turns": max_turns,
+        **({OBFUSCATED_WITH: question.canary} if question.canary else {}),
     }
     episode: Episode | None = None
     observation: Observation | None = None
-    seen: set[str] = set()
     for turn in range(max_turns + 1):
         # An agent is any code, and lives on what a model writes: whatever it raises costs its own question only.
         try:
             episode = episode or agent.start(question.text)
             call = _checked(await episode.act(observation))
+        except NoServerError:
+            # Nor would any other question be answered: they are left for the next run.
+            raise
         except (Exception, SystemExit) as error:
             status = "failed"
             metadata["error"] = described(error)
             break
         if isinstance(call, Answer):
-            steps.append(Step(turn, call.reasoning, "answer"))
+            run.answer(call)
             final_answer = call.text
             if call.limit is not None:
                 metadata["limit"] = call.limit
@@ -257,26 +210,16 @@ async def _run(
             else:
                 status = "completed"
             break
+        observation = await run.carry_out(call)
         if turn == max_turns:
-            # The call is not carried out, but its reasoning is still about what the agent saw last.
-            error = "a final answer was expected at the limit of turns"
             metadata["limit"] = "turns"
-            steps.append(Step(turn, call.reasoning, "invalid", error=error))
-            break
-        observation = await _carry_out(call, environment, seen, state_after(steps, question.text, call.reasoning))
-        seen.update(candidate.docid for candidate in observation.results)
-        if turn + 1 == max_turns:
-            # How to say so is the agent's own matter: what a search or browse showed is recorded as it was.
-            observation = dataclasses.replace(observation, is_last=True)
-        steps.append(_recorded(turn, call, observation, environment))
-        on_step(steps[-1])
     if episode is not None:
         metadata |= _notes(episode)
     return Trajectory(
         trajectory_id=f"{question.query_id}-{question.sample}",
         query_id=question.query_id,
         question=question.text,
-        steps=tuple(steps),
+        steps=tuple(run.steps),
         gold_answer=question.gold_answer,
         final_answer=final_answer,
         status=status,
@@ -319,48 +262,3 @@ def _notes(episode: Episode) -> dict[str, Any]:
         return dict(notes)
     except (TypeError, ValueError) as error:
         return {"notes_error": described(error)}
-
-
-async def _carry_out(
-    call: Search | Browse | Invalid, environment: SearchEnvironment, seen: set[str], known: QueryState
-) -> Observation:
-    match call:
-        case Search(queries=queries, room=room) if queries:
-            return _fit(await environment.search(queries, seen, known), room)
-        case Browse(docid=docid, room=room):
-            return _fit(await environment.browse(docid), room)
-        case Search():
-            error = "a search needs at least one query"
-        case Invalid(error=error):
-            pass
-    return Observation(f"Error: {error}.", error=error)
-
-
-def _fit(observation: Observation, room: int | None) -> Observation:
-    """An observation cut to what an agent can take in, with those results that are still listed."""
-    if room is None or len(observation.text) <= room:
-        return observation
-    text = observation.text[:room].rpartition("\n")[0]
-    document = observation.document
-    if document is not None:
-        document = dataclasses.replace(document, text=text.partition("\n\n")[2])
-    listed = len(_ENTRY.findall(text))
-    return dataclasses.replace(
-        observation, text=f"{text}\n\n{CUT_HERE}", results=observation.results[:listed], document=document
-    )
-
-
-def _recorded(
-    turn: int, call: Search | Browse | Invalid, observation: Observation, environment: SearchEnvironment
-) -> Step:
-    action: Action = "search" if isinstance(call, Search) else "browse"
-    return Step(
-        turn,
-        call.reasoning,
-        action if observation.error is None else "invalid",
-        queries=environment.carried_out(call.queries) if isinstance(call, Search) else (),
-        results=observation.results,
-        docid=call.docid if isinstance(call, Browse) else None,
-        observation=observation.text,
-        error=observation.error,
-    )

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from lrat_hub.errors import LratError, did_you_mean
 from lrat_hub.llm.settings import ServerSettings
+from lrat_hub.option import option
 from lrat_hub.schema import Sampling
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
     from lrat_hub.agents import Question, SearchEnvironment
+    from lrat_hub.agents.showing import ShownDocuments
     from lrat_hub.documents import Documents
     from lrat_hub.retrieval import Retriever
+    from lrat_hub.schema import Document
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,43 +27,27 @@ class AgentSettings:
     """Which model an agent is, how it is asked, and what serves it. The defaults are the paper's (section 6.1.4)."""
 
     server: ServerSettings = field(default_factory=ServerSettings)
-    protocol: Literal["tongyi", "webexplorer", "agentcpm", "tools", "json"] = field(
-        default="tools",
-        metadata={"group": "essentials", "help": "How the model calls tools: a protocol of docs/rollouts.md."},
+    protocol: Literal["tongyi", "webexplorer", "agentcpm", "tools", "json"] = option(
+        "tools", "How the model calls tools: a protocol of docs/rollouts.md.", group="essentials"
     )
-    prompt: str = field(
-        default="",
-        metadata={
-            "help": "Prompt of the agent: a name or a YAML file; the prompt of the protocol if empty. The authors' "
-            "are released_tongyi and released_webexplorer, the benchmark's is browsecomp_plus; NAME@PATH reads them "
-            "from a checkout."
-        },
+    prompt: str = option(
+        "",
+        "Prompt of the agent: a name or a YAML file; the prompt of the protocol if empty. The authors' "
+        "are released_tongyi and released_webexplorer, the benchmark's is browsecomp_plus; NAME@PATH reads them "
+        "from a checkout.",
     )
-    temperature: float | None = field(default=0.85, metadata={"help": "Sampling temperature (paper: 0.85)."})
-    top_p: float | None = field(default=0.95, metadata={"help": "Probability mass of nucleus sampling (paper: 0.95)."})
-    presence_penalty: float | None = field(default=1.1, metadata={"help": "Presence penalty (paper: 1.1)."})
-    seed: int | None = field(
-        default=2025,
-        metadata={"help": "Sampling seed (paper: 2025); the n-th run of a question, from 0, uses seed + n."},
+    temperature: float | None = option(0.85, "Sampling temperature (paper: 0.85).")
+    top_p: float | None = option(0.95, "Probability mass of nucleus sampling (paper: 0.95).")
+    presence_penalty: float | None = option(1.1, "Presence penalty (paper: 1.1).")
+    seed: int | None = option(2025, "Sampling seed (paper: 2025); the n-th run of a question, from 0, uses seed + n.")
+    max_tokens: int = option(8_192, "Maximum number of tokens per reply, thinking included.")
+    context_tokens: int = option(
+        0,
+        "Maximum number of tokens of a conversation; the agent is asked for its answer before that. 0 "
+        "uses the limit that the server reports.",
     )
-    max_tokens: int = field(
-        default=8_192,
-        metadata={"help": "Maximum number of tokens per reply, thinking included."},
-    )
-    context_tokens: int = field(
-        default=0,
-        metadata={
-            "help": "Maximum number of tokens of a conversation; the agent is asked for its answer before that. 0 "
-            "uses the limit that the server reports."
-        },
-    )
-    max_repeats: int = field(
-        default=5,
-        metadata={"help": "Stop a run after this many identical or unparsable calls in a row."},
-    )
-    extra: str = field(
-        default="", metadata={"help": 'Additional fields of each request, as a JSON object, such as {"top_k": 20}.'}
-    )
+    max_repeats: int = option(5, "Stop a run after this many identical or unparsable calls in a row.")
+    extra: str = option("", 'Additional fields of each request, as a JSON object, such as {"top_k": 20}.')
 
     def __post_init__(self) -> None:
         if self.max_tokens < 1:
@@ -95,121 +82,54 @@ ENVIRONMENTS: dict[str, EnvironmentDefaults] = {"ours": EnvironmentDefaults(), "
 
 
 @dataclass(kw_only=True)
-class RolloutSettings:
-    """What can be chosen about the runs of an agent besides the agent."""
+class EnvironmentSettings:
+    """What an agent's tools show, and how often it may call them."""
 
-    environment: Literal["ours", "paper"] = field(
-        default="ours",
-        metadata={
-            "group": "essentials",
-            "help": "What the agent's tools do: 'ours' carries out all queries of a search and shows complete "
-            "documents, 'paper' the first query alone and 512 tokens of a document.",
-        },
+    environment: Literal["ours", "paper"] = option(
+        "ours",
+        "What the agent's tools do: 'ours' carries out all queries of a search and shows complete "
+        "documents, 'paper' the first query alone and 512 tokens of a document.",
+        group="essentials",
     )
-    k: int = field(default=10, metadata={"group": "essentials", "help": "Number of results per query (paper: 10)."})
-    snippet_tokens: int = field(
-        default=64, metadata={"help": "Tokens shown of each document in a result list (paper: 64)."}
+    k: int = option(10, "Number of results per query (paper: 10).", group="essentials")
+    snippet_tokens: int = option(64, "Tokens shown of each document in a result list (paper: 64).")
+    queries_per_search: int | None = option(
+        None,
+        "Queries of a search that are carried out, from the first; 0 carries out all. By default the "
+        "environment's number.",
     )
-    queries_per_search: int | None = field(
-        default=None,
-        metadata={
-            "help": "Queries of a search that are carried out, from the first; 0 carries out all. By default the "
-            "environment's number."
-        },
+    browse_tokens: int | None = option(
+        None,
+        "Tokens shown of an opened document, from its start; 0 shows the complete document. By default "
+        "the environment's number.",
     )
-    browse_tokens: int | None = field(
-        default=None,
-        metadata={
-            "help": "Tokens shown of an opened document, from its start; 0 shows the complete document. By default "
-            "the environment's number."
-        },
+    hide_seen: bool = option(
+        False,
+        "Fill each result list with k documents that are new to the agent; those it has seen are listed by title.",
     )
-    hide_seen: bool = field(
-        default=False,
-        metadata={
-            "help": "Fill each result list with k documents that are new to the agent; those it has seen are listed "
-            "by title."
-        },
+    shuffle: bool = option(
+        False, "Show each result list in random order, so that lrat analyze can measure position bias."
     )
-    shuffle: bool = field(
-        default=False,
-        metadata={"help": "Show each result list in random order, so that lrat analyze can measure position bias."},
+    tokenizer: str = option(
+        "words",
+        "Model whose tokenizer counts tokens of snippets (paper: Qwen3), or 'words' to count words between blanks.",
     )
-    tokenizer: str = field(
-        default="words",
-        metadata={
-            "help": "Model whose tokenizer counts tokens of snippets (paper: Qwen3), or 'words' to count words "
-            "between blanks."
-        },
-    )
-    max_turns: int = field(
-        default=100,
-        metadata={
-            "group": "essentials",
-            "help": "Number of actions after which the agent is asked for its answer (paper: 100).",
-        },
-    )
-    samples: int = field(default=1, metadata={"help": "Number of runs per question."})
-    limit: int = field(
-        default=0,
-        metadata={"group": "essentials", "help": "Number of questions to run, from the first one; 0 runs all."},
-    )
-    concurrency: int = field(
-        default=64,
-        metadata={
-            "group": "essentials",
-            "help": "Number of questions that the agent works on at once; the offline readers always work on all.",
-            "recipe": False,
-        },
-    )
-    journal: str = field(
-        default="",
-        metadata={
-            "group": "essentials",
-            "help": "Folder that keeps the runs, so that they resume; a folder in HF_HOME, named after the agent and "
-            "all that shapes its runs, if empty.",
-            "recipe": False,
-        },
-    )
-    restart: bool = field(
-        default=False, metadata={"help": "Discard the runs in the journal and start over.", "recipe": False}
-    )
-    shard: str = field(
-        default="1/1",
-        metadata={
-            "help": "Share of the questions that this machine runs, as i/n (1/1 is all); nothing is published before "
-            "the runs of all shares are in the journal.",
-            "recipe": False,
-        },
-    )
-    publish_every: int = field(
-        default=0,
-        metadata={
-            "help": "Number of runs after which the finished runs are published again; 0 publishes only at the end.",
-            "recipe": False,
-        },
-    )
-    publish_only: bool = field(
-        default=False, metadata={"help": "Publish the runs in the journal without running the agent.", "recipe": False}
+    max_turns: int = option(
+        100, "Number of actions after which the agent is asked for its answer (paper: 100).", group="essentials"
     )
 
     def check(self) -> None:
-        """Raises LratError for numbers that make no sense."""
+        """Raises LratError for values that make no sense."""
         if self.environment not in ENVIRONMENTS:
             end = did_you_mean(self.environment, list(ENVIRONMENTS)) or "."
             raise LratError(
                 f"Rollout: expected environment {' or '.join(ENVIRONMENTS)}, found {self.environment!r}{end}"
             )
-        if self.samples < 1 or self.limit < 0 or self.publish_every < 0:
-            raise LratError(
-                "Rollout: expected `samples` of 1 or more, and `limit` and `publish_every` of 0 or more; "
-                f"found {self.samples}, {self.limit} and {self.publish_every}."
-            )
 
     @property
     def environment_name(self) -> str:
         """The environment, with what differs from its own settings: "paper", or "paper with k=5"."""
-        plain = RolloutSettings(environment=self.environment)
+        plain = EnvironmentSettings(environment=self.environment)
         names = ("k", "snippet_tokens", "queries_per_search", "browse_tokens", "hide_seen", "shuffle")
         changed = [f"{name}={self._shown(name)}" for name in names if self._shown(name) != plain._shown(name)]
         return " with ".join(filter(None, (self.environment, ", ".join(changed))))
@@ -219,16 +139,16 @@ class RolloutSettings:
         value = getattr(self, name)
         return getattr(ENVIRONMENTS[self.environment], name) if value is None else value
 
-    def questions(self, queries: Dataset) -> list[Question]:
-        """Each sample of each question that is asked, those of one question together."""
-        from lrat_hub.agents import Question
+    def shown(self, documents: Mapping[str, Document], tokenizer: Any) -> ShownDocuments:
+        """What the tools show of documents. `tokenizer` measures snippets; None for words."""
+        from lrat_hub.agents.showing import ShownDocuments
 
-        rows: Any = queries.select(range(min(self.limit or len(queries), len(queries))))
-        return [
-            Question(row["query_id"], row["query"], row["answer"], sample)
-            for row in rows
-            for sample in range(self.samples)
-        ]
+        return ShownDocuments(
+            documents,
+            snippet_tokens=self.snippet_tokens,
+            browse_tokens=self._shown("browse_tokens") or None,
+            tokenizer=tokenizer,
+        )
 
     def environments(
         self, retrievers: Sequence[Retriever], documents: Documents, tokenizer: Any
@@ -253,4 +173,58 @@ class RolloutSettings:
                 tokenizer=tokenizer,
             )
             for retriever in retrievers
+        ]
+
+
+@dataclass(kw_only=True)
+class RolloutSettings(EnvironmentSettings):
+    """What can be chosen about the runs of an agent besides the agent."""
+
+    samples: int = option(1, "Number of runs per question.")
+    limit: int = option(0, "Number of questions to run, from the first one; 0 runs all.", group="essentials")
+    concurrency: int = option(
+        64,
+        "Number of questions that the agent works on at once; the offline reader always works on all.",
+        group="essentials",
+        recipe=False,
+    )
+    journal: str = option(
+        "",
+        "Folder that keeps the runs, so that they resume; a folder in HF_HOME, named after the agent and "
+        "all that shapes its runs, if empty.",
+        group="essentials",
+        recipe=False,
+    )
+    restart: bool = option(False, "Discard the runs in the journal and start over.", recipe=False)
+    shard: str = option(
+        "1/1",
+        "Share of the questions that this machine runs, as i/n (1/1 is all); nothing is published before "
+        "the runs of all shares are in the journal.",
+        recipe=False,
+    )
+    publish_every: int = option(
+        0,
+        "Number of runs after which the finished runs are published again; 0 publishes only at the end.",
+        recipe=False,
+    )
+    publish_only: bool = option(False, "Publish the runs in the journal without running the agent.", recipe=False)
+
+    def check(self) -> None:
+        """Raises LratError for values that make no sense."""
+        super().check()
+        if self.samples < 1 or self.limit < 0 or self.publish_every < 0:
+            raise LratError(
+                "Rollout: expected `samples` of 1 or more, and `limit` and `publish_every` of 0 or more; "
+                f"found {self.samples}, {self.limit} and {self.publish_every}."
+            )
+
+    def questions(self, queries: Dataset) -> list[Question]:
+        """Each sample of each question that is asked, those of one question together."""
+        from lrat_hub.agents import Question
+
+        rows: Any = queries.select(range(min(self.limit or len(queries), len(queries))))
+        return [
+            Question(row["query_id"], row["query"], row["answer"], sample, row.get("canary"))
+            for row in rows
+            for sample in range(self.samples)
         ]

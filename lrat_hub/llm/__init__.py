@@ -1,1 +1,1 @@
-"""Language models: the client of chat servers, a vLLM server of one's own, and prompts."""
+"""Language models: the client of chat servers, a vLLM server that is started for a stage, and prompts."""

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -23,6 +24,8 @@ from lrat_hub.schema import Sampling
 
 if TYPE_CHECKING:
     from aiohttp import ClientSession
+
+T = TypeVar("T")
 
 Message = Mapping[str, Any]
 """A message as the protocol has it: `role`, `content`, and what else that role carries."""
@@ -38,6 +41,10 @@ class ChatError(LratError):
     def __init__(self, message: str, status: int | None = None) -> None:
         super().__init__(message)
         self.status = status
+
+
+class NoServerError(ChatError):
+    """No server of a model answers, for longer than is waited: nothing that is asked of it would get a reply."""
 
 
 @dataclass(frozen=True)
@@ -107,8 +114,8 @@ class ChatBackend(Protocol):
 class ChatClient:
     """Asks a server that speaks OpenAI's chat completions.
 
-    Requests that fail for a reason that may pass (no connection, no reply in time, 408, 409, 429, 5xx) are sent
-    again, with growing pauses.
+    Requests that fail for a reason that may pass (no connection, no reply in time, 408, 409, 429, 5xx, something that
+    is no reply, as of a proxy whose server restarts) are sent again, with growing pauses.
 
     Args:
         base_url: Where the server is, up to and with `/v1`.
@@ -132,9 +139,7 @@ class ChatClient:
 
     def __post_init__(self) -> None:
         self.name = self.name or self.model
-        self._opened: ClientSession | None = None
-        self._held: AsyncIterator[ClientSession] | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._connections = Connections(self.timeout, self.api_key)
 
     async def chat(
         self,
@@ -163,55 +168,33 @@ class ChatClient:
         request |= {**self.extra, **(extra or {})}
         retrying = AsyncRetrying(**backoff(_may_pass, attempts=self.attempts, longest_pause=8.0))
         try:
-            return self._read(await retrying(self._send, request))
-        except _PassingError as error:
+            return await retrying(self._send, request)
+        except PassingError as error:
             # Records name errors by their class.
             raise ChatError(str(error), error.status) from error
 
-    async def _send(self, request: Mapping[str, Any]) -> Any:
-        """The reply to a request, as JSON; `_PassingError` where it is worth sending it again."""
+    async def _send(self, request: Mapping[str, Any]) -> Reply:
+        """The reply to a request; `PassingError` where it is worth sending it again."""
         import aiohttp
 
         url = f"{self.base_url.rstrip('/')}/chat/completions"
         try:
-            session = await self._session()
+            session = await self._connections.session()
             async with session.post(url, json=request, proxy=_proxy_of(url)) as response:
                 body = await response.text(errors="replace")
         except (TimeoutError, aiohttp.ClientError) as error:
-            raise _PassingError(self._says(error)) from error
+            raise PassingError(self._says(error)) from error
         except ValueError as error:
             # A URL or a key that no request can carry.
             raise ChatError(self._says(error)) from error
-        if response.status in _PASSING or response.status >= 500:
-            raise _PassingError(self._says(f"{response.status} {body}"), response.status, response.headers)
+        if response.status in PASSING or response.status >= 500:
+            raise PassingError(self._says(f"{response.status} {body}"), response.status, response.headers)
         if response.status != 200:
             raise ChatError(self._says(f"{response.status} {body}"), response.status)
         try:
-            return json.loads(body)
-        except ValueError as error:
-            raise ChatError(self._says(error)) from error
-
-    async def _session(self) -> ClientSession:
-        # Connections belong to the event loop they were opened in.
-        loop = asyncio.get_running_loop()
-        if self._opened is None or self._loop is not loop:
-            held = self._hold_session()
-            self._opened = await anext(held)
-            self._loop, self._held = loop, held
-        return self._opened
-
-    async def _hold_session(self) -> AsyncIterator[ClientSession]:
-        """Gives a session and, once the event loop ends, which closes what its generators hold, closes it."""
-        import aiohttp
-
-        # Callers bound how many requests are under way.
-        connector = aiohttp.TCPConnector(limit=0)
-        async with aiohttp.ClientSession(
-            connector=connector,
-            timeout=aiohttp.ClientTimeout(total=self.timeout, sock_connect=30),
-            headers={"Authorization": f"Bearer {self.api_key}"} if self.api_key else {},
-        ) as session:
-            yield session
+            return self._read(json.loads(body))
+        except (ValueError, RecursionError) as error:
+            raise PassingError(self._says(f"expected a reply in JSON, found {body[:100]!r}.")) from error
 
     def _says(self, problem: object) -> str:
         return f"{self.base_url}: {self.model}: {' '.join(str(problem).split())[:500] or type(problem).__name__}"
@@ -221,7 +204,9 @@ class ChatClient:
         choice = next(iter(_list(_get(completion, "choices"))), None)
         message = _get(choice, "message")
         if not isinstance(message, dict):
-            raise ChatError(self._says("expected a reply with a message, found none."))
+            # Of proxies, some give the errors of the server behind them as if they were replies.
+            problem = _get(completion, "error")
+            raise PassingError(self._says(f"expected a reply with a message, found {problem or 'none'}."))
         usage = _get(completion, "usage")
         named = next((name for name in ("reasoning", "reasoning_content") if message.get(name)), None)
         functions = [(call, _get(call, "function")) for call in _list(message.get("tool_calls"))]
@@ -240,7 +225,46 @@ class ChatClient:
         )
 
 
-_PASSING = (408, 409, 429)
+class Connections:
+    """HTTP connections that many requests share, for as long as an event loop runs.
+
+    Args:
+        timeout: Seconds to wait for a reply.
+        api_key: "" for servers that want none.
+    """
+
+    def __init__(self, timeout: float, api_key: str) -> None:
+        self._timeout, self._api_key = timeout, api_key
+        self._opened: ClientSession | None = None
+        self._held: AsyncIterator[ClientSession] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def session(self) -> ClientSession:
+        """The session of the event loop that runs."""
+        # Connections belong to the event loop they were opened in.
+        loop = asyncio.get_running_loop()
+        if self._opened is None or self._loop is not loop:
+            held = self._hold_session()
+            self._opened = await anext(held)
+            self._loop, self._held = loop, held
+        return self._opened
+
+    async def _hold_session(self) -> AsyncIterator[ClientSession]:
+        """Gives a session and, once the event loop ends, which closes what its generators hold, closes it."""
+        import aiohttp
+
+        # Callers bound how many requests are under way.
+        connector = aiohttp.TCPConnector(limit=0)
+        async with aiohttp.ClientSession(
+            connector=connector,
+            timeout=aiohttp.ClientTimeout(total=self._timeout, sock_connect=30),
+            headers={"Authorization": f"Bearer {self._api_key}"} if self._api_key else {},
+        ) as session:
+            yield session
+
+
+PASSING = (408, 409, 429)
+"""Answers of a server that is there, and has no time now."""
 
 
 @lru_cache(maxsize=64)
@@ -252,7 +276,7 @@ def _proxy_of(url: str) -> str | None:
     return getproxies().get(parts.scheme)
 
 
-class _PassingError(ChatError):
+class PassingError(ChatError):
     """A request that failed for a reason that may pass, with the headers of the response, where there was one."""
 
     def __init__(self, message: str, status: int | None = None, headers: Mapping[str, str] | None = None) -> None:
@@ -261,7 +285,7 @@ class _PassingError(ChatError):
 
 
 def _may_pass(error: BaseException) -> bool:
-    return isinstance(error, _PassingError)
+    return isinstance(error, PassingError)
 
 
 def _get(value: Any, name: str) -> Any:
@@ -277,3 +301,13 @@ def _text(value: Any) -> str:
     if isinstance(value, list):
         return "\n".join(_text(part.get("text") if isinstance(part, dict) else part) for part in value)
     return value if isinstance(value, str) else "" if value is None else str(value)
+
+
+def run_blocking(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Runs a coroutine to its end, also from a notebook, whose thread has an event loop of its own."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(coroutine)
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, coroutine).result()

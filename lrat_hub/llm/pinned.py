@@ -7,6 +7,7 @@ them: a pointer names repository, commit, file and constant, and the SHA-256 of 
 from __future__ import annotations
 
 import ast
+import dataclasses
 import hashlib
 import warnings
 from collections.abc import Mapping
@@ -52,10 +53,13 @@ class Pointer:
                 the cache in HF_HOME, or else from GitHub.
 
         Raises:
-            LratError: It can't be read, or is another text.
+            LratError: It can't be read, is another text, or has fields that are not filled.
         """
         text = self._from_checkout(checkout) if checkout is not None else self._from_cache()
-        text = text.format(**self.fields) if self.fields else text
+        try:
+            text = text.format(**self.fields) if self.fields else text
+        except (LookupError, ValueError) as error:
+            raise LratError(f"{self}: expected a value for each of its fields, found {list(self.fields)}.") from error
         for old, new in self.replace.items():
             text = text.replace(old, new)
         return text
@@ -109,10 +113,19 @@ class Pointer:
 
 
 def resolved(value: Any, checkout: Path | None) -> Any:
-    """A value out of YAML with a text in the place of each pointer, a mapping with the keys of `Pointer`."""
+    """A value out of YAML with a text in the place of each pointer, a mapping with the keys of `Pointer`.
+
+    Raises:
+        LratError: A pointer lacks a key or has another one, or its text can't be read.
+    """
     if isinstance(value, Mapping):
         if "constant" in value and "sha256" in value:
-            return Pointer(**value).read(checkout)
+            try:
+                pointer = Pointer(**value)
+            except TypeError as error:
+                expected = ", ".join(item.name for item in dataclasses.fields(Pointer))
+                raise LratError(f"Pointer to a text: expected {expected}; found {', '.join(value)}.") from error
+            return pointer.read(checkout)
         return {key: resolved(part, checkout) for key, part in value.items()}
     return [resolved(part, checkout) for part in value] if isinstance(value, list) else value
 

@@ -6,6 +6,7 @@ import dataclasses
 import json
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from lrat_hub.agents import LanguageAgent, Question, SearchEnvironment
@@ -59,3 +60,14 @@ def timeless(run: Trajectory) -> Trajectory:
     """A run of a model without the time it took, which alone differs between one run and the same again."""
     kept = {name: value for name, value in notes(run).items() if name != "seconds"}
     return dataclasses.replace(run, metadata=json.dumps(kept, sort_keys=True))
+
+
+def publish_things(folder: Path, to: str) -> str:
+    """Publishes the documents and questions on the Hub of the tests, and gives their pin."""
+    from lrat_hub import cli
+
+    rows = [json.dumps({"docid": d.docid, "title": d.title, "text": d.text}) for d in DOCUMENTS.values()]
+    (folder / "documents.jsonl").write_text("\n".join(rows))
+    (folder / "queries.tsv").write_text("".join(f"{q.query_id}\t{q.text}\t{q.gold_answer}\n" for q in QUESTIONS))
+    words = ["corpus", "--documents", folder / "documents.jsonl", "--queries", folder / "queries.tsv"]
+    return str(cli.run([*map(str, words), "--to", to]))

@@ -6,16 +6,16 @@ from collections import Counter
 
 import pytest
 
-from lrat_hub.agents import run_agents
+from lrat_hub.agents import SearchEnvironment, run_agents
+from lrat_hub.agents.calls import CUT_HERE
 from lrat_hub.agents.language import LanguageAgent
 from lrat_hub.agents.protocols import CUT, AgentPrompt
-from lrat_hub.agents.runner import CUT_HERE
 from lrat_hub.errors import LratError
 from lrat_hub.evaluation.agents import evaluate_agents
 from lrat_hub.llm.chat import Reply, ToolCall
-from lrat_hub.schema import Sampling
-from tests.agents.scripted import QUESTIONS, SAMPLING, Spread, agent, environment, errors, notes, timeless
-from tests.chat_server import ChatServer, Script
+from lrat_hub.schema import Document, Sampling
+from tests.agents.scripted import DOCUMENTS, QUESTIONS, SAMPLING, Spread, agent, environment, errors, notes, timeless
+from tests.chat_server import REFUSALS, ChatServer, Script
 
 PROTOCOLS = [
     ("tongyi", "tongyi"),
@@ -151,8 +151,9 @@ def test_the_context_is_never_overrun_and_the_answer_fits_in(served, protocol):
     assert all(run.count("search") >= 5 and run.final_answer for run in runs)
 
 
-def test_a_server_that_refuses_the_length_ends_the_run_as_limited():
-    with ChatServer(Script(protocol="tools", endless=1.0, context_tokens=1_500)) as server:
+@pytest.mark.parametrize("refusal", REFUSALS)
+def test_a_server_that_refuses_the_length_ends_the_run_as_limited(refusal):
+    with ChatServer(Script(protocol="tools", endless=1.0, context_tokens=1_500, refusal=refusal)) as server:
         (run,) = run_agents(agent(server.base_url, "tools"), QUESTIONS[:1], environment(), max_turns=100)
     assert (run.status, notes(run)["limit"], run.final_answer) == ("limited", "context", None)
 
@@ -175,9 +176,8 @@ def test_a_document_that_does_not_fit_is_shown_and_recorded_as_far_as_it_does():
         replies[1].content + f"<tool_call>{calls[1] % first}</tool_call>", prompt_tokens=2_000, completion_tokens=10
     )
     model = Fixed(*replies)
-    long = environment()
-    document = long._documents[first]
-    long._documents = {**long._documents, first: type(document)(first, "Long", "word\n" * 100_000)}
+    documents = {**DOCUMENTS, first: Document(first, "Long", "word\n" * 100_000)}
+    long = SearchEnvironment(Spread(), documents)
     chosen = LanguageAgent(model, "tongyi", max_tokens=400, context_tokens=6_000)
     (run,) = run_agents(chosen, QUESTIONS[:1], long)
     opened = run.steps[1]

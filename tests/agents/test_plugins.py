@@ -62,15 +62,15 @@ def test_an_agent_needs_no_more_than_start_and_is_called_by_what_names_it(plugin
         load_agent("other_agent:nothing", {})
 
 
-def test_an_agent_that_wants_the_documents_gets_them():
-    agent = load_agent("lrat_hub.demo.natural:NaturalReader", {})
-    assert agent.name == "reader"
-
-    class Corpus(dict):
-        def in_order(self):
-            return self.values()
-
-    assert load_agent("lrat_hub.demo.clue_reader:open_reader", Corpus(DOCUMENTS)).name == "clue-reader"
+def test_an_agent_that_wants_the_documents_gets_them(plugins):
+    assert load_agent("lrat_hub.demo.natural:NaturalReader", {}).name == "reader"
+    (plugins / "other_agent.py").write_text(
+        "class Agent:\n"
+        "    def __init__(self, documents):\n"
+        "        self.settings = {'documents': len(documents)}\n"
+        "    def start(self, question): ...\n"
+    )
+    assert load_agent("other_agent:Agent", DOCUMENTS).settings == {"documents": len(DOCUMENTS)}
 
 
 @pytest.mark.parametrize(("verdicts", "found"), [(["relevant"], "found 1"), (["yes", "relevant"], "found 'yes'")])
@@ -124,5 +124,5 @@ def test_the_documentations_agent_and_judges_run_from_the_command_line(hub, plug
     evaluated = cli.run(["eval", "agents", "--agents", "my_agent:TwoStep", "--retrievers", "bm25", "--answer_judge",
                          "my_judges:Lenient", *inputs, "--to", "lrat/plugin-evaluated"])[0]  # fmt: skip
     assert isinstance(evaluated, HubRef)
-    with pytest.raises(LratError, match="expected llm, clue-reader, reader or module:object, found 'writer'"):
+    with pytest.raises(LratError, match="expected llm, reader or module:object, found 'writer'"):
         cli.run(["rollout", "--agent", "writer", *inputs, "--to", "lrat/plugin-runs"])

@@ -6,6 +6,7 @@ Each format names the published template (or parser, or description) that its re
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -85,7 +86,14 @@ def python(name, arguments):
     return f"{name}({', '.join(f'{key}={value!r}' for key, value in arguments.items())})"
 
 
+def listed(start="", end="", name_key="name", arguments_key="arguments"):
+    return lambda made: start + json.dumps([{name_key: name, arguments_key: given} for name, given in made]) + end
+
+
 VLLM = "vllm-project/vllm"
+PARSER = VLLM + "@{} vllm/entrypoints/openai/tool_parsers/"
+SEED = "<parameter={}>{}</parameter>\n"
+STEP = '<steptml:parameter name="{}">{}</steptml:parameter>\n'
 LLAMA_CPP = "ggml-org/llama.cpp"
 FORMATS = {
     "tongyi": Format("Yuqi-Zhou/LRAT@274d0ab search_agent/tongyi_utils/react_agent.py", tagged(hermes)),
@@ -188,12 +196,108 @@ FORMATS = {
         f"{VLLM}@5a6541d examples/tool_chat_template_llama4_pythonic.jinja",
         lambda made: "[" + ", ".join(python(name, given) for name, given in made) + "]",
     ),
+    "granite": Format(f"{PARSER}granite_tool_parser.py".format("1a31143"), listed("<|tool_call|>")),
+    "command": Format(
+        f"{PARSER}command_tool_parser.py".format("3731a3d"),
+        listed("<|START_ACTION|>", "<|END_ACTION|>", "tool_name", "parameters"),
+        "<|START_THINKING|>{}<|END_THINKING|>".format,
+    ),
+    # Its parser takes one call of a message.
+    "internlm2": Format(
+        f"{PARSER}internlm2_tool_parser.py".format("8d39585"),
+        each(lambda name, given: (
+            f"<|action_start|><|plugin|>\n{json.dumps({'name': name, 'parameters': given})}<|action_end|>"
+        )),
+    ),
+    "jamba": Format(f"{PARSER}jamba_tool_parser.py".format("4694df5"), listed("<tool_calls>", "</tool_calls>")),
+    "minimax": Format(
+        f"{PARSER}minimax_tool_parser.py".format("359b8ff"),
+        each(
+            lambda name, given: json.dumps({"name": name, "arguments": given}),
+            "<tool_calls>\n", "\n</tool_calls>", "\n",
+        ),
+    ),
+    "longcat": Format(
+        f"{PARSER}longcat_tool_parser.py".format("737189e"),
+        each(lambda name, given: (
+            f"<longcat_tool_call>{json.dumps({'name': name, 'arguments': given})}</longcat_tool_call>"
+        )),
+    ),
+    "olmo3": Format(
+        f"{PARSER}olmo3_tool_parser.py".format("935fb9e"),
+        each(python, "<function_calls>\n", "\n</function_calls>", "\n"),
+    ),
+    "phi4mini": Format(f"{PARSER}phi4mini_tool_parser.py".format("0a426f5"), listed("functools")),
+    "apertus": Format(
+        f"{PARSER}apertus_tool_parser.py".format("9a9650d"),
+        lambda made: f"<|tools_prefix|>{json.dumps([{name: given} for name, given in made])}<|tools_suffix|>",
+    ),
+    "seed_oss": Format(
+        f"{VLLM}@181b452 tests/tool_use/test_seed_oss_tool_parser.py",
+        each(lambda name, given: (
+            f"<seed:tool_call>\n<function={name}>\n{parameters(given, SEED)}</function>\n</seed:tool_call>"
+        )),
+        "<seed:think>{}</seed:think>".format,
+    ),
+    "step_deepresearch": Format(
+        f"{PARSER}step_deepresearch_tool_parser.py".format("00a1058"),
+        each(
+            lambda name, given: (
+                f'<steptml:invoke name="{name}">\n'
+                f"{parameters(given, STEP)}</steptml:invoke>\n"
+            ),
+            "<steptml:toolcall>\n",
+            "</steptml:toolcall>",
+        ),
+    ),
+    "xlam": Format(f"{PARSER}xlam_tool_parser.py".format("a2c5474"), listed()),
+    "mirothinker, over MCP": Format(
+        "MiroMindAI/MiroThinker@a786a7a apps/lobehub-compatibility/MirothinkerToolParser.py",
+        each(lambda name, given: (
+            f"<use_mcp_tool>\n<server_name>tools</server_name>\n<tool_name>{name}</tool_name>\n"
+            f"<arguments>\n{json.dumps(given)}\n</arguments>\n</use_mcp_tool>"
+        )),
+    ),
 }  # fmt: skip
+PARSERS = {
+    **{
+        name: (form.source.partition("@")[2][:7], name)
+        for name, form in FORMATS.items()
+        if form.source.endswith(f"/{name}_tool_parser.py")
+    },
+    "tongyi": ("836d1f3", "hermes"),
+    "webexplorer": ("836d1f3", "hermes"),
+    "agentcpm": ("836d1f3", "hermes"),
+    "qwen3": ("836d1f3", "hermes"),
+    "qwen3-coder": ("1936cf3", "qwen3coder"),
+    "glm-4.6": ("3e990f4", "glm4_moe"),
+    "glm-4.7": ("3e990f4", "glm4_moe"),
+    "minimax-m2": ("03b4483", "minimax_m2"),
+    "gpt-oss": ("0558e31", "openai"),
+    "deepseek-v3": ("98ba358", "deepseekv3"),
+    "deepseek-v3.1": ("9d6a1c3", "deepseekv31"),
+    "deepseek-v3.2": ("56cfb01", "deepseekv32"),
+    "kimi-k2": ("03d5dc9", "kimi_k2"),
+    "mistral": ("a5cdcfa", "mistral"),
+    "llama-3.1": ("500932b", "llama"),
+    "llama-4": ("fb6c050", "llama4_pythonic"),
+    "seed_oss": ("0b2d55a", "seed_oss"),
+}
+"""Format to the commit and the name of vLLM's parser, vllm/entrypoints/openai/tool_parsers/NAME_tool_parser.py."""
+
+CALL_IDS = {
+    "kimi-k2": "functions.{}:{}", "mistral": "Aa1Bb2Cc{1}", "minimax-m2": "call_{1:024x}", "xlam": "call_{1}_{1:032x}"
+}  # fmt: skip
+"""Identifiers that parsers give; others' are random."""
+
 SINGLE = ("tongyi", "webexplorer", "agentcpm")
 """Protocols that carry out the first call of a message alone."""
 
-BARE = [form for name, form in FORMATS.items() if name.startswith(("llama-4", "gpt-oss"))]
+BARE = [form for name, form in FORMATS.items() if name.startswith(("llama-4", "gpt-oss", "xlam"))]
 """Formats without text beside a call."""
+
+UNMARKED = (FORMATS["llama-4"], FORMATS["xlam"])
+"""Formats without a mark of their own: after other words, they are not told from an answer."""
 
 CALLS = [("search", {"query": 'who wrote "Sea"?'}), ("get_document", {"docid": "7"})]
 READ = [Search(None, ('who wrote "Sea"?',)), Browse(None, "7")]
@@ -235,7 +339,7 @@ def test_a_reasoning_parser_alone_leaves_the_calls_in_the_text(form, protocol):
 
 
 # Calls without any mark can't be told from a thought about them.
-@pytest.mark.parametrize(("form", "protocol"), [cell for cell in CELLS if cell.values[0] is not FORMATS["llama-4"]])
+@pytest.mark.parametrize(("form", "protocol"), [cell for cell in CELLS if cell.values[0] not in UNMARKED])
 def test_a_reasoning_parser_that_finds_no_end_takes_the_calls_for_thoughts(form, protocol):
     calls = read(protocol, Reply("", reasoning=f"I need the author.\n{form.calls(CALLS)}"))
     assert [same(call) for call in calls] == expected(protocol, 2)
@@ -282,12 +386,60 @@ def test_a_server_with_parsers_gives_calls_and_thoughts_in_fields(name, cut):
     assert all(json.loads(call["function"]["arguments"]) for call in turn.message["tool_calls"])
 
 
-def test_thoughts_between_calls_and_after_them_hide_none():
-    call = tagged(hermes)
-    text = f"<think>a</think>{call(CALLS[:1])}<think>b</think>{call(CALLS[1:])}<think>c</think>"
-    calls = read("tools", Reply(text))
-    assert [same(one) for one in calls] == READ
-    assert calls[0].reasoning == "a\nb\nc"
+@pytest.mark.parametrize("where", ["content", "reasoning", "reasoning_content"])
+@pytest.mark.parametrize("name", PARSERS)
+def test_a_parser_of_calls_gives_them_in_fields_with_thoughts_in_theirs_or_left_in_the_text(name, where):
+    form, identifier = FORMATS[name], CALL_IDS.get(name, "chatcmpl-tool-{1:032x}")
+    made = tuple(
+        ToolCall(identifier.format(tool, index), tool, json.dumps(given)) for index, (tool, given) in enumerate(CALLS)
+    )
+    left = {"content": form.thought("I need the author.")} if where == "content" else {
+        "content": "\n\n", "reasoning": "I need the author.", "reasoning_field": where
+    }  # fmt: skip
+    turn = open_protocol("tools").read(
+        Reply(**left, tool_calls=made, finish_reason="tool_calls"), AgentPrompt.load("tools")
+    )
+    assert [same(call) for call in turn.calls] == READ
+    assert turn.calls[0].reasoning == "I need the author."
+    # The next request gives the calls back by the server's own identifiers.
+    assert [call["id"] for call in turn.message["tool_calls"]] == [call.id for call in made]
+
+
+def test_every_format_names_its_source_and_every_model_has_all_cells():
+    undated = {
+        name for name, form in FORMATS.items() if not re.search(r"^[\w.-]+/[\w.-]+@[0-9a-f]{7} \S+$", str(form))
+    }
+    assert undated == {"agentcpm, in XML"}
+    assert PARSERS.keys() == {name for name in FORMATS if ", " not in name}
+    agents = {"agentcpm", "webexplorer", "tongyi", "gpt-oss", "minimax-m2", "glm-4.7"}
+    assert agents | {"qwen3", "deepseek-v3", "kimi-k2", "mistral", "llama-4"} <= PARSERS.keys()
+
+
+@pytest.mark.parametrize("reason", ["length", "tool_calls", "stop"])
+def test_a_call_that_was_cut_and_that_a_parser_dropped_is_no_answer(reason):
+    """Kimi's parser gives a message of complete calls alone: without any, nothing is left of it."""
+    (call,) = read("tools", Reply("", reasoning="I need the author.", finish_reason=reason))
+    assert isinstance(call, Invalid), call
+    assert reason != "length" or call.error == CUT
+
+
+@pytest.mark.parametrize(("form", "protocol"), CELLS)
+def test_thoughts_between_calls_and_after_them_hide_none(form, protocol):
+    # A message that follows another begins with its role.
+    role = "assistant" if form is FORMATS["gpt-oss, tokens skipped"] else ""
+    first, second = (form.calls([call]) for call in CALLS)
+    a, b, c = form.thought("a"), role + form.thought("b"), role + form.thought("c")
+    calls = read(protocol, Reply(a + first + b + second + c))
+    assert [same(one) for one in calls] == expected(protocol, 2)
+    assert calls[0].reasoning.split() == ["a", "b", "c"]
+
+
+# A mark of gpt-oss is a token that ends its thought.
+@pytest.mark.parametrize(("form", "protocol"), [cell for cell in CELLS if "harmony" not in str(cell.values[0])])
+def test_a_call_that_a_thought_quotes_is_not_carried_out(form, protocol):
+    """As Seed-OSS does in the test of vLLM's parser for it."""
+    thought = form.thought(f"The format is {form.calls(CALLS[:1])}. I open it.")
+    assert [same(one) for one in read(protocol, Reply(thought + form.calls(CALLS[1:])))] == READ[1:]
 
 
 @pytest.mark.parametrize("protocol", ["tools", "tongyi"])
@@ -307,6 +459,33 @@ def test_a_thought_in_an_answer_is_no_part_of_it(protocol):
         ("I called search(query='a').", Answer(None, "I called search(query='a').")),
         ("<|python_tag|>print(1 + 1)", Invalid(None, UNREAD)),
         ("[TOOL_CALLS]", Invalid(None, UNREAD)),
+        ('[TOOL_CALLS]search{"query": "a"}', Search(None, ("a",))),
+        # PeterGriffinJin/Search-R1@8b416d2 search_r1/llm_agent/generation.py
+        ("<think>So.</think><search> a </search>", Search(None, ("a",))),
+        ('```json\n{"name": "search", "arguments": {"query": "a"}}\n```', Search(None, ("a",))),
+        ('```tool_code\nsearch(query="a")\n```', Search(None, ("a",))),
+        ('<|tool_call_start|>[search(query="a")]<|tool_call_end|>', Search(None, ("a",))),
+        ('<TOOLCALL>[{"name": "search", "arguments": {"query": "a"}}]</TOOLCALL>', Search(None, ("a",))),
+        ('<tool_call>[{"name": "search", "arguments": {"query": "a"}}]', Search(None, ("a",))),
+        (
+            '<tool_call><tool_call>{"name": "search", "arguments": {"query": "a"}}</tool_call></tool_call>',
+            Search(None, ("a",)),
+        ),
+        ('<|channel|>commentary to=browser.search code<|message|>{"query": "a"}<|call|>', Search(None, ("a",))),
+        ("<response>\nIt is a.\n</response>", Answer(None, "It is a.")),
+        ("[[1, 2], [3, 4]]", Answer(None, "[[1, 2], [3, 4]]")),
+        (
+            "He wrote `functools` and called tool_calls by name.",
+            Answer(None, "He wrote `functools` and called tool_calls by name."),
+        ),
+        ("<function_calls>\nsearch(query=\n</function_calls>", Invalid(None, UNREAD)),
+        # vllm-project/vllm@935fb9e vllm/entrypoints/openai/tool_parsers/olmo3_tool_parser.py
+        ('<function_calls>\nsearch(query="a", page=null)\n</function_calls>', Search(None, ("a",))),
+        ("<start_function_call>call:search{query:<escape>a<escape>}<end_function_call>", Invalid(None, UNREAD)),
+        ("I look. <|begin_search_query|>a<|end_search_query|>", Invalid(None, UNREAD)),
+        ("Thought: I look.\nAction: search\nAction Input: a", Invalid(None, UNREAD)),
+        ('>>>search\n{"query": "a"}', Invalid(None, UNREAD)),
+        ('{"tool_calls": [{"name": "search", "arguments": {"query": "a"}}]}', Invalid(None, UNREAD)),
         ('<invoke name="search">', Invalid(None, UNREAD)),
     ],
 )

@@ -18,20 +18,10 @@ from lrat_hub import HubRef, cli, load_trajectories
 from lrat_hub.errors import LratError
 from lrat_hub.hub.lineage import read_lineage
 from lrat_hub.schema import Trajectory
-from tests.agents.scripted import DOCUMENTS, QUESTIONS, timeless
+from tests.agents.scripted import QUESTIONS, timeless
 from tests.chat_server import ChatServer, Script, serve
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="module")
-def corpus(hub, tmp_path_factory) -> str:
-    folder = tmp_path_factory.mktemp("corpus")
-    rows = [json.dumps({"docid": d.docid, "title": d.title, "text": d.text}) for d in DOCUMENTS.values()]
-    (folder / "documents.jsonl").write_text("\n".join(rows))
-    (folder / "queries.tsv").write_text("".join(f"{q.query_id}\t{q.text}\t{q.gold_answer}\n" for q in QUESTIONS))
-    words = ["corpus", "--documents", folder / "documents.jsonl", "--queries", folder / "queries.tsv"]
-    return str(cli.run([*map(str, words), "--to", "lrat/things"]))
 
 
 def words(corpus: str, base_url: str, to: str, journal: Path | str, *more: str, protocol: str = "json") -> list[str]:

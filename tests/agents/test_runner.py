@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -17,6 +18,7 @@ from lrat_hub.agents import (
     SearchEnvironment,
     run_agents,
 )
+from lrat_hub.agents.rollouts import journaled_runs
 from lrat_hub.evaluation.replay import searches_of
 from lrat_hub.mining import mine_pairs
 from lrat_hub.queries import render_query
@@ -101,6 +103,22 @@ def test_the_agent_gets_the_question_string_and_nothing_else():
 def test_searches_of_agents_that_run_at_once_arrive_in_one_batch():
     _, _, retriever = run(search_and_answer, QUESTIONS, concurrency=len(QUESTIONS))
     assert [len(batch) for batch in retriever.batches] == [5, 10]
+
+
+def test_agents_are_run_where_an_event_loop_runs_already_as_in_notebooks(tmp_path):
+    async def cell():
+        kept = journaled_runs(
+            Scripted(search_and_answer),
+            QUESTIONS,
+            SearchEnvironment(Lister(), DOCUMENTS),
+            tmp_path,
+            max_turns=9,
+            inputs={},
+        )
+        return kept, run(search_and_answer, QUESTIONS)[0]
+
+    for trajectories in asyncio.run(cell()):
+        assert [one.final_answer for one in trajectories] == [f"answer to {question.text}" for question in QUESTIONS]
 
 
 def test_results_keep_the_order_of_the_questions_whatever_order_they_end_in():

@@ -121,11 +121,20 @@ def test_a_server_that_does_not_answer_in_time_is_asked_again():
     assert requests > 1
 
 
-@pytest.mark.parametrize("body", ["", "<html>", "[]", "null", "{}", '{"choices": []}', '{"choices": [{}]}'])
-def test_a_reply_that_is_none_is_an_error(body):
+@pytest.mark.parametrize(
+    "body", ["", "<html>", "[" * 100_000, "[]", "null", "{}", '{"choices": []}', '{"choices": [{}]}']
+)
+def test_a_reply_that_is_none_is_asked_for_again_and_is_an_error(body, pauses):
+    """Proxies answer so as the server behind them restarts."""
     error, requests = ask(lambda _: web.Response(text=body))
-    assert isinstance(error, ChatError)
-    assert requests == 1
+    assert (type(error), requests) == (ChatError, 4)
+    reply, requests = ask(lambda number: web.Response(text=body) if number == 1 else said(content="yes"))
+    assert (reply.content, requests) == ("yes", 2)
+
+
+def test_an_error_that_comes_as_a_reply_is_said(pauses):
+    error, _ = ask(lambda _: web.json_response({"error": {"message": "Upstream failed", "code": 502}}))
+    assert "expected a reply with a message, found {'message': 'Upstream failed', 'code': 502}" in str(error)
 
 
 def test_of_odd_replies_what_can_be_read_is_read():

@@ -113,6 +113,21 @@ def test_prompts_have_texts_in_the_place_of_pointers(checkout, tmp_path):
     assert told.opening("Who?") == [{"role": "user", "content": "Answer Who? with 100\\% care, as {this}. The end."}]
 
 
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("filds: {Question: '{question}'}", "Pointer to a text: expected repository, .* found .*filds"),
+        ("fields: {question: '{question}'}", r"HEAD\+TAIL: expected a value for each .* found \['question'\]"),
+    ],
+)
+def test_a_pointer_that_is_written_wrongly_is_one_line(checkout, tmp_path, line, message):
+    given = {name: getattr(pointer(), name) for name in ("repository", "commit", "file", "constant", "sha256")}
+    lines = [f"  {name}: '{text}'" for name, text in given.items()]
+    (tmp_path / "own.yaml").write_text("\n".join(["question:", *lines, f"  {line}", "final: f", "again: a"]))
+    with pytest.raises(LratError, match=message):
+        AgentPrompt.load(f"{tmp_path / 'own.yaml'}@{checkout}")
+
+
 SOURCES = ("LRAT_RELEASE", "BROWSECOMP_PLUS")
 
 
