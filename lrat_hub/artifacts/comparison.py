@@ -257,7 +257,8 @@ def evaluated(ref: HubRef) -> tuple[str, Results, dict[str, str]] | None:
         for metric, value in row.items():
             if isinstance(value, (float, bool)) and metric not in NAMES:
                 results.setdefault(name, {}).setdefault(metric, {})[row["query_id"]] = float(value)
-    return (lineage.inputs.get("queries", ""), results, clusters) if results else None
+    asked = (lineage.inputs[name] for name in ("queries", "pairs", "trajectories") if name in lineage.inputs)
+    return (next(asked, ""), results, clusters) if results else None
 
 
 def _rows(files: Iterable[Path]) -> Iterator[dict[str, Any]]:

@@ -12,11 +12,16 @@ from lrat_hub.artifacts.comparison import ArtifactDiff, Change, diff
 from lrat_hub.errors import LratError
 from lrat_hub.hub.inputs import fetch_folder, resolve
 from lrat_hub.hub.lineage import Lineage, package_versions, recorded_source
+from lrat_hub.hub.picture import PICTURE_FILE
 from lrat_hub.hub.refs import HubRef
 
 LISTS: Mapping[str, Mapping[str, str]] = {
     "mine": {"trajectories": "trajectories"},
+    "corpus": {"trajectories": "trajectories"},
+    "rollout": {"index": "index"},
+    "questions": {"held_out": "held_out"},
     "sweep": {"pairs": "pairs"},
+    "train-agent": {"trajectories": "trajectories"},
     "analyze": {"trajectories": "trajectories"},
     "eval retrieval": {"model": "models", "index": "index", "run": "runs"},
     "eval agents": {"trajectories": "trajectories"},
@@ -24,7 +29,7 @@ LISTS: Mapping[str, Mapping[str, str]] = {
 }
 """For a stage, the options that take several inputs, by the names of these in the lineage, without their number."""
 
-TRAINED = ("train",)
+TRAINED = ("train", "train-agent")
 TOLERANCE = 1e-3
 """Largest relative distance between the weights of a model and of the one that was trained again."""
 
@@ -62,6 +67,12 @@ def plan_again(lineage: Lineage, given: Mapping[str, str]) -> Plan:
     obstacles, notes = [], list(_notes(lineage))
     if unknown := sorted(given.keys() - lineage.inputs.keys()):
         raise LratError(f"Input {unknown[0]}: expected one of {', '.join(lineage.inputs)}.")
+    if lineage.stage == "flywheel":
+        obstacles.append(
+            "it records what was decided; make the evaluations that it was decided by again, which it names"
+        )
+    if lineage.stage == "view":
+        obstacles.append("it is a page and no data; give its inputs to lrat view, which writes it again")
     if lineage.recipe.get("rollouts"):
         obstacles.append("its runs were made on the way by recipes of rollouts, which the lineage doesn't hold")
     for name, text in lineage.inputs.items():
@@ -158,7 +169,8 @@ def _may_differ(change: Change, *, trained: bool) -> bool:
     measured = change.part == "counts" or (change.part == "files" and change.name in DERIVED)
     # An option that the stage did not have then has its default now; all others were given.
     new_option = change.part == "recipe" and change.first is None
-    return change.part == "versions" or new_option or change.name == "results_into" or (trained and measured)
+    drawn = change.part == "files" and change.name == PICTURE_FILE
+    return change.part == "versions" or new_option or drawn or change.name == "results_into" or (trained and measured)
 
 
 def weight_distance(first: Path, second: Path) -> float:

@@ -290,6 +290,7 @@ def check_index(folder: Path, lineage: Lineage, fetch: Callable[[HubRef], Path])
     """
     from lrat_hub.retrieval.bm25 import BM25Retriever
     from lrat_hub.retrieval.indexes import DOCIDS_FILE, INDEX_FILE, DocidFile, IndexManifest
+    from lrat_hub.retrieval.late import TokenVectors
     from lrat_hub.retrieval.vectors import VectorIndex
 
     stamp = IndexManifest.of(LocalSource(folder, ""))
@@ -297,6 +298,8 @@ def check_index(folder: Path, lineage: Lineage, fetch: Callable[[HubRef], Path])
     # Both refuse another number of documents than there are ids.
     if stamp.kind == "bm25":
         BM25Retriever.load(folder, docids)
+    elif stamp.kind == "late":
+        TokenVectors.load(folder, docids)
     else:
         VectorIndex.load(folder / INDEX_FILE, docids, stamp.kind)
     corpus = HubRef.parse(stamp.corpus) if " (" not in stamp.corpus else None

@@ -22,7 +22,14 @@ from lrat_hub.significance.comparison import (
     questions_needed,
     randomisation_test,
 )
-from lrat_hub.significance.intervals import Interval, clusters_of, mean_interval, wilson_interval
+from lrat_hub.significance.intervals import (
+    Interval,
+    clusters_of,
+    ends,
+    mean_interval,
+    paired_bounds,
+    wilson_interval,
+)
 
 __all__ = [
     "Comparison",
@@ -36,9 +43,11 @@ __all__ = [
     "compare",
     "compare_with_baseline",
     "detectable_difference",
+    "ends",
     "holm",
     "mcnemar",
     "mean_interval",
+    "paired_bounds",
     "paired_difference",
     "power_of",
     "questions_needed",

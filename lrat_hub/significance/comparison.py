@@ -186,12 +186,8 @@ class Comparison:
         return (self.value - self.reference) / self.reference if self.reference else None
 
     @property
-    def significant(self) -> bool:
-        return self.corrected < ALPHA
-
-    @property
     def detectable(self) -> float | None:
-        """The smallest true difference that so many items would show in 80 of 100 experiments."""
+        """The smallest true difference that this number of items would show in 80 of 100 experiments."""
         return self.difference.detectable
 
 

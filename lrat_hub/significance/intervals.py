@@ -32,10 +32,15 @@ class Interval:
 
     def __format__(self, spec: str) -> str:
         spec = spec or ".3f"
-        return f"{self.mean:{spec}} [{self.low:{spec}}, {self.high:{spec}}]"
+        return f"{self.mean:{spec}} {ends(self.low, self.high, spec)}"
 
     def __str__(self) -> str:
         return format(self)
+
+
+def ends(low: float, high: float, spec: str) -> str:
+    """The two ends of an interval in brackets; of a single unit there are none, and that is said."""
+    return f"[{low:{spec}}, {high:{spec}}]" if math.isfinite(low) and math.isfinite(high) else "(no interval)"
 
 
 def wilson_interval(successes: int, trials: int) -> Interval:
@@ -121,6 +126,47 @@ def bootstrap_interval(totals: np.ndarray, counts: np.ndarray, *, seed: int = 0)
     )  # fmt: skip
     low, high = result.confidence_interval
     return Interval(mean, float(low), float(high), len(totals))
+
+
+def paired_bounds(
+    differences: np.ndarray, confidence: float = CONFIDENCE, *, successes: bool = False
+) -> tuple[float, float]:
+    """Bounds of a mean paired difference at any confidence, without resampling: Student's t interval.
+
+    For successes it is Tango's score interval (1998): its error is that of the bound, and not one estimated from the
+    few that differ, which is too small when chance left some of them out. Successes that are all alike leave some
+    doubt.
+
+    Args:
+        differences: A number an independent question, shape (questions,).
+        successes: They are differences of 0 and 1.
+    """
+    from scipy.special import ndtri, stdtrit
+
+    count = len(differences)
+    if count < 2:
+        return -math.inf, math.inf
+    if successes:
+        won, lost, quantile = int((differences > 0).sum()), int((differences < 0).sum()), ndtri((1 + confidence) / 2)
+        return _score_bound(won, lost, count, quantile), -_score_bound(lost, won, count, quantile)
+    reach = float(stdtrit(count - 1, (1 + confidence) / 2) * differences.std(ddof=1)) / math.sqrt(count)
+    mean = float(differences.mean())
+    return mean - reach, mean + reach
+
+
+def _score_bound(won: int, lost: int, count: int, quantile: float) -> float:
+    """The lower bound of Tango's interval: the change at which the score of what was found is the quantile."""
+    from scipy.optimize import brentq
+
+    def excess(change: float) -> float:
+        # The likeliest share of lost ones, if the change were this.
+        linear, product = (2 * count - won + lost) * change - won - lost, lost * change * (1 - change)
+        share = (math.sqrt(linear**2 + 8 * count * product) - linear) / (4 * count)
+        return won - lost - count * change - quantile * math.sqrt(count * max(0.0, 2 * share + change * (1 - change)))
+
+    # At what was found the score is 0, and where all are alike so is its error: the bound lies below.
+    found = (won - lost) / count - 1e-9
+    return float(brentq(excess, -1.0, found)) if found > -1 else -1.0  # pyright: ignore[reportArgumentType]
 
 
 def standard_error(totals: np.ndarray, counts: np.ndarray) -> float:

@@ -78,7 +78,7 @@ def rate(parts: Iterable[Part]) -> Estimate | None:
     centre = (value + z**2 / (2 * effective)) / (1 + z**2 / effective)
     half = z / (1 + z**2 / effective) * math.sqrt(value * (1 - value) / effective + z**2 / (4 * effective**2))
     low, high = max(0.0, centre - half), min(1.0, centre + half)
-    # At the ends the formula gives the value itself but for rounding.
+    # At the ends the formula gives the value itself, except for rounding.
     return Estimate(value, min(low, value), max(high, value), int(trials), len(totals))
 
 

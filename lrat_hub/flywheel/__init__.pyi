@@ -1,0 +1,10 @@
+from .feedback import Feedback as Feedback
+from .feedback import RoundFeedback as RoundFeedback
+from .feedback import feedback_by_round as feedback_by_round
+from .feedback import judge_drift as judge_drift
+from .figures import Measured as Measured
+from .gate import Decision as Decision
+from .gate import GateSettings as GateSettings
+from .gate import decide as decide
+from .report import RoundResult as RoundResult
+from .report import report_page as report_page
