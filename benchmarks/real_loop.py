@@ -96,9 +96,6 @@ VARIANTS = {
     "plain": Variant("the same without the anchor", anchor=0.0),
     "titles": Variant("control: each query is the title of its positive", queries="title"),
     "questions": Variant("what later searches found is also a positive of the question", queries="question"),
-    "described": Variant(
-        "the reader asks by description, and by the last word of names", reader={"naming": "described"}
-    ),
     "weak naive": Variant(
         "a reader that opens by snippets; all its pairs, alike", reader={"opener": "snippet"}, judged=False
     ),
@@ -342,9 +339,7 @@ def report(loop: Loop) -> str:
         name: "MiniLM" if VARIANTS[name].titled else "MiniLM untitled" for name in results if name in VARIANTS
     }
     pairs = [(name, base) for name, base in baselines.items() if base in results]
-    pairs += [
-        (name, "titles") for name in ("anchored", "questions", "described") if {name, "titles"} <= results.keys()
-    ]
+    pairs += [(name, "titles") for name in ("anchored", "questions") if {name, "titles"} <= results.keys()]
     if {"weak judged", "weak naive"} <= results.keys():
         pairs.append(("weak judged", "weak naive"))
     if "anchored" in results:

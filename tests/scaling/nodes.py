@@ -1,0 +1,42 @@
+"""Three nodes of Ray in this machine, and commands that run on them."""
+
+import os
+import subprocess
+import sys
+from contextlib import contextmanager
+
+NODES = 3
+NODE = {"num_cpus": 1, "memory": 2**30, "object_store_memory": 100 * 2**20}
+
+
+@contextmanager
+def three_nodes():
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster()
+    try:
+        for _ in range(NODES):
+            cluster.add_node(**NODE)
+        yield cluster
+    finally:
+        cluster.shutdown()
+
+
+def start(words, cluster, work_dir, *, shards):
+    """A command whose work three workers of Ray do."""
+    scaled = ["--executor", "ray", "--workers", NODES, "--shards", shards, "--work_dir", work_dir]
+    scaled += ["--executor_options", "mem_per_cpu_gb=0.5"]
+    return subprocess.Popen(
+        [sys.executable, "-m", "lrat_hub.cli", *map(str, [*words, *scaled])],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {"RAY_ADDRESS": cluster.address},
+    )  # fmt: skip
+
+
+def published_by(process, repo_type):
+    """The pin of what a command that ends well has published."""
+    from lrat_hub.hub.refs import HubRef
+
+    out, err = process.communicate(timeout=600)
+    assert process.returncode == 0, err
+    (line,) = (line for line in out.splitlines() if "published:" in line)
+    return HubRef.parse(line.split()[-1], repo_type=repo_type)
