@@ -1,4 +1,5 @@
-"""The demonstration: the quickstart's corpus and questions, the readers that answer without a model, its report.
+"""The demonstration: the quickstart's corpus, questions and recorded runs, the reader without a model, its report.
 
-Real Wikipedia text, questions with known evidence, real models out of packages, no download.
+Real Wikipedia text, natural questions with known evidence, a language model's runs, real models out of packages; no
+download.
 """

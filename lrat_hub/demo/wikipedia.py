@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,8 +41,8 @@ def _marked(anchor: str) -> str:
     return _OPEN + " ".join(_ANCHOR.sub(r"\1", anchor).split()).replace(" ", _SPACE) + _CLOSE
 
 
-# Published figures were measured on passages that were cut with these rules, so they stay, though what `Rendering`
-# does by default is better: it also reads a reference that is never closed, dashes from templates, and <p> and <div>.
+# Questions and runs name passages as these rules cut them, so they stay, though what `Rendering` does by default is
+# better: it also reads a reference that is never closed, dashes from templates, and <p> and <div>.
 _RENDERING = Rendering(
     hidden=(re.compile(r"<ref\b[^<>]*/>|<ref\b.*?</ref>", re.DOTALL | re.IGNORECASE),),
     templates={},
@@ -52,42 +51,6 @@ _RENDERING = Rendering(
     list_marks=True,
     line_break=" ",
 )
-
-
-@dataclass(frozen=True)
-class Sentence:
-    """A sentence and the anchors of the wiki links in it, as they stand in it."""
-
-    text: str
-    anchors: tuple[str, ...] = ()
-
-    @property
-    def num_words(self) -> int:
-        return len(self.text.split())
-
-
-@dataclass(frozen=True)
-class Passage:
-    """Consecutive sentences of one section; the lead section of an article has the name ""."""
-
-    docid: str
-    title: str
-    section: str
-    sentences: tuple[Sentence, ...]
-
-    @property
-    def document(self) -> Document:
-        body = " ".join(sentence.text for sentence in self.sentences)
-        return Document(self.docid, self.title, f"{self.section}. {body}" if self.section else body)
-
-
-@dataclass(frozen=True)
-class Article:
-    """A page with running text, cut into passages; `page_id` is its number in Wikipedia."""
-
-    page_id: int
-    title: str
-    passages: tuple[Passage, ...]
 
 
 def installed_dump() -> Path:
@@ -115,23 +78,23 @@ def dump_source() -> str:
     return f"pypi:gensim=={distribution('gensim').version}/{path.name} (sha256:{digest})"
 
 
-def read_articles(dump: Path | None = None) -> list[Article]:
-    """Reads the articles of a dump, in its order; redirects, lists and disambiguation pages are left out.
+def read_documents(dump: Path | None = None) -> dict[str, Document]:
+    """The passages of a dump's articles by docid, in its order; the docid is the page's number and the passage's.
+
+    Redirects, lists and disambiguation pages are left out.
 
     Args:
         dump: A bzip2 file of MediaWiki's XML export; `installed_dump()` if None.
     """
-    articles = []
+    documents = {}
     for page in read_pages(dump or installed_dump(), Ledger("pages")):
         code = parse_markup(page.markup, _RENDERING)
         if page.title.startswith("List of ") or not _is_article(code):
             continue
-        passages = [
-            Passage(f"{page.page_id}-{number}", page.title, section, sentences)
-            for number, (section, sentences) in enumerate(_cut(_sections(code, page.namespaces)))
-        ]
-        articles.append(Article(page.page_id, page.title, tuple(passages)))
-    return articles
+        for number, (section, sentences) in enumerate(_cut(_sections(code, page.namespaces))):
+            docid, body = f"{page.page_id}-{number}", " ".join(sentences)
+            documents[docid] = Document(docid, page.title, f"{section}. {body}" if section else body)
+    return documents
 
 
 def _is_article(code: Wikicode) -> bool:
@@ -146,28 +109,27 @@ def _sections(code: Wikicode, namespaces: Collection[str]) -> Iterator[tuple[str
         yield name, shown_text(section, namespaces, _RENDERING)
 
 
-def _cut(sections: Iterator[tuple[str, str]]) -> Iterator[tuple[str, tuple[Sentence, ...]]]:
+def _cut(sections: Iterator[tuple[str, str]]) -> Iterator[tuple[str, list[str]]]:
     """Packs each section's sentences into passages of MIN_WORDS to MAX_WORDS words."""
     for name, text in sections:
-        packed: list[Sentence] = []
+        packed: list[str] = []
         size = 0
         for sentence in [*_sentences(text), None]:
-            if sentence is None or size + sentence.num_words > MAX_WORDS:
+            words = 0 if sentence is None else len(sentence.split())
+            if sentence is None or size + words > MAX_WORDS:
                 if size >= MIN_WORDS:
-                    yield name, tuple(packed)
+                    yield name, packed
                 packed, size = [], 0
             # A sentence that is too long for any passage only ends the one before it.
-            if sentence is not None and sentence.num_words <= MAX_WORDS:
+            if sentence is not None and words <= MAX_WORDS:
                 packed.append(sentence)
-                size += sentence.num_words
+                size += words
 
 
-def _sentences(marked_text: str) -> Iterator[Sentence]:
+def _sentences(marked_text: str) -> Iterator[str]:
     """Sentences of the running text: lines of lists, tables and indents are dropped."""
     text = without_quotes(_MARKED_LINE.sub("", marked_text))
     text = " ".join(_EMPTY_BRACKETS.sub("", text).split())
     text = _LINK_TRAIL.sub(rf"\1{_CLOSE}", re.sub(r" (?=[,.;:)])", "", text))
     for sentence in split_sentences(text):
-        plain = _ANCHOR.sub(r"\1", sentence).replace(_SPACE, " ")
-        anchors = tuple(anchor.replace(_SPACE, " ") for anchor in _ANCHOR.findall(sentence))
-        yield Sentence(plain, anchors)
+        yield _ANCHOR.sub(r"\1", sentence).replace(_SPACE, " ")

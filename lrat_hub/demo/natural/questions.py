@@ -6,7 +6,6 @@ import re
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 from lrat_hub.demo.natural.language import (
     MOST_WORDS,
@@ -27,7 +26,6 @@ BEGINNING = 200
 MIN_SNIPPET_SHARE = 0.6
 """Share of the wanted words in a snippet for its passage to be opened, if snippets decide."""
 
-Naming = Literal["name", "described"]
 
 _LEADING = "\"'“‘«([{¿¡"
 _TRAILING = ',;:?!."”»'
@@ -196,7 +194,6 @@ class Thread:
         name: Whose passage is looked for now.
         others: Whom else the last passage may have meant, likeliest first.
         relation: The hop that led to the name; None for the mention itself.
-        description: What the passage that led to it says, without the names in it.
         hops: Relations that remain to be followed.
         found_by_name: Documents listed by the searches for this name.
         rejected: Documents that turned out not to help with it.
@@ -211,7 +208,6 @@ class Thread:
     name: str = ""
     others: deque[str] = field(default_factory=deque)
     relation: Relation | None = None
-    description: tuple[str, ...] = ()
     hops: tuple[Relation, ...] = ()
     found_by_name: set[str] = field(default_factory=set)
     rejected: set[str] = field(default_factory=set)
@@ -233,16 +229,11 @@ class Thread:
         asked = f"the {self.hops[0].say}" if self.hops else listing(self.question.attributes) or "more"
         return f"{asked} of “{self.name}”"
 
-    def wordings(self, naming: Naming) -> list[str]:
+    def wordings(self) -> list[str]:
         """Queries for the name, in the order in which they are tried."""
         relation = " ".join(dict.fromkeys(word for wanted in self.asked for word in wanted.query.split()))
-        name, topic = self.name, ""
-        if self.relation is None:
-            topic = " ".join(self.question.topic[:2])
-        elif naming == "described":
-            name = (fold(name) or name).split()[-1]
-            topic = " ".join([self.relation.query, *self.description])
-        wordings = [f"{name} {topic} {relation}", f"{name} {topic}", name]
+        topic = " ".join(self.question.topic[:2]) if self.relation is None else ""
+        wordings = [f"{self.name} {topic} {relation}", f"{self.name} {topic}", self.name]
         return list(dict.fromkeys(" ".join(wording.split()) for wording in wordings))
 
     def title_fit(self, candidate: Candidate) -> float:

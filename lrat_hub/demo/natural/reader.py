@@ -16,8 +16,8 @@ from typing import Any, Literal
 from lrat_hub.agents.environment import Observation
 from lrat_hub.agents.runner import Answer, Browse, Call, Search
 from lrat_hub.demo.natural.language import SAME_BUT_BRACKETS, Relation, english, fold, title_match
-from lrat_hub.demo.natural.questions import Finding, Naming, ParsedQuestion, Thread, listing, parse_question, quoted
-from lrat_hub.demo.natural.reading import describe, find_answer, read_attributes, read_hop, read_inverse, read_topic
+from lrat_hub.demo.natural.questions import Finding, ParsedQuestion, Thread, listing, parse_question, quoted
+from lrat_hub.demo.natural.reading import find_answer, read_attributes, read_hop, read_inverse, read_topic
 from lrat_hub.schema import Candidate, Document, Sampling
 
 MAX_MENTIONS = 4
@@ -38,8 +38,6 @@ class NaturalReader:
         follows: Whether it follows relations to other names; without, it only reads about the question's own.
         opener: How it chooses passages: by titles that fit the name, or, which is weaker, by snippets that have the
             words of the name and of what is asked.
-        naming: How queries say whom a passage has led to: by the name, or by its last word and the passage's
-            description, as somebody would who does not remember the whole name.
     """
 
     name = "reader"
@@ -53,11 +51,9 @@ class NaturalReader:
         queries_per_name: int = 2,
         follows: bool = True,
         opener: Opener = "title",
-        naming: Naming = "name",
     ) -> None:
         self.max_searches, self.queries_per_name, self.follows = max_searches, queries_per_name, follows
         self.opener: Opener = opener
-        self.naming: Naming = naming
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -66,7 +62,6 @@ class NaturalReader:
             "queries_per_name": self.queries_per_name,
             "follows": self.follows,
             "opener": self.opener,
-            "naming": self.naming,
             "max_browses": MAX_BROWSES,
         }
 
@@ -174,7 +169,7 @@ class _Episode:
     def _look_for(self, thread: Thread, name: str, *, wordings: int | None = None) -> None:
         thread.name = name
         thread.found_by_name, thread.rejected = set(), set()
-        queries = thread.wordings(self._reader.naming)[: self._reader.queries_per_name]
+        queries = thread.wordings()[: self._reader.queries_per_name]
         thread.queries = deque([query for query in queries if query not in self._issued][:wordings])
 
     def _fitting(self, thread: Thread) -> list[Candidate]:
@@ -205,7 +200,6 @@ class _Episode:
             f"So the {hop.say} is probably “{likely}”.{also}",
             is_new=is_new,
         )
-        thread.description = describe(reading.sentences, self._language)
         self._go_on(thread, reading.names)
 
     def _go_on(self, thread: Thread, names: Sequence[str]) -> None:

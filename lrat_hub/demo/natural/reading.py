@@ -8,13 +8,10 @@ from dataclasses import dataclass, field
 
 from lrat_hub.demo.natural.language import Language, Relation, Span, find_names, fold
 from lrat_hub.demo.natural.questions import Finding, ParsedQuestion
-from lrat_hub.text import is_content_word, split_sentences, split_words
+from lrat_hub.text import split_sentences
 
 MAX_NAMES = 3
 """Names taken from a passage for one relation."""
-
-MAX_DESCRIPTION = 8
-"""Words of a description."""
 
 _BEFORE, _RANK, _ONE_WORD, _SENTENCE, _OTHER_PARENT, _ASIDE = 40, 8, 40, 25, 50, 30
 """Added to a name's distance from the cue: it stands before it, after other names, is one word, in a later sentence,
@@ -64,7 +61,7 @@ class Reading:
 
 
 def tidy_sentences(text: str) -> list[str]:
-    """The sentences of a passage, with the blanks that tokenisers left mended, and with plain quotation marks."""
+    """The sentences of a passage, with the blanks that tokenisers left removed, and with plain quotation marks."""
     text = re.sub(r"(?<=[\w.])\(", " (", text)
     text = re.sub(r"(?<=[(\[]) +", "", text)
     text = re.sub(r"(?<=\w)- (?=\w)", "-", text)
@@ -190,19 +187,6 @@ def read_topic(text: str, words: Sequence[str]) -> Reading:
     if not sentences or (words and not max(shared)):
         return Reading(())
     return Reading((sentences[shared.index(max(shared))],))
-
-
-def describe(sentences: Sequence[str], language: Language) -> tuple[str, ...]:
-    """Words of sentences that describe without naming: content words in lower case, nationalities and years."""
-    words = [word.text for sentence in sentences for word in split_words(sentence)]
-    telling = [
-        word
-        for word in words
-        if word in language.demonyms
-        or (word.islower() and is_content_word(word))
-        or re.fullmatch(r"1\d{3}|20\d\d", word)
-    ]
-    return tuple(dict.fromkeys(telling))[:MAX_DESCRIPTION]
 
 
 @dataclass(frozen=True, order=True)

@@ -121,11 +121,6 @@ def test_without_following_it_reads_about_the_question_s_own_names_only():
     assert "Karl Berg (director)" not in opened(run(question, follows=False))
 
 
-def test_somebody_who_does_not_remember_the_name_asks_by_description():
-    trajectory = run("When did the director of film Red Lamps die?", k=1, naming="described")
-    assert searches(trajectory)[1] == "berg director 1931 silent film directed starring died"
-
-
 def test_a_weak_opener_goes_by_snippets_and_takes_passages_that_only_mention_the_name():
     documents = [Document("1", "Trivia", "The birth of Karl Bo. Karl Bo was born in May."), *DOCUMENTS]
     assert opened(run("When was Karl Bo born?", documents, opener="snippet"))[0] == "1"
