@@ -1,4 +1,4 @@
-"""The `lrat` command: quick help, and one clear line for what the user can mend."""
+"""The `lrat` command: quick help, and one clear line for what the user can fix."""
 
 import dataclasses
 import json
@@ -279,8 +279,8 @@ def help_of(command, capsys):
     return capsys.readouterr().out
 
 
-STAGES = ["corpus", "import", "index", "rollout", "mine", "train", "sweep", "adopt", "eval retrieval", "eval agents",
-          "eval report", "analyze"]  # fmt: skip
+STAGES = ["corpus", "import", "index", "rollout", "mine", "train", "train-agent", "sweep", "adopt",
+          "eval retrieval", "eval agents", "eval report", "analyze"]  # fmt: skip
 
 
 @pytest.mark.parametrize("command", STAGES)
@@ -305,8 +305,8 @@ def test_help_has_each_option_once_in_groups_the_most_needed_first(capsys, monke
 def test_help_says_what_an_option_that_turns_something_off_does(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     shown = help_of("import", capsys)
-    assert re.search(r"--no_redact +Publish keys, tokens and passwords as they stand in the texts\.", shown)
-    assert re.search(r"--format FORMAT +.*One of 3\d; docs/importing\.md describes them\. \(default: auto\)", shown)
+    assert re.search(r"--no_redact +Do not redact keys, tokens and passwords\.", shown)
+    assert re.search(r"--format FORMAT +.*One of \d\d; docs/importing\.md describes them\. \(default: auto\)", shown)
     assert "Leave BM25 out" in help_of("eval retrieval", capsys)
 
 
@@ -320,6 +320,22 @@ def test_both_spellings_and_both_ways_to_turn_off_are_understood():
         assert (args.redact, args.look_at) == (False, 2)
 
 
+def test_a_text_of_a_recipe_is_the_only_value_of_an_option_that_takes_several(tmp_path):
+    from lrat_hub.dataset_builders import rollout
+
+    from lrat_hub.cli.parsing import parse, read_recipe
+
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("corpus: a/b\nqueries: a/b\nto: a/b\nurl: http://h/v1\n")
+    for _, agent, _ in (
+        parse(["--config", str(recipe)], "rollout", None, *rollout.OPTIONS),
+        read_recipe("rollout", str(recipe), {}, *rollout.OPTIONS),
+    ):
+        assert agent.url == ["http://h/v1"]
+    _, agent, _ = parse(["--config", str(recipe), "--url", "http://a", "http://b"], "rollout", None, *rollout.OPTIONS)
+    assert agent.url == ["http://a", "http://b"]
+
+
 def test_former_names_of_options_work_for_now_and_a_note_has_the_name_of_today(tmp_path, capsys):
     from lrat_hub.dataset_builders import rollout
 
@@ -329,7 +345,7 @@ def test_former_names_of_options_work_for_now_and_a_note_has_the_name_of_today(t
     recipe.write_text("corpus: a/b\nqueries: a/b\nto: a/b\njudge: containment\n")
     words = ["--config", str(recipe), "--base-url", "http://h/v1", "--judge_model=m"]
     _, agent, judge = parse(words, "rollout", None, *rollout.OPTIONS)
-    assert (agent.url, judge.answer_judge, judge.answer_judge_model) == ("http://h/v1", "containment", "m")
+    assert (agent.url, judge.answer_judge, judge.answer_judge_model) == (["http://h/v1"], "containment", "m")
     assert capsys.readouterr().err.splitlines() == [
         f"lrat rollout: --{former} is now --{name}; the old name goes with the next minor release."
         for former, name in (("base_url", "url"), ("judge_model", "answer_judge_model"), ("judge", "answer_judge"))

@@ -15,23 +15,33 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "corpus": ("lrat_hub.dataset_builders.corpus", "publish a corpus with its questions and relevance judgements"),
     "import": ("lrat_hub.dataset_builders.import_trajectories", "turn logs of search agents into trajectories"),
     "index": ("lrat_hub.dataset_builders.index", "build an index of a corpus: BM25, or a model's vectors in FAISS"),
+    "questions": ("lrat_hub.dataset_builders.questions", "draw a slice of questions that excludes held-out ones"),
     "rollout": ("lrat_hub.dataset_builders.rollout", "run an agent over questions and record its trajectories"),
     "mine": ("lrat_hub.dataset_builders.mine", "mine weighted training pairs from trajectories"),
-    "export": ("lrat_hub.cli.export", "write mined pairs as rows for the trainers of other projects"),
+    "export": ("lrat_hub.cli.export", "write pairs or runs in the formats of other projects"),
     "train": ("lrat_hub.training.train", "train a retriever on mined pairs"),
     "sweep": ("lrat_hub.training.sweep", "train on variants of the pairs with several seeds, and compare them"),
-    "adopt": ("lrat_hub.training.adopt", "make a bare checkpoint a complete SentenceTransformer repository"),
+    "train-agent": ("lrat_hub.training.train_agent", "train an agent's language model on trajectories"),
+    "adopt": ("lrat_hub.training.adopt", "turn a bare checkpoint into a complete SentenceTransformer repository"),
     "eval retrieval": ("lrat_hub.eval.retrieval", "compare retrievers on queries with relevance judgements"),
     "eval agents": ("lrat_hub.eval.agents", "evaluate agents with retrievers: success, evidence recall, steps"),
+    "eval grid": ("lrat_hub.eval.grid", "evaluate several agents with several retrievers on benchmarks"),
     "eval report": ("lrat_hub.eval.report", "make tables and figures of published evaluations"),
     "eval publish-metrics": ("lrat_hub.eval.publish_metrics", "publish the metric modules for `evaluate` as Spaces"),
     "analyze": ("lrat_hub.eval.analyze", "analyse how agents search: actions, positions, reasoning, reformulation"),
-    "publish": ("lrat_hub.cli.publish", "publish what a stage made, when the Hub did not take it then"),
+    "publish": ("lrat_hub.cli.publish", "publish the output of a stage that the Hub did not accept"),
+    "view": ("lrat_hub.cli.view", "read runs in a browser: on this machine, from a folder, or in a Space"),
     "serve": ("lrat_hub.cli.serve", "serve an index by HTTP, for agents on other machines"),
+    "flywheel": ("lrat_hub.cli.flywheel", "train retrievers in rounds, with a gate that decides which is used"),
     "lineage": ("lrat_hub.cli.lineage", "show what an artifact was made from, back to the corpus"),
     "verify": ("lrat_hub.cli.verify", "check an artifact and what it was made from against their lineages"),
     "diff": ("lrat_hub.cli.diff", "compare two artifacts: inputs, recipe, counts, rows, results"),
     "reproduce": ("lrat_hub.cli.reproduce", "make an artifact again from its lineage, and compare the two"),
+    "plan": ("lrat_hub.cli.plan", "estimate hours and bytes of a whole loop at a scale, and what breaks first"),
+    "doctor": (
+        "lrat_hub.cli.doctor",
+        "check versions, GPUs, disks, the Hub and the token, and say how to fix what is wrong",
+    ),
     "hub": ("lrat_hub.cli.hub", "an embedded Hub: serve it, point a shell at it, tokens, gc, verify"),
 }
 """Command words to the module whose `main(argv)` runs them, and a line of help."""
@@ -69,7 +79,7 @@ def run(words: list[str]) -> Any:
     """Runs a command in this process and gives what its `main` returns: for a stage, the pin of what it published.
 
     Raises:
-        LratError: There is no such command, or it failed for a reason the user can mend.
+        LratError: There is no such command, or it failed for a reason that the user can fix.
     """
     command = find(words)
     if command is None:
@@ -87,7 +97,7 @@ def run_recipe(stage: str, recipe: str, given: Mapping[str, Any]) -> Any:
         given: Values that win over the recipe's, by the name of the option.
 
     Raises:
-        LratError: The recipe can't be read, or the stage failed for a reason the user can mend.
+        LratError: The recipe can't be read, or the stage failed for a reason that the user can fix.
     """
     from lrat_hub.cli.parsing import read_recipe
 
@@ -95,14 +105,32 @@ def run_recipe(stage: str, recipe: str, given: Mapping[str, Any]) -> Any:
     return module.run(*read_recipe(stage, recipe, given, *module.OPTIONS))
 
 
+def options_of_stage(stage: str) -> tuple[type[Any], ...]:
+    """The dataclasses of a stage's options.
+
+    Raises:
+        LratError: There is no such stage.
+    """
+    from lrat_hub.errors import LratError
+
+    name = COMMANDS.get(stage, ("", ""))[0]
+    kinds = getattr(_load(name), "OPTIONS", None) if name else None
+    if kinds is None:
+        raise LratError(f"Stage {stage!r}: expected a stage that publishes, found none of that name.")
+    return kinds
+
+
 def _show_next() -> None:
     """Says what usually follows the stage that was run."""
     if "lrat_hub.cli.stage" in sys.modules:
-        from lrat_hub.cli.following import take
+        from lrat_hub.cli.following import legend, take
         from lrat_hub.cli.stage import say
 
-        for number, command in enumerate(take()):
+        commands = take()
+        for number, command in enumerate(commands):
             say(f"{'    or' if number else '  next'}: {command}")
+        for line in legend(commands):
+            say(f"    {line}")
 
 
 def _is_group(words: list[str]) -> bool:
@@ -161,13 +189,17 @@ def main(argv: list[str] | None = None) -> int:
 
     Returns:
         The exit code: 0; with one line on stderr, 2 for a command line that is not understood and 1 for anything else
-        that the user can mend.
+        that the user can fix.
     """
-    from lrat_hub.cli.failures import explanation_of, use_no_proxy_for_this_machine
+    from lrat_hub.cli import completion
+    from lrat_hub.cli.failures import explanation_of, show_progress_to_people_only, use_no_proxy_for_this_machine
     from lrat_hub.errors import LratError
 
     words = sys.argv[1:] if argv is None else argv
+    if completion.is_asked():
+        _load(completion.command_of_line(COMMANDS, find)).main([])
     use_no_proxy_for_this_machine()
+    show_progress_to_people_only()
     try:
         if not words or words[0] in ("-h", "--help"):
             print(usage())

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lrat_hub import cli
 from lrat_hub.cli.options import AGENTS, options_of, settings_of
-from lrat_hub.cli.stage import StageArguments, say
-from lrat_hub.errors import LratError, did_you_mean
+from lrat_hub.cli.planning import PlannedArguments
+from lrat_hub.cli.stage import say
+from lrat_hub.errors import LratError
 from lrat_hub.evaluation.verdicts import RECORDED
-from lrat_hub.judges.settings import ANSWER_JUDGES, AnswerJudgeSettings, require_judge
-from lrat_hub.plugins import is_plugin, plugin_identity
+from lrat_hub.judges.settings import ANSWER_JUDGES, AnswerJudgeSettings
+from lrat_hub.option import option
+from lrat_hub.plugins import plugin_identity
 
 if TYPE_CHECKING:
     from lrat_hub.evaluation.seen import Seen
@@ -23,107 +25,76 @@ if TYPE_CHECKING:
     from lrat_hub.schema import Trajectory
 
 CONCURRENCY = 64
-"""Questions that a plug-in works on at once; the offline readers work on all."""
+"""Questions that a plug-in works on at once; the offline reader works on all."""
 
 
 @dataclass(kw_only=True)
-class RunOptions(StageArguments):
+class RunOptions(PlannedArguments):
     """Options of the runs that an evaluation makes now."""
 
-    corpus: str = field(
-        default="",
-        metadata={"group": "inputs", "help": "Corpus that agents of --agents and --rollouts search and browse."},
+    corpus: str = option("", "Corpus that agents of --agents and --rollouts search and browse.", group="inputs")
+    agents: list[str] = option(
+        help=f"Agents to run now: {', '.join(AGENTS)} (works offline, by rules), or plug-ins as module:object.",
+        factory=list,
+        group="inputs",
+        known=tuple(AGENTS),
     )
-    agents: list[str] = field(
-        default_factory=list,
-        metadata={
-            "group": "inputs",
-            "help": f"Agents to run now: {', '.join(AGENTS)} (both work offline), or plug-ins as module:object.",
-        },
+    rollouts: list[str] = option(
+        help="Agents to run now by recipes of lrat rollout; one recipe for each agent.", factory=list, group="inputs"
     )
-    rollouts: list[str] = field(
-        default_factory=list,
-        metadata={
-            "group": "inputs",
-            "help": "Agents to run now by recipes of lrat rollout; one recipe for each agent.",
-        },
+    retrievers: list[str] = option(
+        help="Retrievers that agents of --agents and --rollouts search with; see lrat rollout --help.",
+        factory=list,
+        group="inputs",
     )
-    retrievers: list[str] = field(
-        default_factory=list,
-        metadata={
-            "group": "inputs",
-            "help": "Retrievers that agents of --agents and --rollouts search with; see lrat rollout --help.",
-        },
+    k: list[int] = option(
+        help="Number of results per query; each agent is run with each of several values.",
+        factory=lambda: [10],
+        group="essentials",
     )
-    k: list[int] = field(
-        default_factory=lambda: [10],
-        metadata={
-            "group": "essentials",
-            "help": "Number of results per query; each agent is run with each of several values.",
-        },
+    snippet_tokens: int = option(64, "Tokens shown of each document in a result list (paper: 64).")
+    max_turns: int = option(
+        50, "Number of actions after which an agent is asked for its answer (paper: 50).", group="essentials"
     )
-    snippet_tokens: int = field(
-        default=64, metadata={"help": "Tokens shown of each document in a result list (paper: 64)."}
-    )
-    max_turns: int = field(
-        default=50,
-        metadata={
-            "group": "essentials",
-            "help": "Number of actions after which an agent is asked for its answer (paper: 50).",
-        },
-    )
-    journal: str = field(
-        default="",
-        metadata={
-            "group": "essentials",
-            "help": "Folder that keeps the runs of --agents, so that they resume; a folder in HF_HOME if empty.",
-            "recipe": False,
-        },
+    journal: str = option(
+        "",
+        "Folder that keeps the runs of --agents, so that they resume; a folder in HF_HOME if empty.",
+        group="essentials",
+        recipe=False,
     )
 
     def check(self) -> None:
         """Raises LratError for options that don't go together."""
-        if unknown := [name for name in self.agents if name not in AGENTS and not is_plugin(name)]:
-            end = did_you_mean(unknown[0], AGENTS) or "."
-            raise LratError(f"`agents`: expected {', '.join(AGENTS)} or module:object, found {unknown[0]!r}{end}")
         if (self.agents or self.rollouts) and not (self.retrievers and self.corpus):
             raise LratError("Evaluation: agents that are run need `retrievers` and `corpus`. Give both.")
 
 
-RECORDED_JUDGE: Any = field(
-    default=RECORDED,
-    metadata={
-        "group": "essentials",
-        "help": "Judge of answers: recorded (the verdicts that came with the runs; for agents that are run now, "
-        "match), match, containment, llm (the language model of `model`), none, or a plug-in as module:object. "
-        "lrat rollout --help describes each of them.",
-    },
+RECORDED_JUDGE: Any = option(
+    RECORDED,
+    "Judge of answers: recorded (the verdicts that came with the runs; for agents that are run now, "
+    "match), match, containment, llm (the language model of `model`), none, or a plug-in as module:object. "
+    "lrat rollout --help describes each of them.",
+    group="essentials",
+    known=(RECORDED, *ANSWER_JUDGES),
 )
-SECOND_JUDGE: Any = field(
-    default="",
-    metadata={
-        "group": "essentials",
-        "help": "Second judge of the same answers, to report its agreement with the first; none if empty.",
-    },
+SECOND_JUDGE: Any = option(
+    "",
+    "Second judge of the same answers, to report its agreement with the first; none if empty.",
+    group="essentials",
+    known=(RECORDED, *ANSWER_JUDGES),
 )
 JudgeOptions = options_of(AnswerJudgeSettings, "answer_judge", formerly="judge", answer_judge=RECORDED_JUDGE)
 SecondJudgeOptions = options_of(AnswerJudgeSettings, "second_judge", second_judge=SECOND_JUDGE)
 
 
 def judges(options: Any, second_options: Any) -> tuple[AnswerJudgeSettings, AnswerJudgeSettings | None]:
-    """The judge and the second one, whose vLLM is started as the first one's is where nothing else is said.
-
-    Raises:
-        LratError: One of them is none that there is.
-    """
+    """The judge and the second one, whose vLLM is started as the first one's is where nothing else is said."""
     judge = settings_of(options, AnswerJudgeSettings, "answer_judge")
     second = settings_of(second_options, AnswerJudgeSettings, "second_judge")
     server = second.server.started_like(judge.server)
     server = replace(server, vllm_args=server.vllm_args or judge.server.vllm_args)
-    require_judge(judge.judge, RECORDED, *ANSWER_JUDGES)
     if not second.judge:
         return judge, None
-    require_judge(second.judge, RECORDED, *ANSWER_JUDGES)
     return judge, replace(second, server=server)
 
 
@@ -147,7 +118,7 @@ def run_agents(
     pins = {f"agent {name}": plugin_identity(name) for name in options.agents if name not in AGENTS}
     for name, pin in pins.items():
         inputs.record(name, pin)
-    questions = [Question(row["query_id"], row["query"], row["answer"]) for row in queries]
+    questions = [Question(row["query_id"], row["query"], row["answer"], canary=row["canary"]) for row in queries]
     opener = RetrieverOpener(corpus, documents, inputs=inputs, show_progress=True)
     # All are opened before the first is run: one that can't be is not noticed after hours.
     for text, retriever in [(text, opener.open(text)) for text in options.retrievers]:
@@ -167,7 +138,7 @@ def run_agents(
                 )
 
 
-def seen_by(models: Sequence[HubRef | None], gold: Mapping[str, tuple[str, str]], queries: Source) -> list[Seen]:
+def seen_by(models: Sequence[HubRef], gold: Mapping[str, tuple[str, str]], queries: Source) -> list[Seen]:
     """What the models that agents searched with have seen of the questions, which is told.
 
     Args:
@@ -175,11 +146,12 @@ def seen_by(models: Sequence[HubRef | None], gold: Mapping[str, tuple[str, str]]
         queries: Where the questions are from.
     """
     from lrat_hub.evaluation.seen import Seen, TrainingPairs
+    from lrat_hub.evaluation.tables import system_name
 
     texts = {query_id: question for query_id, (question, _) in gold.items()}
     seen = [
-        Seen.of(f"{model.repo_id}@{model.revision[:7]}", TrainingPairs.of(model, queries=queries), texts, (), None)
-        for model in dict.fromkeys(model for model in models if model is not None)
+        Seen.of(system_name(model), TrainingPairs.of(model, queries=queries), texts, (), None)
+        for model in dict.fromkeys(models)
     ]
     for one in seen:
         say(f"  {one}")

@@ -1,11 +1,11 @@
-"""What goes wrong outside this program, in one line: full and read-only disks, outputs that could not be published."""
+"""What surrounds a command: full and read-only disks, explained in one line; proxies; who reads what it prints."""
 
 from __future__ import annotations
 
 import errno
 import os
 import shlex
-import shutil
+import sys
 import tempfile
 from pathlib import Path
 
@@ -22,16 +22,38 @@ _CAUSES = {
 _WORDS = {"No space left on device": errno.ENOSPC, "Disk quota exceeded": errno.EDQUOT, "Read-only file": errno.EROFS}
 """How libraries in other languages say it, in errors of their own."""
 
+_MADE_OF_FILES = {
+    "trajectories": "If these are logs, import them, and give what is published: lrat import {path} --to me/runs",
+    "corpus": "If these are documents, publish them, and give what is published: lrat corpus --documents {path} "
+    "--to me/corpus",
+    "queries": "If these are questions, publish them, and give what is published: lrat corpus --queries {path} "
+    "--to me/queries",
+    "qrels": "If these are judgements, publish them, and give what is published: lrat corpus --qrels {path} "
+    "--to me/qrels",
+    "pairs": "Pairs are mined from runs: lrat mine --trajectories me/runs --corpus me/corpus --to me/pairs",
+}
+"""What to do about a file of one's own in the place of a table that a stage publishes."""
+
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 
 
 def explanation_of(error: BaseException) -> str | None:
-    """A line for what the person at the terminal can mend; None for any other error.
+    """A line for what the person at the terminal can fix; None for any other error.
 
     An error that libraries have wrapped is looked for in what it was raised from.
     """
+    try:
+        return _publication_explanation(error)
+    except ImportError:
+        return None  # packages are missing, and the error is about that
+
+
+def _publication_explanation(error: BaseException) -> str | None:
+    from lrat_hub.hub.inputs import WrongTable
     from lrat_hub.hub.outputs import Unpublished
 
+    if isinstance(error, WrongTable) and (made := _MADE_OF_FILES.get(error.kind)):
+        return f"{error} {made.format(path=shlex.quote(_short_path(error.path)))}"
     text = _disk_explanation(error)
     if isinstance(error, Unpublished):
         # The text of the error has its folder already.
@@ -41,7 +63,15 @@ def explanation_of(error: BaseException) -> str | None:
     return text
 
 
+def _short_path(path: Path) -> str:
+    """A path as a person here would write it."""
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+
+
 def _disk_explanation(error: BaseException) -> str | None:
+    from huggingface_hub.constants import HF_HOME
+
+    from lrat_hub.hub.preflight import free_space, in_words
     from lrat_hub.hub.retries import chain_of
 
     for cause in chain_of(error):
@@ -53,25 +83,22 @@ def _disk_explanation(error: BaseException) -> str | None:
             return None  # it says more of whose file that is
         file = getattr(cause, "filename", None)
         about = f"{file}: " if isinstance(file, (str, Path)) else ""
-        folders = {"HF_HOME": _home(), "TMPDIR": tempfile.gettempdir()}
-        return (
-            f"{about}{_CAUSES[number]}. HF_HOME is {folders['HF_HOME']} ({_free(folders['HF_HOME'])} free), TMPDIR is "
-            f"{folders['TMPDIR']} ({_free(folders['TMPDIR'])} free): free some space, or set them to other folders."
-        )
+        folders = [
+            f"{name} is {folder} ({in_words(free_space(Path(folder)))} free)"
+            for name, folder in (("HF_HOME", HF_HOME), ("TMPDIR", tempfile.gettempdir()))
+        ]
+        return f"{about}{_CAUSES[number]}. {', '.join(folders)}: free some space, or set them to other folders."
     return None
 
 
-def _home() -> str:
-    from huggingface_hub.constants import HF_HOME
+def show_progress_to_people_only() -> None:
+    """Hides the progress bars of `huggingface_hub` and `datasets` where stderr goes to a file or a pipe.
 
-    return HF_HOME
-
-
-def _free(folder: str) -> str:
-    from lrat_hub.hub.preflight import in_words
-
-    there = next(path for path in (Path(folder), *Path(folder).absolute().parents) if path.exists())
-    return in_words(shutil.disk_usage(there).free)
+    Each step of a bar is a line there. Whoever has set the variables of these libraries keeps them.
+    """
+    if not sys.stderr.isatty():
+        for library in ("HUB", "DATASETS"):
+            os.environ.setdefault(f"HF_{library}_DISABLE_PROGRESS_BARS", "1")
 
 
 def use_no_proxy_for_this_machine() -> None:
@@ -80,5 +107,4 @@ def use_no_proxy_for_this_machine() -> None:
         return
     from lrat_hub.localhub import without_proxy
 
-    hosts = without_proxy(os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or "")
-    os.environ["NO_PROXY"] = os.environ["no_proxy"] = hosts
+    os.environ["NO_PROXY"] = os.environ["no_proxy"] = without_proxy()

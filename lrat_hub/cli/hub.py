@@ -47,10 +47,10 @@ def _parser() -> CommandParser:
 
     text = "tokens for others than the owner"
     command = commands.add_parser(
-        "token", help=text, description="Make, list and revoke tokens for others than the owner."
+        "token", help=text, description="Create, list and revoke tokens for users other than the owner."
     )
     tokens = command.add_subparsers(required=True, metavar="COMMAND")
-    command = tokens.add_parser("create", parents=[root], help="make one", description=_create.__doc__)
+    command = tokens.add_parser("create", parents=[root], help="create a token", description=_create.__doc__)
     command.add_argument(
         "--user", required=True, metavar="NAME", help="User of the token, and the namespace that they write in."
     )
@@ -65,9 +65,9 @@ def _parser() -> CommandParser:
         help="Further namespace that the token is for; can be repeated.",
     )
     command.set_defaults(run=_create)
-    command = tokens.add_parser("list", parents=[root], help="list them", description=_list.__doc__)
+    command = tokens.add_parser("list", parents=[root], help="list the tokens", description=_list.__doc__)
     command.set_defaults(run=_list)
-    command = tokens.add_parser("revoke", parents=[root], help="make one worthless", description=_revoke.__doc__)
+    command = tokens.add_parser("revoke", parents=[root], help="revoke a token", description=_revoke.__doc__)
     command.add_argument(
         "--id", required=True, metavar="ID", help="Id of the token, as `lrat hub token list` shows it."
     )
@@ -81,7 +81,7 @@ def _parser() -> CommandParser:
         metavar="N",
         help="Keep unused objects that are younger than this many hours; default: 24.",
     )
-    command.add_argument("--dry-run", action="store_true", help="Say what would be removed, and remove nothing.")
+    command.add_argument("--dry-run", action="store_true", help="Show what would be removed, and remove nothing.")
     command.set_defaults(run=_gc)
 
     command = commands.add_parser("verify", parents=[root], help="check everything", description=_verify.__doc__)
@@ -145,7 +145,7 @@ def _list(args: argparse.Namespace) -> None:
 
 
 def _revoke(args: argparse.Namespace) -> None:
-    """Make a token worthless, at once."""
+    """Revoke a token; it is refused from now on."""
     from lrat_hub.localhub.root import existing_root, revoke_token
 
     revoke_token(existing_root(args.root), args.id)
@@ -163,7 +163,7 @@ def _gc(args: argparse.Namespace) -> None:
 
 
 def _verify(args: argparse.Namespace) -> None:
-    """Check every repository and object of a Hub, which may be served meanwhile."""
+    """Check every repository and object of a Hub. The Hub may be served at the same time."""
     from lrat_hub.localhub.maintenance import verify
 
     report = verify(args.root, hashes=not args.quick, repair=args.repair)

@@ -1,4 +1,4 @@
-"""Shows what an artifact was made from, back to the corpus and whatever came from outside."""
+"""Shows what an artifact was made from, back to the corpus and to inputs from outside the Hub."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ def main(argv: list[str]) -> None:
     parser = CommandParser(prog="lrat lineage", description=__doc__)
     parser.add_argument(
         "ref",
-        help="namespace/name[@revision]: a model, or a dataset where there is no model of that name; datasets/ in "
-        "front makes sure.",
+        help="Artifact as namespace/name[@revision]: a model, or a dataset if there is no model of that name. With "
+        "datasets/ in front it is a dataset.",
     )
     args = parser.parse_args(argv)
     for text in tree(list(trace(artifact_of(args.ref)))):

@@ -18,20 +18,20 @@ from typing import Any, TypeVar, get_type_hints
 
 Settings = TypeVar("Settings")
 
-AGENTS = {
-    "clue-reader": "lrat_hub.demo.clue_reader:open_reader",
-    "reader": "lrat_hub.demo.natural:NaturalReader",
-}
-"""Agents without a language model that have a short name on the command line: of clue questions, of natural ones."""
+AGENTS = {"reader": "lrat_hub.demo.natural:NaturalReader"}
+"""Agents without a language model that have a short name on the command line."""
 
 
-def options_of(settings: type[Any], prefix: str = "", *, formerly: str = "", **changed: Any) -> type[Any]:
+def options_of(
+    settings: type[Any], prefix: str = "", *, formerly: str = "", essential: bool = True, **changed: Any
+) -> type[Any]:
     """A flat dataclass with an option for each field of settings, those of nested settings included.
 
     Args:
         prefix: Stands before the names of the options, such as "judge" in `judge_model`. A field may have another name
             there, in its metadata as `prefixed`; "" is the prefix itself.
         formerly: A prefix under which the options are still understood, with a note.
+        essential: Whether those that are essential to the settings are so to the stage.
         changed: Fields with another default or help (`field(...)`), by the name of the option.
     """
     leaves = list(_leaves(settings, prefix))
@@ -49,6 +49,8 @@ def options_of(settings: type[Any], prefix: str = "", *, formerly: str = "", **c
         help = re.sub(r"`(\w+)`", lambda match: f"--{names.get(match[1], match[1])}", item.metadata["help"])
         metadata = {key: value for key, value in item.metadata.items() if key not in ("option", "prefixed")}
         metadata["help"] = help
+        if not essential and metadata.get("group") == "essentials":
+            del metadata["group"]
         former = former_names.get(option)
         if former and former != option:
             metadata["formerly"] = (former,)

@@ -1,19 +1,21 @@
 """Parsers of the commands: options in groups, and one line with the nearest name for what is not understood.
 
 The metadata of an option's field says, besides its `help`: its `group` ("inputs", "essentials" or "expert"), what it
-was called `formerly`, what `--no_NAME` does (`off`, for options that are on), and where its choices are described
-(`choices_in`), if they are too many for a line.
+was called `formerly`, what `--no_NAME` does (`off`, for options that are on), where its choices are described
+(`choices_in`), if they are too many for a line, and which names are `known`, where others are those of plug-ins.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import fields
-from typing import Any, NoReturn, cast, get_args, get_type_hints
+from typing import Any, NoReturn, cast, get_args, get_origin, get_type_hints
 
+from lrat_hub.cli.completion import complete
 from lrat_hub.errors import LratError, did_you_mean
 
 GROUPS = {
@@ -57,6 +59,20 @@ class CommandParser(argparse.ArgumentParser):
             raise UsageError(f"{self.prog}: expected options, found {rest[0]!r}. See {self.prog} --help.")
         return parsed, rest
 
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        complete(self)
+        return super().parse_args(args, namespace)
+
+    def given(self, words: Sequence[str]) -> set[str]:
+        """Names of the options that a command line has, of those that this parser knows."""
+        options = (option[0] for word in words if (option := _OPTION.match(word)))
+        return {option.removeprefix("--") for option in options if option in self._option_string_actions}
+
+    def add_port(self, default: int) -> None:
+        """Adds the option of a port to listen on."""
+        text = "Port to listen on; 0 picks a free one; default: %(default)s."
+        self.add_argument("--port", type=int, default=default, metavar="N", help=text)
+
     def unknown(self, option: str) -> str:
         """The line about an option that is not known."""
         known = {name.lstrip("-") for name in self._option_string_actions if name.startswith("--")}
@@ -98,7 +114,7 @@ def stage_parser(kinds: Sequence[type[Any]], stage: str, description: str | None
 
         def add_argument(
             self, *names: Any, recipe: bool = True, group: str = "", formerly: Iterable[str] = (), off: str = "",
-            choices_in: str = "", **options: Any,
+            choices_in: str = "", known: Iterable[str] = (), **options: Any,
         ) -> Any:  # fmt: skip
             # The parser hands over a field's whole metadata; `recipe` is for the lineage (see `Stage`).
             if names[0] == "-h":
@@ -116,6 +132,9 @@ def stage_parser(kinds: Sequence[type[Any]], stage: str, description: str | None
                 # One line says it: the one of what can be changed.
                 options["help"] = argparse.SUPPRESS
             else:
+                if get_origin(self._hints.get(name)) is dict:
+                    # A recipe has a mapping there; on the command line it is written as JSON.
+                    options |= {"type": json.loads, "metavar": "JSON"}
                 options.setdefault("metavar", _metavar(name, self._hints.get(name), options))
                 if choices_in:
                     count = len(options["choices"])
@@ -146,6 +165,12 @@ def stage_parser(kinds: Sequence[type[Any]], stage: str, description: str | None
                 result.append(word)
             return result
 
+        def require_nothing(self) -> None:
+            """Lets options be left out that are required: a plan is made of what is given."""
+            for action in self._actions:
+                if action.required:
+                    action.required, action.default = False, [] if action.nargs else ""
+
         def set_recipe(self, recipe: Mapping[str, Any], path: object) -> None:
             """Makes a recipe's values the defaults.
 
@@ -153,7 +178,8 @@ def stage_parser(kinds: Sequence[type[Any]], stage: str, description: str | None
                 UsageError: One of its keys is no option.
             """
             known = {action.dest for action in self._actions if action.dest != "help"} - {"config"}
-            current = current_keys(recipe, self.former, known, stage, path)
+            lists = {action.dest for action in self._actions if action.nargs == argparse.ONE_OR_MORE}
+            current = current_keys(recipe, self.former, known, lists, stage, path)
             self.set_defaults_with_config(**current)
 
     types = [(item, item.type) for kind in kinds for item in fields(kind)]
@@ -166,9 +192,17 @@ def stage_parser(kinds: Sequence[type[Any]], stage: str, description: str | None
 
 
 def current_keys(
-    recipe: Mapping[str, Any], former: Mapping[str, str], known: Iterable[str], stage: str, path: object
+    recipe: Mapping[str, Any],
+    former: Mapping[str, str],
+    known: Iterable[str],
+    lists: Collection[str],
+    stage: str,
+    path: object,
 ) -> dict[str, Any]:
     """A recipe with its keys by the names of today.
+
+    Args:
+        lists: Options that take several values; a text by itself is one.
 
     Raises:
         UsageError: One of them is no option.
@@ -182,7 +216,7 @@ def current_keys(
             name = former[name]
         if name not in known:
             raise UsageError(f"lrat {stage}: {path}: unknown option {key}{did_you_mean(key, known) or '.'}")
-        current[name] = value
+        current[name] = [value] if name in lists and isinstance(value, str) else value
     return current
 
 
@@ -224,7 +258,7 @@ class OptionHelp(argparse.HelpFormatter):
         if action.required:
             return f"{text} (required)"
         # A default of 0 says something, and equals False.
-        if default is None or default is False or default in ("", [], argparse.SUPPRESS) or action.nargs == 0:
+        if default is None or default is False or default in ("", [], {}, argparse.SUPPRESS) or action.nargs == 0:
             return text
         shown = " ".join(map(str, default)) if isinstance(default, list) else f"{default}"
         if shown == "default":

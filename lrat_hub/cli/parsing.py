@@ -10,8 +10,10 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lrat_hub.cli.completion import complete
 from lrat_hub.cli.parser import UsageError, current_keys, stage_parser
 from lrat_hub.errors import LratError, did_you_mean
+from lrat_hub.plugins import require_known
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
@@ -38,6 +40,7 @@ def parse(argv: list[str] | None, stage: str, description: str | None, *argument
         metavar="FILE",
         help="Recipe: a YAML file with these options, or the name of a packaged one.",
     )
+    complete(parser, packaged_recipes)
     words, recipe = _without_recipe(parser.current(sys.argv[1:] if argv is None else argv), stage)
     try:
         if recipe:
@@ -46,11 +49,14 @@ def parse(argv: list[str] | None, stage: str, description: str | None, *argument
             # As trl's scripts do: variables of the environment beside the options.
             os.environ |= {name: str(value) for name, value in (values.pop("env", None) or {}).items()}
             parser.set_recipe(values, path)
+        if not {"--dry_run", "--dry-run"}.isdisjoint(words):
+            parser.require_nothing()
         # --config leaves a namespace of its own behind the dataclasses.
         parsed = parser.parse_args_into_dataclasses(words, look_for_args_file=False)[: len(arguments)]
         # argparse checks neither types nor choices of what a recipe sets.
         for kind, values in zip(arguments, parsed, strict=True):
             TypeAdapter(kind).validate_python(asdict(values))
+            _require_known(values, f"lrat {stage}")
     except ValidationError as error:
         raise LratError(f"lrat {stage}: {_wrong_value(error)}") from error
     except (OSError, ValueError) as error:
@@ -97,6 +103,15 @@ def _wrong_value(error: ValidationError) -> str:
     return f"{option}: {first['msg']}, found {first['input']!r}."
 
 
+def _require_known(options: Any, source: str) -> None:
+    """Raises LratError for the name of a thing that is neither one there is (`known`) nor that of a plug-in."""
+    for item in fields(options):
+        value = getattr(options, item.name)
+        for name in value if isinstance(value, list) else [value]:
+            if "known" in item.metadata and name != item.default:
+                require_known(f"{source}: {item.name}", name, item.metadata["known"])
+
+
 def read_recipe(stage: str, recipe: str, given: Mapping[str, Any], *arguments: type[Any]) -> tuple[Any, ...]:
     """The options of a stage that another one runs: those of a recipe, with others in their place.
 
@@ -106,22 +121,54 @@ def read_recipe(stage: str, recipe: str, given: Mapping[str, Any], *arguments: t
     Raises:
         LratError: The recipe can't be read, or has an unknown key or a value of another type.
     """
-    from pydantic import TypeAdapter, ValidationError
-
     path = recipe_path(recipe)
+    return read_options(stage, recipe_values(stage, path, *arguments) | {**given}, path, *arguments)
+
+
+def recipe_values(stage: str, path: Path, *arguments: type[Any]) -> dict[str, Any]:
+    """What a recipe says, by the names of the options today.
+
+    Raises:
+        LratError: It can't be read, or has an unknown key.
+    """
+    return named_options(stage, _read_yaml(path, stage), path, *arguments)
+
+
+def named_options(stage: str, values: Mapping[str, Any], source: object, *arguments: type[Any]) -> dict[str, Any]:
+    """Values by the names that the options have today.
+
+    Args:
+        source: Where they come from, for messages.
+
+    Raises:
+        UsageError: One of them is no option of the stage.
+    """
     options = [item for kind in arguments for item in fields(kind)]
     former = {old: item.name for item in options for old in item.metadata.get("formerly", ())}
-    values = current_keys(_read_yaml(path, stage), former, [item.name for item in options], stage, path) | {**given}
+    lists = [item.name for item in options if str(item.type).startswith("list[")]
+    return current_keys(values, former, [item.name for item in options], lists, stage, source)
+
+
+def read_options(stage: str, values: Mapping[str, Any], source: object, *arguments: type[Any]) -> tuple[Any, ...]:
+    """The options of a stage, an object for each dataclass, out of values by name.
+
+    Args:
+        source: Where they come from, for messages.
+
+    Raises:
+        LratError: One is missing, or has a value of another type.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
     made = []
     try:
         for kind in arguments:
             own = {item.name: values[item.name] for item in fields(kind) if item.name in values}
-            made.append(kind(**own))
-            TypeAdapter(kind).validate_python(asdict(made[-1]))
+            # As on the command line, a text such as 1e-4, which YAML takes for one, may stand for a number.
+            made.append(TypeAdapter(kind).validate_python(own))
+            _require_known(made[-1], f"lrat {stage}: {source}")
     except ValidationError as error:
-        raise LratError(f"lrat {stage}: {path}: {_wrong_value(error)}") from error
-    except TypeError as error:
-        raise LratError(f"lrat {stage}: {path}: {' '.join(str(error).split())}") from error
+        raise LratError(f"lrat {stage}: {source}: {_wrong_value(error)}") from error
     return tuple(made)
 
 
@@ -145,27 +192,25 @@ def assignments(option: str, texts: list[str]) -> dict[str, str]:
     return values
 
 
+def packaged_recipes() -> dict[str, Path]:
+    """The files of the recipes that come with the package, by their names, such as `training/tiny_cpu`."""
+    # In a checkout the stage folders lie beside the library, not in it.
+    return {
+        f"{file.parents[1].name}/{file.stem}": file
+        for root in Path(__file__).parents[1:3]
+        for file in root.glob("*/recipes/*.yaml")
+    }
+
+
 def recipe_path(name: str) -> Path:
     """A recipe's file: a path, or the name of one that comes with the package, such as `training/tiny_cpu`."""
     path = Path(name)
     if path.exists():
         return path
-    folder, _, recipe = name.rpartition("/")
-    packaged = Path(__file__).parents[1] / folder / "recipes" / f"{recipe}.yaml"
-    if not packaged.exists():
-        # In a checkout the stage folders lie beside the library, not in it.
-        packaged = Path(__file__).parents[2] / folder / "recipes" / f"{recipe}.yaml"
-    if not folder or not packaged.exists():
-        roots = (Path(__file__).parents[1], Path(__file__).parents[2])
-        stages = ("training", "dataset_builders", "eval")
-        known = [
-            f"{stage}/{path.stem}"
-            for stage in stages
-            for root in roots
-            for path in (root / stage).glob("recipes/*.yaml")
-        ]
+    packaged = packaged_recipes()
+    if name not in packaged:
         raise LratError(
             f"Recipe {name!r}: expected a YAML file or the name of a packaged recipe, found neither"
-            f"{did_you_mean(name, known) or '. Packaged are ' + ', '.join(sorted(set(known))) + '.'}"
+            f"{did_you_mean(name, packaged) or '. Packaged are ' + ', '.join(sorted(packaged)) + '.'}"
         )
-    return packaged
+    return packaged[name]

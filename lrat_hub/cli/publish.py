@@ -1,19 +1,19 @@
-"""Publishes the finished output of a stage, which was kept in a folder as the Hub did not take it.
+"""Publishes the finished output of a stage from the folder where it was kept because the Hub did not accept it.
 
-The folder is checked first: it has its card and its lineage, and all files are there. It stays where it is.
+The folder is checked first: it must have a card, a lineage and all files. It is not removed afterwards.
 """
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
+from lrat_hub.cli.parser import CommandParser
 from lrat_hub.cli.stage import say
 from lrat_hub.hub.refs import HubRef
 
 
 def main(argv: list[str]) -> HubRef:
-    parser = argparse.ArgumentParser(prog="lrat publish", description=__doc__, allow_abbrev=False)
+    parser = CommandParser(prog="lrat publish", description=__doc__)
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="Folder that a stage said it had kept.")
     parser.add_argument(
         "--to",

@@ -1,6 +1,7 @@
-"""Runs the whole loop on an embedded Hub: trajectories, mined pairs, a trained retriever and its evaluation.
+"""Runs the whole loop on an embedded Hub: a language model's logs, mined pairs, a trained retriever, its evaluation.
 
-The stages are those that anyone runs, and each reads by its pin what the one before published.
+Each step runs a stage of the `lrat` command on the pinned output of the steps before it. The messages of the stages
+are written to `log.txt`.
 """
 
 from __future__ import annotations
@@ -9,14 +10,19 @@ import os
 import shlex
 import time
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from lrat_hub import cli
+from lrat_hub.cli import following
 from lrat_hub.cli.parser import CommandParser
 from lrat_hub.cli.stage import say
 from lrat_hub.cli.tables import show_table
+from lrat_hub.errors import LratError
 from lrat_hub.localhub import DEFAULT_PORT, LocalHub
+from lrat_hub.localhub.process import listen
 
 if TYPE_CHECKING:
     from lrat_hub.demo.bases import Base
@@ -24,9 +30,10 @@ if TYPE_CHECKING:
     from lrat_hub.hub.refs import HubRef
 
 NAMESPACE = "lrat"
-COLLECTED_WITH = "bm25"
-"""The retriever the agent searches with while trajectories are collected: it needs no base model, and its clean
-lists train both bases at least as well as their own (chosen on dev)."""
+STEPS = 10
+JUDGE = "lrat_hub.demo.recorded:RecordedJudge"
+READER_K = 3
+"""Results a search of the reader: with ten there is nearly nothing that it would not find."""
 
 
 def main(argv: list[str]) -> None:
@@ -41,145 +48,208 @@ def main(argv: list[str]) -> None:
         help="Folder for the Hub and the report; default: %(default)s.",
     )
     parser.add_argument(
-        "--port", type=int, default=DEFAULT_PORT, help="Port of the Hub; 0 picks a free one; default: %(default)s."
+        "--port",
+        type=int,
+        metavar="N",
+        help=f"Port of the Hub; 0 picks a free one; default: {DEFAULT_PORT}, or a free one where that is taken.",
     )
     args = parser.parse_args(argv)
 
     started = time.monotonic()
     root = args.root.resolve()
-    with LocalHub(root / "hub", port=args.port) as hub:
+    root.mkdir(parents=True, exist_ok=True)
+    here = Path.cwd()
+
+    def shown(path: Path) -> str:
+        return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+    with LocalHub(root / "hub", port=_port(args.port)) as hub, (root / "log.txt").open("w", encoding="utf-8") as log:
         # Hugging Face libraries read these when they are imported, which has not happened yet. The cache is the
         # quickstart's own: it must not mix with repositories of the same name on another Hub.
         exports = {**hub.env, "HF_HOME": str(root / "cache")}
         os.environ |= exports
-        # Everything here is small; bars are left to encoding and training.
         os.environ |= {"HF_HUB_DISABLE_PROGRESS_BARS": "1", "HF_DATASETS_DISABLE_PROGRESS_BARS": "1"}
+        say(
+            f"A language model's search logs train {args.base}; what each step says is in {shown(root / 'log.txt')}.\n"
+        )
+
+        if args.port is None and not hub.endpoint.endswith(f":{DEFAULT_PORT}"):
+            say(f"Port {DEFAULT_PORT} is taken, so the Hub of this run is at {hub.endpoint}.\n")
 
         from lrat_hub.demo.report import (
-            caveats,
+            conclusions,
             read_findings,
             result_rows,
             write_consumer,
             write_env,
             write_report,
         )
-        from lrat_hub.evaluation.tables import agent_rows
 
-        made = run_loop(args.base)
+        made = run_loop(args.base, root, log)
         findings = read_findings(made)
         report = write_report(root, args.base, made, findings)
         port = int(hub.endpoint.rpartition(":")[2])
         serve = f"lrat hub serve --root {shlex.quote(str(root / 'hub'))} --port {port}"
         env, consumer = write_env(root, made, exports, serve), write_consumer(root)
 
-    queries = len(findings.retrieval.clusters)
-    say(f"\n{queries} queries about held-out articles, {args.base} before and after training on mined pairs:\n")
+    say(f"\n{args.base} before and after, with paired 95 % intervals of the difference over test questions:\n")
     show_table(result_rows(findings))
-    say("\nRetrievers inside the agent, in percent of the held-out questions, with the gain over the base:\n")
-    show_table(agent_rows(findings.evaluations.cells, findings.evaluations.comparisons()))
-    say("\nWhat this does not show:")
-    for line in caveats(findings):
-        say(f"- {line}")
-    say("\nPublished, by pin:")
-    for name, ref in made.refs().items():
-        say(f"  {name:<13} {ref}")
-    here = Path.cwd()
-
-    def shown(path: Path) -> str:
-        return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
-
-    say(f"\nReport with pictures: {shown(report)}")
-    say("To use the artifacts with plain datasets and sentence-transformers, serve their Hub in one shell:")
+    say("")
+    for sentence in conclusions(findings, args.base):
+        say(sentence)
+    say("\nUse the results with plain datasets and sentence-transformers, in two shells:")
     say(f"  .venv/bin/lrat hub serve --root {shown(root / 'hub')} --port {port}")
-    say("and in another:")
-    say(f"  . {shown(env)}")
-    say(f"  .venv/bin/python {shown(consumer)}")
-    say("or, in Python:")
-    say(f'  load_dataset("{made.pairs.repo_id}", split="train", revision="{made.pairs.revision}")')
+    say(f"  . {shown(env)} && .venv/bin/python {shown(consumer)}")
     say(f'  SentenceTransformer("{made.model.repo_id}", revision="{made.model.revision}")')
-    say(f"\nDone in {time.monotonic() - started:.0f} s.")
+    say(f'  load_dataset("{made.pairs.repo_id}", "triplets", split="train", revision="{made.pairs.revision}")')
+    say(
+        f"\nNext: {shown(report)} has figures, all tables and one run step by step; `lrat import YOUR_LOGS --look` "
+        f"shows"
+    )
+    say("what your own logs would become, and docs/importing.md how they are read.")
+    say(f"Done in {time.monotonic() - started:.0f} s.")
+    # What follows its last stage needs its Hub, which stops now.
+    following.take()
 
 
-def run_loop(base: Base) -> Artifacts:
-    """Builds the corpus and questions, lets the agent work, mines, trains and evaluates.
+def _port(wanted: int | None) -> int:
+    """The port that was asked for; without one the usual port, or 0, for a free one, where another program has it."""
+    if wanted is not None:
+        return wanted
+    try:
+        listen("127.0.0.1", DEFAULT_PORT, name="lrat quickstart").close()
+    except LratError:
+        return 0
+    return DEFAULT_PORT
+
+
+@dataclass
+class Steps:
+    """Says of each step in one line what it made; what the stages say themselves goes into a log."""
+
+    log: TextIO
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def run(self, title: str, work: Callable[[], Any], says: Callable[[Any], str]) -> Any:
+        print(f"[{len(self.seconds) + 1:>2}/{STEPS}] {title:<11}", end="", flush=True)
+        started = time.monotonic()
+        with redirect_stdout(self.log), redirect_stderr(self.log):
+            made = work()
+            line = says(made)
+        self.seconds[title] = time.monotonic() - started
+        say(f"{line} ({self.seconds[title]:.0f} s)")
+        return made
+
+
+def run_loop(base: Base, root: Path, log: TextIO) -> Artifacts:
+    """Publishes corpus, base and logs, mines, trains, evaluates and reports.
 
     The Hub is the one that `HF_ENDPOINT` names.
     """
     from lrat_hub.demo.bases import publish_base
+    from lrat_hub.demo.recorded import write_logs
     from lrat_hub.demo.report import Artifacts
+    from lrat_hub.evaluation.tables import system_name
+    from lrat_hub.hub.lineage import read_lineage
 
-    seconds: dict[str, float] = {}
-
-    def stage(title: str, run: Callable[[], Any]) -> Any:
-        say(f"\n[{len(seconds) + 1}/8] {title}")
-        started = time.monotonic()
-        result = run()
-        seconds[title] = time.monotonic() - started
-        return result
+    steps = Steps(log)
 
     def lrat(*words: str | HubRef) -> Any:
         return cli.run([str(word) for word in words])
 
-    corpus = stage("corpus and questions", lambda: lrat("corpus", "--clues", "--to", f"{NAMESPACE}/clues"))
-    base_model = stage("base model", lambda: publish_base(base, f"{NAMESPACE}/{base}"))
-    say(f"  published: {base_model}")
-    trajectories = stage(
-        "trajectories of the offline agent on the training questions",
-        lambda: lrat(
-            "rollout", "--agent", "clue-reader", "--retriever", COLLECTED_WITH, "--corpus", corpus,
-            "--queries", f"{corpus}#queries:train", "--to", f"{NAMESPACE}/clue-trajectories",
-        ),
-    )  # fmt: skip
-    pairs = stage(
-        "mined pairs",
+    def counts(ref: HubRef) -> dict[str, Any]:
+        lineage = read_lineage(ref)
+        assert lineage is not None  # this run published it
+        return lineage.counts
+
+    def said_of_corpus(ref: HubRef) -> str:
+        made = counts(ref)
+        asked = ", ".join(f"{made[f'questions_{split}']} {split}" for split in ("train", "dev", "test"))
+        return f"{made['documents']:,} Wikipedia passages and natural questions about them: {asked}"
+
+    def said_of_pairs(ref: HubRef) -> str:
+        account = counts(ref)["pairs"]
+        return f"{account['read']} opened passages with the reasoning after them, {account['kept']} to train on"
+
+    corpus = steps.run(
+        "corpus", lambda: lrat("corpus", "--recorded", "--to", f"{NAMESPACE}/wikipedia"), said_of_corpus
+    )
+    base_model = steps.run(
+        "base model", lambda: publish_base(base, f"{NAMESPACE}/{base}"), lambda ref: f"{ref.repo_id}, not trained yet"
+    )
+    logs = steps.run("logs", lambda: write_logs(root / "logs"), lambda made: " and ".join(
+        f"{runs} {split} runs of a language model" for split, runs in made.items()
+    ))  # fmt: skip
+    trajectories, test_runs = steps.run(
+        "import",
+        lambda: [lrat("import", str(root / "logs" / split), "--to", f"{NAMESPACE}/{split}-runs") for split in logs],
+        lambda refs: " and ".join(ref.repo_id for ref in refs),
+    )
+    pairs = steps.run(
+        "mine",
         lambda: lrat(
             "mine", "--trajectories", trajectories, "--corpus", corpus, "--held_out", f"{corpus}#held_out",
-            "--profile", "paper", "--judge", "rule",
-            "--tokenizer", base_model, "--to", f"{NAMESPACE}/clue-pairs",
+            "--judge", JUDGE, "--tokenizer", base_model, "--to", f"{NAMESPACE}/pairs",
         ),
+        said_of_pairs,
     )  # fmt: skip
-    trained = stage(
-        "training",
+    trained = steps.run(
+        "train",
         lambda: lrat(
             "train", "--config", f"training/quickstart_{base}", "--pairs", pairs, "--model", base_model,
-            "--corpus", corpus, "--queries", f"{corpus}#clue_queries:dev", "--qrels", f"{corpus}#clue_qrels:dev",
+            # The evaluation below has the forgetting check, too.
+            "--check_passages", "0",
             "--to", f"{NAMESPACE}/{base}-lrat",
         ),
+        lambda ref: f"{ref.repo_id}, anchored to its base",
     )  # fmt: skip
-    evaluation, _ = stage(
-        "evaluation of retrievers on held-out questions",
+    vectors = str(root / "vectors")
+    questions = ("--queries", f"{corpus}#queries:test", "--qrels", f"{corpus}#qrels_evidence:test")
+    evaluation, _ = steps.run(
+        "evaluate",
         lambda: lrat(
-            "eval", "retrieval", "--models", base_model, trained, "--fusion", "--corpus", corpus,
-            "--queries", f"{corpus}#clue_queries:test", "--qrels", f"{corpus}#clue_qrels:test",
+            "eval", "retrieval", "--models", base_model, trained, "--fusion", "--corpus", corpus, *questions,
+            "--trajectories", test_runs, "--work_dir", vectors, "--keep_work",
             "--results_into", trained.repo_id, "--to", f"{NAMESPACE}/{base}-evaluation",
         ),
+        lambda _: "both, BM25 and fusion, on test questions, replayed searches and controls",
     )  # fmt: skip
-    fusion = f"{COLLECTED_WITH}+{trained.repo_id}@{trained.revision}"
-    agents, (model,) = stage(
-        "evaluation of retrievers inside the agent",
+    base_index, index = steps.run(
+        "index",
+        # The vectors are there since the evaluation.
+        lambda: [
+            lrat("index", "--model", model, "--corpus", corpus, "--work_dir", vectors,
+                 "--to", f"{NAMESPACE}/{model.repo_id.partition('/')[2]}-index")
+            for model in (base_model, trained)
+        ],
+        lambda refs: " and ".join(ref.repo_id for ref in refs),
+    )  # fmt: skip
+    agents, (model,) = steps.run(
+        "reader",
         lambda: lrat(
-            "eval", "agents", "--agents", "clue-reader", "--corpus", corpus, "--queries", f"{corpus}#queries:test",
-            "--qrels", f"{corpus}#qrels_evidence:test", "--retrievers", base_model, trained, COLLECTED_WITH, fusion,
-            "--results_into", trained.repo_id, "--to", f"{NAMESPACE}/{base}-agents",
+            "eval", "agents", "--agents", "reader", "--k", str(READER_K), "--corpus", corpus, *questions,
+            "--retrievers", base_index, index, "bm25", f"bm25+{index}",
+            "--names", "base", "trained", "BM25", "BM25 + trained",
+            "--results_into", trained.repo_id, "--to", f"{NAMESPACE}/{base}-reader",
         ),
+        lambda _: f"all of them inside an offline reader that sees {READER_K} results a search",
     )  # fmt: skip
     names = {
-        "base": model_name(base_model),
-        "trained": model_name(trained),
-        "BM25": COLLECTED_WITH,
-        "BM25 + base": f"{COLLECTED_WITH}+{model_name(base_model)}",
-        "BM25 + trained": f"{COLLECTED_WITH}+{model_name(trained)}",
+        "base": system_name(base_model),
+        "trained": system_name(trained),
+        "BM25": "bm25",
+        "BM25 + base": f"bm25+{system_name(base_model)}",
+        "BM25 + trained": f"bm25+{system_name(trained)}",
     }
-    report = stage(
+    report = steps.run(
         "report",
         lambda: lrat(
             "eval", "report", "--evaluations", evaluation, agents, "--title", f"Quickstart: {base}",
             "--names", *(f"{name}={system}" for name, system in names.items()), "--to", f"{NAMESPACE}/{base}-report",
         ),
+        lambda ref: ref.repo_id,
     )  # fmt: skip
-    return Artifacts(corpus, base_model, trajectories, pairs, trained, evaluation, agents, report, model, seconds)
-
-
-def model_name(model: HubRef) -> str:
-    """The name of a model in evaluations."""
-    return f"{model.repo_id}@{model.revision[:7]}"
+    return Artifacts(
+        corpus, base_model, trajectories, test_runs, pairs, trained, evaluation, index, agents, report, model,
+        steps.seconds,
+    )  # fmt: skip

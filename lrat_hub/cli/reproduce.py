@@ -1,18 +1,20 @@
 """Makes an artifact again from its lineage, by the stage that made it, in a scratch repository, and compares the two.
 
 Corpora, imports, mined pairs, indexes, and evaluations are expected to be identical, row by row and file by file; the
-weights of a trained model may differ by a relative distance of 0.001. What can't be repeated, such as what a language
-model wrote, is said before anything runs. The command ends with 1 when something differs. What stands behind `--`
-goes to the stage: options that say where the work is done, such as the address of a server.
+weights of a trained model may differ by a relative distance of 0.001. Steps that can't be repeated, such as the
+replies of a language model, are reported before anything runs. The exit status is 1 if something differs. Options
+after `--` are passed to the stage: those that say where the work is done, such as the address of a server.
 """
 
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from lrat_hub.cli.parser import CommandParser
 from lrat_hub.cli.stage import assignments, say
+from lrat_hub.cli.stage_runs import run_stage
 from lrat_hub.errors import LratError
 from lrat_hub.hub.refs import HubRef
 
@@ -40,7 +42,7 @@ def main(argv: list[str]) -> HubRef:
     found, problems = compare_again(ref, again, plan.stage)
     for change in found.changes:
         if change.part == "recipe" and change.first is None:
-            say(f"note: option {change.name} is new since, and is {change.second}")
+            say(f"note: option {change.name} was added later and is {change.second}")
         if change.part == "versions":
             say(f"note: {change.name} was {change.first}, and is {change.second}")
     same = sum(one.same for one in found.rows)
@@ -54,21 +56,14 @@ def main(argv: list[str]) -> HubRef:
 
 def _run(stage: str, options: dict, target: HubRef, words: list[str]) -> HubRef:
     """Runs the stage, without what it has kept of earlier runs."""
-    import yaml
-
-    from lrat_hub import cli
-
     if stage == "quickstart":
         from lrat_hub.demo.bases import publish_base
 
         return publish_base(options["base"], target.repo_id)
     with tempfile.TemporaryDirectory() as folder:
-        recipe = Path(folder) / "recipe.yaml"
         if stage in ("rollout", "eval agents"):
             options = options | {"journal": str(Path(folder) / "journal")}
-        recipe.write_text(yaml.safe_dump(options), encoding="utf-8")
-        made = cli.run([*stage.split(), "--config", str(recipe), "--to", str(target).partition("@")[0], *words])
-    return made[0] if isinstance(made, tuple) else made
+        return run_stage(stage, options, replace(target, revision="main"), *words)
 
 
 def _parser() -> CommandParser:

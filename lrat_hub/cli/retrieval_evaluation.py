@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +10,15 @@ from lrat_hub.cli.stage import Stage, say
 from lrat_hub.errors import LratError
 
 if TYPE_CHECKING:
+    from lrat_hub.evaluation.benchmark import Benchmark
+    from lrat_hub.evaluation.costs import SearchCost
     from lrat_hub.evaluation.metrics import Run
     from lrat_hub.evaluation.own_documents import OwnDocuments
-    from lrat_hub.evaluation.retrieval import RetrievalEvaluation
+    from lrat_hub.evaluation.retrieval import RetrievalEvaluation, TaskComparison
     from lrat_hub.evaluation.seen import Seen, TrainingPairs
     from lrat_hub.hub.inputs import Source
     from lrat_hub.ledger.joins import Join
+    from lrat_hub.schema import Pair, Trajectory
 
 
 def read_evaluation(
@@ -25,7 +28,7 @@ def read_evaluation(
 
     Args:
         args: The stage's options.
-        inputs: Corpus, queries and judgements.
+        inputs: Corpus, queries and judgements; or the corpus, and pairs or trajectories alone.
         models: System to its model, or to the index whose model it is.
 
     Raises:
@@ -34,21 +37,29 @@ def read_evaluation(
     """
     from lrat_hub.corpora.loading import load_qrels
     from lrat_hub.evaluation.benchmark import Benchmark
-    from lrat_hub.evaluation.retrieval import RetrievalEvaluation
+    from lrat_hub.evaluation.retrieval import EVIDENCE, OPENED, RetrievalEvaluation
     from lrat_hub.evaluation.seen import TrainingPairs, was_seen
-    from lrat_hub.hub.inputs import load_table
-    from lrat_hub.schema import Pair, Trajectory
-    from lrat_hub.storage import rows_of
 
-    evidence = Benchmark.load(*(inputs[name] for name in ("corpus", "queries", "qrels")))
+    judged = "qrels" in inputs
+    if judged:
+        evidence = Benchmark.load(*(inputs[name] for name in ("corpus", "queries", "qrels")))
+    else:
+        evidence = read_opened(inputs)
+        say(
+            f"  no judgements are given: relevant is what agents opened out of the lists of {len(evidence.qrels)} "
+            f"queries, for {evidence.num_questions} questions"
+        )
+    asked = next(inputs[name] for name in ("queries", "pairs", "trajectories") if name in inputs)
     gold = None
     if args.qrels_gold:
         gold = evidence.judged_by(stage.input("qrels_gold", args.qrels_gold), config="qrels_gold")
-    trained = {
-        name: TrainingPairs.of(model, queries=inputs["queries"], corpus=inputs["corpus"])
-        for name, model in models.items()
-    }
-    seen = seen_of(trained, evidence)
+    trained = {name: TrainingPairs.of(model, queries=asked, corpus=inputs["corpus"]) for name, model in models.items()}
+    seen = seen_of(trained, evidence, by_question=not judged)
+    if not judged and not args.held_out_only and any(one.query_ids for one in seen):
+        say(
+            "  warning: systems were trained on some of these searches. Give pairs that lrat mine has held out "
+            "(--pairs me/pairs#pairs:test), or leave out what was seen (--held_out_only)"
+        )
     left_out = frozenset[str]()
     if args.held_out_only:
         left_out = left_out.union(*(one.query_ids for one in seen))
@@ -60,31 +71,63 @@ def read_evaluation(
                 "of another split, or leave the option out."
             )
     excluded = list(trained.values()) if args.held_out_only else []
-    evaluation = RetrievalEvaluation.of(evidence, gold, depth=args.depth)
+    evaluation = RetrievalEvaluation.of(evidence, gold, depth=args.depth, main=EVIDENCE if judged else OPENED)
     if args.check_passages:
         for reason in evaluation.add_controls(passages=args.check_passages):
             say(f"  left out: {reason}")
-    if args.trajectories:
-        table = load_table(stage.input("trajectories", args.trajectories), "trajectories")
-        qrels = load_qrels(stage.input("evidence", args.evidence)) if args.evidence else evidence.qrels
-        runs = (run for run in map(Trajectory.from_dict, rows_of(table)) if not was_seen(run, excluded))
-        evaluation.add_trajectories(runs, qrels)
-    if args.pairs:
-        table = load_table(stage.input("pairs", args.pairs), "pairs", config="pairs")
-        pairs = (pair for pair in map(Pair.from_dict, rows_of(table)) if not was_seen(pair, excluded))
-        evaluation.add_pairs(pairs)
+    if "trajectories" in inputs:
+        # What was opened is judged for searches, and says nothing of the evidence of questions.
+        qrels = evidence.qrels if judged else {}
+        if args.evidence:
+            qrels = load_qrels(stage.input("evidence", args.evidence))
+        runs = read_runs(inputs["trajectories"])
+        evaluation.add_trajectories((run for run in runs if not was_seen(run, excluded)), qrels)
+    if "pairs" in inputs:
+        evaluation.add_pairs(pair for pair in read_pairs(inputs["pairs"]) if not was_seen(pair, excluded))
     for join in evaluation.joins:
         say(f"  {join}")
     return evaluation, seen
 
 
-def seen_of(trained: Mapping[str, TrainingPairs], benchmark: Any) -> list[Seen]:
-    """What each system has seen of a benchmark's judged queries and relevant documents, which is told."""
+def read_opened(inputs: Mapping[str, Source]) -> Benchmark:
+    """The benchmark of logs alone, out of the pairs or, where there are none, of the trajectories."""
+    from lrat_hub.corpora.loading import load_corpus
+    from lrat_hub.evaluation.opened import opened_benchmark, openings_of_pairs, openings_of_runs
+
+    documents = load_corpus(inputs["corpus"])
+    if "pairs" in inputs:
+        return opened_benchmark(documents, openings_of_pairs(read_pairs(inputs["pairs"])), what="Pairs")
+    return opened_benchmark(documents, openings_of_runs(read_runs(inputs["trajectories"])), what="Trajectories")
+
+
+def read_pairs(source: Source) -> Iterator[Pair]:
+    from lrat_hub.hub.inputs import load_table
+    from lrat_hub.schema import Pair
+    from lrat_hub.storage import rows_of
+
+    return map(Pair.from_dict, rows_of(load_table(source, "pairs", config="pairs")))
+
+
+def read_runs(source: Source) -> Iterator[Trajectory]:
+    from lrat_hub.hub.inputs import load_table
+    from lrat_hub.schema import Trajectory
+    from lrat_hub.storage import rows_of
+
+    return map(Trajectory.from_dict, rows_of(load_table(source, "trajectories")))
+
+
+def seen_of(trained: Mapping[str, TrainingPairs], benchmark: Benchmark, *, by_question: bool = False) -> list[Seen]:
+    """What each system has seen of a benchmark's judged queries and relevant documents, which is told.
+
+    Args:
+        by_question: Whether the queries are what agents searched with for a question, which may be seen itself.
+    """
     from lrat_hub.evaluation.seen import Seen
 
     queries = {query_id: benchmark.queries[query_id] for query_id in benchmark.qrels}
     relevant = [docid for grades in benchmark.qrels.values() for docid, grade in grades.items() if grade > 0]
-    seen = [Seen.of(name, pairs, queries, relevant, benchmark.documents) for name, pairs in trained.items()]
+    asked_for = {key: (benchmark.clusters[key], benchmark.states[key].question) for key in queries if by_question}
+    seen = [Seen.of(name, pairs, queries, relevant, benchmark.documents, asked_for) for name, pairs in trained.items()]
     for one in seen:
         say(f"  {one}")
     return seen
@@ -94,9 +137,18 @@ def models_of_indexes(texts: Sequence[str]) -> dict[str, Source]:
     """The repositories of indexes, by the text of the option; a served one says nothing of its lineage."""
     from lrat_hub.hub.inputs import resolve
     from lrat_hub.retrieval.opening import INDEX_PREFIX
-    from lrat_hub.retrieval.serving import is_url
+    from lrat_hub.retrieval.remote import is_url
 
     return {text: resolve(text.removeprefix(INDEX_PREFIX), repo_type="model") for text in texts if not is_url(text)}
+
+
+def models_of_retrievers(texts: Sequence[str]) -> dict[str, Source]:
+    """The repositories that retrievers are made of, by the text of each."""
+    from lrat_hub.hub.inputs import resolve
+    from lrat_hub.retrieval.opening import RetrieverName
+
+    leaves = [leaf for text in texts for leaf in RetrieverName.parse(text).leaves()]
+    return {leaf.text: resolve(leaf.text, repo_type="model") for leaf in leaves if leaf.is_repository}
 
 
 def read_given_run(stage: Stage, text: str, name: str, evaluation: RetrievalEvaluation) -> tuple[str, Run, list[Join]]:
@@ -122,6 +174,40 @@ def read_given_run(stage: Stage, text: str, name: str, evaluation: RetrievalEval
     for join in joins:
         say(f"  {system}: {join}")
     return system, kept, joins
+
+
+LEADING = ("recall@10", "ndcg@10")
+"""Metrics whose differences are printed; all are on the card."""
+
+FORGETTING = "forgetting check, recall@10"
+
+
+def show_differences(scores: Sequence[Mapping[str, Any]], task: str) -> None:
+    """Prints what means don't say: differences, what is forgotten, and whether there are enough questions."""
+    from lrat_hub.cli.tables import show_table
+    from lrat_hub.evaluation.controls import CHECK_METRIC
+    from lrat_hub.evaluation.retrieval import CONTENT
+    from lrat_hub.evaluation.tables import difference_table, too_few_questions
+
+    rows = {metric: (task, metric) for metric in LEADING} | {FORGETTING: (CONTENT, CHECK_METRIC)}
+    if table := difference_table(scores, rows):
+        say("")
+        show_table(table)
+        say("  Brackets are paired 95 % intervals. Bold is more than chance at the 5 % level, corrected by Holm.")
+    if few := too_few_questions(scores, task, LEADING[-1]):
+        say(f"  warning: {few}")
+
+
+def show_costs(costs: Mapping[str, SearchCost], comparison: TaskComparison) -> list[dict[str, Any]]:
+    """Prints what searches cost beside their quality, if any was measured, and gives the table."""
+    from lrat_hub.cli.tables import show_table
+    from lrat_hub.evaluation.costs import cost_table, measured_how
+
+    table = cost_table(costs, comparison)
+    if table:
+        show_table(table)
+        say(f"  {measured_how(costs)}")
+    return table
 
 
 def note_own_documents(own: OwnDocuments, runs: Mapping[str, Run], num_queries: int) -> dict[str, int]:

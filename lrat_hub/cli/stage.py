@@ -15,13 +15,14 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lrat_hub.cli import following
 from lrat_hub.cli.parsing import assignments, parse, read_recipe, recipe_path, with_flags
 from lrat_hub.errors import LratError
+from lrat_hub.option import option
 
 if TYPE_CHECKING:
     from lrat_hub.hub.inputs import Source
@@ -36,36 +37,26 @@ __all__ = ["Stage", "StageArguments", "assignments", "parse", "read_recipe", "re
 class StageArguments:
     """Options of every stage."""
 
-    to: str = field(
-        metadata={
-            "group": "inputs",
-            "help": "Repository to publish to: namespace/name, or namespace/name@branch.",
-            "recipe": False,
-        }
+    to: str = option(
+        help="Repository to publish to: namespace/name, or namespace/name@branch.", group="inputs", recipe=False
     )
-    private: bool = field(
-        default=False,
-        metadata={
-            "group": "inputs",
-            "help": "Publish to a private repository, which is made if it is missing; a public one is refused.",
-            "recipe": False,
-        },
+    private: bool = option(
+        False,
+        "Publish to a private repository, which is made if it is missing; a public one is refused.",
+        group="inputs",
+        recipe=False,
     )
-    require_pinned: bool = field(
-        default=False, metadata={"help": "Refuse inputs that are not given by a full commit sha.", "recipe": False}
-    )
+    require_pinned: bool = option(False, "Refuse inputs that are not given by a full commit sha.", recipe=False)
 
 
 @dataclass(kw_only=True)
 class ModelArguments(StageArguments):
     """Options of the stages that load a model."""
 
-    trust_remote_code: str = field(
-        default="",
-        metadata={
-            "help": "Full commit sha of the code that the model brings and that may run, with your rights; without it "
-            "such models are refused."
-        },
+    trust_remote_code: str = option(
+        "",
+        "Full commit sha of the code that the model brings and that may run, with your rights; without it "
+        "such models are refused.",
     )
 
 
@@ -84,6 +75,8 @@ class Stage:
         configs: Names of all configs that may be published; None where they are not known yet (see `expect`).
         splits: Names of the splits that will be published, where they are options.
 
+    `private` says whether the repository has to be private: it is, it was asked for, or an input is and it is new.
+
     Raises:
         LratError: What comes out could not be published to `to`: see `lrat_hub.hub.preflight`. Refused now rather than
             after hours of work.
@@ -101,12 +94,16 @@ class Stage:
     ) -> None:
         from lrat_hub.hub.inputs import Inputs
         from lrat_hub.hub.preflight import check_machine, look_at_target
-        from lrat_hub.hub.publish import publication_target, require_loadable_names, require_private
+        from lrat_hub.hub.publish import publication_target, refuse_public, require_loadable_names
         from lrat_hub.hub.refs import HubRef
 
         self.name, self.args = name, args
         self._recipe = {name: value for options in (args, *settings) for name, value in _recipe_of(options).items()}
-        self.inputs = Inputs(require_pinned=args.require_pinned, on_record=lambda name, pin: say(f"  {name}: {pin}"))
+        self.inputs = Inputs(
+            require_pinned=args.require_pinned,
+            on_record=lambda name, pin: say(f"  {name}: {pin}"),
+            on_source=self._look_at_source,
+        )
         self.target = publication_target(HubRef.parse(args.to, repo_type=publishes))
         if self.target.repo_type != publishes:
             raise LratError(f"--to {args.to}: lrat {name} publishes a {publishes}, not a {self.target.repo_type}.")
@@ -114,9 +111,14 @@ class Stage:
         check_machine()
         self._looked = look_at_target(self.target)
         self._looked.require(configs, splits, index=index)
+        # A repository is made when something is published, so that a stage that is refused leaves none behind.
+        self.private = args.private or bool(self._looked.private)
         if args.private:
-            require_private(self.target)
-        say(f"lrat {name}: will publish to {self._looked}")
+            if self._looked.private is False:
+                refuse_public(self.target)
+            say(f"lrat {name}: will publish to {self.target} (private)")
+        else:
+            say(f"lrat {name}: will publish to {self._looked}")
 
     def expect(self, configs: Collection[str], splits: Iterable[str] = ()) -> None:
         """The names of what will be published, where they are known only after the inputs were looked at.
@@ -157,9 +159,27 @@ class Stage:
 
     def input(self, name: str, text: str, *, repo_type: RepoType = "dataset") -> Source:
         """Resolves an input to its pin and says so; `name` is the input's in the lineage."""
-        source = self.inputs.resolve(name, text, repo_type=repo_type)
+        return self.inputs.resolve(name, text, repo_type=repo_type)
+
+    def _look_at_source(self, source: Source) -> None:
         self._require_room_for(source)
-        return source
+        self._keep_private(source)
+
+    def _keep_private(self, source: Source) -> None:
+        """What is made of private inputs goes to a private repository if that is new; else a warning says where."""
+        from lrat_hub.hub.inputs import LocalSource
+        from lrat_hub.hub.publish import is_private
+
+        if self.private or isinstance(source, LocalSource) or not is_private(source):
+            return
+        if self._looked.private is None:
+            self.private = True
+            say(f"  {source.repo_id} is private, so {self.target} is made private, too")
+        else:
+            say(
+                f"  warning: {source.repo_id} is private, and what is made of it will be public in {self.target}: "
+                "choose a new repository, or a private one"
+            )
 
     def _require_room_for(self, source: Source) -> None:
         """Raises LratError when an input that is not in the cache is larger than the room on its disk."""
@@ -183,7 +203,8 @@ class Stage:
         from lrat_hub.hub.lineage import Lineage
 
         recipe = {key: value for key, value in self._recipe.items() if key not in self.inputs.pins}
-        return Lineage(self.name, dict(self.inputs.pins), recipe, dict(counts))
+        endpoints = {"endpoints": self.inputs.endpoints} if self.inputs.endpoints else {}
+        return Lineage(self.name, dict(self.inputs.pins), recipe, {**counts, **endpoints})
 
     def publish_dataset(
         self, tables: Tables, *, template: str, counts: Mapping[str, Any],
@@ -195,14 +216,16 @@ class Stage:
 
         lineage = self.lineage({**counts, "published_rows": count_rows(tables)})
         card = render_card(template, lineage, repo_id=self.target.repo_id, **values)
-        return self._done(publish_dataset(self.target, tables, card=card, lineage=lineage, files=files))
+        return self.done(
+            publish_dataset(self.target, tables, card=card, lineage=lineage, files=files, private=self.private)
+        )
 
-    def publish_model(self, folder: Path, *, card: str, lineage: Lineage) -> HubRef:
-        """Publishes a folder with a model that has been saved there."""
+    def publish_model(self, folder: Path, *, card: str, lineage: Lineage, kind: str = "") -> HubRef:
+        """Publishes a folder with a model that has been saved there; its kind says which commands follow."""
         from lrat_hub.hub.publish import CARD_FILE, publish_folder
 
         (folder / CARD_FILE).write_text(card, encoding="utf-8")
-        return self._done(publish_folder(self.target, folder, lineage))
+        return self.done(publish_folder(self.target, folder, lineage, private=self.private), kind)
 
     def output(self, *, keep_unfinished: bool = False) -> AbstractContextManager[Path]:
         """A folder for a model or an index, for `publish_model`: it stays when publishing fails."""
@@ -210,9 +233,10 @@ class Stage:
 
         return output_folder(self.target, keep_unfinished=keep_unfinished)
 
-    def _done(self, ref: HubRef) -> HubRef:
+    def done(self, ref: HubRef, kind: str = "") -> HubRef:
+        """Says what was published, and keeps what follows it."""
         say(f"  published: {ref}")
-        following.note(self.name, ref, self.inputs.pins)
+        following.note(self.name, ref, self.inputs.pins, kind)
         return ref
 
 

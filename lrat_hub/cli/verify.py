@@ -1,8 +1,8 @@
 """Checks an artifact, and everything it was made from, against their lineages. Nothing is run or changed.
 
-Of each artifact, up to the corpus: its pin exists, its files have the bytes that the Hub and the lineage say, its
-accounts add up, its tables and indexes have as many rows and vectors as they say, and its card says what the lineage
-says. What has no pin on the Hub is named. The command ends with 1 when any check fails.
+The checks of each artifact, back to the corpus: its pin exists, its files have the bytes that the Hub and the lineage
+record, its accounts add up, its tables and indexes have the recorded numbers of rows and vectors, and its card agrees
+with the lineage. Inputs that have no pin on the Hub are listed. The exit status is 1 if any check fails.
 """
 
 from __future__ import annotations

@@ -33,6 +33,7 @@ STAGES = {
     "rollout": ["--corpus", "lrat/first-corpus", "--queries", "lrat/first-corpus"],
     "mine": ["--trajectories", "lrat/first-corpus"],
     "train": ["--pairs", "lrat/first-corpus", "--model", "lrat/first-model"],
+    "train-agent": ["--trajectories", "lrat/first-corpus", "--model", "lrat/first-model"],
     "sweep": [
         "--pairs",
         "lrat/x",
@@ -173,7 +174,7 @@ def test_configs_that_would_be_lost_are_seen_first(hub, stage, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stage", ["train", "index", "adopt"])
+@pytest.mark.parametrize("stage", ["train", "train-agent", "index", "adopt"])
 def test_a_target_of_another_kind_is_refused(hub, stage, tmp_path):
     from huggingface_hub import HfApi
 
@@ -203,17 +204,6 @@ def test_a_full_disk_is_seen_first_and_named(hub, tmp_path):
         ["bash", "-c", command], env=environment, capture_output=True, text=True, timeout=LONGEST_SECONDS
     )
     require_one_line(ended, "expected a folder that can be written, found none .*File too large")
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """A disk of three megabytes, where such may be mounted."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(disk)], capture_output=True).returncode:
-        pytest.skip("no disk may be mounted here")
-    yield disk
-    subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
 @pytest.mark.slow
@@ -310,7 +300,7 @@ def test_a_hub_that_is_killed_while_it_publishes_loses_nothing_and_the_printed_c
         folder = Path(shlex.split(printed[1])[1])
         parquet = next(folder.rglob("*.parquet"))
         parquet.write_bytes(parquet.read_bytes()[:-1])
-        require_one_line(lrat(*shlex.split(printed[1]), **again.env, **home), "The output is not complete any more")
+        require_one_line(lrat(*shlex.split(printed[1]), **again.env, **home), "The output is no longer complete")
 
 
 @pytest.mark.slow

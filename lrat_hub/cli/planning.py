@@ -1,0 +1,398 @@
+"""Plans of stages: what `--dry_run` shows, and what is checked before a stage starts servers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lrat_hub import cli
+from lrat_hub.cli.parsing import assignments, read_options, read_recipe
+from lrat_hub.cli.stage import StageArguments, say
+from lrat_hub.errors import LratError, did_you_mean
+from lrat_hub.option import option
+
+if TYPE_CHECKING:
+    from lrat_hub.agent_training.settings import AgentFitSettings
+    from lrat_hub.agents.settings import AgentSettings, RolloutSettings
+    from lrat_hub.fitting.settings import FitSettings
+    from lrat_hub.judges.settings import JudgeSettings
+    from lrat_hub.planning import Phase, Plan, Process
+    from lrat_hub.retrieval.settings import IndexSettings
+
+NUMBERS = ("documents", "questions", "pairs", "trajectories", "reply_tokens", "document_tokens")
+NAMES = ("retrievers", "index")
+UNNAMED = {"corpus": "-", "queries": "-", "to": "-/-"}
+"""In the place of what a recipe leaves to the command line."""
+
+UNKNOWN_BROWSE = 512
+"""Tokens of an opened document that is shown whole: those of the paper's corpora at most."""
+
+
+@dataclass(kw_only=True)
+class PlannedArguments(StageArguments):
+    """Options of the stages that say what they need."""
+
+    dry_run: bool = option(
+        False, "Show what would be run, what each process needs, and what is missing here; run nothing.", recipe=False
+    )
+    expect: list[str] = option(
+        help="Sizes for --dry_run of inputs that can't be read, as NAME=VALUE, or BENCHMARK/NAME=VALUE: "
+        f"{', '.join(NUMBERS)} are numbers, retrievers are models or bm25, each as [NAME=]MODEL, with commas "
+        "between, and index is a recipe of lrat index.",
+        factory=list,
+        recipe=False,
+    )
+
+
+class Expected:
+    """Sizes of inputs: of those that can be read, and else those that a recipe expects.
+
+    Args:
+        texts: Of `PlannedArguments.expect`.
+
+    Raises:
+        LratError: One has another form.
+    """
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self.values = assignments("expect", list(texts))
+        self.notes: list[str] = []
+        for name, value in self.values.items():
+            plain = name.rpartition("/")[2]
+            if plain not in (*NUMBERS, *NAMES) or (plain in NUMBERS and not value.replace("_", "").isdigit()):
+                end = did_you_mean(plain, [*NUMBERS, *NAMES]) or "."
+                raise LratError(f"`expect` {name}={value}: expected a number of {', '.join(NUMBERS)}, or names{end}")
+
+    def get(self, name: str, benchmark: str = "") -> str:
+        return self.values.get(f"{benchmark}/{name}", self.values.get(name, ""))
+
+    def count(self, name: str, text: str = "", config: str = "", *, benchmark: str = "") -> int:
+        """The number of rows of an input by its lineage, or else the expected one; 0 where neither is known.
+
+        Args:
+            text: The input's reference; "" where none is given.
+            config: Its config.
+        """
+        if text and (found := published_rows(text, config)):
+            return found
+        value = int(self.get(name, benchmark) or 0)
+        of = f" of {benchmark}" if benchmark else ""
+        self.notes.append(
+            f"{value:,} {name}{of}: as expected by the recipe" if value else f"{name}{of}: not known; give {name}=N"
+        )
+        return value
+
+    def retrievers(self, names: Sequence[str] = (), benchmark: str = "") -> dict[str, str]:
+        """The expected retrievers, by these names where there are as many, and else by their own: [NAME=]RETRIEVER."""
+        found = [text.rpartition("=") for text in self.get("retrievers", benchmark).split(",") if text]
+        own = [name or text for name, _, text in found]
+        return dict(zip(names if len(names) == len(found) else own, (text for *_, text in found), strict=True))
+
+    def index(self) -> IndexSettings:
+        """The settings of indexes, by a recipe."""
+        from lrat_hub.retrieval.settings import IndexSettings
+
+        recipe = self.get("index")
+        return index_settings(recipe) if recipe else IndexSettings()
+
+
+def published_rows(text: str, config: str) -> int:
+    """Rows that the lineage of a dataset says a config has; 0 where it can't be read, or doesn't say."""
+    from lrat_hub.hub.inputs import resolve
+    from lrat_hub.hub.lineage import read_lineage
+    from lrat_hub.hub.refs import HubRef
+
+    try:
+        source = resolve(text, repo_type="dataset")
+        lineage = read_lineage(source) if isinstance(source, HubRef) else None
+    except (LratError, OSError):
+        return 0
+    if lineage is None:
+        return 0
+    rows: dict[str, dict[str, int]] = lineage.counts.get("published_rows", {})
+    chosen = rows.get(source.config or config) or (next(iter(rows.values())) if len(rows) == 1 else {})
+    return chosen.get(source.split or "", 0) or sum(chosen.values())
+
+
+def index_settings(recipe: str) -> IndexSettings:
+    return read_recipe("index", recipe, UNNAMED, *cli.options_of_stage("index"))[1]
+
+
+def show(plan: Plan, expected: Expected) -> None:
+    """Tells the plan, and what is missing here."""
+    from lrat_hub.planning import Machine
+
+    plan.work += expected.notes
+    for line in plan.lines(Machine.here()):
+        say(line)
+
+
+def check(plan: Plan) -> None:
+    """Raises LratError when this machine lacks what a plan needs."""
+    from lrat_hub.planning import Machine, require_fit
+
+    require_fit(plan, Machine.here())
+
+
+def check_judges(stage: str, *judges: JudgeSettings) -> None:
+    """Raises LratError when this machine lacks what the servers of judges need, one after the other."""
+    from lrat_hub.planning import Plan
+
+    check(Plan(stage, [phase for judge in judges for phase in judge_phases("the judge's verdicts", judge)]))
+
+
+def judge_phases(name: str, settings: JudgeSettings) -> list[Phase]:
+    """The server of a judge, which is started after those before it have been stopped."""
+    from lrat_hub.planning import Phase
+    from lrat_hub.planning.work import server
+
+    processes = server("judge", settings.server) if settings.judge == "llm" else []
+    return [Phase(name, processes)] if processes else []
+
+
+def plan_index(args: Any, settings: IndexSettings) -> tuple[Plan, Expected]:
+    from lrat_hub.planning import Phase, Plan, Process, model_size
+    from lrat_hub.planning.work import encoder, retriever
+
+    expected = Expected(args.expect)
+    documents = expected.count("documents", args.corpus, "corpus")
+    if args.bm25:
+        process = retriever("building a BM25 index", None, documents, settings)
+    elif (size := model_size(args.model)) is not None:
+        tokens = expected.count("document_tokens") if size.token_dimension else 0
+        process = encoder(size, documents, settings, tokens)
+    else:
+        process = Process(f"encoding with {args.model}", 1, known=False)
+    return Plan("index", [Phase("the index", [process])]), expected
+
+
+def retriever_processes(
+    names: Sequence[str], expected: Expected, documents: int, devices: str, settings: IndexSettings
+) -> Iterator[Process]:
+    """What each retriever needs while it is searched.
+
+    Args:
+        names: References, "bm25", or URLs, which need nothing here.
+    """
+    from lrat_hub.planning import Process, model_size
+    from lrat_hub.planning.work import retriever, second_stage
+    from lrat_hub.retrieval.opening import RetrieverName
+
+    for text in names:
+        for leaf in RetrieverName.parse(text).leaves():
+            if leaf.kind in ("url", "plugin", "served_reranker"):
+                continue
+            if leaf.kind == "reranker":
+                size = model_size(leaf.text)
+                yield second_stage(leaf.text, size) if size else Process(f"reranker {leaf.text}", known=False)
+                continue
+            found = _stamp(leaf.text) if leaf.kind != "bm25" else None
+            encoder, of, count = found or (leaf.text, settings, documents)
+            size = model_size(encoder) if encoder != "bm25" else None
+            if found is None and size is not None and size.token_dimension:
+                count *= expected.count("document_tokens")
+            if (size is None and encoder != "bm25") or (not count and documents):
+                yield Process(f"retriever {leaf.text}", known=False)
+            else:
+                yield retriever(f"retriever {leaf.text}", size, count, of, devices)
+
+
+def _stamp(text: str) -> tuple[str, IndexSettings, int] | None:
+    """The encoder, the settings and the documents of an index; None for what is none, or can't be read."""
+    from lrat_hub.hub.inputs import resolve
+    from lrat_hub.retrieval.indexes import IndexManifest
+    from lrat_hub.retrieval.settings import IndexSettings
+
+    try:
+        stamp = IndexManifest.of(resolve(text, repo_type="model"))
+    except (LratError, OSError):
+        return None
+    if stamp.kind == "bm25":
+        return "bm25", IndexSettings(), stamp.documents
+    fp16 = bool(stamp.settings.get("fp16"))
+    if stamp.kind == "late":
+        # As many vectors as tokens, which are searched exactly.
+        return str(stamp.model), IndexSettings(fp16=fp16), stamp.settings["tokens"]
+    names = IndexSettings(stamp.kind, store=stamp.settings.get("store", "")).structure()
+    structure = {name: stamp.settings[name] for name in names if name in stamp.settings}
+    return str(stamp.model), IndexSettings(kind=stamp.kind, fp16=fp16, **structure), stamp.documents
+
+
+def largest(processes: Sequence[Process]) -> list[Process]:
+    """Of processes that run one after the other, the one that needs most."""
+    return [max(processes, key=lambda one: (one.gpus * one.gpu_memory, one.memory))] if processes else []
+
+
+def plan_rollout(args: Any, agent: AgentSettings, judge: JudgeSettings) -> tuple[Plan, Expected]:
+    """The plan of a rollout: the agent's server beside the largest of its retrievers, then the judge's."""
+    from lrat_hub.planning import Phase, Plan
+    from lrat_hub.planning.work import server
+    from lrat_hub.retrieval.opening import index_name
+
+    expected = Expected(args.expect)
+    documents = expected.count("documents", args.corpus, "corpus")
+    questions = expected.count("questions", args.queries, "queries")
+    questions = min(args.limit or questions, questions) * args.samples
+    names = list(map(index_name, args.index)) or list(filter(None, [args.retriever]))
+    names = names or [*expected.retrievers().values()] or ["bm25"]
+    own = list(retriever_processes(names, expected, documents, args.retriever_devices, expected.index()))
+    work = [f"{len(own)} retrievers, one after the other: {', '.join(names)}"] if names[1:] else []
+    served = server("agent", agent.server) if args.agent == "llm" else []
+    phase = Phase("runs, for the largest retriever", [*served, *largest(own)])
+    work += work_of(questions * max(len(own), 1), args, agent, expected)
+    return Plan("rollout", [phase, *judge_phases("verdicts on answers", judge)], work), expected
+
+
+def work_of(runs: int, args: RolloutSettings, agent: AgentSettings, expected: Expected) -> list[str]:
+    """Requests and tokens of runs, in words."""
+    from lrat_hub.agents.settings import ENVIRONMENTS
+    from lrat_hub.planning import work
+
+    if not runs:
+        return []
+    shown = args.browse_tokens if args.browse_tokens is not None else ENVIRONMENTS[args.environment].browse_tokens
+    reply = int(expected.get("reply_tokens") or work.REPLY_TOKENS)
+    return list(
+        work.runs(
+            runs,
+            k=args.k,
+            snippet=args.snippet_tokens,
+            browse=shown or UNKNOWN_BROWSE,
+            max_turns=args.max_turns,
+            reply=reply,
+            # vLLM keeps what it has read unless it is told not to.
+            prefix=not re.search(r"--no-enable-prefix-caching", agent.server.vllm_args),
+        )
+    )
+
+
+def plan_mine(args: Any, judge: JudgeSettings) -> tuple[Plan, Expected]:
+    from lrat_hub.planning import Plan
+    from lrat_hub.planning.work import judged_browses
+
+    expected = Expected(args.expect)
+    trajectories = count_trajectories(args.trajectories, expected)
+    work = [judged_browses(trajectories)] if judge.judge == "llm" and trajectories else []
+    return Plan("mine", judge_phases("verdicts on opened documents", judge), work), expected
+
+
+def count_trajectories(references: Sequence[str], expected: Expected) -> int:
+    """Trajectories in all references, as they are published or as they are expected."""
+    given = [published_rows(text, "") for text in references]
+    return sum(given) if given and all(given) else expected.count("trajectories")
+
+
+def plan_training(stage: str, args: Any, settings: FitSettings, runs: int = 1) -> tuple[Plan, Expected]:
+    """The plan of one training, or of several one after the other."""
+    from lrat_hub.planning import Phase, Plan, Process, model_size
+    from lrat_hub.planning.work import training
+
+    expected = Expected(args.expect)
+    size, name = model_size(args.model), getattr(args, "teacher", "")
+    teacher = model_size(name) if name else None
+    process = Process(f"training of {args.model}{f' by {name}' if name else ''}", 1, known=False)
+    if size and (teacher or not name):
+        # Weights are kept in fp32, whatever the checkpoint holds.
+        process = training(size, adapters=bool(settings.lora_rank), frozen=4, teacher=teacher)
+    given = args.pairs if isinstance(args.pairs, list) else [args.pairs]
+    pairs = expected.count("pairs", given[0] if given else "", "pairs")
+    work = [f"{runs} training{'s, one after the other' if runs > 1 else ''}, of at most {pairs:,} pairs"]
+    return Plan(stage, [Phase("training", [process])], work), expected
+
+
+def plan_agent_training(args: Any, settings: AgentFitSettings, generations: int = 0) -> tuple[Plan, Expected]:
+    """The plan of one training of an agent.
+
+    Args:
+        generations: Runs that are made of each question; 0 where runs are given.
+    """
+    from lrat_hub.planning import Phase, Plan, Process, model_size
+    from lrat_hub.planning.work import training
+
+    expected = Expected(args.expect)
+    size = model_size(args.model)
+    process = training(size, adapters=bool(settings.lora_rank)) if size else None
+    process = process or Process(f"training of {args.model}", 1, known=False)
+    if generations:
+        each = settings.batch_size * settings.gradient_accumulation_steps
+        runs = (
+            settings.max_steps * each if settings.max_steps > 0
+            else round(settings.epochs * generations * expected.count("queries", args.queries, "queries"))
+        )  # fmt: skip
+        work = f"one training, which makes {runs:,} runs of its own in each process"
+    else:
+        work = f"one training, of at most {count_trajectories(args.trajectories, expected):,} runs"
+    return Plan("train-agent", [Phase("training", [process])], [work]), expected
+
+
+def plan_evaluation(
+    stage: str,
+    expect: Sequence[str],
+    agents: Sequence[str],
+    benchmarks: Mapping[str, Mapping[str, Any]],
+    retrievers: Mapping[str, Mapping[str, str]],
+    *,
+    index_recipe: str = "",
+    devices: str = "",
+) -> tuple[Plan, Expected]:
+    """The plan of runs of agents with retrievers on benchmarks, agent by agent, and of the judges after them.
+
+    Args:
+        agents: Recipes of rollouts, and names of agents without a language model.
+        benchmarks: Options of `lrat eval agents`, by the benchmark's name.
+        retrievers: By benchmark and name; those that are expected where none are given.
+        index_recipe: The recipe by which models get an index.
+        devices: GPUs that serve indexes.
+    """
+    from lrat_hub.cli.agent_evaluation import judges
+    from lrat_hub.evaluation.grid import grid_cells
+    from lrat_hub.planning import Phase, Plan
+    from lrat_hub.planning.work import server
+
+    expected = Expected(expect)
+    plan = Plan(stage)
+    settings = index_settings(index_recipe) if index_recipe else expected.index()
+    processes: list[Process] = []
+    runs = 0
+    for name, values in benchmarks.items():
+        documents = expected.count("documents", str(values.get("corpus", "")), "corpus", benchmark=name)
+        questions = expected.count("questions", str(values.get("queries", "")), "queries", benchmark=name)
+        named = retrievers[name] or expected.retrievers(values.get("names") or [], name)
+        cells = [str(cell) for cell in grid_cells(agents, {name: named}, {name: values["k"]})]
+        processes += retriever_processes([*named.values()], expected, documents, devices, settings)
+        runs += questions * len(named) * len(values["k"])
+        plan.work += [
+            f"{name}: {len(named)} retrievers ({', '.join(named)}), k = {', '.join(map(str, values['k']))}, "
+            f"{len(agents)} agents: {len(cells)} cells of {questions:,} runs",
+            *(f"  {cell}" for cell in cells),
+        ]
+    for agent in agents:
+        args, llm = rollout_settings(agent)
+        if llm is None:
+            continue
+        plan.work += [f"{agent}: {line}" for line in work_of(runs, args, llm, expected)]
+        plan.phases.append(
+            Phase(f"{agent}, for the largest retriever", [*server("agent", llm.server), *largest(processes)])
+        )
+    if agents and not plan.phases:
+        plan.phases.append(Phase("runs, for the largest retriever", largest(processes)))
+    for name, values in benchmarks.items():
+        _, first, second = read_options(stage, UNNAMED | dict(values), name, *cli.options_of_stage("eval agents"))
+        judge, second_judge = judges(first, second)
+        plan.phases += judge_phases(f"verdicts on answers, {name}", judge)
+        plan.phases += judge_phases(f"verdicts of the second judge, {name}", second_judge) if second_judge else []
+    return plan, expected
+
+
+def rollout_settings(agent: str) -> tuple[Any, AgentSettings | None]:
+    """The options of a rollout by its recipe, and its agent's where that is a language model."""
+    from lrat_hub.agents.settings import AgentSettings
+    from lrat_hub.cli.options import AGENTS, settings_of
+    from lrat_hub.plugins import is_plugin
+
+    if agent in AGENTS or is_plugin(agent):
+        return None, None
+    args, options, _ = read_recipe("rollout", agent, UNNAMED, *cli.options_of_stage("rollout"))
+    return args, settings_of(options, AgentSettings) if args.agent == "llm" else None
