@@ -1,8 +1,8 @@
-"""Turns logs of search agents into a trajectories dataset: files, folders and archives in the formats that are known.
+"""Turns logs of search agents into a dataset of trajectories: files, folders and archives in any supported format.
 
-The format is recognised, or named by --format. One bad step costs that step, one unreadable record costs that record,
-and the counts say so. Secrets are redacted before anything is published, and the trajectories are also written as
-session traces, which the Hub shows.
+The format is recognised, or named by --format. A step or a record that can't be read is left out or marked as invalid,
+and counted with its reason; the rest of the source is read. Secrets are redacted before anything is published, and the
+trajectories are also written as session traces, which the Hub can display.
 """
 
 from __future__ import annotations
@@ -10,138 +10,110 @@ from __future__ import annotations
 import shutil
 import sys
 import tempfile
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
 from lrat_hub import cli
+from lrat_hub.cli import following
+from lrat_hub.cli.parser import UsageError
+from lrat_hub.cli.scaled import ScaledArguments, work_folder
 from lrat_hub.cli.stage import Stage, StageArguments, parse, say, with_flags
 from lrat_hub.errors import LratError
 from lrat_hub.hub.refs import HubRef
 from lrat_hub.importers import FormatName
+from lrat_hub.option import option
+from lrat_hub.scaling.settings import ExecutionSettings
 
 if TYPE_CHECKING:
     from lrat_hub.hub.inputs import Inputs
-    from lrat_hub.importers import Accounts, LogMapping, Reader, Redactor
+    from lrat_hub.importers import LogMapping, Reader, Redactor
     from lrat_hub.importers.bulk import RecordImport
-    from lrat_hub.importers.questions import Questions
 
 
 @dataclass(kw_only=True)
-class Arguments(StageArguments):
-    to: str = field(
-        default="",
-        metadata={
-            "group": "inputs",
-            "help": "Repository to publish to: namespace/name, or namespace/name@branch. Not needed with --look.",
-            "recipe": False,
-        },
+class Arguments(ScaledArguments, StageArguments):
+    to: str = option(
+        "",
+        "Repository to publish to: namespace/name, or namespace/name@branch. Not needed with --look.",
+        group="inputs",
+        recipe=False,
     )
-    source: str = field(
-        default="",
-        metadata={
-            "group": "inputs",
-            "help": "File, folder, archive or dataset repository to import; may also be the first word.",
-        },
+    source: str = option(
+        "", "File, folder, archive or dataset repository to import; may also be the first word.", group="inputs"
     )
-    look: bool = field(
-        default=False,
-        metadata={
-            "group": "inputs",
-            "help": "Publish nothing, and show what the source would be imported as: its format, one run step by "
-            "step, counts, what is not understood, and what could be mined.",
-            "recipe": False,
-        },
+    look: bool = option(
+        False,
+        "Publish nothing, and show what the source would be imported as: its format, one run step by "
+        "step, counts, what is not understood, and what could be mined.",
+        group="inputs",
+        recipe=False,
     )
-    look_at: int = field(
-        default=1, metadata={"help": "Run that --look shows step by step, counted from 1.", "recipe": False}
+    look_at: int = option(1, "Run that --look shows step by step, counted from 1.", recipe=False)
+    format: Literal["auto", FormatName] = option(
+        "auto",
+        "Format of the source; 'auto' recognises it by its first records, or some of each file.",
+        group="essentials",
+        choices_in="docs/importing.md",
     )
-    format: Literal["auto", FormatName] = field(
-        default="auto",
-        metadata={
-            "group": "essentials",
-            "help": "Format of the source; 'auto' recognises it by its first 20 records.",
-            "choices_in": "docs/importing.md",
-        },
+    mapping: str = option(
+        "", "YAML file that maps tools to actions, and the keys of records to their meaning.", group="essentials"
     )
-    mapping: str = field(
-        default="",
-        metadata={
-            "group": "essentials",
-            "help": "YAML file that says what tools do, and where what stands in a record.",
-        },
+    reader: str = option(
+        "",
+        "Function that converts each record to a chat record, as module:function, for formats that are not supported.",
     )
-    reader: str = field(
-        default="",
-        metadata={
-            "help": "Function of your own that makes a chat record of each record, as module:function; for formats "
-            "that are not known."
-        },
+    group_by: str = option(
+        "",
+        "Path of keys to the id of the run, such as meta.run_id, for logs whose runs are spread over "
+        "several records; records with the same value are read as one run.",
     )
-    group_by: str = field(
-        default="",
-        metadata={
-            "help": "Path of keys to the name of a run, such as meta.run_id, where runs are spread over records: "
-            "those with the same value are read as one, a list for a reader and messages otherwise."
-        },
+    queries: str = option(
+        "",
+        "Queries, as a file or reference, whose texts and answers become the questions and gold answers "
+        "of runs that have none: of runs with the same query id, or else with the same question.",
+        group="inputs",
     )
-    queries: str = field(
-        default="",
-        metadata={
-            "group": "inputs",
-            "help": "Queries, as a file or reference, whose texts and answers become the questions and gold answers "
-            "of runs with the same query id that have none.",
-        },
+    answer_judge: Literal["recorded", "match", "containment"] = option(
+        "recorded",
+        "Verdicts on answers: recorded (those of the logs), or for runs that have none, match (correct "
+        "if equal to the gold answer) or containment (also if short and containing it).",
+        group="essentials",
     )
-    config_name: str = field(
-        default="default",
-        metadata={
-            "group": "essentials",
-            "help": "Config of the published dataset; use one for each pair of agent and retriever.",
-        },
+    config_name: str = option(
+        "default", "Config of the published dataset; use one for each pair of agent and retriever.", group="essentials"
     )
-    redact: bool = field(
-        default=True,
-        metadata={
-            "group": "essentials",
-            "help": "Redact keys, tokens and passwords in all texts.",
-            "off": "Publish keys, tokens and passwords as they stand in the texts.",
-        },
+    redact: bool = option(
+        True,
+        "Redact keys, tokens and passwords in all texts.",
+        group="essentials",
+        off="Do not redact keys, tokens and passwords.",
     )
-    redact_emails: bool = field(default=False, metadata={"help": "Also redact e-mail addresses in all texts."})
-    redact_hook: str = field(
-        default="",
-        metadata={
-            "help": "Function that every text passes through, as module:function; the module must be on PYTHONPATH."
-        },
+    redact_emails: bool = option(
+        False, "Also redact e-mail addresses in all texts; without it the import says how many are left."
     )
-    traces: int = field(
-        default=1000,
-        metadata={
-            "help": "Maximum number of trajectories that are also published as session traces; 0 publishes none."
-        },
+    redact_hook: str = option(
+        "", "Function that every text passes through, as module:function; the module must be on PYTHONPATH."
     )
-    strict: bool = field(
-        default=False,
-        metadata={
-            "group": "essentials",
-            "help": "Fail, and publish nothing, when any part of the source can't be read.",
-        },
+    traces: int = option(
+        1000, "Maximum number of trajectories that are also published as session traces; 0 publishes none."
     )
-    processes: int = field(
-        default=1,
-        metadata={
-            "group": "essentials",
-            "help": "Processes that make trajectories; the result is the same.",
-            "recipe": False,
-        },
+    strict: bool = option(
+        False, "Fail, and publish nothing, when any part of the source can't be read.", group="essentials"
     )
+    processes: int = option(
+        1, "Processes that make trajectories; the result is the same.", group="essentials", recipe=False
+    )
+
+
+OPTIONS = (Arguments, ExecutionSettings)
 
 
 def main(argv: list[str] | None = None) -> HubRef | None:
     argv = list(sys.argv[1:] if argv is None else argv)
     argv = _with_source(argv)
-    (args,) = parse(argv, "import", __doc__, Arguments)
+    args, execution = parse(argv, "import", __doc__, *OPTIONS)
     if not args.source:
         raise LratError(
             "lrat import: expected a file, folder or archive, found none. Give it first: lrat import SRC --to REF"
@@ -149,6 +121,8 @@ def main(argv: list[str] | None = None) -> HubRef | None:
     for name, least in (("traces", 0), ("processes", 1), ("look_at", 1)):
         if (value := getattr(args, name)) < least:
             raise LratError(f"lrat import: --{name}: expected a number of at least {least}, found {value}.")
+    if execution.executor != "none" and args.processes > 1:
+        raise LratError("lrat import: expected --workers in the place of --processes with --executor, found both.")
     if args.look:
         look(args)
         return None
@@ -161,6 +135,7 @@ def main(argv: list[str] | None = None) -> HubRef | None:
     from lrat_hub.importers import check_import, recognise_format
     from lrat_hub.importers.bulk import TRACES_BYTES, import_records
     from lrat_hub.importers.page import printable
+    from lrat_hub.importers.questions import join_concerns, join_lines, join_refusal
     from lrat_hub.importers.summary import concerns
 
     stage = Stage("import", args, configs=[args.config_name])
@@ -168,42 +143,64 @@ def main(argv: list[str] | None = None) -> HubRef | None:
     if not settings.names_format and (recognised := recognise_format(path)):
         say(f"  format: {recognised}")
         settings = replace(settings, format=recognised.format)
-    with tempfile.TemporaryDirectory() as folder:
-        imported = import_records(path, Path(folder), settings, traces=args.traces, processes=args.processes)
+    with tempfile.TemporaryDirectory() as folder, work_folder(stage, execution, args.work_dir) as work:
+        imported = import_records(
+            path, Path(folder), settings, traces=args.traces, processes=args.processes, execution=execution, work=work
+        )
         accounts, summary = imported.accounts, imported.summary
         for ledger in accounts.ledgers():
             if ledger.read or ledger.notes:
                 say("\n".join(map(printable, str(ledger).splitlines())))
-        if settings.questions is not None:
-            say(f"queries: {_joined(accounts, settings.questions)}")
-        for concern in concerns(summary, accounts):
+        if refusal := join_refusal(accounts, settings.questions):
+            raise LratError(f"lrat import: {refusal}")
+        joins = (accounts, settings.questions, settings.judge)
+        for line in join_lines(*joins):
+            say(line)
+        for concern in (*join_concerns(*joins), *concerns(summary, accounts)):
             say(f"warning: {printable(with_flags(concern))}")
+        say(str(summary.opens))
         check_import(path, accounts, strict=args.strict)
         if summary.num_runs > len(imported.traces):
             say(
                 f"traces: of {summary.num_runs} trajectories, the first {len(imported.traces)} are also session "
                 f"traces (--traces {args.traces}, and {TRACES_BYTES // 1_000_000} MB at most)"
             )
-        return stage.publish_dataset(
+        published = stage.publish_dataset(
             {args.config_name: {"train": imported.paths}},
             template="trajectories",
             counts=accounts.to_dict(),
             summary=summary.outcome_rows(),
             files=imported.traces,
         )
+        if not summary.opens.pairs or not summary.texts:
+            kind = following.WITHOUT_TEXTS if summary.opens.pairs else following.WITHOUT_PAIRS
+            following.note(kind, published, stage.inputs.pins)
+        return published
 
 
 def _with_source(argv: list[str]) -> list[str]:
     """The words with `--source` before the source where that has no option: the first word, or the one after a look.
 
     The parser would take it for the value of `--look`, which may be given one.
+
+    Raises:
+        UsageError: There are several sources.
     """
-    before = argv.index("--look") + 1 if "--look" in argv else 0
-    for index in {0, before}:
-        word = argv[index] if index < len(argv) else "-"
-        if not word.startswith("-") and word.lower() not in ("true", "false", "yes", "no", "1", "0"):
-            return [*argv[:index], "--source", *argv[index:]]
-    return argv
+    starts = sorted({0, argv.index("--look") + 1 if "--look" in argv else 0})
+    found = {
+        index: argv[index]
+        for start in starts
+        for index in takewhile(lambda index: not argv[index].startswith("-"), range(start, len(argv)))
+        if argv[index].lower() not in ("true", "false", "yes", "no", "1", "0")
+    }
+    if len(found) > 1:
+        named = ", ".join(repr(word) for word in found.values())
+        raise UsageError(
+            f"lrat import: expected one source, found {len(found)}: {named}. Put files of one format into a folder or "
+            "an archive and import that; import files of several formats one after the other, each with a "
+            "--config_name of its own."
+        )
+    return [word for index, word in enumerate(argv) for word in (["--source"] if index in found else []) + [word]]
 
 
 def look(args: Arguments) -> None:
@@ -225,23 +222,6 @@ def look(args: Arguments) -> None:
         raise LratError(seen.refusal)
 
 
-def _joined(accounts: Accounts, questions: Questions) -> str:
-    """How many of the runs without a question got one. None of them is an error, as it can't be meant."""
-    from lrat_hub.importers.questions import JOINED, NOT_JOINED
-    from lrat_hub.ledger.joins import near_miss
-
-    joined, missing = (accounts.records.notes[note] for note in (JOINED, NOT_JOINED))
-    text = f"{joined} of {joined + missing} runs without a question got one by their query id"
-    if joined or not missing:
-        return text
-    example = accounts.records.examples.get(NOT_JOINED, "")
-    hint = near_miss([example], questions) or "Are they of other data?"
-    raise LratError(
-        f"lrat import: --queries: {text}; found the query id {example!r} in a run and "
-        f"{next(iter(questions), 'none')!r} in the queries. {hint}"
-    )
-
-
 def _width() -> int:
     """Columns of the terminal; a page that goes elsewhere gets a width that is readable everywhere."""
     return max(40, shutil.get_terminal_size((100, 24)).columns)
@@ -249,13 +229,15 @@ def _width() -> int:
 
 def _settings(inputs: Inputs, args: Arguments) -> RecordImport:
     from lrat_hub.importers.bulk import RecordImport
+    from lrat_hub.judges.answers import AnswerJudge
 
     return RecordImport(
         format=None if args.format == "auto" else args.format,
         mapping=_mapping(inputs, args.mapping),
         reader=_reader(inputs, args.reader),
         group_by=args.group_by or None,
-        questions=_questions(inputs, args.queries),
+        questions=_questions(inputs, args.queries, private=args.private),
+        judge=None if args.answer_judge == "recorded" else AnswerJudge(containment=args.answer_judge == "containment"),
         redactor=_redactor(args),
     )
 
@@ -308,11 +290,19 @@ def _reader(inputs: Inputs, name: str) -> Reader | None:
     return cast("Reader", reader)
 
 
-def _questions(inputs: Inputs, queries: str) -> dict[str, tuple[str, str | None]] | None:
-    from lrat_hub.corpora.loading import load_questions
+def _questions(inputs: Inputs, queries: str, *, private: bool) -> dict[str, tuple[str, str | None]] | None:
+    from lrat_hub.corpora.loading import load_question_rows
     from lrat_hub.corpora.rows import as_path
 
-    return load_questions(inputs.resolve("queries", as_path(queries), repo_type="dataset")) if queries else None
+    if not queries:
+        return None
+    rows = load_question_rows(inputs.resolve("queries", as_path(queries), repo_type="dataset"))
+    if not private and any(row["canary"] for row in rows):
+        raise LratError(
+            "lrat import: --queries has questions that are published obfuscated, and an import puts their plain text "
+            "beside the runs. Add --private."
+        )
+    return {row["query_id"]: (row["query"], row["answer"]) for row in rows}
 
 
 def _redactor(args: Arguments) -> Redactor | None:
@@ -320,7 +310,9 @@ def _redactor(args: Arguments) -> Redactor | None:
 
     patterns = (*(SECRETS if args.redact else ()), *((EMAIL,) if args.redact_emails else ()))
     hook = load_hook(args.redact_hook) if args.redact_hook else None
-    return Redactor(patterns, hook) if patterns or hook else None
+    # A hook may take addresses out, too, so what is left is not known before it.
+    counted = (EMAIL,) if patterns and not args.redact_emails and not hook else ()
+    return Redactor(patterns, hook, counted) if patterns or hook else None
 
 
 if __name__ == "__main__":

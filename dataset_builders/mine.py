@@ -10,18 +10,22 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lrat_hub import cli
 from lrat_hub.cli.options import options_of, settings_of
-from lrat_hub.cli.stage import Stage, StageArguments, parse, say
+from lrat_hub.cli.planning import PlannedArguments, check_judges, plan_mine, show
+from lrat_hub.cli.scaled import ScaledArguments, work_folder
+from lrat_hub.cli.stage import Stage, parse, say
 from lrat_hub.errors import LratError
 from lrat_hub.hub.refs import HubRef
-from lrat_hub.judges.settings import DOCUMENT_JUDGES, DocumentJudgeSettings
+from lrat_hub.judges.settings import DocumentJudgeSettings
 from lrat_hub.mining.settings import MiningOptions
+from lrat_hub.option import option
 from lrat_hub.queries import QueryStyle
+from lrat_hub.scaling.settings import ExecutionSettings
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -37,80 +41,54 @@ SOURCES = ("trajectories", "rejudge", "from_released_pairs")
 
 
 @dataclass(kw_only=True)
-class Arguments(MiningOptions, StageArguments):
-    trajectories: list[str] = field(
-        default_factory=list,
-        metadata={
-            "group": "inputs",
-            "help": "Trajectories to mine together; several as ref#config each.",
-            "recipe": False,
-        },
+class Arguments(MiningOptions, ScaledArguments, PlannedArguments):
+    trajectories: list[str] = option(
+        help="Trajectories to mine together; several as ref#config each.", factory=list, group="inputs", recipe=False
     )
-    rejudge: str = field(
-        default="",
-        metadata={"group": "inputs", "help": "Mined pairs to judge again with another judge, without mining again."},
+    rejudge: str = option("", "Mined pairs to judge again with another judge, without mining again.", group="inputs")
+    from_released_pairs: str = option(
+        "",
+        "Pairs to take as they are: JSONL files, or a dataset of such, in the format of LRAT-Train, "
+        "FlagEmbedding or Tevatron.",
+        group="inputs",
     )
-    from_released_pairs: str = field(
-        default="",
-        metadata={
-            "group": "inputs",
-            "help": "Pairs to take as they are: JSONL files, or a dataset of such, in the format of LRAT-Train, "
-            "FlagEmbedding or Tevatron.",
-        },
+    corpus: str = option("", "Corpus of the trajectories; without it only ids are published.", group="inputs")
+    tokenizer: str = option(
+        "words",
+        "Model whose tokenizer measures the length of reasoning; 'words' counts words between blanks.",
+        group="essentials",
     )
-    corpus: str = field(
-        default="",
-        metadata={"group": "inputs", "help": "Corpus of the trajectories; without it only ids are published."},
+    held_out: str = option(
+        "", "Table of docids that must not be trained on, such as those of test questions.", group="inputs"
     )
-    tokenizer: str = field(
-        default="words",
-        metadata={
-            "group": "essentials",
-            "help": "Model whose tokens measure reasonings, or 'words' for blank-separated words.",
-        },
+    qrels: str = option("", "Annotated evidence, to compare the judge with.", group="inputs")
+    reweigh: bool = option(
+        False, "With --from_released_pairs: compute the weights again, even if the rows have weights."
     )
-    held_out: str = field(
-        default="",
-        metadata={
-            "group": "inputs",
-            "help": "Table of docids that must not be trained on, such as those of test questions.",
-        },
+    triplet_negatives: int = option(
+        4, "Negatives per row of config `triplets`; 0 leaves the config out.", group="essentials"
     )
-    qrels: str = field(
-        default="", metadata={"group": "inputs", "help": "Annotated evidence, to compare the judge with."}
+    query_style: QueryStyle = option(
+        "plain", "How the anchors of config `triplets` are rendered; see `render_query`.", group="essentials"
     )
-    reweigh: bool = field(
-        default=False,
-        metadata={"help": "With --from_released_pairs: weigh anew, whatever weights are there."},
-    )
-    triplet_negatives: int = field(
-        default=4,
-        metadata={"group": "essentials", "help": "Negatives a row of config `triplets`; 0 to leave the config out."},
-    )
-    query_style: QueryStyle = field(
-        default="plain",
-        metadata={
-            "group": "essentials",
-            "help": "How the anchors of config `triplets` are rendered; see `render_query`.",
-        },
-    )
-    seed: int = field(default=0, metadata={"help": "For the choice of the triplets' negatives."})
-    processes: int = field(
-        default=1,
-        metadata={
-            "group": "essentials",
-            "help": "Processes that read trajectories; the result is the same.",
-            "recipe": False,
-        },
+    seed: int = option(0, "Random seed of the choice of negatives for config `triplets`.")
+    processes: int = option(
+        1,
+        "Number of processes that read trajectories; the result does not depend on it.",
+        group="essentials",
+        recipe=False,
     )
 
 
 JudgeOptions = options_of(DocumentJudgeSettings, "judge")
+OPTIONS = (Arguments, JudgeOptions, ExecutionSettings)
 
 
-def main(argv: list[str] | None = None) -> HubRef:
-    args, judge_options = parse(argv, "mine", __doc__, Arguments, JudgeOptions)
+def main(argv: list[str] | None = None) -> HubRef | None:
+    args, judge_options, execution = parse(argv, "mine", __doc__, *OPTIONS)
     judge_settings = settings_of(judge_options, DocumentJudgeSettings, "judge")
+    if args.dry_run:
+        return show(*plan_mine(args, judge_settings))
     given = [name for name in SOURCES if getattr(args, name)]
     if len(given) != 1:
         expected, found = ", ".join(f"--{name}" for name in SOURCES), ", ".join(given) or "none"
@@ -122,12 +100,15 @@ def main(argv: list[str] | None = None) -> HubRef:
     if args.rejudge and judge_settings.judge == "none":
         raise LratError("lrat mine: --rejudge expects a judge, found none. Give --judge rule or --judge llm.")
 
+    if execution.executor != "none" and (not args.trajectories or args.processes > 1):
+        raise LratError("lrat mine: --executor expects --trajectories, and --workers in the place of --processes.")
+
     from tqdm import tqdm
 
     from lrat_hub.documents import Documents
     from lrat_hub.hub.inputs import load_table, load_tokenizer
     from lrat_hub.judges.agreement import evidence_of, qrel_agreement
-    from lrat_hub.judges.settings import open_document_judge, pin_judge, require_judge
+    from lrat_hub.judges.settings import open_document_judge, pin_judge
     from lrat_hub.ledger import Ledger
     from lrat_hub.ledger.joins import match_ids
     from lrat_hub.mining.bulk import mine_tables
@@ -136,7 +117,7 @@ def main(argv: list[str] | None = None) -> HubRef:
     from lrat_hub.mining.tables import document_table
     from lrat_hub.mining.weights import LengthMeasure
 
-    require_judge(judge_settings.judge, *DOCUMENT_JUDGES)
+    check_judges("mine", judge_settings)
     stage = Stage("mine", args, judge_options, configs=("pairs", "documents", "triplets"))
     names = getattr(args, given[0]) if args.trajectories else [getattr(args, given[0])]
     sources = [
@@ -161,12 +142,13 @@ def main(argv: list[str] | None = None) -> HubRef:
         # Judges may take hours: what there is nothing to compare with is told before.
         joins.append(
             match_ids(asked, qrels["query_id"], wanted_name=f"questions of {kind}",
-                      given_name="questions with annotated evidence", what="`qrels`")
+                      given_name="questions with annotated evidence", what="`qrels`",
+                      cure=f"Leave `qrels` out, or give the judgements of the questions of these {kind}.")
         )  # fmt: skip
     for join in joins:
         say(f"  {join}")
     settings, splits, agreements = args.settings(held_out), args.splits, {}
-    with tempfile.TemporaryDirectory() as temporary:
+    with tempfile.TemporaryDirectory() as temporary, work_folder(stage, execution, args.work_dir) as work:
         folder = Path(temporary)
         read = tqdm(desc="Trajectories", unit="", disable=None if args.trajectories else True)
         asked = tqdm(desc="Judged", unit="", disable=None if judge_settings.judge == "llm" else True)
@@ -174,8 +156,8 @@ def main(argv: list[str] | None = None) -> HubRef:
             if args.trajectories:
                 tables = [load_table(source, "trajectories") for source in sources]
                 mined = mine_tables(
-                    tables, folder, settings=settings, measure=LengthMeasure(tokenizer),
-                    judge=judge, splits=splits, processes=args.processes, on_read=read.update,
+                    tables, work, settings=settings, measure=LengthMeasure(tokenizer), judge=judge,
+                    splits=splits, processes=args.processes, execution=execution, on_read=read.update,
                 )  # fmt: skip
             elif args.rejudge:
                 assert judge is not None, "refused above"
@@ -235,17 +217,37 @@ def triplet_tables(
 def report(mined: MinedTables, judge: Judge | None, agreements: Mapping[str, Agreement | QrelAgreement]) -> Counts:
     """Says what was mined, and gives the same as figures for the lineage."""
     from lrat_hub.judges.llm import NO_REPLY
+    from lrat_hub.mining.pipeline import SILENT, WEIGHTLESS, opens_of
 
     for ledger in mined.ledger.values():
         if ledger.read:
             say(str(ledger))
+    if mined.ledger["trajectories"].kept:
+        opens = opens_of(mined.ledger)
+        say(str(opens))
+        if opens.concern:
+            say(f"warning: {opens.concern}")
     counts: Counts = {name: ledger.to_dict() for name, ledger in mined.ledger.items() if ledger.read}
     for name, fit in mined.fits.items():
         say(f"weights of {name}: half-life {fit.half_life:g}, mean before normalisation {fit.mean_raw:.4f}")
+    pairs = mined.ledger["pairs"]
+    if silent := pairs.notes[SILENT]:
+        say(
+            f"warning: {silent} of {pairs.kept} trained pairs are of runs without any reasoning: they have the weight "
+            "1, which says nothing about the documents. Import logs that have it, or serve with clients that send it."
+        )
+    if weightless := pairs.notes[WEIGHTLESS]:
+        say(
+            f"warning: {weightless} of {pairs.kept} trained pairs have the weight 0 and teach nothing: no reasoning "
+            "follows their browse, as where an agent answers at once. Uniform `weights` count all pairs alike."
+        )
     counts["weights"] = {
         name: {"half_life": fit.half_life, "mean_raw": fit.mean_raw} for name, fit in mined.fits.items()
     }
     counts["splits"] = {split: len(table) for split, table in mined.splits.items()}
+    questions = {split: mined.num_questions(split) for split in mined.splits}
+    listed = (f"{split}: {len(table)} pairs (questions: {questions[split]})" for split, table in mined.splits.items())
+    say(f"splits: {'; '.join(listed) or 'none'}")
     if problems := getattr(judge, "problems", None):
         counts["unjudged"] = dict(sorted(problems.items()))
         say("unjudged: " + ", ".join(f"{count} {problem}" for problem, count in counts["unjudged"].items()))
@@ -256,7 +258,9 @@ def report(mined: MinedTables, judge: Judge | None, agreements: Mapping[str, Agr
         raise LratError(f"lrat mine: expected pairs, found none: {why_none(mined)}")
     no_replies = counts.get("unjudged", {}).get(NO_REPLY)
     if judge is not None and no_replies and not any(pair.verdict != "unjudged" for pair in mined.pairs()):
-        raise LratError(f"lrat mine: expected verdicts of {judge.name}, found no reply to any request. Is it served?")
+        raise LratError(
+            f"lrat mine: expected verdicts of {judge.name}, found no reply to any request. Is the server running?"
+        )
     return counts
 
 

@@ -1,8 +1,8 @@
 """Runs an agent over questions with search and browse tools on a fixed corpus, and records its trajectories.
 
-The agent is a language model by one of several protocols (`--agent llm`), served by vLLM for this run or by a server
-that runs already; one of the readers, which need no model; or anyone's (`--agent module:object`). Runs are kept in a
-journal: the same command goes on where it was stopped, and tries again what failed.
+The agent is a language model (`--agent llm`), served by vLLM for this run or by a server that is running already; the
+offline reader, which needs no model; or a plug-in (`--agent module:object`). Runs are kept in a journal: the same
+command resumes a stopped rollout and repeats failed runs.
 """
 
 from __future__ import annotations
@@ -11,18 +11,20 @@ import asyncio
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from contextlib import ExitStack, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lrat_hub import cli
 from lrat_hub.agents.settings import AgentSettings, RolloutSettings
 from lrat_hub.cli.options import AGENTS, options_of, settings_of
-from lrat_hub.cli.stage import Stage, StageArguments, parse, say
-from lrat_hub.errors import LratError, did_you_mean
+from lrat_hub.cli.planning import PlannedArguments, check, plan_rollout, show
+from lrat_hub.cli.stage import Stage, parse, say
+from lrat_hub.errors import LratError
 from lrat_hub.hub.refs import HubRef
-from lrat_hub.judges.settings import ANSWER_JUDGES, AnswerJudgeSettings
+from lrat_hub.judges.settings import AnswerJudgeSettings
+from lrat_hub.option import option
 
 if TYPE_CHECKING:
     from lrat_hub.agents import Agent, Question, SearchEnvironment
@@ -34,34 +36,41 @@ TRACES = 1000
 
 
 @dataclass(kw_only=True)
-class Arguments(RolloutSettings, StageArguments):
-    corpus: str = field(metadata={"group": "inputs", "help": "Corpus that the agent searches and browses."})
-    queries: str = field(metadata={"group": "inputs", "help": "Questions to ask the agent, as ref#config:split."})
-    agent: str = field(
-        default="clue-reader",
-        metadata={
-            "group": "essentials",
-            "help": "Agent to run: clue-reader (offline, for clue questions), reader (offline, for natural "
-            "questions), llm (the language model of --model), or a plug-in as module:object.",
-        },
+class Arguments(RolloutSettings, PlannedArguments):
+    corpus: str = option(help="Corpus that the agent searches and browses.", group="inputs")
+    queries: str = option(help="Questions to ask the agent, as ref#config:split.", group="inputs")
+    agent: str = option(
+        "reader",
+        "Agent to run: reader (offline, by rules), llm (the language model of --model), or a plug-in as "
+        "module:object.",
+        group="essentials",
+        known=("llm", *AGENTS),
     )
-    retriever: str = field(
-        default="",
-        metadata={
-            "group": "essentials",
-            "help": "Retriever to search with: bm25 (the default), a SentenceTransformer over the whole corpus, an "
-            "index, a URL, a plug-in as module:object, several of these joined by + (fused), or 'a>b' (the "
-            "CrossEncoder b reranks a). With --index: the model of the index, if that model is not on the Hub.",
-        },
+    retriever: str = option(
+        "",
+        "Retriever to search with: bm25 (the default), a SentenceTransformer over the whole corpus, an "
+        "index, a URL, a plug-in as module:object, several of these joined by + (fused), or 'a>b' (the "
+        "CrossEncoder b reranks a; 'a>20:b' its first 20 results). With --index: the model of the index, if that "
+        "model is not on the Hub.",
+        group="essentials",
     )
-    index: list[str] = field(
-        default_factory=list,
-        metadata={
-            "group": "inputs",
-            "help": "Index of the corpus, or URL of a served index; each of several indexes makes its own config of "
-            "trajectories.",
-            "recipe": False,
-        },
+    index: list[str] = option(
+        help="Index of the corpus, or URL of a served index; each of several indexes makes its own config of "
+        "trajectories.",
+        factory=list,
+        group="inputs",
+        recipe=False,
+    )
+    name: str = option(
+        "",
+        "Name of the config of trajectories, which stays the same when another retriever takes the place "
+        "of this one; by default the names of the agent and the retriever.",
+    )
+    retriever_devices: str = option(
+        "",
+        "GPUs that serve each index in a process of its own, one index after the other, such as 6,7; cpu "
+        "for none. Indexes are opened in this process if empty.",
+        recipe=False,
     )
 
 
@@ -76,30 +85,33 @@ def main(argv: list[str] | None = None) -> HubRef | None:
 
 def run(args: Arguments, agent_options: Any, judge_options: Any) -> HubRef | None:
     """Runs the stage with parsed `OPTIONS`. Returns the pin of what it published, or None where shards are missing."""
+    if args.retriever_devices and not (args.index or args.dry_run):
+        raise LratError("Rollout: `retriever_devices` serves indexes, found none. Give `index`.")
     if args.index and (args.retriever == "bm25" or (args.retriever and len(args.index) > 1)):
         raise LratError(f"Rollout: `index` says what retrieves, and `retriever` {args.retriever} too. Give one.")
     args.check()
-    args.retriever = args.retriever or ("" if args.index else "bm25")
+    args.retriever = args.retriever or ("" if args.index or args.dry_run else "bm25")
 
-    from lrat_hub.agents.journal import Journal, Shard, default_folder, run_settings
+    from lrat_hub.agents.journal import Journal, Shard, default_folder, journals_folder, run_settings
     from lrat_hub.agents.language import SERVER_SETTINGS, absent_agent, open_agent
     from lrat_hub.agents.rollouts import RolloutProgress, config_folders, load_agent, open_retrievers, run_shown
+    from lrat_hub.cli.served import searchable, served_indexes
     from lrat_hub.documents import Documents
     from lrat_hub.hub.inputs import load_table, load_tokenizer
     from lrat_hub.hub.outputs import Unpublished
     from lrat_hub.judges.answers import AnswerJudge
-    from lrat_hub.judges.settings import open_answer_judge, pin_judge, require_judge
+    from lrat_hub.judges.settings import open_answer_judge, pin_judge
     from lrat_hub.llm.serving import pin_model
-    from lrat_hub.plugins import is_plugin, plugin_identity
+    from lrat_hub.plugins import plugin_identity
 
     settings = settings_of(agent_options, AgentSettings)
     judge_settings = settings_of(judge_options, AnswerJudgeSettings, "answer_judge")
     judge_settings = replace(judge_settings, server=judge_settings.server.started_like(settings.server))
-    require_judge(judge_settings.judge, *ANSWER_JUDGES)
-    if args.agent != "llm" and args.agent not in AGENTS and not is_plugin(args.agent):
-        end = did_you_mean(args.agent, ["llm", *AGENTS]) or "."
-        raise LratError(f"Agent: expected llm, {', '.join(AGENTS)} or module:object, found {args.agent!r}{end}")
+    if args.dry_run:
+        return show(*plan_rollout(args, settings, judge_settings))
     shard = Shard.parse(args.shard)
+    if args.retriever_devices or (args.agent == "llm" and not settings.server.base_url and not args.publish_only):
+        check(plan_rollout(args, settings, judge_settings)[0])
     model = tokenizer = None
     stage = Stage("rollout", args, *([agent_options] if args.agent == "llm" else []), judge_options)
     if args.agent == "llm":
@@ -112,7 +124,15 @@ def run(args: Arguments, agent_options: Any, judge_options: Any) -> HubRef | Non
     if args.tokenizer != "words":
         tokenizer = load_tokenizer(stage.input("tokenizer", args.tokenizer, repo_type="model"))
     documents = Documents(load_table(corpus, "corpus", config="corpus"))
-    retrievers = open_retrievers(stage.inputs, args.retriever, args.index, corpus=corpus, documents=documents)
+    if args.retriever_devices:
+        log = journals_folder() / stage.target.repo_id.replace("/", "--") / "retriever.log"
+        retrievers: list[Any] = [
+            *served_indexes(
+                stage.inputs, args.index, args.retriever_devices, corpus=corpus, model=args.retriever, log=log
+            )
+        ]
+    else:
+        retrievers = open_retrievers(stage.inputs, args.retriever, args.index, corpus=corpus, documents=documents)
     # The judge shapes no run, and where a retriever is served doesn't either.
     pins = {name: pin.partition(" (served")[0] for name, pin in stage.inputs.pins.items() if name != "judge"}
     questions = args.questions(queries)
@@ -144,7 +164,7 @@ def run(args: Arguments, agent_options: Any, judge_options: Any) -> HubRef | Non
     inherited = SERVER_SETTINGS if model else ()
     work = [settings_here(environment) for environment in environments]
     folder = Path(args.journal).expanduser() if args.journal else default_folder(work, inherited=inherited)
-    folders = config_folders(folder, agent, environments)
+    folders = config_folders(folder, agent, environments, name=args.name)
     stage.expect([path.name for path in folders])
     say(f"  {len(questions)} runs with each of {len(folders)} retrievers, kept in {folder}")
     if not args.restart:
@@ -169,16 +189,17 @@ def run(args: Arguments, agent_options: Any, judge_options: Any) -> HubRef | Non
                 pending = len(journal.pending(own))
                 if pending < len(own):
                     say(f"  {len(own) - pending} of {len(own)} runs are in {journal.folder}")
-                asyncio.run(
-                    run_shown(
-                        agent, own, environment, journal, progress,
-                        max_turns=args.max_turns,
-                        # Readers wait for nothing but searches, which then come in large batches.
-                        concurrency=len(own) if args.agent in AGENTS else args.concurrency,
-                        publish_every=args.publish_every,
-                        publish=publish_some,
-                    )
-                )  # fmt: skip
+                with searchable(environment.retriever) if pending else nullcontext():
+                    asyncio.run(
+                        run_shown(
+                            agent, own, environment, journal, progress,
+                            max_turns=args.max_turns,
+                            # The reader waits for nothing but searches, which then come in large batches.
+                            concurrency=len(own) if args.agent in AGENTS else args.concurrency,
+                            publish_every=args.publish_every,
+                            publish=publish_some,
+                        )
+                    )  # fmt: skip
                 if pending:
                     say(f"  {progress.runs} runs, {progress}")
         servers.close()
