@@ -25,10 +25,6 @@ _COMMENT = re.compile(r"<!-- not run(?: \((?P<begins>[^)]+)\))?: (?P<reason>.+?)
 README = {
     "make ": "the whole loop, and all tests, which are this one among others",
     "lrat import": "docs/importing.md has the same commands",
-    "lrat rollout --agent llm": "needs a GPU",
-    "lrat adopt": "a checkpoint of your own",
-    "lrat hub serve": "needs the server of the line above it in the background",
-    'eval "$(lrat hub env': "needs the server of the line above it in the background",
     "pip install": "tests/wheel_stage.sh installs the wheel, and tests/vllm_stage.sh a vLLM",
 }
 """What of the README is not run, and why: the front page has no marks of its own."""

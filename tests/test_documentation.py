@@ -17,7 +17,7 @@ import pytest
 
 from lrat_hub import LocalHub, cli
 from tests.demo.natural.test_reader import DOCUMENTS
-from tests.documentation import PAGES, commands_of
+from tests.documentation import PAGES, ROOT, commands_of
 
 QUESTIONS = [
     ("When did the director of film Red Lamps die?", "1971", "Karl Berg (director)"),
@@ -75,6 +75,9 @@ def test_the_options_of_every_command_are_understood_whether_it_is_run_or_not(pa
             else:
                 continue
             script = importlib.import_module(module)
+            if not hasattr(script, "parse"):
+                script._parser().parse_args(words)
+                continue
             for word in words:
                 if word.endswith(".yaml"):
                     (tmp_path / word).write_text("agent: reader\n")
@@ -107,6 +110,8 @@ def world(hub, tmp_path_factory):
     judged = [f"q{n} 0 {docid.replace(' ', '_')} 1" for n, (_, _, docid) in enumerate(QUESTIONS)]
     for name in ("evidence.txt", "qrels.txt"):
         write(name, judged)
+    write("test.tsv", ["t0\tWho directed the film Dahlia?\tAnn de Mer"])
+    write("test.txt", ["t0 0 Dahlia_(film) 1"])
     write("run.json", [json.dumps(GOOD)])
     with tarfile.open(folder / "runs.tar.gz", "w:gz") as archive:
         archive.add(folder / "run.json", "run.json")
@@ -137,8 +142,13 @@ def rollouts(to, corpus):
 
 def before(page, world):
     """Makes what a page takes for granted."""
+    from huggingface_hub import HfApi
+
     # Runs on the collection of another page are others.
     shutil.rmtree(Path(os.environ["HF_HOME"]) / "lrat" / "rollouts", ignore_errors=True)
+    # Pages publish under the same names what has other configs, which no stage would remove.
+    for name in ("me/results", "me/analysis"):
+        HfApi().delete_repo(name, repo_type="dataset", missing_ok=True)
     wiki = collection(world, "me/wiki", "dev" if page == "training.md" else "test")
     if page in ("agent_evaluation.md", "analysis.md"):
         collection(world, "me/twowiki")
@@ -146,26 +156,29 @@ def before(page, world):
         from datasets import Dataset
 
         Dataset.from_list([{"page": one["docid"], "body": one["text"]} for one in pages()]).push_to_hub("me/pages")
+        rollouts("me/runs", wiki)
     if page == "retrieval.md":
         collection(world, "me/collection")
-    if page in ("analysis.md", "evaluation.md", "mining.md", "training.md", "agent_evaluation.md"):
+    if page in ("analysis.md", "evaluation.md", "mining.md", "training.md", "agent_evaluation.md", "viewing.md"):
         runs = rollouts("me/runs", wiki)
         for name in ("base", "trained", "test"):
             rollouts(f"me/runs-{name}", wiki)
         words = ["--corpus", wiki, "--test", "0.5", "--to", "me/pairs"]
         cli.run(["mine", "--trajectories", runs, *words])
-    if page in ("training.md", "README.md"):
+    if page in ("training.md", "stages.md", "README.md", "index.md"):
         # Its recipe freezes layers, and a static model has none.
         from lrat_hub.demo.bases import publish_base
 
-        publish_base("minilm", "me/base")
+        front = page in ("README.md", "index.md")
+        publish_base("minilm", "sentence-transformers/all-MiniLM-L6-v2" if front else "me/base")
+    if page in ("README.md", "index.md"):
+        # Their log is imported by the commands of importing.md; here an agent leaves one about the corpus.
+        rollouts("me/runs", wiki)
     if page == "evaluation.md":
         words = ["--pairs", "me/pairs", "--model", "me/base", "--to", "me/retriever"]
         cli.run(["train", "--config", "training/static", *words])
         cli.run(["index", "--corpus", wiki, "--model", "me/retriever", "--to", "me/wiki-hnsw"])
     if page == "lineage.md":
-        from huggingface_hub import HfApi
-
         from lrat_hub.demo.bases import publish_base
 
         publish_base("static", "lrat/minilm-lrat")
@@ -180,6 +193,30 @@ def before(page, world):
         models = ["--models", "me/base", "--corpus", wiki, "--queries", wiki, "--qrels", wiki]
         for name in ("retrieval-results", "twowiki-retrieval"):
             cli.run(["eval", "retrieval", *models, "--to", f"me/{name}"])
+
+
+def test_the_first_block_of_the_front_page_prints_what_stands_below_it(monkeypatch, capsys):
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    block = re.search(r"```python\n(.*?)```\n\n```text\n(.*?)```", text, re.DOTALL)
+    monkeypatch.chdir(ROOT)
+    exec(block[1], {})
+    assert capsys.readouterr().out == block[2]
+
+
+def test_the_front_page_shows_messages_of_the_log_that_it_names():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    shown = json.loads(re.search(r"```json\n(.*?)```", text, re.DOTALL)[1])["messages"]
+    log = json.loads((ROOT / "examples" / "run.json").read_text(encoding="utf-8"))["messages"]
+    for short, whole in zip(shown, log, strict=False):
+        calls, all_calls = short.pop("tool_calls", []), whole.get("tool_calls", [])
+        assert short.items() <= whole.items()
+        assert all(call == "..." or call["function"] == all_calls[0]["function"] for call in calls)
+
+
+def test_the_front_page_is_short():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(text.split()) <= 900
+    assert "```python" in "".join(text.splitlines(keepends=True)[:40])
 
 
 @pytest.mark.slow
