@@ -3,7 +3,7 @@ PYTHON ?= python3
 BASE ?= minilm
 BIN := .venv/bin
 
-.PHONY: quickstart test check lint format clean
+.PHONY: quickstart test check lint format docs clean
 
 quickstart: .venv/installed
 	$(BIN)/lrat quickstart --base $(BASE)
@@ -32,6 +32,11 @@ format: .venv/installed
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	$(BIN)/pip install --quiet --no-deps --requirement requirements-quickstart.txt
 	@touch $@
+
+# The documentation as a site, in build/site; it needs no network. The site's search works where it is served.
+docs: .venv/installed
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
+	@echo "Open build/site/index.html, or serve it: $(BIN)/python -m http.server --directory build/site"
 
 clean:
 	rm -rf .venv build dist *.egg-info quickstart

@@ -1,3 +1,7 @@
+from .agent_training import SearchEnv as SearchEnv
+from .agent_training import SearchEnvFactory as SearchEnvFactory
+from .agent_training.conversations import conversation_of as conversation_of
+from .agent_training.conversations import steps_of as steps_of
 from .agents import LanguageAgent as LanguageAgent
 from .agents import Question as Question
 from .agents import SearchEnvironment as SearchEnvironment
@@ -15,10 +19,18 @@ from .importers import load_trajectories as load_trajectories
 from .judges import LLMJudge as LLMJudge
 from .judges import RuleJudge as RuleJudge
 from .localhub import LocalHub as LocalHub
+from .losses import (
+    CachedMultiVectorWeightedMultipleNegativesRankingLoss as CachedMultiVectorWeightedMultipleNegativesRankingLoss,
+)
 from .losses import CachedWeightedMultipleNegativesRankingLoss as CachedWeightedMultipleNegativesRankingLoss
 from .losses import MultiVectorWeightedMultipleNegativesRankingLoss as MultiVectorWeightedMultipleNegativesRankingLoss
+from .losses import WeightedBinaryCrossEntropyLoss as WeightedBinaryCrossEntropyLoss
+from .losses import WeightedDistillKLDivLoss as WeightedDistillKLDivLoss
+from .losses import WeightedListNetLoss as WeightedListNetLoss
+from .losses import WeightedMarginMSELoss as WeightedMarginMSELoss
 from .losses import WeightedMultipleNegativesRankingLoss as WeightedMultipleNegativesRankingLoss
 from .mining import mine_pairs as mine_pairs
+from .mining.tables import pair_table as pair_table
 from .mining.weights import Weighting as Weighting
 from .mining.weights import intensity_weights as intensity_weights
 from .queries import QueryState as QueryState
@@ -29,8 +41,9 @@ from .retrieval.dense import DenseRetriever as DenseRetriever
 from .retrieval.fusion import FusionRetriever as FusionRetriever
 from .retrieval.fusion import RerankedRetriever as RerankedRetriever
 from .retrieval.indexes import load_index as load_index
+from .retrieval.late import LateRetriever as LateRetriever
 from .retrieval.opening import open_retriever as open_retriever
-from .retrieval.serving import RemoteRetriever as RemoteRetriever
+from .retrieval.remote import RemoteRetriever as RemoteRetriever
 from .schema import Document as Document
 from .schema import Pair as Pair
 from .schema import Step as Step

@@ -44,7 +44,7 @@ class RowIndex:
         self._hashes = hashes[self._rows]
 
     def __reduce__(self) -> tuple[object, ...]:
-        # Python salts its hashes anew in every process: an index is made again where it is unpickled.
+        # Python salts its hashes differently in every process: an index is made again where it is unpickled.
         return (type(self), (self._table, *self._columns))
 
     def candidates(self, *key: object) -> Iterator[int]:
@@ -61,17 +61,21 @@ class RowIndex:
 
     def find_all(self, keys: Sequence[tuple[object, ...]]) -> list[int | None]:
         """As `find` for each key: one look into the table for all of them, as hashes hardly ever collide."""
-        if not keys or not len(self._hashes):
-            return [None] * len(keys)
-        hashed = np.array([_hash(key) for key in keys], dtype=np.int64)
-        indices = np.minimum(np.searchsorted(self._hashes, hashed), len(self._hashes) - 1)
-        likely = np.flatnonzero(self._hashes[indices] == hashed).tolist()
         results: list[int | None] = [None] * len(keys)
-        rows = self._rows[indices[likely]]
+        likely, rows = self.likely(keys)
         read = _key_rows(_rows(self._keys, rows)) if len(rows) else ()
         for number, row, actual in zip(likely, rows, read, strict=True):
             results[number] = int(row) if actual == keys[number] else self.find(*keys[number])
         return results
+
+    def likely(self, keys: Sequence[tuple[object, ...]]) -> tuple[list[int], np.ndarray]:
+        """Positions of the keys whose hash a row has, and the first such row of each, which may have another key."""
+        if not keys or not len(self._hashes):
+            return [], self._rows[:0]
+        hashed = np.array([_hash(key) for key in keys], dtype=np.int64)
+        indices = np.minimum(np.searchsorted(self._hashes, hashed), len(self._hashes) - 1)
+        likely = np.flatnonzero(self._hashes[indices] == hashed).tolist()
+        return likely, self._rows[indices[likely]]
 
     def repeated(self) -> np.ndarray:
         """Rows whose key an earlier row has, ascending, int64."""
@@ -88,6 +92,30 @@ class RowIndex:
                     repeated.append(row)
                 seen.add(key)
         return np.array(repeated, dtype=np.int64)
+
+
+SomeDocuments = Iterable[Document] | Mapping[str, Document]
+"""A corpus as `load_corpus` gives it, or any documents."""
+
+
+def documents_of(documents: SomeDocuments) -> Iterator[Document]:
+    """Documents one by one, of a corpus as `load_corpus` gives it or of any documents.
+
+    Raises:
+        LratError: One of them is something else, such as a text.
+    """
+    values: Iterable[object] = documents
+    if isinstance(documents, Documents):
+        values = documents.in_order()
+    elif isinstance(documents, Mapping):
+        values = documents.values()
+    for document in values:
+        if not isinstance(document, Document):
+            raise LratError(
+                f"Retriever: expected documents, found {document!r:.80}. Give what `load_corpus` gives, or a list of "
+                "`Document`."
+            )
+        yield document
 
 
 def _hash(key: tuple[object, ...]) -> int:
@@ -131,6 +159,10 @@ class Documents(Mapping[str, Document]):
                 f"{', '.join(map(repr, sorted(examples)))}{' ...' if repeated > len(examples) else ''}."
             )
 
+    def __repr__(self) -> str:
+        first = ", ".join(map(repr, islice(self, EXAMPLES)))
+        return f"Documents({len(self)} documents: {first}{', ...' if len(self) > EXAMPLES else ''})"
+
     def __getitem__(self, docid: str) -> Document:
         # The document is read once, and says itself whether it is the one.
         for row in self._index.candidates(docid):
@@ -138,6 +170,14 @@ class Documents(Mapping[str, Document]):
             if document.docid == docid:
                 return document
         raise KeyError(docid)
+
+    def find_all(self, docids: Sequence[str]) -> list[Document | None]:
+        """The documents with these ids, None for each that there is not: one look into the table for all of them."""
+        found: list[Document | None] = [None] * len(docids)
+        likely, rows = self._index.likely([(docid,) for docid in docids])
+        for number, document in zip(likely, self.at(rows), strict=True):
+            found[number] = document if document.docid == docids[number] else self.get(docids[number])
+        return found
 
     def __contains__(self, docid: object) -> bool:
         return self._index.find(docid) is not None
@@ -204,18 +244,7 @@ class Documents(Mapping[str, Document]):
         """The documents in these rows as documents of their own."""
         return Documents(self._table.with_format(None).select(rows))
 
-    def lookup(self, docids: Sequence[str]) -> list[Document]:
-        """The documents with these ids, in the order of the ids: several at once cost less than one by one.
-
-        Raises:
-            KeyError: The corpus lacks one of them.
-        """
-        rows = self._index.find_all([(docid,) for docid in docids])
-        if None in rows:
-            raise KeyError(docids[rows.index(None)])
-        return list(_documents(_rows(self._table, rows))) if rows else []
-
-    def at(self, rows: Sequence[int]) -> list[Document]:
+    def at(self, rows: Sequence[int] | np.ndarray) -> list[Document]:
         """The documents in these rows of the table."""
         return list(_documents(_rows(self._table, rows))) if len(rows) else []
 

@@ -1,4 +1,4 @@
-"""The one exception that users of the library and of the `lrat` command are meant to see."""
+"""The exceptions that users of the library and of the `lrat` command are meant to see: `LratError` and its kind."""
 
 from __future__ import annotations
 
@@ -7,11 +7,19 @@ from collections.abc import Iterable
 
 
 class LratError(Exception):
-    """Something the user can mend: bad input, a missing repository, artifacts that don't fit together.
+    """An error that the user can fix: bad input, a missing repository, artifacts that don't fit together.
 
     The message is one line that says what failed, what was expected and found, and what to do; the `lrat`
     command prints it and exits with 1. Anything else that is raised is a defect of this library.
     """
+
+
+class Unavailable(LratError):
+    """Something that is needed gives no answer now; the same may succeed after `retry_after` seconds."""
+
+    def __init__(self, message: str, retry_after: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 def did_you_mean(word: object, known: Iterable[str], *, mark: str = "") -> str:

@@ -1,4 +1,4 @@
-"""Plug-ins: agents, retrievers and judges of one's own, named as `module:object` wherever a built-in one is named.
+"""Plug-ins: agents, retrievers and judges of a user's own, named as `module:object` wherever a built-in one is named.
 
 There is nothing to register: a plug-in is any object that Python can import, from an installed package or from a
 file in the current directory.
@@ -12,11 +12,11 @@ import inspect
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from lrat_hub.errors import LratError
+from lrat_hub.errors import LratError, did_you_mean
 
 _NAME = r"[^\W\d]\w*(\.[^\W\d]\w*)*"
 _PLUGIN = re.compile(rf"{_NAME}:{_NAME}")
@@ -28,6 +28,13 @@ def is_plugin(text: str) -> bool:
     A Hub reference has a slash, a path starts with one or with a dot or `~`, and a URL has `//`: none has this form.
     """
     return bool(_PLUGIN.fullmatch(text))
+
+
+def require_known(what: str, name: str, names: Collection[str]) -> None:
+    """Raises LratError for the name of a thing that is neither one of some names nor that of a plug-in."""
+    if name not in names and not is_plugin(name):
+        end = did_you_mean(name, names) or "."
+        raise LratError(f"{what}: expected {', '.join(names)} or module:object, found {name!r}{end}")
 
 
 def load_object(text: str) -> Any:

@@ -27,7 +27,7 @@ REASONING_CHARACTERS = 1_200
 
 @dataclass(frozen=True)
 class QueryState:
-    """What is known when an agent searches. A mined `Pair` has the same fields and is as good.
+    """What is known when an agent searches. A mined `Pair` has the same fields and can be used in its place.
 
     Args:
         query: What the agent sends to the retriever.

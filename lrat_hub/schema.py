@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from lrat_hub.obfuscation import canary_of_run, plain_run, stored_run
+
 if TYPE_CHECKING:
     from datasets import Features
 
@@ -28,7 +30,7 @@ OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
 
 def outcome_of(correct: bool | None) -> Outcome:
-    """The outcome of a run by its column `correct`, which is None when nobody has judged the answer."""
+    """The outcome of a run by its column `correct`, which is None when the answer was not judged."""
     if correct is None:
         return "unjudged"
     return "correct" if correct else "incorrect"
@@ -84,6 +86,7 @@ class Step:
         docid: The document of a browse.
         observation: What the agent was shown, as text.
         error: Why an action failed or could not be read, or None.
+        search_turn: The turn of the search that a browse says it is for; None where nothing says so.
     """
 
     turn: int
@@ -94,6 +97,7 @@ class Step:
     docid: str | None = None
     observation: str = ""
     error: str | None = None
+    search_turn: int | None = None
 
 
 @dataclass(frozen=True)
@@ -111,7 +115,7 @@ class Trajectory:
     """One run of an agent on one question.
 
     Args:
-        correct: Whether the final answer is right; None when nobody has judged it.
+        correct: Whether the final answer is right; None when it was not judged.
         agent_revision, retriever_revision: Commit shas where they are known.
         metadata: A JSON object with what the source says beyond these columns.
     """
@@ -136,7 +140,7 @@ class Trajectory:
 
     @property
     def outcome(self) -> Outcome:
-        """Whether the answer is known to be right, known to be wrong, or neither: nobody has judged it."""
+        """Whether the answer is known to be right, known to be wrong, or was not judged."""
         return outcome_of(self.correct)
 
     @property
@@ -156,7 +160,13 @@ class Trajectory:
     def num_invalid(self) -> int:
         return self.count("invalid")
 
+    @property
+    def canary(self) -> str | None:
+        """The canary that the texts of the run are stored with, obfuscated as its question is; None for plain ones."""
+        return canary_of_run(self.metadata)
+
     def to_dict(self) -> dict[str, Any]:
+        """The row of the run, as it is stored: obfuscated, if its question is."""
         # dataclasses.asdict copies each text's container and takes five times as long.
         steps = [
             {
@@ -165,7 +175,7 @@ class Trajectory:
             }
             for step in self.steps
         ]
-        return {
+        row = {
             **{name: getattr(self, name) for name in _field_names(Trajectory)},
             "steps": tuple(steps),
             "sampling": dict(vars(self.sampling)),
@@ -173,20 +183,22 @@ class Trajectory:
             "num_browses": self.num_browses,
             "num_invalid": self.num_invalid,
         }
+        return stored_run(row)
 
     @classmethod
     def from_dict(cls, row: dict[str, Any]) -> Trajectory:
+        row = plain_run(row)
         steps = tuple(
             Step(
                 **{
                     **_known(Step, step),
-                    "queries": tuple(step["queries"]),
-                    "results": tuple(Candidate(**_known(Candidate, result)) for result in step["results"]),
+                    "queries": tuple(step["queries"] or ()),
+                    "results": tuple(Candidate(**_known(Candidate, result)) for result in step["results"] or ()),
                 }
             )
-            for step in row["steps"]
+            for step in row["steps"] or ()
         )
-        return cls(**{**_known(cls, row), "steps": steps, "sampling": Sampling(**row["sampling"])})
+        return cls(**{**_known(cls, row), "steps": steps, "sampling": Sampling(**row["sampling"] or {})})
 
 
 @dataclass(frozen=True)
@@ -202,7 +214,7 @@ class Pair:
         read_ids: Documents the agent had opened before the search, in their order.
         num_browses: How often it opened the positive from this result list; the reasoning is the longest of theirs.
         weight: Intensity weight (Eq. 3); None on pairs that are not trained on.
-        judge, judge_prompt: Who gave the verdict, by which prompt or rules; None where nobody was asked.
+        judge, judge_prompt: Who gave the verdict, by which prompt or rules; None if there was no judge.
         agent, retriever: As the trajectory names them.
     """
 
@@ -270,6 +282,7 @@ def trajectory_features() -> Features:
         "docid": string,
         "observation": text,
         "error": string,
+        "search_turn": integer,
     }
     sampling = {
         "temperature": Value("float64"),
@@ -340,12 +353,17 @@ def document_features() -> Features:
     return Features({"docid": Value("string"), "title": Value("string"), "text": Value("large_string")})
 
 
-def query_features() -> Features:
-    """Features of a config of queries; `question_id` groups queries that came from one question."""
+def query_features(*, canary: bool = False) -> Features:
+    """Features of a config of queries; `question_id` groups queries that came from one question.
+
+    Args:
+        canary: With the column `canary`, which says of a row that its texts are obfuscated with it.
+    """
     from datasets import Features, Value
 
-    text = Value("large_string")
-    return Features({"query_id": Value("string"), "query": text, "answer": text, "question_id": Value("string")})
+    text, string = Value("large_string"), Value("string")
+    columns = {"query_id": string, "query": text, "answer": text, "question_id": string}
+    return Features(columns | ({"canary": string} if canary else {}))
 
 
 def qrel_features() -> Features:

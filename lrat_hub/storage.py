@@ -69,6 +69,8 @@ def trajectory_batch(trajectories: Iterable[Trajectory], schema: pa.Schema) -> p
     import pyarrow as pa
 
     records = list(trajectories)
+    if any(record.canary is not None for record in records):
+        return pa.RecordBatch.from_pylist([record.to_dict() for record in records], schema=schema)
     return pa.RecordBatch.from_arrays([_column(records, column) for column in schema], schema=schema)
 
 

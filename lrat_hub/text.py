@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from functools import cache
-from typing import NamedTuple
+
+import xxhash
 
 # A word starts with a letter or digit; "U.S." and "1,024" stay whole, a final "'s" is no part of the word.
 _WORD = re.compile(r"(?<!\w['’])[^\W_]+(?:[.,'’-](?!s\b)[^\W_]+)*")
@@ -16,41 +16,8 @@ _ABBREVIATION = re.compile(
 )
 
 
-@cache
-def stop_words() -> frozenset[str]:
-    # bm25s takes SciPy along, which those who only ask for help don't need.
-    from bm25s.stopwords import STOPWORDS_EN_PLUS
-
-    return frozenset(STOPWORDS_EN_PLUS)
-
-
-class Word(NamedTuple):
-    """A word of a text and where it starts in it."""
-
-    text: str
-    start: int
-
-    @property
-    def lower(self) -> str:
-        return self.text.lower()
-
-    @property
-    def is_name_like(self) -> bool:
-        """Whether it is capitalised or holds a digit: a proper word or a number."""
-        return self.text != self.lower or any(character.isdigit() for character in self.text)
-
-    @property
-    def end(self) -> int:
-        return self.start + len(self.text)
-
-
-def split_words(text: str) -> list[Word]:
-    return [Word(match.group(), match.start()) for match in _WORD.finditer(text)]
-
-
-def is_content_word(word: str) -> bool:
-    """Whether a lower-case word says something of its own."""
-    return len(word) > 2 and word not in stop_words()
+def split_words(text: str) -> list[str]:
+    return _WORD.findall(text)
 
 
 def split_sentences(text: str) -> list[str]:
@@ -63,3 +30,8 @@ def split_sentences(text: str) -> list[str]:
             start = match.end()
     rest = text[start:].strip()
     return [*sentences, rest] if rest else sentences
+
+
+def stable_hash(text: str) -> int:
+    """64 bits of a text, the same in every process and on every machine."""
+    return xxhash.xxh3_64_intdigest(text.encode(errors="surrogatepass"))

@@ -10,8 +10,8 @@ def search(query: str, *docids: str, reasoning: str | None = "I search.") -> Ste
     return Step(0, reasoning, "search", queries=(query,), results=results)
 
 
-def browse(docid: str, reasoning: str | None = "I open it.") -> Step:
-    return Step(0, reasoning, "browse", docid=docid)
+def browse(docid: str, reasoning: str | None = "I open it.", search_turn: int | None = None) -> Step:
+    return Step(0, reasoning, "browse", docid=docid, search_turn=search_turn)
 
 
 def answer(reasoning: str = "Done.") -> Step:

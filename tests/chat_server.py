@@ -12,11 +12,14 @@ As a process of its own (for kill and throughput tests), by hand or with `serve`
 
     python -m tests.chat_server --port 8000 --protocol json --delay 0.05 --errors 0.1
     with serve(Script(protocol="json")) as base_url: ...
+    with ServerProcess(Script(protocol="json")) as server:
+        server.kill()        # SIGKILL
+        server.start()       # again, at the same port
 
 The first line of its output is `http://127.0.0.1:PORT/v1`; port 0 takes a free one. `GET /health`, `GET /v1/models`
 and `POST /v1/chat/completions` are as vLLM has them; `GET /stats` gives the counts: `requests`, `replies`, `errors`,
-`hangs`, `cuts`, `refused` (the context was too long), `malformed` (replies), `most_at_once` and `busy_seconds` (the
-sum of the delays that were waited for).
+`hangs`, `cuts`, `refused` (the context was too long), `malformed` (replies), `most_at_once`, `questions` (different
+ones) and `busy_seconds` (the sum of the delays that were waited for).
 
 The script searches for the question, opens listed documents, argues about them, searches again and answers with the
 title it read last; how often depends on a hash of the question and the seed. A reply is a function of the request
@@ -35,9 +38,10 @@ import socket
 import subprocess
 import sys
 import threading
+import urllib.request
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -45,7 +49,33 @@ from typing import Any
 from aiohttp import web
 
 PROTOCOLS = ("tongyi", "webexplorer", "tools", "glm", "gpt-oss", "json")
+FINAL_ANSWER = "final_answer"
+"""The tool by which agents of smolagents answer."""
+
 MALFORMED = ("cut", "unreadable", "unknown-tool", "wrong-type", "unseen", "empty", "several")
+
+
+REFUSALS = {
+    "vLLM": "This model's maximum context length is {limit} tokens. However, your prompt contains {words} input "
+    "tokens, which exceeds this limit even without any output tokens. Please reduce the length of the input prompt.",
+    "llama.cpp": "request ({words} tokens) exceeds the available context size ({limit} tokens), try increasing it",
+}
+"""How servers refuse requests that are too long, in their own words."""
+
+
+WRONG = {
+    "page": (200, "text/html", "<html>Log in</html>"),
+    "empty": (200, "application/json", ""),
+    "null": (200, "application/json", "null"),
+    "error": (200, "application/json", '{"error": {"message": "Upstream failed", "code": 502}}'),
+    "deep": (200, "application/json", "[" * 100_000),
+    "key": (401, "application/json", '{"error": "Incorrect API key"}'),
+    "model": (404, "application/json", '{"error": "The model does not exist."}'),
+    "busy": (429, "application/json", '{"error": "Quota exceeded"}'),
+    "down": (500, "application/json", '{"error": "Internal"}'),
+    "gateway": (502, "text/html", "<html>Bad gateway</html>"),
+}
+"""Answers that are no replies: status, type and text. A server that is busy asks for a pause of 0.01 s."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +87,11 @@ class Script:
             `reasoning`), "glm" (GLM and MiniMax: function calls, `reasoning_content`), "gpt-oss" (as vLLM serves it,
             with a harmony token in some names), "json" (a JSON schema).
         model: The name it is served by.
-        delay: Seconds before each reply.
-        context_tokens: Requests with more words than this are refused, as vLLM does; 0 for no limit.
+        delay: Seconds that a reply takes.
+        last: Number of replies after which all requests hang; 0 for none.
+        slots: Replies that are made at the same time, as a GPU has room for so many; 0 for all.
+        context_tokens: Requests with more words than this are refused; 0 for no limit.
+        refusal: Whose words they are refused with, one of REFUSALS.
         errors, hangs, cuts: Shares of the requests that get a 500, no reply at all, or a reply cut in the middle.
         times: How often such a request is met so before it is answered. -1 for always.
         broken: Share of the questions that are never answered but with a 500.
@@ -66,12 +99,16 @@ class Script:
         malformed_kind: One of MALFORMED, or "" for all in turn.
         stubborn: Share of the questions for which one search is repeated for ever.
         endless: Share of the questions that are searched for without an end.
+        wrong: What all requests for a reply get in its place, one of WRONG; "" for replies.
     """
 
     protocol: str = "tools"
     model: str = "scripted"
     delay: float = 0.0
+    last: int = 0
+    slots: int = 0
     context_tokens: int = 0
+    refusal: str = "vLLM"
     errors: float = 0.0
     hangs: float = 0.0
     cuts: float = 0.0
@@ -81,10 +118,15 @@ class Script:
     malformed_kind: str = ""
     stubborn: float = 0.0
     endless: float = 0.0
+    wrong: str = ""
 
     def __post_init__(self) -> None:
-        if self.protocol not in PROTOCOLS or self.malformed_kind not in ("", *MALFORMED):
-            raise ValueError(f"unknown protocol or kind: {self.protocol!r}, {self.malformed_kind!r}")
+        if (
+            self.protocol not in PROTOCOLS
+            or self.malformed_kind not in ("", *MALFORMED)
+            or self.wrong not in ("", *WRONG)
+        ):
+            raise ValueError(f"unknown protocol or kind: {self}")
 
 
 @dataclass(frozen=True)
@@ -112,7 +154,8 @@ def _asked(script: Script, request: Mapping[str, Any]) -> tuple[str, list[str], 
     first = next(place for place, message in enumerate(messages) if message["role"] == "user")
     after = [message for message in messages[first + 1 :] if message["role"] in ("user", "tool")]
     shown = [_text(message) for message in after]
-    last = bool(after) and after[-1]["role"] == "user"
+    # smolagents shows what its tools gave as a message of the user.
+    last = bool(after) and after[-1]["role"] == "user" and not shown[-1].startswith("Observation:")
     if script.protocol in ("tongyi", "webexplorer"):
         last = last and "<tool_response>" not in shown[-1]
     elif script.protocol == "json":
@@ -164,6 +207,8 @@ def _tool_names(request: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
     ]
     names = {}
     for tool in (tool["function"] for tool in tools):
+        if tool["name"] == FINAL_ANSWER:
+            continue
         properties = list(tool["parameters"]["properties"])
         names["browse" if {"docid", "url"}.intersection(properties) else "search"] = (tool["name"], properties[0])
     return names
@@ -215,17 +260,27 @@ def _as_tools(script: Script, request: Mapping[str, Any], move: _Move, kind: str
     message: dict[str, Any] = {field_name: move.reasoning, "content": move.answer}
     if kind == "empty":
         return {"content": None, field_name: "Hm.", "finish_reason": "stop"}
-    if move.answer is not None:
+    tools = {
+        tool["function"]["name"]: tool["function"]["parameters"]["properties"] for tool in request.get("tools") or ()
+    }
+    if move.answer is not None and FINAL_ANSWER not in tools:
         return {**message, "finish_reason": "stop"}
     names = _tool_names(request)
     calls = []
+    if move.answer is not None:
+        body = json.dumps({"answer": move.answer})
+        call = {"id": "call-answer", "type": "function", "function": {"name": FINAL_ANSWER, "arguments": body}}
+        return {**message, "tool_calls": [call], "finish_reason": "tool_calls"}
     for place, (action, value) in enumerate(move.calls):
         name, key = names[action]
         if kind == "unknown-tool":
             name = "python"
         elif script.protocol == "gpt-oss" and _fraction("harmony", str(value)) < 0.3:
             name += "<|channel|>commentary"
-        body = json.dumps(_arguments(action, key, value, kind))
+        said = _arguments(action, key, value, kind)
+        if isinstance(said.get(key), list) and tools.get(name, {}).get(key, {}).get("type") == "string":
+            said = {key: value}
+        body = json.dumps(said)
         body = "search for it, please" if kind == "unreadable" else body[: len(body) // 2] if kind == "cut" else body
         number = str(_fraction(json.dumps(request["messages"]), str(place)))[2:]
         id = f"call_-{number}" if script.protocol == "glm" else f"chatcmpl-tool-{number}"
@@ -330,6 +385,10 @@ class _Service:
     _met: Counter[str] = field(default_factory=Counter)
     _at_once: int = 0
     _busy: float = 0.0
+    _questions: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self._slots = asyncio.Semaphore(self.script.slots) if self.script.slots else nullcontext()
 
     def app(self) -> web.Application:
         app = web.Application(client_max_size=1 << 26)
@@ -351,7 +410,11 @@ class _Service:
 
     def stats(self) -> dict[str, Any]:
         names = ("requests", "replies", "errors", "hangs", "cuts", "refused", "malformed", "most_at_once")
-        return {**{name: self.counts[name] for name in names}, "busy_seconds": self._busy}
+        return {
+            **{name: self.counts[name] for name in names},
+            "questions": len(self._questions),
+            "busy_seconds": self._busy,
+        }
 
     async def _health(self, _: web.Request) -> web.Response:
         return web.Response()
@@ -361,17 +424,25 @@ class _Service:
 
     async def _models(self, _: web.Request) -> web.Response:
         model = {"id": self.script.model, "object": "model", "owned_by": "vllm"}
+        if self.script.context_tokens:
+            model["max_model_len"] = self.script.context_tokens
         return web.json_response({"object": "list", "data": [model]})
 
     async def _chat(self, http: web.Request) -> web.StreamResponse:
-        due = asyncio.get_running_loop().time() + self.script.delay
+        arrived = asyncio.get_running_loop().time()
         request = await http.json()
         self.requests.append(request)
         self.counts["requests"] += 1
+        if self.script.wrong:
+            status, kind, text = WRONG[self.script.wrong]
+            headers = {"Retry-After": "0.01"} if status == 429 else None
+            return web.Response(status=status, content_type=kind, text=text, headers=headers)
         self._at_once += 1
         self.counts["most_at_once"] = max(self.counts["most_at_once"], self._at_once)
         try:
-            return await self._answer(http, request, due)
+            async with self._slots:
+                begun = asyncio.get_running_loop().time() if self.script.slots else arrived
+                return await self._answer(http, request, begun + self.script.delay)
         finally:
             self._at_once -= 1
 
@@ -379,8 +450,11 @@ class _Service:
         """The reply, when it is due: what the script takes to think is part of the delay, as a model's time is."""
         script = self.script
         question = _asked(script, request)[0]
+        self._questions.add(question)
         key = json.dumps([request["messages"], request.get("seed")], sort_keys=True)
         fault = self._fault(key, question)
+        if script.last and self.counts["replies"] >= script.last:
+            fault = "hangs"
         if fault == "hangs":
             await asyncio.sleep(3600)
         reply = self._reply(request, key, fault)
@@ -397,11 +471,7 @@ class _Service:
             return _error(500, "Internal server error", "InternalServerError")
         if script.context_tokens and (words := _words(request)) > script.context_tokens:
             self.counts["refused"] += 1
-            said = (
-                f"This model's maximum context length is {script.context_tokens} tokens. However, your prompt "
-                f"contains {words} input tokens, which exceeds this limit even without any output tokens. Please "
-                "reduce the length of the input prompt."
-            )
+            said = REFUSALS[script.refusal].format(limit=script.context_tokens, words=words)
             return _error(400, said, "BadRequestError")
         kind = ""
         if _move(script, request).calls and _fraction("malformed", key) < script.malformed:
@@ -431,9 +501,9 @@ class _Service:
 class ChatServer:
     """Serves a script in a thread, inside `with`."""
 
-    def __init__(self, script: Script | None = None, *, port: int = 0) -> None:
+    def __init__(self, script: Script | None = None, *, port: int = 0, listener: socket.socket | None = None) -> None:
         self._service = _Service(script or Script())
-        self._port = port
+        self._port, self._listener = port, listener
 
     @property
     def requests(self) -> Sequence[dict[str, Any]]:
@@ -443,7 +513,7 @@ class ChatServer:
         return self._service.stats()
 
     def __enter__(self) -> ChatServer:
-        listener = socket.create_server(("127.0.0.1", self._port))
+        listener = self._listener or socket.create_server(("127.0.0.1", self._port))
         self.base_url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
         self._loop = asyncio.new_event_loop()
         self._runner = self._loop.run_until_complete(self._service.start(listener))
@@ -458,18 +528,43 @@ class ChatServer:
         self._loop.close()
 
 
+class ServerProcess:
+    """Serves a script in a process of its own, inside `with`."""
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
+        self._port = 0
+
+    def __enter__(self) -> ServerProcess:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    def start(self) -> None:
+        options = [f"--{name.replace('_', '-')}={value}" for name, value in asdict(self.script).items()]
+        command = [sys.executable, "-m", "tests.chat_server", f"--port={self._port}", *options]
+        root = Path(__file__).parents[1]
+        self.process = subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout is not None
+        self.base_url = self.process.stdout.readline().strip()
+        self._port = int(self.base_url.removesuffix("/v1").rpartition(":")[2])
+
+    def kill(self) -> None:
+        with self.process:
+            self.process.kill()
+
+    def stats(self) -> dict[str, Any]:
+        with urllib.request.urlopen(f"{self.base_url.removesuffix('/v1')}/stats", timeout=60) as response:
+            return json.load(response)
+
+
 @contextmanager
 def serve(script: Script) -> Iterator[str]:
     """Serves a script in a process of its own and gives the URL, up to and with `/v1`."""
-    options = [f"--{name.replace('_', '-')}={value}" for name, value in asdict(script).items()]
-    command = [sys.executable, "-m", "tests.chat_server", *options]
-    root = Path(__file__).parents[1]
-    with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            yield process.stdout.readline().strip()
-        finally:
-            process.kill()
+    with ServerProcess(script) as server:
+        yield server.base_url
 
 
 def main() -> None:

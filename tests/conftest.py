@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import subprocess
 import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -45,18 +46,21 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 # CI runs the tests on further versions of Python without torch, whose builds for them are gigabytes.
 _WITHOUT_TORCH = importlib.util.find_spec("torch") is None
 _NEEDED = {"torch", "sentence_transformers", "peft", "mteb", "evaluate"}
-collect_ignore_glob = ["encoders/*", "fitting/*", "losses/*", "training/*"] if _WITHOUT_TORCH else []
+
+
+def _needs_torch(error: BaseException | None) -> bool:
+    """Whether a package that needs torch is missing, here or in what led here."""
+    while error and not (isinstance(error, ImportError) and (error.name or "").partition(".")[0] in _NEEDED):
+        error = error.__cause__ or error.__context__
+    return _WITHOUT_TORCH and error is not None
 
 
 def _skipped_without_torch() -> Generator[None, object, object]:
     try:
         return (yield)
     except BaseException as error:
-        cause: BaseException | None = error
-        while cause and not (isinstance(cause, ImportError) and (cause.name or "").partition(".")[0] in _NEEDED):
-            cause = cause.__cause__ or cause.__context__
-        if _WITHOUT_TORCH and cause:
-            pytest.skip(f"needs {cause}")
+        if _needs_torch(error):
+            pytest.skip(f"needs torch: {error}")
         raise
 
 
@@ -70,6 +74,33 @@ def pytest_runtest_call() -> Generator[None, object, object]:
     return (yield from _skipped_without_torch())
 
 
+class _TestModule(pytest.Module):
+    """A module of tests that is skipped where its own imports need torch and there is none."""
+
+    def _getobj(self) -> object:
+        try:
+            return super()._getobj()
+        except self.CollectError as error:
+            if _needs_torch(error):
+                pytest.skip("needs torch", allow_module_level=True)
+            raise
+
+
+def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module:
+    return _TestModule.from_parent(parent, path=module_path)
+
+
 @pytest.fixture(scope="session")
 def hub(request: pytest.FixtureRequest) -> Iterator[LocalHub]:
     return request.config.stash[_hub]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of three megabytes, where such may be mounted."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(disk)], capture_output=True).returncode:
+        pytest.skip("no disk may be mounted here")
+    yield disk
+    subprocess.run(["umount", "--lazy", str(disk)], check=True)

@@ -40,8 +40,18 @@ def test_documents_are_found_by_id_and_come_in_the_order_of_the_corpus(documents
     assert [documents.row(docid) for docid in ids[:50]] == list(range(50))
     assert [document.docid for document in documents.in_order()] == ids
     drawn = random.Random(0).choices(ids, k=100)
-    assert documents.lookup(drawn) == [documents[docid] for docid in drawn]
-    assert documents.lookup([]) == []
+    assert [documents[docid].docid for docid in drawn] == drawn
+
+
+def test_they_print_as_what_they_are():
+    assert repr(Documents(table(*IDS))) == "Documents(2500 documents: 'd0', 'd1', 'd2', ...)"
+    assert repr(Documents(table("a", "b"))) == "Documents(2 documents: 'a', 'b')"
+
+
+def test_many_are_found_as_one_is(documents):
+    drawn = [*random.Random(1).choices(list(documents), k=50), "gone", *list(documents)[:2], "", "d1"]
+    assert documents.find_all(drawn) == list(map(documents.get, drawn))
+    assert documents.find_all([]) == []
 
 
 def test_what_is_not_there_is_not_found(documents):
@@ -49,7 +59,7 @@ def test_what_is_not_there_is_not_found(documents):
     assert 1 not in documents
     assert documents.get("gone") is None
     with pytest.raises(KeyError, match="gone"):
-        documents.lookup(["d1", "gone"])
+        documents["gone"]
 
 
 def test_repeated_ids_are_refused_and_told_apart_from_collisions(monkeypatch):
@@ -63,6 +73,7 @@ def test_repeated_ids_are_refused_and_told_apart_from_collisions(monkeypatch):
 def test_no_documents_are_no_error():
     empty = Documents(table("a").select([]))
     assert (len(empty), list(empty), list(empty.in_order()), "a" in empty) == (0, [], [], False)
+    assert empty.find_all(["a"]) == [None]
 
 
 def test_rows_that_were_selected_are_found_at_their_new_place():

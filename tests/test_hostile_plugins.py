@@ -15,7 +15,7 @@ from lrat_hub.judges.answers import PluginAnswerJudge
 from lrat_hub.judges.documents import PluginJudge
 from lrat_hub.plugins import load_object, load_plugin
 from lrat_hub.retrieval.fusion import PluginRetriever
-from lrat_hub.retrieval.serving import RemoteRetriever
+from lrat_hub.retrieval.remote import RemoteRetriever
 
 DOCUMENTS = {"1": Document("1", "Sea", "Water with salt."), "2": Document("2", "Sky", "Air with clouds.")}
 

@@ -18,16 +18,21 @@ LIBRARY = Path(lrat_hub.__file__).parent
 MODULES = sorted(path for path in LIBRARY.rglob("*.py") if path.relative_to(LIBRARY).parts[0] != "cli")
 FLAG = re.compile(r"(?<![\w-])--[a-z]\w[\w-]*")
 OTHERS_FLAGS = {
+    "checkup/installation.py": "options of pip",
     "importers/redaction/transported_secrets.py": "options with which secrets are given to commands",
     "llm/serving.py": "options of vLLM's server",
     "localhub/maintenance.py": "options of git",
     "localhub/routes_discussions.py": "the first line of git's patches",
-    "localhub/routes_files.py": "options of git",
+    "localhub/upload_pack.py": "options of git",
+    "planning/machine.py": "options of nvidia-smi",
+    "planning/work.py": "options of vLLM's server",
+    "scaling/execution.py": "options of Ray",
+    "scaling/slurm.py": "options of squeue",
 }
 """Programs of others are called with their own options here."""
 
 PLACE_OF_WORK = re.compile(
-    r"(^|_)(to|url|python|timeout|retries|concurrency|parallel|threads|workers|work_dir|journal|log|restart|folder|"
+    r"(^|_)(to|url|python|timeout|retries|concurrency|parallel|(?<!across_)devices|threads|workers|work_dir|journal|log|restart|folder|"
     r"private|keep_work|report_to|push_checkpoints|require_pinned)$"
 )
 """Names of options that say where and how the work is done, and not what comes out."""
@@ -153,7 +158,9 @@ def is_there(dotted):
     for length in range(len(parts), 0, -1):
         try:
             named = importlib.import_module(".".join(parts[:length]))
-        except ModuleNotFoundError:
+        except ModuleNotFoundError as error:
+            if error.name and not dotted.startswith(error.name):
+                return True  # it is there, and needs what is not installed here
             continue
         for name in parts[length:]:
             if not hasattr(named, name):
@@ -170,3 +177,10 @@ def test_modules_and_files_that_are_written_about_exist():
         missing += [(path.name, name) for name in sorted(set(DOTTED.findall(text))) if not is_there(name)]
         missing += [(path.name, name) for name in sorted(set(IN_THE_TREE.findall(text))) if not (ROOT / name).exists()]
     assert missing == []
+
+
+def test_no_public_object_prints_as_an_address():
+    public = [getattr(lrat_hub, name) for name in lrat_hub.__all__ if not name.startswith("_")]
+    classes = [one for one in public if isinstance(one, type)]
+    assert len(classes) > 20
+    assert [one.__name__ for one in classes if one.__repr__ is object.__repr__] == []

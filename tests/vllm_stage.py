@@ -50,7 +50,7 @@ def check(python: str, folder: Path, root: Path, questions: int) -> None:
     api = HfApi()
     api.create_repo("lrat/smollm2")
     sha = api.upload_folder(repo_id="lrat/smollm2", folder_path=folder).oid
-    corpus = cli.run(["corpus", "--clues", "--to", "lrat/clues"])
+    corpus = cli.run(["corpus", "--recorded", "--to", "lrat/recorded"])
     for protocol, prompt in (("json", "json"), ("tools", "tools_required")):
         started = time.monotonic()
         journal, before = root / protocol, servers()

@@ -70,7 +70,14 @@ class Join:
 
 
 def match_ids(
-    wanted: Iterable[str], given: Iterable[str], *, wanted_name: str, given_name: str, what: str, require: bool = True
+    wanted: Iterable[str],
+    given: Iterable[str],
+    *,
+    wanted_name: str,
+    given_name: str,
+    what: str,
+    require: bool = True,
+    cure: str = "They don't belong together.",
 ) -> Join:
     """Matches the ids that are wanted with those that are given.
 
@@ -78,6 +85,7 @@ def match_ids(
         wanted_name, given_name: What the ids are of, in the plural, for the message.
         what: What is joined, the start of an error: "Run file bm25.trec".
         require: Whether to raise when nothing matched.
+        cure: What to do then, the end of the message, unless a usual difference keeps the ids apart.
 
     Raises:
         LratError: Both sides have ids, and not one of them matched; or one side has none at all.
@@ -96,10 +104,10 @@ def match_ids(
         tuple(theirs_left[:EXAMPLES]),
         near_miss(mine_left, theirs_left),
     )
-    return require_match(join, what=what) if require else join
+    return require_match(join, what=what, cure=cure) if require else join
 
 
-def require_match(join: Join, *, what: str) -> Join:
+def require_match(join: Join, *, what: str, cure: str = "They don't belong together.") -> Join:
     """The join, when anything matched.
 
     Raises:
@@ -108,7 +116,7 @@ def require_match(join: Join, *, what: str) -> Join:
     if not join.num_matched:
         left, right = (", ".join(map(repr, strays)) or "none" for strays in (join.wanted_strays, join.given_strays))
         sides = f"found {join.wanted} such as {left} and {join.given} such as {right}"
-        cure = f"{join.hint[0].upper()}{join.hint[1:]}." if join.hint else "They don't belong together."
+        cure = f"{join.hint[0].upper()}{join.hint[1:]}." if join.hint else cure
         raise LratError(
             f"{what}: expected ids that match, and 0 of {join.num_wanted} {join.wanted} are among the "
             f"{join.num_given} {join.given}; {sides}. {cure}"
@@ -132,11 +140,11 @@ def require_once(ids: Iterable[str], *, what: str, name: str) -> None:
 def near_miss(wanted: Iterable[str], given: Iterable[str]) -> str:
     """By what ids differ that would match otherwise, with an example; "" where no usual difference brings half of them
     together. Short numbers match by chance once their prefixes are gone, which is why the example is there."""
-    mine, theirs = set(wanted), set(given)
+    mine, theirs = sorted(set(wanted)), sorted(set(given))
     if not mine or not theirs:
         return ""
     for difference, plain in DIFFERENCES.items():
-        ours, others = {plain(key): key for key in sorted(mine)}, {plain(key): key for key in sorted(theirs)}
+        ours, others = {plain(key): key for key in mine}, {plain(key): key for key in theirs}
         # Where it makes many ids one, as a prefix of chunks does that are numbered in each document, it explains none.
         keeps_apart = 2 * len(ours) > len(mine) and 2 * len(others) > len(theirs)
         if keeps_apart and 2 * len(common := ours.keys() & others.keys()) >= min(len(mine), len(theirs)):
