@@ -35,4 +35,5 @@ def test_a_logarithmic_axis_of_one_decade_has_more_numbers_than_its_power_of_ten
     numbers = [label.get_text() for label in axes.xaxis.get_ticklabels(which="both") if label.get_text()]
     assert "1" in numbers
     assert len(numbers) >= 3
-    assert all(number.replace(".", "").isdecimal() for number in numbers)
+    # Some versions of matplotlib also number decades outside the axis.
+    assert all(number.replace(",", "").replace(".", "").isdecimal() for number in numbers)
