@@ -68,7 +68,8 @@ def main(argv: list[str]) -> HubRef | None:
 def _build(args: argparse.Namespace, inputs: Inputs, folder: Path) -> Bundle:
     from lrat_hub.hub.inputs import LocalSource
     from lrat_hub.hub.preflight import in_words
-    from lrat_hub.importers.redaction.redactor import Redactor, num_redacted
+    from lrat_hub.importers.redaction.redactor import Redactor
+    from lrat_hub.importers.redaction.replacement import num_redacted
     from lrat_hub.ledger import Ledger
     from lrat_hub.viewer import build_bundle
 

@@ -12,7 +12,9 @@ from lrat_hub.importers.mapping import LogMapping
 from lrat_hub.importers.mapping_files import load_mapping
 from lrat_hub.importers.reading import check_import, load_trajectories, read_trajectories
 from lrat_hub.importers.recognition import Recognised, recognise_format
-from lrat_hub.importers.redaction.redactor import EMAIL, SECRETS, Redactor, load_hook
+from lrat_hub.importers.redaction.detection import EMAIL, SECRETS
+from lrat_hub.importers.redaction.redactor import Redactor
+from lrat_hub.importers.redaction.replacement import load_hook
 from lrat_hub.importers.traces import trace_files, trace_text
 
 __all__ = [

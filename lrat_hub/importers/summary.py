@@ -11,14 +11,9 @@ from typing import Any
 from lrat_hub.importers.accounts import OTHER_FORMAT, Accounts
 from lrat_hub.importers.chat import SEVERAL_RUNS
 from lrat_hub.importers.outcomes import UNCLEAR_VERDICTS, VERDICTS
-from lrat_hub.importers.redaction.redactor import (
-    CHANGED_DOCIDS,
-    CHANGED_QUERY_IDS,
-    EMAIL,
-    LEFT,
-    MERGED_DOCIDS,
-    docids_of,
-)
+from lrat_hub.importers.redaction.detection import EMAIL
+from lrat_hub.importers.redaction.redactor import CHANGED_DOCIDS, CHANGED_QUERY_IDS, MERGED_DOCIDS, docids_of
+from lrat_hub.importers.redaction.replacement import LEFT
 from lrat_hub.importers.runs import UNLISTED
 from lrat_hub.schema import OUTCOMES, Trajectory
 from lrat_hub.walk.opens import Opens

@@ -9,6 +9,9 @@ from lrat_hub.importers.redaction.patterns import NOTHING, REDACTED, Finding, Pa
 from lrat_hub.importers.redaction.quoting import backslashes_before, depth_of, end_of_quoted, start_after_escape
 from lrat_hub.importers.redaction.values import drawn, password_value, secret_value, token_value
 
+NAMED_SECRET = "named secret"
+"""The name of the patterns whose secrets are known by what is written before them: a name, an option, a key."""
+
 MAX_NAME, MAX_VALUE = 64, 2048
 QUOTE = r"\\{0,63}[\"'`]|&quot;|&\#3[49];|%2[27]|\\{1,16}u002[27]"
 """A quote, as it is or in the escapes of JSON, HTML and addresses."""
@@ -246,4 +249,4 @@ def _own_line(text: str, name_start: int, end: int) -> bool:
     return not before and _LINE_END.match(text, end) is not None
 
 
-NAMED: tuple[Pattern, ...] = (Pattern("named secret", _marks(), _find_named),)
+NAMED: tuple[Pattern, ...] = (Pattern(NAMED_SECRET, _marks(), _find_named),)

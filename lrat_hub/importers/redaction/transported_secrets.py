@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from lrat_hub.importers.redaction.named_secrets import JUDGED, QUOTE, end_of_bare, whole_end
+from lrat_hub.importers.redaction.named_secrets import JUDGED, NAMED_SECRET, QUOTE, end_of_bare, whole_end
 from lrat_hub.importers.redaction.names import Kind, words_of
 from lrat_hub.importers.redaction.patterns import NOTHING, Finding, Pattern, Span, words
 from lrat_hub.importers.redaction.quoting import start_after_escape
@@ -192,7 +192,7 @@ TRANSPORTED: tuple[Pattern, ...] = (
     Pattern("authorization header", ("uthorization", "UTHORIZATION"), _find_authorization),
     Pattern("cookie", ("ookie", "OOKIE"), _find_cookies),
     Pattern("password in an address", ("://", *ESCAPED_SLASHES, "%3A%2F%2F", "%3a%2f%2f"), _find_userinfo),
-    Pattern("named secret", tuple(_OPTIONS), _find_option),
-    Pattern("named secret", ("machine ",), _find_netrc),
-    Pattern("named secret", (" -u ", " --user "), _find_curl_user),
+    Pattern(NAMED_SECRET, tuple(_OPTIONS), _find_option),
+    Pattern(NAMED_SECRET, ("machine ",), _find_netrc),
+    Pattern(NAMED_SECRET, (" -u ", " --user "), _find_curl_user),
 )

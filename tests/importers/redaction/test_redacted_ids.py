@@ -8,7 +8,8 @@ from lrat_hub import cli
 from lrat_hub.importers import Redactor
 from lrat_hub.importers.bulk import RecordImport, import_records
 from lrat_hub.importers.look import look_at
-from lrat_hub.importers.redaction.redactor import EMAIL, LEFT
+from lrat_hub.importers.redaction.detection import EMAIL
+from lrat_hub.importers.redaction.replacement import LEFT
 from lrat_hub.ledger import Ledger
 from tests.importers.test_look import call, conversation, shown
 

@@ -257,7 +257,6 @@ def test_secrets_are_found_at_their_places_among_characters_of_any_width(texts):
 WORST = """
 import sys
 from lrat_hub.importers import EMAIL, SECRETS, Redactor
-from lrat_hub.importers.redaction.redactor import CHANGED_DOCIDS, CHANGED_QUERY_IDS
 from lrat_hub.ledger import Ledger
 part, parts = map(int, sys.argv[1:])
 redactor = Redactor((*SECRETS, EMAIL))
@@ -271,6 +270,10 @@ TAILS = (
 for tail in TAILS[part::parts]:
     text = "-----BEGIN RSA PRIVATE KEY-----\\npassword: \\"'" + tail * (1_000_000 // len(tail))
     redactor.text(text, Ledger("texts"))
+if part == 0:
+    keys = [f"AKIA{number:016d}" for number in range(50_000)]
+    Redactor(counted=(EMAIL,)).text(" ada@example.org ".join(keys), Ledger("texts"))
+    assert len(redactor.value(dict.fromkeys(keys, 1), Ledger("texts"))) == len(keys)
 """
 
 
