@@ -9,7 +9,8 @@ that judges, both behind an OpenAI-compatible server, or somebody who works thro
 2. `lrat import`, and `lrat mine` with the model as judge of every opened passage.
 3. `lrat train`, and the model answers the 60 questions again with the trained retriever.
 4. `lrat sweep --vary ladder`: naive pairs, the judge's filter, the weights, with three seeds.
-5. Everything is compared: retrievers by themselves and on the searches of the 60 runs, agents by success, evidence and
+5. `lrat sweep --vary pairs`: naive pairs of incorrect runs, and as many of correct runs, with a small static model.
+6. Everything is compared: retrievers by themselves and on the searches of the 60 runs, agents by success, evidence and
    steps, and what section 4 of the paper says of runs.
 
 Without `--model` the command serves, prints the address, and waits until every question has been answered there with
@@ -52,7 +53,8 @@ def main() -> None:
         "--recorded", action="store_true", help="take the calls and verdicts that lie beside this file"
     )
     parser.add_argument("--port", type=int, default=8971)
-    parser.add_argument("--until", choices=("train", "test", "pairs", "trained", "ladder", "all"), default="all")
+    parts = ("train", "test", "pairs", "trained", "ladder", "outcomes", "all")
+    parser.add_argument("--until", choices=parts, default="all")
     args = parser.parse_args()
     work = args.work.resolve()
     with LocalHub(work / "hub") as hub:
@@ -77,6 +79,7 @@ class Loop:
             "pairs": self.mine,
             "trained": self.collect_with_the_trained,
             "ladder": self.climb,
+            "outcomes": self.compare_outcomes,
             "all": self.compare,
         }.items():
             step()
@@ -213,7 +216,27 @@ class Loop:
             "--qrels", f"{self.pins['twowiki-test']}#qrels_evidence:test",
         )  # fmt: skip
 
-    # 5: what came of it
+    # 5: correct and incorrect runs
+
+    def compare_outcomes(self) -> None:
+        """Naive pairs of both kinds of runs, the same number of each, drawn for each seed."""
+        from lrat_hub.demo.bases import publish_base
+
+        base = self.pins.get("static") or self.keep("static", publish_base("static", "lrat/static"))
+        kinds = ("correct", "incorrect")
+        pairs = [
+            self.made(f"pairs-{kind}", "mine", "--trajectories", self.pins["runs-train"], "--corpus", self.corpus,
+                      "--judge", "none", "--outcomes", kind, "--tokenizer", self.base)
+            for kind in kinds
+        ]  # fmt: skip
+        self.made(
+            "outcomes", "sweep", "--config", "training/static", "--vary", "pairs", "--seeds", 3, "--pairs", *pairs,
+            "--names", *kinds, "--models_to", "none", "--model", base, "--corpus", self.corpus,
+            "--queries", f"{self.pins['twowiki-test']}#queries:test",
+            "--qrels", f"{self.pins['twowiki-test']}#qrels_evidence:test",
+        )  # fmt: skip
+
+    # 6: what came of it
 
     def compare(self) -> None:
         questions = f"{self.pins['twowiki-test']}#queries:test"
