@@ -37,12 +37,15 @@ from lrat_hub.importers.message_lists import (
 from lrat_hub.importers.messages import Call, Message, Result, is_message, read_messages
 from lrat_hub.importers.outcomes import (
     IDS,
+    NO_WORDS,
+    ONLY_TOOLS,
     QUERIES,
     QUESTIONS,
     STATUSES,
+    UNCLEAR_ANSWERS,
     UNCLEAR_VERDICTS,
-    final_answer_of,
-    gold_answer_of,
+    Answers,
+    answers_of,
     is_query_id,
     query_id_of,
     question_of,
@@ -160,28 +163,31 @@ def parse_conversation(
         recorder = Recorder(mapping, accounts)
         _record(run.turns, recorder, reader(recorder))
         steps = recorder.finish(without_action=without_action)
-        outcome = _outcome(name, record, recorder, run, number, accounts)
+        answers = answers_of(record, recorder.final_answer)
+        if number > 1:
+            answers = Answers(gold_key=answers.gold_key, final=recorder.final_answer)
+        outcome = _outcome(name, record, answers, run, number, accounts)
         yield Trajectory(
             **{
                 "trajectory_id": name if number == 1 else f"{name}-{number}",
                 "steps": steps,
-                "metadata": metadata_of(format_name, _metadata(record, outcome["question"])),
+                "metadata": metadata_of(format_name, _metadata(record, outcome["question"], answers.gold_key)),
                 **outcome,
                 **columns,
             }
         )
 
 
-def _outcome(name: str, record: Any, recorder: Recorder, run: Run, number: int, accounts: Accounts) -> dict[str, Any]:
+def _outcome(name: str, record: Any, answers: Answers, run: Run, number: int, accounts: Accounts) -> dict[str, Any]:
     """Columns of a trajectory that say how its run went.
 
     What the record says holds for the first of several runs.
     """
     values = record if number == 1 else {}
-    gold, gold_key = gold_answer_of(values)
-    answer = recorder.final_answer if recorder.final_answer is not None else final_answer_of(values, gold_key)
     correct, unclear_verdicts = verdict_of(values)
-    status, unclear_statuses = status_of(values, answer)
+    status, unclear_statuses = status_of(values, answers.final)
+    accounts.records.lose(UNCLEAR_ANSWERS, int(answers.unclear is not None), example=answers.unclear or "")
+    accounts.records.note(NO_WORDS, int(values.get("status") == ONLY_TOOLS and status == "completed"), example=name)
     accounts.records.lose(
         UNCLEAR_VERDICTS, int(bool(unclear_verdicts)),
         example=", ".join(f"{key}: {text_of(values[key])}" for key in unclear_verdicts),
@@ -193,8 +199,8 @@ def _outcome(name: str, record: Any, recorder: Recorder, run: Run, number: int, 
     return {
         "query_id": (query_id_of(record) or name) + ("" if number == 1 else f"-{number}"),
         "question": question_of(values, run.question),
-        "gold_answer": gold,
-        "final_answer": answer,
+        "gold_answer": answers.gold,
+        "final_answer": answers.final,
         "status": status,
         "correct": correct,
         "agent": model_name(record.get("agent") or record.get("model")),
@@ -203,9 +209,8 @@ def _outcome(name: str, record: Any, recorder: Recorder, run: Run, number: int, 
     }
 
 
-def _metadata(record: Any, question: str) -> dict[str, Any]:
+def _metadata(record: Any, question: str, gold_key: str | None) -> dict[str, Any]:
     """What a record says beyond the columns, which includes everything that was not understood."""
-    _, gold_key = gold_answer_of(record)
     columns = COLUMNS | {key for key in IDS if is_query_id(key, record.get(key))}
     columns |= {key for key in (*QUESTIONS, *QUERIES) if record.get(key) == question}
     columns |= {gold_key} if gold_key is not None and isinstance(record[gold_key], str) else set()

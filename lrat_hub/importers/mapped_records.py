@@ -12,6 +12,7 @@ from typing import Any
 
 from lrat_hub.importers.chat_messages import Chat, assistant, tool_call, tool_result
 from lrat_hub.importers.mapping import CallKeys, FieldName, LogMapping, MessageKeys, TagName, first_at
+from lrat_hub.importers.outcomes import ANSWERS
 from lrat_hub.importers.values import UnreadableRecord, identifier_of, listed, text_of
 
 MESSAGES = ("messages", "conversations", "conversation")
@@ -42,6 +43,9 @@ def chat_record(record: Any, mapping: LogMapping) -> Any:
         if name == "messages":
             changed.pop(known.paths[0].partition(".")[0], None)
         elif (value := _value(record, name, mapping, messages)) is not None:
+            if name in ("final_answer", "gold_answer"):
+                # What stays under such a key would be taken for the other one of the two.
+                changed = {key: part for key, part in changed.items() if key not in {*known.paths} & {*ANSWERS}}
             changed[name] = value
     if messages is None:
         return changed if isinstance(record, dict) else record

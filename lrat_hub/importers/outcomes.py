@@ -9,12 +9,16 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from lrat_hub.importers.values import identifier_of, json_or_none, text_of
 from lrat_hub.schema import Status
 
 UNCLEAR_VERDICTS = "verdicts that are not understood"
+UNCLEAR_ANSWERS = (
+    "answers that may be the agent's or the gold one: say `final_answer: answer` or `gold_answer: answer` in a "
+    "mapping file"
+)
 
 _GREETING = re.compile(
     r"(?:hi|hello|hey|hallo|hola|bonjour|ciao|good (?:morning|afternoon|evening)|你好|您好|嗨|こんにちは|안녕하세요)"
@@ -45,7 +49,10 @@ GOLD_ANSWERS = (
 """Keys that name the gold answer."""
 
 ANSWERS = ("answer", "answers", "Answer", "solution")
-"""Keys that hold the gold answer where no key names it; else they hold the agent's."""
+"""Keys that hold the gold answer where no key names it and the agent's is known; else they hold the agent's."""
+
+LONG_ANSWER = 100
+"""Characters from which on no gold answer is the text of an agent word by word."""
 
 FINAL_ANSWERS = (
     "final_answer", "prediction", "predicted_answer", "pred_answer", "final_boxed_answer", "final_response",
@@ -74,6 +81,11 @@ STATUSES = (
     "finish_reason",
 )
 """Keys that say how a run ended."""
+
+ONLY_TOOLS = "unknown: tool calls alone are logged"
+"""The status of a run whose log has no word of the agent: it has neither an answer nor says that there was none."""
+
+NO_WORDS = "runs of which tool calls alone are logged, so that they count as completed"
 
 _RIGHT = {"yes", "true", "correct", "right", "y", "1", "pass", "passed", "accurate"}
 _WRONG = {
@@ -188,9 +200,41 @@ def gold_answer_of(record: Mapping[str, Any]) -> tuple[str | None, str | None]:
     return None, None
 
 
-def final_answer_of(record: Mapping[str, Any], gold_key: str | None) -> str | None:
-    """The agent's answer where the record names it."""
-    keys = FINAL_ANSWERS if gold_key is None or gold_key in ANSWERS else (*FINAL_ANSWERS, *ANSWERS)
+class Answers(NamedTuple):
+    """The answers of a run.
+
+    Args:
+        gold_key: The key of the record that the gold answer stands under.
+        unclear: What may be the one or the other.
+    """
+
+    gold: str | None = None
+    gold_key: str | None = None
+    final: str | None = None
+    unclear: str | None = None
+
+
+def answers_of(record: Mapping[str, Any], said: str | None) -> Answers:
+    """The gold answer and the agent's.
+
+    An `answer` is the gold one only beside an answer of the agent, or where the run ended without any.
+
+    Args:
+        said: The answer in the agent's own steps, None where there is none.
+    """
+    gold, key = gold_answer_of(record)
+    if key in ANSWERS:
+        final = said if said is not None else _first_text(record, FINAL_ANSWERS)
+        if gold is not None and record[key] == gold:  # and no list of answers, which no agent gives
+            if final is None and status_of(record, gold)[0] == "completed":
+                return Answers(unclear=gold)
+            if final is not None and len(gold) >= LONG_ANSWER and gold.strip() in final:
+                return Answers(final=final)
+        return Answers(gold, key, final)
+    return Answers(gold, key, said if said is not None else _first_text(record, (*FINAL_ANSWERS, *ANSWERS)))
+
+
+def _first_text(record: Mapping[str, Any], keys: Iterable[str]) -> str | None:
     return next((record[key] for key in keys if isinstance(record.get(key), str) and record[key].strip()), None)
 
 
@@ -241,9 +285,10 @@ def verdict_in(value: Any) -> bool | None:
 def status_of(record: Mapping[str, Any], answer: str | None) -> tuple[Status, list[str]]:
     """How a run ended, the worst where several keys say it, and the keys whose values were not understood.
 
-    A run without an answer has failed, unless it says that a limit stopped it.
+    A run without an answer has failed, unless it says that a limit stopped it, or no word of its agent is logged.
     """
-    statuses = {key: status_in(record[key]) for key in STATUSES if not _is_blank(record.get(key))}
+    told = {key: record[key] for key in STATUSES if not _is_blank(record.get(key)) and record[key] != ONLY_TOOLS}
+    statuses = {key: status_in(value) for key, value in told.items()}
     clear = [status for status in statuses.values() if status is not None]
     status: Status = "completed"
     for known in _WORST_FIRST:
@@ -251,7 +296,7 @@ def status_of(record: Mapping[str, Any], answer: str | None) -> tuple[Status, li
             status = known
             break
     unclear = [key for key, known in statuses.items() if known is None]
-    if answer is None and status != "limited":
+    if answer is None and status != "limited" and (clear or record.get("status") != ONLY_TOOLS):
         status = "failed"
     return status, unclear
 

@@ -83,7 +83,10 @@ def recognise_agentir(value: Any) -> str | None:
 
 
 def _is_run(value: Any) -> bool:
-    return isinstance(value, dict) and isinstance(value.get("result"), list)
+    if not isinstance(value, dict) or not isinstance(items := value.get("result"), list):
+        return False
+    # Others have lists of results, too, such as the Berkeley Function Calling Leaderboard.
+    return not items or any(isinstance(object_of(item).get("type"), str) for item in items)
 
 
 def parse_release(

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from lrat_hub.importers import Accounts, read_trajectories
+from lrat_hub.importers.outcomes import UNCLEAR_ANSWERS
 from tests.importers.fixtures import OPENAI, QUESTION
 
 
@@ -160,6 +161,39 @@ def test_a_run_that_a_limit_stopped_without_an_answer_is_limited(chat):
     messages = OPENAI["messages"][:-1]
     for said, status in (("limited", "limited"), ("max_turns", "limited"), ("completed", "failed")):
         assert chat({"status": said, "messages": messages})[0].status == status
+
+
+LONG_ANSWER = "It was Ada, as the page says. " * 5
+
+
+@pytest.mark.parametrize(
+    ("said", "beside", "gold", "final"),
+    [
+        ("Ada, then.", {"answer": "Ada"}, "Ada", "Ada, then."),
+        ("Ada", {"answer": "Ada"}, "Ada", "Ada"),
+        (LONG_ANSWER, {"answer": LONG_ANSWER}, None, LONG_ANSWER),
+        (LONG_ANSWER, {"answer": LONG_ANSWER.upper()}, LONG_ANSWER.upper(), LONG_ANSWER),
+        (LONG_ANSWER, {"answer": LONG_ANSWER, "ground_truth": "Ada"}, "Ada", LONG_ANSWER),
+        ("", {"answer": "Ada", "prediction": "Bob"}, "Ada", "Bob"),
+        ("", {"answer": "Ada", "gold": "Bob"}, "Bob", "Ada"),
+        ("", {"answer": ["Ada", "Countess"]}, "Ada\nCountess", None),
+        ("", {"answer": "Ada", "status": "max_turns"}, "Ada", None),
+    ],
+)
+def test_an_answer_beside_messages_is_the_gold_one_only_where_that_of_the_agent_is_known(
+    chat, said, beside, gold, final
+):
+    messages = OPENAI["messages"][:-1] + ([{"role": "assistant", "content": said}] if said else [])
+    run, accounts = chat({"messages": messages, **beside})
+    assert (run.gold_answer, run.final_answer) == (gold, final if final is None else final.strip())
+    assert not accounts.records.lost
+
+
+def test_an_answer_of_which_nothing_says_whose_it_is_is_kept_in_the_metadata_and_counted(chat, tmp_path):
+    run, accounts = chat({"messages": OPENAI["messages"][:-1], "answer": "Ada"})
+    assert (run.gold_answer, run.final_answer) == (None, None)
+    assert json.loads(run.metadata)["answer"] == "Ada"
+    assert accounts.records.lost == {UNCLEAR_ANSWERS: 1}
 
 
 @pytest.mark.parametrize(

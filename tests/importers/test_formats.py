@@ -63,6 +63,10 @@ def test_what_is_unknown_or_ambiguous_names_the_candidates_and_the_setting(tmp_p
     path.write_text('{"pairs": []}')
     with pytest.raises(LratError, match=r"no known format.*'pairs'.*`format`"):
         recognise_format(path)
+    for result in ([[["search(q='a')"], "Ada"]], [{"search": '{"q": "a"}'}]):
+        path.write_text(json.dumps({"id": "web_search_0", "result": result, "latency": 1.5}))
+        with pytest.raises(LratError, match="no known format"):
+            recognise_format(path)
     path.write_text(json.dumps(fixtures.SMOLAGENTS) + "\n" + json.dumps(fixtures.OPENAI))
     with pytest.raises(LratError, match=r"found several: smolagents .*chat .*with its `format`"):
         recognise_format(path)

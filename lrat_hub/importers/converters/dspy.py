@@ -51,5 +51,5 @@ def convert_dspy(value: Any, parts: Ledger) -> Iterator[dict[str, Any]]:
         turns.reason(text_of(reasoning))
     if isinstance(answer := value.get("answer"), (str, int, float)):
         turns.text(text_of(answer))
-    beside = {key: part for key, part in value.items() if key not in ("trajectory", "reasoning")}
+    beside = {key: part for key, part in value.items() if key not in ("trajectory", "reasoning", "answer")}
     yield chat_record(turns, beside)

@@ -18,7 +18,7 @@ from lrat_hub.importers.converters.react import ANSWERS, bracket_call
 from lrat_hub.importers.converters.tag_calls import first_argument, python_calls
 from lrat_hub.importers.converters.turns import Turns, chat_record
 from lrat_hub.importers.message_lists import conversation_of
-from lrat_hub.importers.outcomes import FINAL_ANSWERS, GOLD_ANSWERS, QUESTIONS, TASKS
+from lrat_hub.importers.outcomes import GOLD_ANSWERS, ONLY_TOOLS, QUESTIONS, TASKS
 from lrat_hub.importers.values import UnreadableRecord, json_or_none, listed, object_of, text_of
 from lrat_hub.ledger import Ledger
 
@@ -27,10 +27,6 @@ LISTS = ("steps", "trajectory", "traj", "agent_thoughts", "trace", "history", "i
 """Keys of records that hold their steps."""
 
 _DIFY = "agent_thoughts"
-WHOSE_ANSWER = (
-    "answers that may be the agent's or the gold one: say `final_answer: metadata.answer` or "
-    "`gold_answer: metadata.answer` in a mapping file"
-)
 _THOUGHTS = ("thought", "thoughts", "reasoning", "rationale", "think", "thinking", "analysis")
 _ACTIONS = ("action", "tool", "tool_name", "tool_call", "function")
 _INPUTS = ("action_input", "actionInput", "tool_input", "toolInput", "tool_args", "action_args", "args", "arguments",
@@ -79,10 +75,8 @@ def convert_steps(value: Any, parts: Ledger) -> Iterator[dict[str, Any]]:
             parts.drop("step that is not an object", example=text_of(step))
     if key == _DIFY:
         beside["final_answer"] = beside.pop("answer", None)
-    elif "answer" in beside and not turns.has_text and not beside.keys() & {*GOLD_ANSWERS, *FINAL_ANSWERS}:
-        parts.lose(WHOSE_ANSWER, example=text_of(beside["answer"]))
-        beside["metadata"] = {**object_of(beside.get("metadata")), "answer": beside.pop("answer")}
-    yield chat_record(turns, {**_of_task(beside), **beside})
+    unknown = {} if turns.has_words else {"status": ONLY_TOOLS}
+    yield chat_record(turns, {**unknown, **_of_task(beside), **beside})
 
 
 def _steps_in(value: Any) -> tuple[str, list[Any]] | None:

@@ -17,6 +17,7 @@ from lrat_hub.importers.converters.histories import Conversation, PlacedCall, jo
 from lrat_hub.importers.converters.observations import Observation, Tree, keys_of
 from lrat_hub.importers.converters.trace_values import parsed, told
 from lrat_hub.importers.mapping import short_name
+from lrat_hub.importers.outcomes import ONLY_TOOLS
 from lrat_hub.importers.values import object_of, text_of
 from lrat_hub.ledger import Ledger
 
@@ -210,6 +211,8 @@ def _record(conversation: Conversation, roots: Sequence[Observation], *, is_main
         record["final_answer"] = answer
     if any(root.failed for root in roots):
         record["status"] = "failed"
+    elif not conversation.orders:
+        record["status"] = ONLY_TOOLS
     if conversation.model:
         record["agent"] = conversation.model
     return record | conversation.sampling

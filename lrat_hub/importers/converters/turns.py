@@ -67,9 +67,11 @@ class Turns:
         return wanted is not None and any(call.get("id") == wanted for call in self._calls)
 
     @property
-    def has_text(self) -> bool:
-        """Whether the last that was said or done is a text of the agent, such as an answer."""
-        return bool(self._texts) and not self._calls and not self._results
+    def has_words(self) -> bool:
+        """Whether the agent has said or reasoned anything."""
+        agents = (message for message in self.messages if message["role"] == "assistant")
+        said = any(message["content"] or message.get("reasoning_content") for message in agents)
+        return said or any(self._texts) or any(self._reasoning)
 
     def close(self) -> None:
         """Ends the message that is being built."""

@@ -44,7 +44,7 @@ def test_a_run_is_read(name):
     accounts = Accounts()
     (run,) = read_trajectories(RUNS / name, accounts)
     assert run.question == "Which city keeps the Lindqvist astrolabe?"
-    assert run.final_answer == "Turku"
+    assert (run.final_answer, run.gold_answer) == ("Turku", None)
     search, browse, answer = run.steps
     assert (search.action, search.queries, search.error) == ("search", (QUERY,), None)
     assert (browse.action, browse.docid, browse.observation, browse.error) == ("browse", "12", "Words", None)

@@ -385,3 +385,17 @@ def test_what_is_no_span_is_not_recognised_and_is_a_drop(value: Any) -> None:
 
 def trace_like(value: Any) -> bool:
     return isinstance(value, dict) and "trace_id" in value
+
+
+def test_a_trace_of_tools_alone_has_not_failed(tmp_path: Path) -> None:
+    rows = json.dumps([{"docid": "11", "title": "Astrolabes"}])
+    path = tmp_path / "trace.jsonl"
+    for failed, status in ((False, "completed"), (True, "failed")):
+        spans = [
+            span("agent", 0, {}, parent=None, status={"code": 2 if failed else 1}),
+            span("search", 1, {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "search",
+                 "gen_ai.tool.call.arguments": '{"query": "astrolabe"}', "gen_ai.tool.call.result": rows}),
+        ]  # fmt: skip
+        path.write_text("\n".join(map(json.dumps, spans)))
+        (run,) = read(path)
+        assert (steps_of(run), run.status) == ([("search", "astrolabe")], status)

@@ -11,7 +11,7 @@ import pytest
 from lrat_hub.importers import Accounts, read_trajectories
 from lrat_hub.importers.converters.chat_exports import NOT_LISTED
 from lrat_hub.importers.converters.native import AFTER_ANSWER
-from lrat_hub.importers.converters.steps import WHOSE_ANSWER
+from lrat_hub.importers.outcomes import NO_WORDS, UNCLEAR_ANSWERS
 from lrat_hub.importers.recognition import recognise_format
 from tests.importers.fuzz import mutated
 
@@ -93,11 +93,22 @@ def test_an_answer_of_which_nothing_says_whose_it_is_is_a_loss_and_a_mapping_say
     record = {"question": QUESTION, "steps": OBJECTS, "answer": ANSWER}
     _, (run,), accounts = read(tmp_path, record)
     assert (run.gold_answer, run.final_answer) == (None, None)
-    assert WHOSE_ANSWER in lost(accounts)
-    for name in ("final_answer", "gold_answer"):
-        (tmp_path / "m.yaml").write_text(f"{name}: metadata.answer")
+    assert UNCLEAR_ANSWERS in lost(accounts)
+    for name, answers in (("final_answer", (None, ANSWER)), ("gold_answer", (ANSWER, None))):
+        (tmp_path / "m.yaml").write_text(f"{name}: answer")
         (run,) = read_trajectories(tmp_path / "log.jsonl", Accounts(), mapping=tmp_path / "m.yaml")
-        assert getattr(run, name) == ANSWER
+        assert (run.gold_answer, run.final_answer) == answers
+
+
+def test_a_run_of_which_tools_alone_are_logged_has_not_failed(tmp_path):
+    silent = [{key: part for key, part in step.items() if key != "thought"} for step in NAMED]
+    for beside, status in (({}, "completed"), ({"status": "error"}, "failed"), ({"termination": "limit"}, "limited")):
+        _, (run,), accounts = read(tmp_path, {"question": QUESTION, "steps": silent, **beside})
+        check(run, answered=False)
+        assert (run.status, run.final_answer) == (status, None)
+        assert accounts.records.notes[NO_WORDS] == (status == "completed")
+    _, (run,), _ = read(tmp_path, {"question": QUESTION, "steps": NAMED})
+    assert run.status == "failed", "an agent whose thoughts are logged would have had its answer logged, too"
 
 
 def test_the_question_of_steps_may_be_in_an_object(tmp_path):
