@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from lrat_hub.judges import Judge
     from lrat_hub.judges.agreement import Agreement, QrelAgreement
     from lrat_hub.ledger import Ledger
-    from lrat_hub.mining.tables import MinedTables
+    from lrat_hub.mining.tables import MinedTables, Splits
 
 Counts = dict[str, Any]
 SOURCES = ("trajectories", "rejudge", "from_released_pairs")
@@ -174,7 +174,7 @@ def main(argv: list[str] | None = None) -> HubRef | None:
             agreements["with qrels"] = qrel_agreement(
                 ((pair.query_id, pair.positive_id, pair.verdict) for pair in mined.pairs()), evidence
             )
-        counts = report(mined, judge, agreements) | {"joins": [join.to_dict() for join in joins]}
+        counts = report(mined, judge, agreements, splits) | {"joins": [join.to_dict() for join in joins]}
         published: dict[str, Mapping[str, Dataset]] = {"pairs": dict(mined.splits.items())}
         if documents is not None:
             published["documents"] = {"train": document_table(mined.pairs(), documents)}
@@ -214,7 +214,9 @@ def triplet_tables(
     return {split: table for split, table in tables.items() if table}
 
 
-def report(mined: MinedTables, judge: Judge | None, agreements: Mapping[str, Agreement | QrelAgreement]) -> Counts:
+def report(
+    mined: MinedTables, judge: Judge | None, agreements: Mapping[str, Agreement | QrelAgreement], splits: Splits
+) -> Counts:
     """Says what was mined, and gives the same as figures for the lineage."""
     from lrat_hub.judges.llm import NO_REPLY
     from lrat_hub.mining.pipeline import SILENT, WEIGHTLESS, opens_of
@@ -246,7 +248,13 @@ def report(mined: MinedTables, judge: Judge | None, agreements: Mapping[str, Agr
     }
     counts["splits"] = {split: len(table) for split, table in mined.splits.items()}
     questions = {split: mined.num_questions(split) for split in mined.splits}
-    listed = (f"{split}: {len(table)} pairs (questions: {questions[split]})" for split, table in mined.splits.items())
+    # Each question is drawn by itself, so the shares of few questions are not those that were asked for.
+    asked = {"validation": splits.validation, "test": splits.test}
+    listed = []
+    for split, table in mined.splits.items():
+        share = questions[split] / sum(questions.values())
+        said = f", {share:.0%}, asked for {asked[split]:.0%}" if split in asked else ""
+        listed.append(f"{split}: {len(table)} pairs (questions: {questions[split]}{said})")
     say(f"splits: {'; '.join(listed) or 'none'}")
     if problems := getattr(judge, "problems", None):
         counts["unjudged"] = dict(sorted(problems.items()))

@@ -203,6 +203,26 @@ def test_the_first_block_of_the_front_page_prints_what_stands_below_it(monkeypat
     assert capsys.readouterr().out == block[2]
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:'pin_memory' argument")  # of torch, where there is no GPU
+def test_every_block_of_python_by_task_prints_what_stands_below_it(hub, tmp_path, monkeypatch, capsys):
+    from lrat_hub.demo.bases import publish_base
+
+    publish_base("minilm", "sentence-transformers/all-MiniLM-L6-v2")
+    text = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```\n\n```text\n(.*?)```", text, re.DOTALL)
+    assert len(blocks) == text.count("```python")
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    monkeypatch.chdir(tmp_path)
+    names = {"__name__": "__main__"}
+    for code, printed in blocks:
+        capsys.readouterr()
+        exec(code, names)
+        shown = capsys.readouterr().out
+        # Trainers print what they log.
+        assert shown == printed or (shown.endswith(printed) and "loss" in shown), code
+
+
 def test_the_front_page_shows_messages_of_the_log_that_it_names():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     shown = json.loads(re.search(r"```json\n(.*?)```", text, re.DOTALL)[1])["messages"]

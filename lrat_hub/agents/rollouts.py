@@ -256,7 +256,7 @@ class RolloutProgress:
         self._judge = judge or AnswerJudge()
         self._clock = clock
         self._started = clock()
-        self.runs = self.correct = self.steps = self.searches = 0
+        self.runs = self.judged = self.correct = self.steps = self.searches = 0
         self.errors: Counter[str] = Counter()
 
     def step(self, step: Step) -> None:
@@ -268,6 +268,7 @@ class RolloutProgress:
     def run(self, trajectory: Trajectory) -> None:
         self.runs += 1
         if trajectory.gold_answer:
+            self.judged += 1
             verdict = self._judge.match(trajectory.final_answer, trajectory.gold_answer)
             self.correct += verdict is not None and verdict.verdict == "correct"
         if trajectory.status != "completed":
@@ -276,7 +277,7 @@ class RolloutProgress:
     def __str__(self) -> str:
         seconds = max(self._clock() - self._started, 1e-9)
         parts = [
-            f"{self.correct} correct",
+            *([f"{self.correct} of {self.judged} correct"] if self.judged else []),
             f"{self.steps} steps",
             f"{self._usage.completion_tokens / seconds:.0f} tokens/s",
             f"{self.searches / seconds:.1f} searches/s",

@@ -136,9 +136,11 @@ def next_commands(
     if stage == WITHOUT_PAIRS:
         return [command("analyze", "-analysis", trajectories=pin)]
     if stage in ("import", WITHOUT_TEXTS, "rollout"):
-        mine = command("mine", "-pairs", trajectories=pin, corpus=corpus)
-        # Who has logs alone makes a corpus of what they show.
-        return [command("corpus", "-corpus", trajectories=pin), mine] if stage == "import" else [mine]
+        if stage == "import":
+            # Who has logs alone makes a corpus of what they show, and holds some questions out.
+            mine = command("mine", "-pairs", trajectories=pin, corpus=corpus, test=HELD_OUT)
+            return [command("corpus", "-corpus", trajectories=pin), mine]
+        return [command("mine", "-pairs", trajectories=pin, corpus=corpus)]
     if stage == "mine" and ("corpus" in inputs or "trajectories" not in inputs):
         if has_model:
             return [command("train", "-model", config=ITS_RECIPE, pairs=pin, model=SMALL_MODEL)]

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from lrat_hub.importers.chat_messages import Chat, assistant, tool_call, tool_result
-from lrat_hub.importers.mapping import CallKeys, FieldName, LogMapping, MessageKeys, TagName, first_at
+from lrat_hub.importers.mapping import REASONING, CallKeys, FieldName, LogMapping, MessageKeys, TagName, first_at
 from lrat_hub.importers.outcomes import ANSWERS
 from lrat_hub.importers.values import UnreadableRecord, identifier_of, listed, text_of
 
@@ -82,7 +82,7 @@ def _renamed(message: Any, keys: MessageKeys) -> Any:
     ):
         if paths:
             changed[name] = first_at(message, paths)
-    return changed
+    return assistant("", _content(changed)) if changed["role"] == REASONING else changed
 
 
 def _value(record: Any, name: FieldName, mapping: LogMapping, messages: Sequence[Any] | None) -> Any:

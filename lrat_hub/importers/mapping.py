@@ -185,13 +185,17 @@ class CallKeys:
     result: tuple[str, ...] = ()
 
 
+REASONING = "reasoning"
+"""In the place of a role, for messages that hold what the agent thinks before its next call."""
+
+
 @dataclass(frozen=True)
 class MessageKeys:
     """What the keys and the roles of messages are called, where that is unusual.
 
     Args:
         role, content, reasoning, call_id: Paths of keys in a message; `call_id` leads to the call that a tool answers.
-        roles: The usual role by the text of an unusual one in lower case.
+        roles: The usual role, or `REASONING`, by the text of an unusual one in lower case.
     """
 
     role: tuple[str, ...] = ()

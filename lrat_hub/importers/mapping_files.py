@@ -30,7 +30,8 @@ r"""Mapping files: how a log is to be understood, said in YAML. Each section and
     correct: {key: grade, true: [A, CORRECT], false: [B, C]}
     status: {key: stopped, completed: [done], limited: [max_turns], failed: [crash]}
     message: {role: speaker, content: text, reasoning: thought, call_id: answers}           # keys of messages
-    roles: {user: [Customer], assistant: [Bot], tool: [Env], system: [Setup]}               # values of the role
+    roles: {user: [Customer], assistant: [Bot], tool: [Env], reasoning: [Mind]}             # values of the role; also
+                                    # system. A message of `reasoning` is what the agent thinks before its next call
     calls: {list: actions, name: tool, arguments: tool_input, id: number, result: output}   # keys of messages, calls
     tags:                           # parts of texts; a name is <name>...</name>, a list what stands before and after
       search: query
@@ -64,6 +65,7 @@ from lrat_hub.importers.mapping import (
     ARGUMENTS,
     BROWSE,
     NAMES,
+    REASONING,
     SEARCH,
     CallKeys,
     Field,
@@ -83,7 +85,7 @@ _MEANINGS: Mapping[FieldName, Mapping[str, Any]] = {
 }
 _CALL_KEYS = ("list", "name", "arguments", "id", "result")
 _MESSAGE_KEYS = ("role", "content", "reasoning", "call_id")
-_ROLES = ("system", "user", "assistant", "tool")
+_ROLES = ("system", "user", "assistant", "tool", REASONING)
 _SECTIONS = (*ARGUMENTS, "failure", *get_args(FieldName), "message", "roles", "calls", "tags")
 
 

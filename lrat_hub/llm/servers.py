@@ -58,9 +58,10 @@ def describe_server(base_url: str, model: str, *, timeout: float = 30.0) -> Serv
     try:
         listed = _get_json(f"{base_url.rstrip('/')}/models", key, timeout)
     except _NO_ANSWER as error:
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()  # the answer that it holds, with its connection
         raise NoServerError(
-            f"{base_url}: expected a server that lists its models, found {_described(error)}. Start it, or correct "
-            "the URL (up to and including /v1) or its key (OPENAI_API_KEY)."
+            f"{base_url}: expected a server that lists its models, found {_described(error)}. {_cure(base_url, error)}"
         ) from error
     try:
         version = _get_json(f"{root}/version", key, timeout).get("version")
@@ -112,6 +113,17 @@ def _get_json(url: str, key: str, timeout: float) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError(repr(body[:100].decode(errors="replace")))
     return value
+
+
+def _cure(base_url: str, error: Exception) -> str:
+    """What to do; what answers with a status is there, and is not started again."""
+    status = error.code if isinstance(error, urllib.error.HTTPError) else None
+    if status in (401, 403):
+        return "Set its key, OPENAI_API_KEY."
+    if status == 404 and not base_url.rstrip("/").endswith("/v1"):
+        return f"The URL goes up to and including /v1: is it {base_url.rstrip('/')}/v1?"
+    begin = "Start it, or correct" if status is None else "Correct"
+    return f"{begin} the URL (up to and including /v1) or its key (OPENAI_API_KEY)."
 
 
 def _described(error: Exception) -> str:

@@ -86,7 +86,7 @@ def test_lists_that_are_text_are_read_by_a_pattern(tmp_path):
         ("correct: {key: a, right: b}", "correct: expected key, true, false; found right"),
         ("status: {completed: b}", "status: expected key; found completed"),
         ("message: {who: a}", "message: expected role, content, reasoning, call_id; found who"),
-        ("roles: {bot: a}", "roles: expected system, user, assistant, tool; found bot"),
+        ("roles: {bot: a}", "roles: expected system, user, assistant, tool, reasoning; found bot"),
         ("calls: {names: a}", "calls: expected list, name, arguments, id, result; found names"),
         ("tags: {look: a}", "tags: expected search, results, browse, page, answer, reasoning; found look"),
         ("tags: {search: [a]}", "tags.search: expected the name of a tag, or a list of what stands before and after"),
@@ -275,3 +275,18 @@ def test_calls_among_the_parts_of_a_content_are_told_from_its_texts(tmp_path):
         ("answer", None, ""),
     ]
     assert (run.question, run.final_answer, bool(run.steps[2].error)) == ("Who?", "Ada", True)
+
+
+def test_thoughts_that_are_messages_of_a_role_of_their_own_are_reasoning(tmp_path):
+    turns = [
+        {"role": "user", "content": "Who made it?"},
+        {"role": "Planner", "content": "A search may list the maker."},
+        {"role": "assistant", "content": "Look.", "tool_calls": [call("search", {"query": "maker"}, "c1")]},
+        {"role": "tool", "tool_call_id": "c1", "content": json.dumps([{"docid": 7}])},
+        {"role": "planner", "content": "L, by what it lists."},
+        {"role": "assistant", "content": "L."},
+    ]
+    run, accounts = imported(tmp_path, {"messages": turns}, "roles: {reasoning: planner}")
+    assert (run.question, run.final_answer) == ("Who made it?", "L.")
+    assert [step.reasoning for step in run.steps] == ["A search may list the maker.\nLook.", "L, by what it lists."]
+    assert accounts.num_lost == 0

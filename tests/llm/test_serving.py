@@ -152,7 +152,7 @@ def answering(data: bytes, again: bytes = b"") -> Iterator[str]:
 @pytest.mark.parametrize(
     ("data", "found"),
     [
-        (b"", "Remote end closed connection"),
+        (b"", "Remote end closed connection.*Start it, or correct the URL"),
         (b"SSH-2.0-OpenSSH_9\r\n", "SSH-2.0-OpenSSH_9"),
         (b'HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n{"data": [', """'{"data": ."""),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "IncompleteRead"),
@@ -161,13 +161,19 @@ def answering(data: bytes, again: bytes = b"") -> Iterator[str]:
         (answer("[" * 100_000), r"'\[\["),
         (answer("[]"), r"'\[\]'"),
         (answer(b"\xff\xfe"), "'"),
-        (answer("no", "401 Unauthorized"), "status 401"),
-        (answer("no", "404 Not Found"), "status 404"),
+        (answer("no", "401 Unauthorized"), r"status 401\. Set its key, OPENAI_API_KEY"),
+        (answer("no", "404 Not Found"), r"status 404\. Correct the URL"),
     ],
 )
 def test_what_is_no_list_of_models_is_no_server(data, found):
-    with answering(data) as url, pytest.raises(NoServerError, match=f"lists its models, found {found}.*Start it, or"):
+    with answering(data) as url, pytest.raises(NoServerError, match=f"lists its models, found {found}"):
         describe_server(url, "m", timeout=60)
+
+
+def test_a_url_without_its_end_is_told_from_a_server_that_is_not_there():
+    with answering(answer("no", "404 Not Found")) as url, pytest.raises(NoServerError) as raised:
+        describe_server(url.removesuffix("/v1"), "m", timeout=60)
+    assert str(raised.value).endswith(f"found status 404. The URL goes up to and including /v1: is it {url}?")
 
 
 @pytest.mark.parametrize(

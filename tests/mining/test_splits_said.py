@@ -27,9 +27,10 @@ def test_pairs_and_questions_of_each_split_are_said(hub, tmp_path, capsys):
     assert "20 of 20 searches (100%) led to an opened document; 40 pairs before a judge, 2 a run" in printed
     said = {
         split: (int(size), int(questions))
-        for split, size, questions in re.findall(r"(\w+): (\d+) pairs \(questions: (\d+)\)", printed)
+        for split, size, questions in re.findall(r"(\w+): (\d+) pairs \(questions: (\d+)[,)]", printed)
     }
     rows = load_dataset(pairs.repo_id, "pairs", revision=pairs.revision)
     assert said == {split: (len(table), len(set(table["question"]))) for split, table in rows.items()}
     assert said.keys() == {"train", "test"}
     assert sum(questions for _, questions in said.values()) == 20
+    assert f"(questions: {said['test'][1]}, {said['test'][1] / 20:.0%}, asked for 40%)" in printed
