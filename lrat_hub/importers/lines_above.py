@@ -19,9 +19,11 @@ MAX_TITLE = 300
 
 _NUMBERED = re.compile(
     r"[ \t]{0,40}(?:\*\*|#{1,6}[ \t]+)?(?:\[(?P<bracketed>\d{1,6})\]|(?P<number>\d{1,6})[.)、])[ \t]*"
-    r"(?P<title>\S.*?)[ \t*]*"
+    r"(?P<emphasis>\*{1,3})?(?P<title>\S.*?)(?(emphasis)(?P=emphasis))[ \t*]*"
 )
-_MARKED = re.compile(r"[ \t]{0,40}(?:#{1,6}[ \t]+|\*\*)(?P<title>\S.*?)[ \t*#]*")
+_MARKED = re.compile(
+    r"[ \t]{0,40}(?:#{1,6}[ \t]+(?P<emphasis>\*{1,3})?|\*\*)(?P<title>\S.*?)(?(emphasis)(?P=emphasis))[ \t*#]*"
+)
 _SENTENCE_ENDS = (".", "!", "?", "…", "。", "！", "？", '."', ".”", ")")
 
 
