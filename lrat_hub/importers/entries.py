@@ -108,14 +108,21 @@ _HEADING = re.compile(
 )
 _NUMBERED_TITLE = re.compile(r"[ \t]{0,40}(?:\*\*)?(?P<number>\d{1,6})[.)][ \t]+(?P<title>.+)")
 _ADDRESS = re.compile(r"<?(?:\w+://|www\.)\S+")
+_EMPHASISED = re.compile(r"(?P<emphasis>\*{1,3})(?P<title>[^\s*].*)(?P=emphasis)")
 
 
 def entries_of(text: str) -> list[Entry]:
     """The entries of a list, in the first way of writing lists in which the text has any."""
     for read in _FORMS:
         if entries := list(read(text)):
-            return with_lines_above(text, entries) if read in _BY_ADDRESS else entries
+            entries = with_lines_above(text, entries) if read in _BY_ADDRESS else entries
+            return [_without_emphasis(entry) if entry.title.startswith("*") else entry for entry in entries]
     return []
+
+
+def _without_emphasis(entry: Entry) -> Entry:
+    match = _EMPHASISED.fullmatch(entry.title)
+    return entry._replace(title=match["title"]) if match else entry
 
 
 def entries_by(pattern: TextPattern, text: str, begin: str | None = None) -> list[Entry]:

@@ -74,6 +74,7 @@ from lrat_hub.importers.converters.rollouts import convert_rollout, recognise_ro
 from lrat_hub.importers.converters.skimsearch import convert_skimsearch, recognise_skimsearch
 from lrat_hub.importers.converters.spans import convert_spans, group_spans, recognise_spans
 from lrat_hub.importers.converters.steps import convert_steps, is_step, recognise_steps
+from lrat_hub.importers.converters.strands import convert_strands, group_strands, recognise_strands
 from lrat_hub.importers.converters.trackers import (
     convert_braintrust,
     convert_opik,
@@ -169,7 +170,7 @@ FormatName = Literal[
     "atif", "vercel", "llamaindex", "haystack", "gemini", "gemini-session", "gemini-interactions",
     "langchain", "requests",
     "agentir", "tagged-text", "webthinker", "dr-tulu", "mirothinker", "skimsearch", "steps",
-    "autogen", "pydantic-ai", "bedrock", "dspy", "openhands",
+    "autogen", "pydantic-ai", "bedrock", "strands", "dspy", "openhands",
     "cohere", "microsoft",
     "openai-responses", "codex", "anthropic", "claude-code", "chatgpt", "claude-ai",
     "otel", "langfuse", "langsmith", "opik", "braintrust", "weave", "inspect", "served", "rows",
@@ -207,6 +208,7 @@ FORMATS: dict[FormatName, Format] = {
     "autogen": Format(recognise_autogen, convert=convert_autogen, is_part=is_autogen_message),
     "pydantic-ai": Format(recognise_pydantic_ai, convert=convert_pydantic_ai, is_part=is_pydantic_ai_message),
     "bedrock": Format(recognise_bedrock, convert=convert_bedrock, special_case_of="chat"),
+    "strands": Format(recognise_strands, convert=convert_strands, group=group_strands, spans_files=True),
     "openhands": Format(
         recognise_openhands, convert=convert_openhands, is_part=is_openhands_event, special_case_of="chat"
     ),

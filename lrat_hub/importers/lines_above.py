@@ -17,11 +17,10 @@ if TYPE_CHECKING:
 MAX_TITLE = 300
 """Characters of a line that may be a title."""
 
-_NUMBERED = re.compile(
-    r"[ \t]{0,40}(?:\*\*|#{1,6}[ \t]+)?(?:\[(?P<bracketed>\d{1,6})\]|(?P<number>\d{1,6})[.)、])[ \t]*"
-    r"(?P<title>\S.*?)[ \t*]*"
+_NUMBER = re.compile(
+    r"[ \t]{0,40}(?:\*\*|#{1,6}[ \t]+)?(?:\[(?P<bracketed>\d{1,6})\]|(?P<number>\d{1,6})[.)、])[ \t]*(?=\S)"
 )
-_MARKED = re.compile(r"[ \t]{0,40}(?:#{1,6}[ \t]+|\*\*)(?P<title>\S.*?)[ \t*#]*")
+_MARK = re.compile(r"[ \t]{0,40}(?:#{1,6}[ \t]+|\*\*)(?=\S)")
 _SENTENCE_ENDS = (".", "!", "?", "…", "。", "！", "？", '."', ".”", ")")
 
 
@@ -71,12 +70,12 @@ def _titled(entries: Sequence[Entry], above: Sequence[_Above]) -> list[Entry]:
     # The line above the next address is the last one of this entry's text.
     texts = [entry.snippet.rpartition("\n")[0].strip() for entry in entries[:-1]] + [entries[-1].snippet]
     numbers: list[int | None] = [entry.number for entry in entries]
-    found = [match for line in lines if (match := _NUMBERED.fullmatch(line))]
-    own = [int(match["bracketed"] or match["number"]) for match in found]
+    numbered = [found for line in lines if (found := _numbered(line))]
+    own = [number for number, _ in numbered]
     if len(own) == len(lines) and all(after in (1, before + 1) for before, after in pairwise(own)):
-        titles, numbers = [match["title"] for match in found], [*numbers[: len(missing)], *own]
-    elif all(marked := [_MARKED.fullmatch(line) for line in lines]):
-        titles = [match["title"] for match in marked if match]
+        titles, numbers = [title for _, title in numbered], [*numbers[: len(missing)], *own]
+    elif all(marks := [_MARK.match(line) for line in lines]):
+        titles = [_plain(line[mark.end() :], " \t*#") for line, mark in zip(lines, marks, strict=True) if mark]
     elif len(entries) > 1 and not missing and all(one.is_first for one in above) and all(texts):
         titles = [line.strip() for line in lines]
     else:
@@ -99,10 +98,23 @@ def _address_last(text: str, entries: Sequence[Entry]) -> list[Entry]:
 
 def _of_block(entry: Entry, block: str, is_title: bool) -> Entry:
     first, _, rest = block.partition("\n")
-    match = _NUMBERED.fullmatch(first)
-    number = int(match["bracketed"] or match["number"]) if match else entry.number
-    if match and (rest or is_title):
-        return entry._replace(title=match["title"], snippet=rest.strip(), number=number)
+    number, line = _numbered(first) or (entry.number, "")
+    if line and (rest or is_title):
+        return entry._replace(title=line, snippet=rest.strip(), number=number)
     if is_title:
         return entry._replace(title=block, snippet="")
-    return entry._replace(snippet=match["title"] if match else block, number=number)
+    return entry._replace(snippet=line or block, number=number)
+
+
+def _numbered(line: str) -> tuple[int, str] | None:
+    """The number that a line begins with, and the rest of it; None where it has none."""
+    match = _NUMBER.match(line)
+    title = _plain(line[match.end() :], " \t*") if match else ""
+    return (int(match["bracketed"] or match["number"]), title) if match and title else None
+
+
+def _plain(title: str, ends: str) -> str:
+    """A title without the marks behind it, of which the emphasis may also stand before it."""
+    plain = title.rstrip(ends)
+    emphasis = title[: len(title) - len(title.lstrip("*"))]
+    return plain.removeprefix(emphasis) if title[len(plain) :].startswith(emphasis) else plain

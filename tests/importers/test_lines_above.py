@@ -25,6 +25,12 @@ TITLED = {
     "paragraphs": shown("\n\n", "{t}\n{u}\n{s}"),
     "headings": shown("\n\n", "### {t}\n<{u}>\n{s}"),
     "bold": shown("\n", "**{t}**\n{u}\n{s}"),
+    "bold, with numbers": shown("\n\n", "{n}. **{t}**\n   {u}\n   {s}"),
+    "bold numbers": shown("\n\n", "**{n}. {t}**\n{u}\n{s}"),
+    "bold headings": shown("\n\n", "### **{t}**\n{u}\n{s}"),
+    "bold, with numbers, before the address": shown("\n\n", "{n}. **{t}** - {u}\n   {s}"),
+    "bold, before the address in brackets": shown("\n\n", "- **{t}** ({u})\n   {s}"),
+    "emphasis in a link": shown("\n\n", "{n}. [*{t}*]({u})\n   {s}"),
     "numbers below a line": "3 results:\n\n" + shown("\n\n", "{n}. {t}\n   {u}\n   {s}"),
     "addresses last, with numbers": shown("\n\n", "{n}. {t}\n   {s}\n   {u}"),
     "addresses last below a line": "Found these.\n\n" + shown("\n\n", "{n}. {t}\n   {s}\n   {u}"),
@@ -53,6 +59,11 @@ def test_a_title_that_was_taken_for_the_name_of_the_query_leaves_the_others_thei
     assert [(entry.title, entry.snippet) for entry in found] == [
         ("", DOCUMENTS[0][2]), *((title, text) for _, title, text in DOCUMENTS[1:])
     ]  # fmt: skip
+
+
+def test_a_star_that_is_no_emphasis_stays_in_its_title():
+    for line in ("{n}. *{t}\n{u}\n{s}", "[*{t}]({u})\n{s}"):
+        assert [entry.title for entry in entries_of(shown("\n\n", line))] == [f"*{title}" for _, title, _ in DOCUMENTS]
 
 
 def test_addresses_above_their_texts_are_as_they_were():

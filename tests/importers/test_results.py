@@ -332,13 +332,14 @@ texts = {
     "begin again": once * 100_000,
     "go on": "".join(f"{n}. [Out](https://x.org/{n})\\n\\n{once}" for n in range(1, 50_000)),
     "headings": f"Results for p q\\n{once}**r s**\\n" * 30_000,
+    "stars": "".join(f"{n}. x{' *' * 300_000} y\\nhttps://x.org/{n}\\n\\n" for n in (1, 2)),
 }
 read_results(texts[sys.argv[1]], ("p q", "r s") if sys.argv[1] == "headings" else ("p q",))
 """
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["begin again", "go on", "headings"])
+@pytest.mark.parametrize("name", ["begin again", "go on", "headings", "stars"])
 def test_the_worst_texts_of_results_take_bounded_work(name):
     """They are read in seconds; comparing each entry with all others takes hours. The limit is no measure of speed."""
     subprocess.run([sys.executable, "-c", WORST, name], check=True, timeout=90)

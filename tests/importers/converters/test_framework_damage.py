@@ -4,6 +4,7 @@ import copy
 import json
 import random
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
@@ -15,7 +16,7 @@ from lrat_hub.importers.sources.records import Record
 RUNS = Path(__file__).parent / "runs"
 NAMES = (
     "atif", "vercel", "llamaindex", "haystack", "gemini", "gemini-session", "langchain", "requests", "autogen",
-    "pydantic-ai", "bedrock", "dspy", "openhands", "cohere", "microsoft",
+    "pydantic-ai", "bedrock", "strands", "dspy", "openhands", "cohere", "microsoft",
 )  # fmt: skip
 VALUES = (
     None, True, False, 0, -1, 2**70, 1.5, float("nan"), "", "x", "\ud800", "{}", "[]", [], {}, [1], [None], [[]],
@@ -25,6 +26,9 @@ MUTATIONS = 40
 
 
 def values_of(path):
+    if path.suffix == ".zip":
+        with ZipFile(path) as files:
+            return [json.loads(files.read(name)) for name in files.namelist()]
     if path.suffix == ".jsonl":
         return [json.loads(line) for line in path.read_text().splitlines()]
     return json.loads(path.read_text())

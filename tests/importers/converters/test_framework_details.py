@@ -435,6 +435,37 @@ def test_bedrock_messages_are_read(tmp_path):
         assert [hit.docid for hit in run.steps[0].results] == ["11", "12"]
 
 
+@pytest.mark.parametrize("part", ["", "session_s", "session_s/agents/agent_b", "session_s/agents/agent_b/messages"])
+def test_the_messages_of_a_strands_agent_are_a_run_in_the_order_of_their_numbers(tmp_path, part):
+    def messages(agent):
+        yield {"role": "user", "content": [{"text": f"What does {agent} say?"}]}
+        for number in range(6):
+            use = {"toolUseId": f"{number}", "name": "search", "input": {"query": f"{agent} {number}"}}
+            yield {"role": "assistant", "content": [{"toolUse": use}]}
+            shown = {"toolUseId": f"{number}", "status": "success", "content": [{"json": ROWS}]}
+            yield {"role": "user", "content": [{"toolResult": shown}]}
+        yield {"role": "assistant", "content": [{"text": f"secret of {agent}"}]}
+
+    session = tmp_path / "session_s"
+    for agent in ("a", "b"):
+        folder = session / "agents" / f"agent_{agent}"
+        (folder / "messages").mkdir(parents=True)
+        state = {"agent_id": agent, "state": {}, "conversation_manager_state": {}}
+        (folder / "agent.json").write_text(json.dumps(state))
+        for number, message in enumerate(messages(agent)):
+            redacted = {"role": "assistant", "content": [{"text": f"It says {agent}."}]} if number == 13 else None
+            value = {"message": message, "message_id": number, "redact_message": redacted}
+            (folder / "messages" / f"message_{number}.json").write_text(json.dumps(value))
+    (session / "session.json").write_text(json.dumps({"session_id": "s", "session_type": "AGENT"}))
+    accounts = Accounts()
+    runs = list(read_trajectories(tmp_path / part, accounts))
+    assert len({run.trajectory_id for run in runs}) == len(runs)
+    for run, agent in zip(runs, "b" if part.count("/") else "ab", strict=True):
+        assert (run.question, run.final_answer) == (f"What does {agent} say?", f"It says {agent}.")
+        assert [step.queries for step in run.steps[:-1]] == [(f"{agent} {number}",) for number in range(6)]
+    assert not accounts.num_lost
+
+
 def test_vercel_messages_in_rows_belong_to_their_chat(tmp_path):
     def row(chat, number, role, *parts):
         return {"id": f"{chat}{number}", "chatId": chat, "role": role, "parts": list(parts), "createdAt": number}

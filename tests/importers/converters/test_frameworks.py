@@ -3,7 +3,8 @@
 Each file of `runs/` is the same short run of an agent, which the library in its name played with a scripted model and
 wrote down: `atif` 1.8.0, `llama-index-core` 0.14.25, `haystack-ai` 3.4.1, `google-genai` 3.6.1, `google-adk` 2.13.0,
 `autogen-agentchat` 0.7.5, `pydantic-ai-slim` 2.68.0, `dspy` 3.4.1, `langchain-core` 1.8.3 with `langgraph` 1.2.24,
-`semantic-kernel` 1.45.0, `agent-framework-core` 1.23.0, and `ai` 6.0.326 from npm; `cohere` 7.3.1 wrote its messages.
+`semantic-kernel` 1.45.0, `agent-framework-core` 1.23.0, `strands-agents` 1.62.0, and
+`ai` 6.0.326 from npm; `cohere` 7.3.1 wrote its messages.
 """
 
 import json
@@ -22,7 +23,7 @@ FORMAT_OF = {
     "adk": "gemini-session", "atif": "atif", "autogen": "autogen", "dspy": "dspy", "gemini": "gemini",
     "haystack": "haystack", "langchain": "langchain", "langgraph": "langchain", "llamaindex": "llamaindex",
     "agentframework": "microsoft", "semantickernel": "microsoft", "cohere": "cohere", "pydantic": "pydantic-ai",
-    "vercel": "vercel",
+    "strands": "strands", "vercel": "vercel",
 }  # fmt: skip
 LISTS_BESIDE_THE_TEXT = (
     "haystack_documents", "langchain_dumpd", "langchain_events", "langchain_to_dict", "langgraph_history",
