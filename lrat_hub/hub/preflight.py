@@ -68,7 +68,7 @@ class Target:
 
     def __str__(self) -> str:
         if self.private is None:
-            return f"{self.ref} (new, public where its namespace doesn't make private ones)"
+            return f"{self.ref} (new, public unless its namespace or an input is private)"
         seen = "private" if self.private else "public"
         if self.revision is None:
             return f"{self.ref} ({seen}, new branch)"

@@ -92,6 +92,8 @@ class ReplicatedClient:
             with ThreadPoolExecutor(len(self.replicas)) as pool:
                 answers = list(pool.map(self._asked, self.replicas))
             found = [answer for answer in answers if isinstance(answer, ServerDescription)]
+            if len(answers) == 1 and isinstance(answers[0], NoServerError):
+                raise answers[0]
             if not found:
                 raise NoServerError(
                     f"{self.model}: expected one of {len(self.replicas)} servers to list its models, found none that "
@@ -105,6 +107,10 @@ class ReplicatedClient:
                     logger.warning("%s It is used once it does.", answer)
             self._described = found[0]
         return self._described
+
+    @property
+    def _one_of_them(self) -> str:
+        return f"one of its {len(self.replicas)} servers" if len(self.replicas) > 1 else self.replicas[0].base_url
 
     def _asked(self, replica: Replica) -> ServerDescription | NoServerError:
         try:
@@ -136,8 +142,8 @@ class ReplicatedClient:
             await asyncio.wait(searches, timeout=deadline - loop.time(), return_when=asyncio.FIRST_COMPLETED)
             if loop.time() >= deadline and not any(replica.is_up for replica in self.replicas):
                 raise NoServerError(
-                    f"{self.model}: expected one of its {len(self.replicas)} servers to answer within "
-                    f"{self.timeout:g} s, found none. Start one; the same command goes on with what is not done."
+                    f"{self.model}: expected {self._one_of_them} to answer within {self.timeout:g} s, found none. "
+                    "Start one; the same command goes on with what is not done."
                 )
         for replica in self.replicas:
             if not replica.is_up:
@@ -246,7 +252,7 @@ class ReplicaConversation(ChatClient):
 
         One that is busy is asked a second time, as it has in its cache what was said; it may be busy for long.
         """
-        if error.status in REFUSALS:
+        if error.status in REFUSALS and len(self._client.replicas) > 1:
             self._client.refuses(replica, error)
             at_once = True
         elif not isinstance(error, PassingError):

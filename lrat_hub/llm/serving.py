@@ -147,7 +147,8 @@ def open_model(
             "extra": extra or {},
         }
         about = ServerDescription()
-        if len(base_urls) > 1:
+        # A single one, too, is waited for where all that it is asked for would fail without it.
+        if len(base_urls) > 1 or (settings.base_url and must_answer):
             client = ReplicatedClient(base_urls, model.name, **options)
             if must_answer:
                 about = client.describe()

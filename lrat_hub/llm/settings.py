@@ -50,7 +50,7 @@ class ServerSettings:
     )
     request_timeout: float = option(
         600.0,
-        "Seconds to wait for each reply of the model, and for a server where none of several answers.",
+        "Seconds to wait for each reply of the model, and for a server where none answers any more.",
         recipe=False,
     )
     attempts: int = option(4, "Number of times a request is sent before it counts as failed.", recipe=False)

@@ -79,7 +79,7 @@ def test_with_one_of_three_killed_every_question_is_answered_once_as_by_one(corp
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("servers", [(10, 10, 10)], indirect=True)
+@pytest.mark.parametrize("servers", [(10, 10, 10), (10,)], indirect=True)
 def test_with_all_killed_the_command_ends_in_one_line_and_goes_on_when_they_are_back(corpus, servers, tmp_path):
     sent = on(servers, corpus, "lrat/replicas-all", tmp_path, "--concurrency", "4", "--request_timeout", "2")
 
@@ -88,15 +88,14 @@ def test_with_all_killed_the_command_ends_in_one_line_and_goes_on_when_they_are_
             server.kill()
 
     killer = when(lambda: len(asked_in(tmp_path)) >= 3, kill)
-    with pytest.raises(
-        LratError, match=r"^scripted: expected one of its 3 servers to answer within 2 s, found none\."
-    ):
+    what = "one of its 3 servers" if len(servers) > 1 else servers[0].base_url
+    with pytest.raises(LratError, match=rf"^scripted: expected {what} to answer within 2 s, found none\."):
         cli.run(sent)
     killer.join()
     before = asked_in(tmp_path)
     assert 3 <= len(before) < len(QUESTIONS)
-    servers[1].script = Script(protocol="json")
-    servers[1].start()
+    servers[-1].script = Script(protocol="json")
+    servers[-1].start()
     assert len(runs_of(cli.run(sent))) == len(QUESTIONS)
     assert sorted(asked_in(tmp_path)) == sorted(question.query_id for question in QUESTIONS)
     assert asked_in(tmp_path)[: len(before)] == before

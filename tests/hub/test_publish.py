@@ -38,7 +38,7 @@ def test_who_will_see_what_is_published_is_said_before(hub):
     }
     assert said["seen-by-all"].endswith("(public, empty so far)")
     assert said["seen-by-few"].endswith("(private, empty so far)")
-    assert said["not-there-yet"].endswith("(new, public where its namespace doesn't make private ones)")
+    assert said["not-there-yet"].endswith("(new, public unless its namespace or an input is private)")
 
 
 def test_data_card_and_lineage_arrive_in_one_commit(hub):
