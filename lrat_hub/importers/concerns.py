@@ -86,8 +86,8 @@ def _of_verdicts(summary: Summary, accounts: Accounts) -> Iterator[str]:
         key = key if key in VERDICTS and key != "correct" else "its key"
         yield (
             f"{unclear} of {summary.num_runs} runs have a verdict that is not understood: they will count as "
-            f"unjudged, which mining takes by default; say what its values mean in a `mapping` file, correct: {{key: {key}, "
-            "true: [...], false: [...]}"
+            "unjudged, which mining takes by default; say what its values mean in a `mapping` file, "
+            f"correct: {{key: {key}, true: [...], false: [...]}}"
         )
 
 
