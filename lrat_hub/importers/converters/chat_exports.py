@@ -49,11 +49,8 @@ BRANCHES = "messages of branches that were not shown last"
 
 def recognise_chatgpt(value: Any) -> str | None:
     """Why a record is a conversation of an export of ChatGPT, or None."""
-    nodes = object_of(object_of(value).get("mapping"))
-    is_tree = any(
-        "parent" in object_of(node) and "message" in object_of(node)
-        for node in islice(nodes.values(), PARTS_LOOKED_AT)
-    )
+    nodes = islice(object_of(object_of(value).get("mapping")).values(), PARTS_LOOKED_AT)
+    is_tree = any("parent" in object_of(node) and "message" in object_of(node) for node in nodes)
     return "a conversation of ChatGPT's export, with `mapping`" if is_tree else None
 
 
@@ -161,11 +158,8 @@ class _ChatGPT:
 
     def add(self, message: Mapping[str, Any]) -> None:
         author, content = object_of(message.get("author")), object_of(message.get("content"))
-        metadata, role, kind = (
-            object_of(message.get("metadata")),
-            author.get("role"),
-            text_of(content.get("content_type")),
-        )
+        metadata, role = object_of(message.get("metadata")), author.get("role")
+        kind = text_of(content.get("content_type"))
         if metadata.get("is_visually_hidden_from_conversation") or role == "system" or kind in _SILENT:
             return
         self.parts.keep()
