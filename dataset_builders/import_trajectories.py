@@ -134,9 +134,9 @@ def main(argv: list[str] | None = None) -> HubRef | None:
 
     from lrat_hub.importers import check_import, recognise_format
     from lrat_hub.importers.bulk import TRACES_BYTES, import_records
+    from lrat_hub.importers.concerns import concerns
     from lrat_hub.importers.page import printable
     from lrat_hub.importers.questions import join_concerns, join_lines, join_refusal
-    from lrat_hub.importers.summary import concerns
 
     stage = Stage("import", args, configs=[args.config_name])
     path, settings = _source(stage.inputs, args.source), _settings(stage.inputs, args)

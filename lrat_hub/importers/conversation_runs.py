@@ -11,6 +11,8 @@ from lrat_hub.importers.other_tools import asks_back
 from lrat_hub.importers.outcomes import is_greeting, is_nudge
 from lrat_hub.ledger import Ledger
 
+GREETED = "answers to a greeting before the question, which are no part of a run"
+
 
 @dataclass
 class Turn:
@@ -92,6 +94,7 @@ def runs_of(messages: Sequence[Message], accounts: Accounts, *, whole: bool) -> 
             if not whole and run.is_answered and not is_again and not is_nudge(message.text):
                 runs.append(Run(message.text))
             elif run.question and run._called is None and is_greeting(run.question):
+                accounts.parts.note(GREETED, len(run.turns))
                 runs[-1] = Run(message.text)
             elif not run.question and not run.turns:
                 run.question = message.text

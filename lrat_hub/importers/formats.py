@@ -100,6 +100,7 @@ from lrat_hub.importers.runs import (
 )
 from lrat_hub.importers.served import group_served, parse_served, recognise_served
 from lrat_hub.importers.smolagents import parse_memory, recognise_memory
+from lrat_hub.importers.sources.grouping import Grouper
 from lrat_hub.importers.sources.records import Record
 from lrat_hub.importers.traces import parse_trace, recognise_trace, sessions
 from lrat_hub.importers.values import UnreadableRecord
@@ -111,9 +112,6 @@ Reader = Callable[[Any], "dict[str, Any] | Iterable[dict[str, Any]] | None"]
 
 Converter = Callable[[Any, Ledger], Iterator[dict[str, Any]]]
 """Makes chat records of one record, or raises UnreadableRecord. The ledger is that of the record's parts."""
-
-Grouper = Callable[[Iterator[Record]], Iterator[Record]]
-"""Puts records together that are parts of one run, such as the lines of a session."""
 
 
 class Parser(Protocol):

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 from lrat_hub.errors import LratError
 from lrat_hub.importers.accounts import Accounts
 from lrat_hub.importers.bulk import RecordImport, cleaned
+from lrat_hub.importers.concerns import concerns
 from lrat_hub.importers.questions import join_concerns, join_lines, join_refusal
 from lrat_hub.importers.reading import check_import, records_of
 from lrat_hub.importers.recognition import recognise_format
-from lrat_hub.importers.summary import Summary, concerns
+from lrat_hub.importers.summary import Summary
 from lrat_hub.schema import Trajectory
 
 if TYPE_CHECKING:

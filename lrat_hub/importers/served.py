@@ -11,13 +11,14 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from lrat_hub.importers.accounts import Accounts
 from lrat_hub.importers.actions import Recorder
 from lrat_hub.importers.mapping import LogMapping
 from lrat_hub.importers.sources.grouping import by_key, parts_of
+from lrat_hub.importers.times import seconds_of
 from lrat_hub.importers.values import UnreadableRecord, metadata_of, number_of, object_of, text_of
 from lrat_hub.schema import Candidate, Step, Trajectory
 from lrat_hub.walk import Walk
@@ -86,20 +87,13 @@ def _stretches(records: Sequence[Mapping[str, Any]]) -> Iterator[list[Mapping[st
         if part and record.get("attributed_by") == "token":
             # What is searched for after an answer is for the next one.
             is_next = is_answered and record["kind"] == "search" and record.get("role", "champion") == "champion"
-            if is_next or _time(record) - _time(part[-1]) > IDLE:
+            begins, ended = (seconds_of(call.get("at")) or 0.0 for call in (record, part[-1]))
+            if is_next or begins - ended > IDLE.total_seconds():
                 yield part
                 part, is_answered = [], False
         part.append(record)
         is_answered = is_answered or record["kind"] == "answer"
     yield part
-
-
-def _time(record: Mapping[str, Any]) -> datetime:
-    try:
-        at = datetime.fromisoformat(text_of(record.get("at")))
-    except ValueError:
-        at = datetime(1970, 1, 1)
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 class _Session:

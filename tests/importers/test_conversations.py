@@ -189,7 +189,7 @@ def test_an_answer_beside_messages_is_the_gold_one_only_where_that_of_the_agent_
     assert not accounts.records.lost
 
 
-def test_an_answer_of_which_nothing_says_whose_it_is_is_kept_in_the_metadata_and_counted(chat, tmp_path):
+def test_an_answer_of_which_nothing_says_whose_it_is_is_kept_in_the_metadata_and_counted(chat):
     run, accounts = chat({"messages": OPENAI["messages"][:-1], "answer": "Ada"})
     assert (run.gold_answer, run.final_answer) == (None, None)
     assert json.loads(run.metadata)["answer"] == "Ada"

@@ -36,16 +36,7 @@ def begun(tmp_path, hub, reader):
     (tmp_path / "started").mkdir()
     lines = (json.dumps({**OPENAI, "question": f"Question {number}?", "note": "x" * 50_000}) for number in range(100))
     (tmp_path / "runs.jsonl").write_text("\n".join(lines))
-    words = [
-        "import",
-        "runs.jsonl",
-        "--to",
-        f"killed/{reader}",
-        "--processes",
-        "2",
-        "--reader",
-        f"own_readers:{reader}",
-    ]
+    words = ["import", "runs.jsonl", "--to", f"killed/{reader}", "--processes", "2"]
     environment = {
         **os.environ, **hub.env, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(Path(__file__).parents[2])]),
         "STARTED": str(tmp_path / "started"),

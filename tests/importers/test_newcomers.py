@@ -7,8 +7,9 @@ import pytest
 from lrat_hub import cli
 from lrat_hub.errors import LratError
 from lrat_hub.importers import Accounts, load_mapping, load_trajectories, read_trajectories
+from lrat_hub.importers.concerns import concerns
 from lrat_hub.importers.recognition import recognise_format
-from lrat_hub.importers.summary import Summary, concerns
+from lrat_hub.importers.summary import Summary
 
 
 def write(path, *records):

@@ -6,6 +6,7 @@ import pytest
 
 from lrat_hub.importers import Accounts, read_trajectories
 from lrat_hub.importers.chat import OUT_OF_ORDER
+from lrat_hub.importers.conversation_runs import GREETED
 from lrat_hub.importers.record_tables import rows_of_table
 
 QUESTION = "Who designed the Varrow lighthouse?"
@@ -70,9 +71,10 @@ def test_the_order_stays_where_clocks_differ(tmp_path):
 @pytest.mark.parametrize("greeting", ["Hi", "hello there!", "Good morning.", "你好！"])
 def test_a_greeting_is_no_question(tmp_path, greeting):
     before = [{"role": "user", "content": greeting}, {"role": "assistant", "content": "Hello! How can I help?"}]
-    (run,), _ = read(tmp_path, {"messages": [*before, *messages()]})
+    (run,), accounts = read(tmp_path, {"messages": [*before, *messages()]})
     check(run)
     assert run.steps[0].reasoning == ""
+    assert accounts.parts.notes[GREETED] == 1
 
 
 def test_what_stands_before_the_question_is_no_question(tmp_path):

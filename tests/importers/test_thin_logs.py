@@ -7,7 +7,8 @@ import pytest
 from lrat_hub import cli, mine_pairs
 from lrat_hub.errors import LratError
 from lrat_hub.importers import Accounts, read_trajectories
-from lrat_hub.importers.summary import Summary, concerns
+from lrat_hub.importers.concerns import concerns
+from lrat_hub.importers.summary import Summary
 from lrat_hub.mining.pipeline import opens_of
 from lrat_hub.mining.weights import Weighting
 from lrat_hub.schema import OUTCOMES, STATUSES

@@ -9,9 +9,10 @@ import pytest
 from lrat_hub.errors import LratError
 from lrat_hub.importers import FORMATS, Accounts, load_mapping, load_trajectories, read_trajectories
 from lrat_hub.importers.chat import SEVERAL_RUNS
+from lrat_hub.importers.concerns import concerns
 from lrat_hub.importers.listings import NOT_ONE_EACH
 from lrat_hub.importers.messages import WRONG_RESULTS
-from lrat_hub.importers.summary import Summary, concerns
+from lrat_hub.importers.summary import Summary
 from tests.importers.fixtures import ANSWER, OPENAI, QUESTION
 
 EVENTS = [

@@ -51,7 +51,7 @@ def convert_atif(value: Any, parts: Ledger) -> Iterator[dict[str, Any]]:
             if isinstance(child, dict) and isinstance(child.get("steps"), list) and child["steps"]:
                 waiting.append((child, name or "unnamed"))
             else:
-                parts.drop("trajectory of a sub-agent without steps", example=text_of(child)[:200])
+                parts.drop("trajectory of a sub-agent without steps", example=text_of(child))
 
 
 def _record(trajectory: Mapping[str, Any], parent: str, parts: Ledger) -> dict[str, Any]:
@@ -61,7 +61,7 @@ def _record(trajectory: Mapping[str, Any], parent: str, parts: Ledger) -> dict[s
         step = object_of(raw)
         source = step.get("source")
         if not isinstance(source, str) or source not in _SOURCES:
-            parts.drop("step of an unknown source", example=text_of(raw)[:200])
+            parts.drop("step of an unknown source", example=text_of(raw))
             continue
         parts.keep()
         if source == "user" and not question:

@@ -80,7 +80,7 @@ def _messages_in(value: Any) -> tuple[list[Any], dict[str, Any]] | None:
 def _message(message: Mapping[str, Any], turns: Turns, parts: Ledger) -> None:
     kind, content = message.get("type"), message.get("content")
     if not isinstance(kind, str) or kind not in _TYPES:
-        parts.drop(f"message of unknown type {label_of(message)!r}", example=text_of(message)[:200])
+        parts.drop(f"message of unknown type {label_of(message)!r}", example=text_of(message))
         return
     parts.keep()
     if kind in ("UserMessage", "SystemMessage") or (kind in _TEXTS and message.get("source") == "user"):

@@ -53,7 +53,7 @@ def convert_bedrock(value: Any, parts: Ledger) -> Iterator[dict[str, Any]]:
     for raw in messages:
         message = object_of(raw)
         if message.get("role") not in ("user", "assistant"):
-            parts.drop("message of an unknown role", example=text_of(raw)[:200])
+            parts.drop("message of an unknown role", example=text_of(raw))
             continue
         if message["role"] == "assistant":
             turns.close()
@@ -106,7 +106,7 @@ def _part(role: str, part: Mapping[str, Any], turns: Turns, parts: Ledger) -> No
     elif isinstance(part.get("citationsContent"), dict):
         turns.text(flat(part["citationsContent"].get("content")))
     elif not _kinds(part):
-        parts.drop(f"part of content of unknown type {label_of(part)!r}", example=text_of(dict(part))[:200])
+        parts.drop(f"part of content of unknown type {label_of(part)!r}", example=text_of(dict(part)))
         return
     parts.keep()
 

@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from lrat_hub.importers.converters.blocks import add_assistant_blocks, add_user_blocks
+from lrat_hub.importers.converters.contents import PARTS_LOOKED_AT
 from lrat_hub.importers.converters.conversation import Conversation
 from lrat_hub.importers.converters.tag_calls import first_argument
 from lrat_hub.importers.values import (
@@ -47,15 +49,15 @@ BRANCHES = "messages of branches that were not shown last"
 
 def recognise_chatgpt(value: Any) -> str | None:
     """Why a record is a conversation of an export of ChatGPT, or None."""
-    nodes = object_of(object_of(value).get("mapping"))
-    is_tree = any("parent" in object_of(node) and "message" in object_of(node) for node in list(nodes.values())[:20])
+    nodes = islice(object_of(object_of(value).get("mapping")).values(), PARTS_LOOKED_AT)
+    is_tree = any("parent" in object_of(node) and "message" in object_of(node) for node in nodes)
     return "a conversation of ChatGPT's export, with `mapping`" if is_tree else None
 
 
 def recognise_claude_ai(value: Any) -> str | None:
     """Why a record is a conversation of an export of claude.ai, or None."""
     messages = listed(object_of(value).get("chat_messages"))
-    is_chat = any(object_of(message).get("sender") in ("human", "assistant") for message in messages[:20])
+    is_chat = any(object_of(message).get("sender") in ("human", "assistant") for message in messages[:PARTS_LOOKED_AT])
     return "a conversation of claude.ai's export, with `chat_messages`" if is_chat else None
 
 
@@ -156,11 +158,8 @@ class _ChatGPT:
 
     def add(self, message: Mapping[str, Any]) -> None:
         author, content = object_of(message.get("author")), object_of(message.get("content"))
-        metadata, role, kind = (
-            object_of(message.get("metadata")),
-            author.get("role"),
-            text_of(content.get("content_type")),
-        )
+        metadata, role = object_of(message.get("metadata")), author.get("role")
+        kind = text_of(content.get("content_type"))
         if metadata.get("is_visually_hidden_from_conversation") or role == "system" or kind in _SILENT:
             return
         self.parts.keep()

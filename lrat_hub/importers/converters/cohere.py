@@ -58,7 +58,7 @@ def convert_cohere(value: Any, parts: Ledger) -> Iterator[dict[str, Any]]:
         message = object_of(raw)
         role = message.get("role")
         if not isinstance(role, str) or role not in _ROLES:
-            parts.drop(f"message of unknown role {label_of(message)!r}", example=text_of(raw)[:200])
+            parts.drop(f"message of unknown role {label_of(message)!r}", example=text_of(raw))
             continue
         parts.keep()
         _message(_ROLES[role], message, turns, parts)

@@ -15,6 +15,8 @@ _MEDIA = ("image", "image_url", "input_image", "audio", "video", "file", "media"
 
 _TEXT_KEYS = ("text", "refusal", "output_text", "input_text")
 
+PARTS_LOOKED_AT = 20
+"""Parts of a record, from the first, by which its format is recognised."""
 
 # Codex puts how long a tool took above what it showed.
 _HEADER = re.compile(r"\A(?:Script completed\n)?Wall time:? [\d.]+ seconds\nOutput:\n?")
@@ -64,7 +66,7 @@ def flat(content: Any, parts: Ledger | None = None) -> str:
         return text_of(content)
     account = parts if parts is not None else Ledger("parts")
     for part in unread:
-        account.drop(f"part of content of unknown type {label_of(part)!r}", example=text_of(part)[:200])
+        account.drop(f"part of content of unknown type {label_of(part)!r}", example=text_of(part))
     return join_texts(*texts)
 
 

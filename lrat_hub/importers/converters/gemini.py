@@ -107,7 +107,7 @@ def add_content(value: Any, turns: Turns, parts: Ledger) -> None:
     role = content.get("role") or "user"
     raw = content.get("parts")
     if role not in _ROLES or not isinstance(raw, list):
-        parts.drop("content without parts or of an unknown role", example=text_of(value)[:200])
+        parts.drop("content without parts or of an unknown role", example=text_of(value))
         return
     parts.keep()
     if role == "model":
@@ -130,7 +130,7 @@ def add_candidate(candidate: Mapping[str, Any], turns: Turns, parts: Ledger) -> 
     if is_content(candidate.get("content")):
         add_content({**candidate["content"], "role": "model"}, turns, parts)
     elif candidate.get("content"):
-        parts.drop("content without parts or of an unknown role", example=text_of(candidate["content"])[:200])
+        parts.drop("content without parts or of an unknown role", example=text_of(candidate["content"]))
 
 
 def grounding(metadata: Any, url_context: Any, turns: Turns) -> None:
@@ -181,7 +181,7 @@ def _part(part: Mapping[str, Any], turns: Turns, parts: Ledger) -> None:
     elif isinstance(part.get("text"), str):
         (turns.reason if part.get("thought") is True else turns.text)(part["text"])
     elif not _keys(part) & (_MEDIA | {"thought", "thoughtSignature"}):
-        parts.drop(f"part of unknown type {label_of(part)!r}", example=text_of(part)[:200])
+        parts.drop(f"part of unknown type {label_of(part)!r}", example=text_of(part))
 
 
 def response_text(response: Any) -> tuple[str, bool]:

@@ -107,7 +107,7 @@ def _adk(events: list[Any], parts: Ledger, beside: Mapping[str, Any]) -> dict[st
             role = "user" if event.get("author") == "user" else object_of(content).get("role") or "model"
             add_content({**object_of(content), "role": role}, turns, parts)
         elif content:
-            parts.drop("content without parts or of an unknown role", example=text_of(content)[:200])
+            parts.drop("content without parts or of an unknown role", example=text_of(content))
         else:
             parts.keep()  # what an agent does to its state
     return chat_record(turns, beside)
@@ -182,7 +182,7 @@ def _cli_message(message: Mapping[str, Any], turns: Turns, parts: Ledger) -> Non
     elif kind in _ASIDE:
         parts.keep()
     else:
-        parts.drop("message of unknown type", example=text_of(message)[:200])
+        parts.drop("message of unknown type", example=text_of(message))
 
 
 def _user_content(content: Any, turns: Turns, parts: Ledger) -> None:

@@ -67,7 +67,7 @@ def _message(message: Mapping[str, Any], turns: Turns, parts: Ledger) -> None:
     role = message.get("_role", message.get("role"))
     content = message.get("_content", message.get("content"))
     if role not in _ROLES:
-        parts.drop("message of an unknown role", example=text_of(message)[:200])
+        parts.drop("message of an unknown role", example=text_of(message))
         return
     parts.keep()
     if role in ("system", "user"):
@@ -104,7 +104,7 @@ def _part(part: Mapping[str, Any], turns: Turns, parts: Ledger) -> None:
             results=None if rows is None else [rows],
         )
     if not kinds:
-        parts.drop(f"part of content of unknown type {label_of(part)!r}", example=text_of(part)[:200])
+        parts.drop(f"part of content of unknown type {label_of(part)!r}", example=text_of(part))
 
 
 def _documents(text: str) -> list[dict[str, Any]] | None:

@@ -183,7 +183,7 @@ def _chats(raw: Any, parts: Ledger) -> Iterator[Chat]:
     message = object_of(raw)
     role = message.get("role")
     if role not in ("system", "user", "assistant", "tool"):
-        parts.drop(f"message of unknown role: {role!r:.40}", example=text_of(raw)[:200])
+        parts.drop(f"message of unknown role: {role!r:.40}", example=text_of(raw))
         return
     if role == "assistant":
         yield from _agent_chats(message, parts)
@@ -205,7 +205,7 @@ def _texts(content: Any, parts: Ledger) -> Iterator[str]:
         elif kind == "text":
             yield text_of(part.get("text"))
         elif text_of(kind) not in _SILENT:
-            parts.drop(f"part of unknown type {kind!r:.40}", example=text_of(part)[:200])
+            parts.drop(f"part of unknown type {kind!r:.40}", example=text_of(part))
 
 
 def _agent_chats(message: Mapping[str, Any], parts: Ledger) -> Iterator[Chat]:

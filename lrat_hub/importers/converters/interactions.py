@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from lrat_hub.importers.converters.contents import kind_of, parts_text, tool_text
+from lrat_hub.importers.converters.contents import PARTS_LOOKED_AT, kind_of, parts_text, tool_text
 from lrat_hub.importers.converters.turns import Turns, chat_record
 from lrat_hub.importers.values import UnreadableRecord, join_texts, listed, object_of, text_of
 from lrat_hub.ledger import Ledger
@@ -32,7 +32,7 @@ _STATUSES = {"completed": "completed", "failed": "failed", "cancelled": "failed"
 def recognise_interaction(value: Any) -> str | None:
     """Why a record is an interaction of Gemini's API, or None."""
     record = object_of(value)
-    steps = listed(record.get("steps"))[:20]
+    steps = listed(record.get("steps"))[:PARTS_LOOKED_AT]
     is_ours = "status" in record and any(kind_of(step) in _OURS for step in steps)
     return "an interaction of Gemini's API, with `status` and `steps`" if is_ours else None
 

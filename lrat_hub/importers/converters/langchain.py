@@ -67,7 +67,7 @@ def add_message(value: Any, turns: Turns, parts: Ledger) -> None:
         parts.keep()
         return
     if role not in ("user", "system", "assistant", "tool"):
-        parts.drop(f"message of unknown type {label_of(value)!r}", example=text_of(value)[:200])
+        parts.drop(f"message of unknown type {label_of(value)!r}", example=text_of(value))
         return
     parts.keep()
     if role in ("user", "system"):
@@ -132,7 +132,7 @@ def _block(block: Mapping[str, Any], turns: Turns, parts: Ledger) -> None:
     elif kind is None and isinstance(block.get("text"), str):
         turns.text(block["text"])
     elif kind not in _ASIDE:
-        parts.drop(f"block of unknown type {label_of(block)!r}", example=text_of(block)[:200])
+        parts.drop(f"block of unknown type {label_of(block)!r}", example=text_of(block))
 
 
 def _action(action: Any) -> dict[str, Any]:

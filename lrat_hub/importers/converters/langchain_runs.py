@@ -196,7 +196,7 @@ def _executor(value: Mapping[str, Any], steps: list[Any], parts: Ledger) -> dict
         pair = step if isinstance(step, list) and len(step) == 2 else [None, None]
         action = constructed(pair[0])
         if "tool" not in action:
-            parts.drop("intermediate step without a tool", example=text_of(step)[:200])
+            parts.drop("intermediate step without a tool", example=text_of(step))
             continue
         parts.keep()
         turns.close()

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Set
 from typing import Any
 
+from lrat_hub.importers.converters.contents import PARTS_LOOKED_AT
 from lrat_hub.importers.converters.dialects import messages_in
 from lrat_hub.importers.converters.observations import (
     Kind,
@@ -117,16 +118,14 @@ def _is_observation(fields: Mapping[str, Any]) -> bool:
 
 def _is_observations(value: Any) -> bool:
     return isinstance(value, list) and any(
-        isinstance(item, dict) and str(item.get("type")).upper() in _KINDS for item in value[:20]
+        isinstance(item, dict) and str(item.get("type")).upper() in _KINDS for item in value[:PARTS_LOOKED_AT]
     )
 
 
 def _observation(fields: Mapping[str, Any], ids: Set[str | None], unknown: Unknown, parts: Ledger) -> Observation:
     kind = _KINDS.get(text_of(fields.get("type")).upper())
     if kind is None:
-        parts.drop(
-            f"observation of unknown type {fields.get('type')!r:.40}", example=text_of(fields.get("name"))[:100]
-        )
+        parts.drop(f"observation of unknown type {fields.get('type')!r:.40}", example=text_of(fields.get("name")))
     else:
         parts.keep()
     kind, name = kind or "other", text_of(fields.get("name"))

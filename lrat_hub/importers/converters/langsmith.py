@@ -76,7 +76,7 @@ def convert_langsmith(value: Any, parts: Ledger) -> Iterator[dict[str, Any]]:
         if (kind := run.get("run_type")) is None or text_of(kind) in _RUN_TYPES:
             parts.keep()
         else:
-            parts.drop(f"run of unknown type {kind!r:.40}", example=str(run.get("name", ""))[:100])
+            parts.drop(f"run of unknown type {kind!r:.40}", example=str(run.get("name", "")))
         observations.append(_observation(run, unknown, is_root=id(run) in at_the_root))
     for is_main, record in runs_of(observations, parts):
         yield {**record, **(_outcome(roots[0]) if is_main and roots else {}), "metadata": _metadata(roots)}

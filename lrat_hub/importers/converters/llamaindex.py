@@ -134,7 +134,7 @@ def _message(message: Mapping[str, Any], turns: Turns, parts: Ledger) -> None:
     name = message.get("role")
     role = _ROLES.get(name) if isinstance(name, str) else None
     if role is None:
-        parts.drop("message of an unknown role", example=text_of(message)[:200])
+        parts.drop("message of an unknown role", example=text_of(message))
         return
     parts.keep()
     extra = object_of(message.get("additional_kwargs"))
@@ -171,7 +171,7 @@ def _text(message: Mapping[str, Any], parts: Ledger) -> str:
         if kind == "text":
             texts.append({"text": text_of(block.get("text"))})
         elif kind not in ("thinking", "tool_call", *_MEDIA):
-            parts.drop(f"block of unknown type {label_of(block)!r}", example=text_of(block)[:200])
+            parts.drop(f"block of unknown type {label_of(block)!r}", example=text_of(block))
     return flat(texts)
 
 

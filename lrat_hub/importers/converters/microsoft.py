@@ -51,7 +51,7 @@ def convert_microsoft(value: Any, parts: Ledger) -> Iterator[dict[str, Any]]:
         message = _lower(raw)
         role = _role(message)
         if role not in _ROLES:
-            parts.drop("message of an unknown role", example=text_of(raw)[:200])
+            parts.drop("message of an unknown role", example=text_of(raw))
             continue
         parts.keep()
         if role == "assistant":
@@ -82,7 +82,7 @@ def _item(role: str, item: Mapping[str, Any], turns: Turns, parts: Ledger) -> No
             text, failed = text or failure, True
         turns.result(text, call_id, failed=failed)
     elif not kind.startswith(_ASIDE):
-        parts.drop(f"item of unknown type {kind[:40]!r}", example=text_of(dict(item))[:200])
+        parts.drop(f"item of unknown type {kind[:40]!r}", example=text_of(dict(item)))
         return
     parts.keep()
 

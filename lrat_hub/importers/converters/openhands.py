@@ -67,7 +67,7 @@ def convert_openhands(value: Any, parts: Ledger) -> Iterator[dict[str, Any]]:
         elif isinstance(event.get("observation"), str):
             _observation(event, turns, parts)
         else:
-            parts.drop("event without an action or observation", example=text_of(raw)[:200])
+            parts.drop("event without an action or observation", example=text_of(raw))
     used = ("instruction", "metrics", "metadata", "git_patch", "test_result", "instance")
     beside = {key: part for key, part in beside.items() if key not in used}
     yield chat_record(turns, beside)

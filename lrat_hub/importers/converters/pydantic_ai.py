@@ -78,6 +78,6 @@ def _part(part: Mapping[str, Any], turns: Turns, parts: Ledger) -> None:
         else:
             turns.close()  # the agent is asked for an answer in another form
     elif not isinstance(kind, str) or kind.partition("-")[0] not in _ASIDE:
-        parts.drop(f"part of unknown kind {text_of(kind)[:40]!r}", example=text_of(part)[:200])
+        parts.drop(f"part of unknown kind {text_of(kind)[:40]!r}", example=text_of(part))
         return
     parts.keep()

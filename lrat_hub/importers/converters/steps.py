@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from lrat_hub.importers.converters.contents import tool_text
+from lrat_hub.importers.converters.contents import PARTS_LOOKED_AT, tool_text
 from lrat_hub.importers.converters.react import ANSWERS, bracket_call
 from lrat_hub.importers.converters.tag_calls import first_argument, python_calls
 from lrat_hub.importers.converters.turns import Turns, chat_record
@@ -34,7 +34,6 @@ _INPUTS = ("action_input", "actionInput", "tool_input", "toolInput", "tool_args"
 _SHOWN = ("observation", "observations", "tool_output", "tool_result", "tool_response", "result", "output", "obs")
 _NAMES = ("tool_name", "tool", "name", "action", "function", "type", "action_type")
 _FINISHED = frozenset((*ANSWERS, "finalanswer", "final", "answer", "done", "stop", "submit", "respond"))
-_LOOKED_AT = 20
 
 
 def is_step(value: Any) -> bool:
@@ -82,12 +81,12 @@ def convert_steps(value: Any, parts: Ledger) -> Iterator[dict[str, Any]]:
 def _steps_in(value: Any) -> tuple[str, list[Any]] | None:
     """The key of the steps in a record, and the steps; None where there are none."""
     if isinstance(value, list):
-        return ("", value) if any(map(is_step, value[:_LOOKED_AT])) else None
+        return ("", value) if any(map(is_step, value[:PARTS_LOOKED_AT])) else None
     # What has messages is read from them; SWE-agent's runs work on files.
     if not isinstance(value, dict) or conversation_of(value) is not None or "environment" in value:
         return None
     for key in LISTS:
-        if isinstance(steps := value.get(key), list) and any(map(is_step, steps[:_LOOKED_AT])):
+        if isinstance(steps := value.get(key), list) and any(map(is_step, steps[:PARTS_LOOKED_AT])):
             return key, steps
     return None
 

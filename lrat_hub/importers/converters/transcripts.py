@@ -8,6 +8,7 @@ it happened. A model that is called inside of a tool is an agent of its own, who
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -134,7 +135,8 @@ def _carry_out(conversations: Sequence[Conversation], tools: Sequence[Observatio
     for tool in left:
         order = orders[id(tool)]
         # The conversation whose last model call before it is the latest.
-        latest = [max((known for known in held.orders if known < order), default=-1) for held in conversations]
+        before = (bisect_left(held.orders, order) for held in conversations)
+        latest = [held.orders[at - 1] if at else -1 for at, held in zip(before, conversations, strict=True)]
         holder = conversations[latest.index(max(latest))]
         name = SEARCH if tool.kind == "retriever" else tool.name
         holder.insert(tool_call(name, _named(tool), f"step-{order}"), tool, order)

@@ -119,7 +119,7 @@ def _is_ui_part(part: Mapping[str, Any]) -> bool:
 def _message(message: Mapping[str, Any], turns: Turns, parts: Ledger) -> None:
     role = message.get("role")
     if role not in _ROLES:
-        parts.drop("message of an unknown role", example=text_of(message)[:200])
+        parts.drop("message of an unknown role", example=text_of(message))
         return
     parts.keep()
     if role in ("user", "system", "data"):
@@ -167,7 +167,7 @@ def _part(part: Mapping[str, Any], turns: Turns, parts: Ledger) -> None:
     elif isinstance(kind, str) and kind.startswith("tool-") and kind not in _ASIDE and "toolCallId" in part:
         _invocation(kind.removeprefix("tool-"), part, turns)
     elif not _is_aside(part):
-        parts.drop(f"part of content of unknown type {label_of(part)!r}", example=text_of(part)[:200])
+        parts.drop(f"part of content of unknown type {label_of(part)!r}", example=text_of(part))
         return
     parts.keep()
 

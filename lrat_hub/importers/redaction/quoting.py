@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 
 MAX_BACKSLASHES = 63
-QUOTES = "\"'`"
 
 _ESCAPE = re.compile(r"[nrtbf/]|u[0-9A-Fa-f]{4}|x[0-9A-Fa-f]{2}")
 _HEX = re.compile(r"[0-9A-Fa-f]{2}")
@@ -36,7 +35,7 @@ def end_of_quoted(text: str, start: int, quote: str, depth: int, limit: int, *, 
 
     Args:
         start: Index of its first character.
-        quote: One of `QUOTES`.
+        quote: A double or single quote, or a backtick.
         depth: Depth of the opening quote.
         limit: Maximum number of characters of the value.
         sure: The opening quote is certainly one, because the name before it is quoted the same way. Otherwise it may

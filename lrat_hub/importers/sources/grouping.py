@@ -22,6 +22,7 @@ BYTES_OF_A_RUN = 256 << 20
 CACHE_IN_KIB = 32 << 10
 
 Grouper = Callable[[Iterator[Record]], Iterator[Record]]
+"""Puts records together that are parts of one run, such as the lines of a session."""
 
 
 @dataclass(frozen=True)
