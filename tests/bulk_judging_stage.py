@@ -14,10 +14,14 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-RUNS = 40
+RUNS = 24
+
+CONTEXT = 456
+"""Tokens of the model's context; of the 39 prompts about the documents that these runs opened, one is longer."""
 
 
 def main() -> None:
@@ -50,6 +54,7 @@ def check(python: str, folder: Path, root: Path) -> None:
     from lrat_hub.demo.recorded import read_runs
     from lrat_hub.demo.wikipedia import read_documents
     from lrat_hub.hub.lineage import read_lineage
+    from lrat_hub.judges.llm import NO_REPLY
     from lrat_hub.llm.prompts import read_prompt
     from lrat_hub.storage import trajectory_table
     from tests.mining.test_bulk import publish
@@ -67,7 +72,7 @@ def check(python: str, folder: Path, root: Path) -> None:
         "mine", "--trajectories", str(runs), "--outcomes", "unjudged", "--to", "lrat/pairs", "--judge", "llm",
         "--judge_model", f"lrat/smollm2@{sha}", "--judge_vllm_python", python, "--judge_prompt", str(prompt),
         "--judge_max_tokens", "32", "--judge_concurrency", "16",
-        "--judge_vllm_args=--dtype=float32 --enforce-eager --gpu-memory-utilization=0.4 --max-model-len=2048",
+        f"--judge_vllm_args=--dtype=float32 --enforce-eager --gpu-memory-utilization=0.4 --max-model-len={CONTEXT}",
     ]  # fmt: skip
     bulk = [*words, "--judge_executor", "ray", "--judge_cache", str(root / "ray.sqlite")]
 
@@ -91,11 +96,6 @@ def check(python: str, folder: Path, root: Path) -> None:
     print(f"went on to {len(after)} replies in {time.monotonic() - started:.0f} s")
     # A reply that is asked for again has another number.
     assert before.items() < after.items()
-    lineage = read_lineage(in_bulk)
-    assert lineage.recipe["judge_executor"] == "ray"
-    assert lineage.pins["judge"] == f"lrat/smollm2@{sha}"
-    assert "unjudged" not in lineage.counts, lineage.counts["unjudged"]
-
     started = time.monotonic()
     by_server = cli.run([*words, "--judge_cache", str(root / "server.sqlite")])
     print(f"the server made {len(after)} replies in {time.monotonic() - started:.0f} s, with its start")
@@ -104,9 +104,15 @@ def check(python: str, folder: Path, root: Path) -> None:
         load_dataset(pin.repo_id, "pairs", split="train", revision=pin.revision)["verdict"]
         for pin in (in_bulk, by_server)
     ]
+    lineage, servers = read_lineage(in_bulk), read_lineage(by_server)
+    assert lineage is not None
+    assert servers is not None
+    assert lineage.recipe["judge_executor"] == "ray"
+    assert lineage.inputs["judge"] == f"lrat/smollm2@{sha}"
+    assert lineage.counts["unjudged"] == servers.counts["unjudged"] == {NO_REPLY: 1}
     assert len(after) > 20
     assert verdicts[0] == verdicts[1]
-    print(f"Ray Data gives the verdicts of the server: {len(verdicts[0])} pairs")
+    print(f"Ray Data gives the verdicts of the server: {dict(Counter(verdicts[0]))}")
 
 
 def replies(cache: Path) -> dict[int, tuple[str, str]]:

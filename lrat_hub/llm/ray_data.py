@@ -66,8 +66,9 @@ class RayDataClient:
             # The program says itself why it no longer reads.
             with contextlib.suppress(BrokenPipeError):
                 for line in chain([self._settings(), first], requests):
-                    print(json.dumps(line), file=process.stdin)
-                print(file=process.stdin, flush=True)
+                    process.stdin.write(f"{json.dumps(line)}\n")
+                process.stdin.write("\n")
+                process.stdin.flush()
             for line in process.stdout:
                 reply = json.loads(line)
                 key, error = reply.pop("key"), reply.pop("error", "")

@@ -48,7 +48,7 @@ def main() -> None:
     blocks += [ray.put(pa.Table.from_pylist(rows))] if rows else []
     # Nobody reads them before all requests are written.
     for row in refused:
-        print(json.dumps(row), file=output)
+        output.write(f"{json.dumps(row)}\n")
     if not blocks:
         return
     threading.Thread(target=end_with_input, daemon=True).start()
@@ -81,13 +81,11 @@ def main() -> None:
     )
     ends = ends_of(model, tokenizer)
     for row in processor(ray.data.from_arrow_refs(blocks)).iter_rows():
-        print(json.dumps(reply_of(row, ends)), file=output)
+        output.write(f"{json.dumps(reply_of(row, ends))}\n")
 
 
 def engine_options(words: list[str]) -> dict[str, Any]:
-    """Options of vLLM's command line as arguments of its engine; only those that are given."""
-    import argparse
-
+    """Options of vLLM's command line as arguments of its engine, without defaults."""
     from vllm import AsyncEngineArgs
 
     try:
@@ -96,9 +94,8 @@ def engine_options(words: list[str]) -> dict[str, Any]:
         from vllm.utils import FlexibleArgumentParser
 
     parser = AsyncEngineArgs.add_cli_args(FlexibleArgumentParser())
-    for action in parser._actions:
-        action.default = argparse.SUPPRESS
-    return vars(parser.parse_args(words))
+    defaults = vars(parser.parse_args([]))
+    return {name: value for name, value in vars(parser.parse_args(words)).items() if value != defaults[name]}
 
 
 def requests() -> Iterator[dict[str, Any]]:

@@ -5,15 +5,20 @@ tests/bulk_judging_stage.py has the real ones.
 
 import json
 import sys
+from types import SimpleNamespace
 
 import pytest
 import yaml
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
+from transformers import PreTrainedTokenizerFast
 
 from lrat_hub.errors import LratError
 from lrat_hub.judges.documents import LLMJudge
 from lrat_hub.judges.llm import NO_REPLY, ReplyCache
 from lrat_hub.judges.settings import DocumentJudgeSettings
-from lrat_hub.llm import ray_data
+from lrat_hub.llm import ray_data, ray_data_program
 from lrat_hub.llm.chat import ChatError
 from lrat_hub.llm.prompts import read_prompt
 from lrat_hub.llm.ray_data import RayDataClient
@@ -129,3 +134,49 @@ def test_without_ray_or_with_urls_of_servers_the_error_says_what_to_do(client, t
         LLMJudge(client).judge([pair("a")])
     with pytest.raises(LratError, match="neither `base_url` nor `devices` with the executor ray, found URLs"):
         DocumentJudgeSettings(judge="llm", executor="ray", server=ServerSettings(base_url=["http://a:1/v1"]))
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    words = Tokenizer(WordLevel({"<unk>": 0, "</s>": 1, "user": 2, "thinking": 3}, unk_token="<unk>"))
+    words.pre_tokenizer = Whitespace()
+    template = "{% for m in messages %}{{ m.role }} {{ m.content }} {% endfor %}{% if think %}thinking{% endif %}"
+    return PreTrainedTokenizerFast(tokenizer_object=words, eos_token="</s>", chat_template=template)
+
+
+MODEL = SimpleNamespace(
+    max_model_len=8,
+    get_diff_sampling_param=lambda: {"temperature": 0.6, "repetition_penalty": 1.1},
+    try_get_generation_config=lambda: {"eos_token_id": [1, 7]},
+)
+
+
+def row(tokenizer, content, **fields):
+    body = {"model": "m", "messages": [{"role": "user", "content": content}], **fields}
+    return ray_data_program.row_of({"key": "k", "body": body}, tokenizer, MODEL)
+
+
+def test_a_row_has_the_prompt_and_sampling_that_vllms_server_takes_for_the_request(tokenizer):
+    response_format = {"type": "json_schema", "json_schema": {"name": "reply", "schema": {"type": "object"}}}
+    made = row(
+        tokenizer, "a b", temperature=0.0, top_k=3, max_tokens=2, response_format=response_format,
+        chat_template_kwargs={"think": True},
+    )  # fmt: skip
+    assert made["tokens"] == [2, 0, 0, 3]
+    assert json.loads(made["sampling"]) == {
+        "temperature": 0.0, "repetition_penalty": 1.1, "top_k": 3, "max_tokens": 2,
+        "structured_outputs": {"json": '{"type": "object"}'},
+    }  # fmt: skip
+    # A reply ends with the context, and has to have room there.
+    assert row(tokenizer, "a b c d e", max_tokens=50)["max_tokens"] == 2
+    assert row(tokenizer, "a b c d e f g")["error"] == "expected a prompt of less than 8 tokens, found 8"
+
+
+@pytest.mark.parametrize(("tokens", "reason"), [([4, 5], "stop"), ([4, 5, 6], "length"), ([4, 5, 7], "stop")])
+def test_a_reply_was_cut_off_if_it_is_as_long_as_it_may_be_and_has_no_end(tokenizer, tokens, reason):
+    came = {"key": "k", "generated_text": "t", "generated_tokens": tokens, "max_tokens": 3, "__inference_error__": ""}
+    came |= {"num_input_tokens": 9, "num_generated_tokens": len(tokens)}
+    reply = ray_data_program.reply_of(came, ray_data_program.ends_of(MODEL, tokenizer))
+    assert reply["finish_reason"] == reason
+    failed = ray_data_program.reply_of({"key": "k", "__inference_error__": "ValueError: no"}, set())
+    assert failed == {"key": "k", "error": "ValueError: no"}
