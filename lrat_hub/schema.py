@@ -72,6 +72,24 @@ class Candidate:
     snippet: str = ""
     score: float | None = None
 
+    # A run lists hundreds. What a frozen dataclass makes by itself takes more than twice as long.
+    def __init__(
+        self,
+        query_index: int,
+        rank: int,
+        docid: str,
+        title: str = "",
+        snippet: str = "",
+        score: float | None = None,
+    ) -> None:
+        columns = vars(self)
+        columns["query_index"] = query_index
+        columns["rank"] = rank
+        columns["docid"] = docid
+        columns["title"] = title
+        columns["snippet"] = snippet
+        columns["score"] = score
+
 
 @dataclass(frozen=True)
 class Step:

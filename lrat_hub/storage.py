@@ -198,13 +198,15 @@ class ParquetWriter:
         self._writer: Any = None
         self._rows_in_file = 0
         self._waiting: list[pa.RecordBatch] = []
+        self._bytes_waiting = 0
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Writes a batch, which has the columns of the features."""
         self._waiting.append(batch)
+        self._bytes_waiting += batch.nbytes
         self.num_rows += batch.num_rows
         self._rows_in_file += batch.num_rows
-        if sum(waiting.nbytes for waiting in self._waiting) >= ROW_GROUP_BYTES:
+        if self._bytes_waiting >= ROW_GROUP_BYTES:
             self._flush()
         if self._rows_in_file >= self._rows_per_file:
             self._close_file()
@@ -227,7 +229,7 @@ class ParquetWriter:
                 self.paths[-1], self._schema, use_content_defined_chunking=chunking, write_page_index=True
             )
         table = pa.Table.from_batches(self._waiting, self._schema)
-        self._waiting = []
+        self._waiting, self._bytes_waiting = [], 0
         self._writer.write_table(table, row_group_size=max(1, len(table)))
 
     def _close_file(self) -> None:

@@ -31,7 +31,7 @@ EXTRAS = {
     "examples": "runs the agents in examples/",
     "openenv": "offers SearchEnv as an environment of OpenEnv",
     "scale": "lets several workers and machines share the work of a stage",
-    "ray": "lets a Ray cluster do so",
+    "ray": "lets a Ray cluster do so, and run a judge's language model in bulk",
     "completion": "completes commands and options in shells",
     "docs": "builds the documentation as a site",
 }

@@ -148,7 +148,8 @@ def judge_phases(name: str, settings: JudgeSettings) -> list[Phase]:
     from lrat_hub.planning import Phase
     from lrat_hub.planning.work import server
 
-    processes = server("judge", settings.server) if settings.judge == "llm" else []
+    starts = settings.judge == "llm" and getattr(settings, "executor", "none") == "none"
+    processes = server("judge", settings.server) if starts else []
     return [Phase(name, processes)] if processes else []
 
 

@@ -223,8 +223,9 @@ class Recorder:
     def _is_other_address(self, docid: str) -> bool:
         """Whether a listed page is opened under an address that no list has."""
         for step in self.steps[self._num_listed :]:
-            self._listed.update(hit.docid for hit in step.results)
-            self._unpaged.extend(hit.docid for hit in step.results)
+            docids = [hit.docid for hit in step.results]
+            self._listed.update(docids)
+            self._unpaged += docids
         self._num_listed = len(self.steps)
         if docid in self._listed or (page := page_of(docid)) is None:
             return False
@@ -291,7 +292,7 @@ def search_id_of(result: Result) -> str | None:
     rows = (row for rows in result.results or () for row in rows)
     named = next((name for row in rows if (name := text_of(object_of(row).get("search_id")))), None)
     # Every quote of a text may begin the pattern, and hardly any text has the name.
-    match = _SEARCH_ID.search(result.text) if not named and "search_id" in result.text else None
+    match = _SEARCH_ID.search(result.text) if not named and "_" in result.text and "search_id" in result.text else None
     return match[1] if match else named
 
 

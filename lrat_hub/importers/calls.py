@@ -86,5 +86,5 @@ def call_of(raw: Any) -> Call:
             return Call(None, None, error="arguments are not JSON")
     body = raw["function"] if isinstance(raw.get("function"), dict) else raw
     arguments = first_at(body, _ARGUMENTS)
-    call_id = next(filter(None, (identifier_of(raw.get(key)) for key in _IDS)), None)
+    call_id = next((known for key in _IDS if key in raw and (known := identifier_of(raw[key]))), None)
     return Call(first_at(body, _NAMES), {} if arguments is None else arguments, call_id)

@@ -171,7 +171,7 @@ def parse_conversation(
             **{
                 "trajectory_id": name if number == 1 else f"{name}-{number}",
                 "steps": steps,
-                "metadata": metadata_of(format_name, _metadata(record, outcome["question"], answers.gold_key)),
+                "metadata": metadata_of(format_name, _metadata(record, raw, outcome["question"], answers.gold_key)),
                 **outcome,
                 **columns,
             }
@@ -209,10 +209,11 @@ def _outcome(name: str, record: Any, answers: Answers, run: Run, number: int, ac
     }
 
 
-def _metadata(record: Any, question: str, gold_key: str | None) -> dict[str, Any]:
+def _metadata(record: Any, messages: Sequence[Any], question: str, gold_key: str | None) -> dict[str, Any]:
     """What a record says beyond the columns, which includes everything that was not understood."""
     columns = COLUMNS | {key for key in IDS if is_query_id(key, record.get(key))}
     columns |= {key for key in (*QUESTIONS, *QUERIES) if record.get(key) == question}
+    columns |= {key for key in OTHER_MESSAGES if record.get(key) is messages}
     columns |= {gold_key} if gold_key is not None and isinstance(record[gold_key], str) else set()
     columns |= {key for key in ("correct", "is_correct") if isinstance(record.get(key), bool)}
     columns |= {key for key in STATUSES if record.get(key) in ("completed", "limited", "failed")}

@@ -137,7 +137,7 @@ def are_lists(pieces: Sequence[list[Entry] | None], sign: str) -> bool:
 
 def first_list(body: str, entries: list[Entry]) -> tuple[list[Entry], int]:
     """The entries up to a line of signs after which another list begins, and how many lists begin after it."""
-    rule = re.search(r"^={3,}[ \t]*$", body, re.MULTILINE) if "===" in body else None
+    rule = re.search(r"^={3,}[ \t]*$", body, re.MULTILINE) if "=" in body and "===" in body else None
     if rule is None and entries[0].number != 1:
         return entries, 0
     numbers = [entry.number for entry in entries]

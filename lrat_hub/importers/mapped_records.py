@@ -18,7 +18,10 @@ from lrat_hub.importers.values import UnreadableRecord, identifier_of, listed, t
 MESSAGES = ("messages", "conversations", "conversation")
 """Keys under which records keep their messages."""
 
-OTHER_MESSAGES = ("messages_and_choices", "traj", "trajectory", "history", "chat_history", "transcript", "dialogue")
+OTHER_MESSAGES = (
+    "messages_and_choices", "traj", "trajectory", "history", "chat_history", "transcript", "dialogue",
+    "intermediate_steps",
+)  # fmt: skip
 """Keys under which some keep them, and others something else."""
 
 _ACTIONS: Mapping[str, tuple[str, str]] = {"search": ("search", "query"), "browse": ("visit", "url")}

@@ -43,8 +43,8 @@ TASKS = (*QUERIES, "task_description", "task", "input", "prompt", "instruction",
 
 GOLD_ANSWERS = (
     "gold_answer", "gold_answers", "golden_answers", "golden_answer", "gold", "ground_truth", "ground_truths",
-    "groundtruth", "reference_answer", "reference_answers", "reference", "correct_answer", "expected_answer",
-    "expected_output", "target", "targets", "gts", "gt", "reward_model",
+    "groundtruth", "true_answer", "reference_answer", "reference_answers", "reference", "correct_answer",
+    "expected_answer", "expected_output", "target", "targets", "gts", "gt", "reward_model",
 )  # fmt: skip
 """Keys that name the gold answer."""
 

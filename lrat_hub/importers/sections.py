@@ -157,12 +157,13 @@ class _Asked(NamedTuple):
     """Queries as lines name them.
 
     Args:
-        words: The words of each that has some.
-        shortest, longest: Lengths of the lines that can name one.
+        queries: Of each that has words, the longest word, which the fewest lines have; the query; and all words.
+        least: Characters of the words of the shortest.
+        longest: Length of the longest line that can name one.
     """
 
-    words: dict[str, list[str]]
-    shortest: int
+    queries: list[tuple[str, str, list[str]]]
+    least: int
     longest: int
 
 
@@ -170,11 +171,16 @@ class _Asked(NamedTuple):
 @lru_cache(maxsize=8)
 def _asked(queries: tuple[str, ...]) -> _Asked:
     named = islice(dict.fromkeys(queries), MAX_NAMED)
-    words = {query: wanted for query in named if (wanted := _WORD.findall(query.casefold()))}
+    words = [(query, found) for query in named if (found := _WORD.findall(query.casefold()))]
     longest = max(map(len, queries), default=0) + 120
-    # Folding makes a text at most three times as long.
-    shortest = min([len("".join(wanted)) for wanted in words.values()], default=longest) // 3
-    return _Asked(words, shortest, longest)
+    least = min([len("".join(found)) for _, found in words], default=longest)
+    return _Asked([(max(found, key=len), query, found) for query, found in words], least, longest)
+
+
+# A text is divided by queries, and then by rules.
+@lru_cache(maxsize=1)
+def _lines_of(text: str) -> list[str]:
+    return text.splitlines(keepends=True)
 
 
 def _headings(text: str, queries: Sequence[str]) -> Iterator[_Heading]:
@@ -198,25 +204,25 @@ def _named_by_lines(text: str, asked: _Asked, known: set[int]) -> Iterator[_Head
     Args:
         known: Where lines begin that are headings already.
     """
-    lines = text.splitlines(keepends=True)
-    starts, (_, shortest, longest) = accumulate(map(len, lines), initial=0), asked
-    short = [
-        (at, line)
-        for at, line in zip(starts, lines, strict=False)
-        if shortest <= len(line) <= longest and at not in known
+    lines, (queries, least, longest) = _lines_of(text), asked
+    # Folding leaves ASCII as long as it is, and makes other texts at most three times as long.
+    likely = [
+        number
+        for number, line in enumerate(lines)
+        if (least if line.isascii() else least // 3) <= len(line) <= longest
     ]
-    # One by one, as most are ASCII, which is folded much faster than a text with a single other character.
-    bares = [line.casefold() for _, line in short]
-    folded = "".join(bares)
-    likely = [(query, words) for query, words in asked.words.items() if all(map(folded.__contains__, words))]
-    if not likely:
-        return
-    for (at, line), bare in zip(short, bares, strict=True):
-        for query, words in likely:
-            form = _form(line.strip(), _WORD.findall(bare), words) if all(map(bare.__contains__, words)) else None
-            if form is not None:
-                yield _Heading(at, at + len(line), query, None, form)
-                break
+    starts: list[int] = []
+    for number in likely:
+        line = lines[number]
+        bare = line.casefold()
+        for word, query, words in queries:
+            if word in bare and all(map(bare.__contains__, words)):
+                starts = starts or [0, *accumulate(map(len, lines))]
+                at = starts[number]
+                form = _form(line.strip(), _WORD.findall(bare), words) if at not in known else None
+                if form is not None:
+                    yield _Heading(at, at + len(line), query, None, form)
+                    break
 
 
 def _form(line: str, tokens: list[str], wanted: list[str]) -> str | None:
@@ -260,7 +266,7 @@ def pieces_between_rules(text: str, count: int) -> Iterator[tuple[str, list[str]
     """The pieces between lines of signs, such as `=======`, for each sign that gives as many as are wanted."""
     rules: dict[str, list[tuple[int, int]]] = {}
     at = before = 0
-    lines = text.splitlines(keepends=True)
+    lines = _lines_of(text)
     for index in [index for index, line in enumerate(lines) if line[0] in _SIGNS]:
         line = lines[index]
         if _RULE.fullmatch(line.rstrip("\r\n")):

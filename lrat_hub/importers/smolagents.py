@@ -20,7 +20,14 @@ from lrat_hub.importers.accounts import Accounts
 from lrat_hub.importers.actions import Recorder
 from lrat_hub.importers.mapping import LogMapping
 from lrat_hub.importers.messages import Call
-from lrat_hub.importers.outcomes import UNCLEAR_VERDICTS, gold_answer_of, query_id_of, question_of, verdict_of
+from lrat_hub.importers.outcomes import (
+    UNCLEAR_ANSWERS,
+    UNCLEAR_VERDICTS,
+    answers_of,
+    query_id_of,
+    question_of,
+    verdict_of,
+)
 from lrat_hub.importers.values import (
     UnreadableRecord,
     listed,
@@ -43,8 +50,9 @@ _LOGS = re.compile(r"^Execution logs:\n|\n?Last output from code snippet:\n.*", 
 
 def steps_of(value: Any) -> Sequence[Any] | None:
     """The steps in a record, or None when it has none."""
-    steps = value if isinstance(value, list) else object_of(value).get("steps")
-    return steps if isinstance(steps, list) and any(map(is_memory_step, steps)) else None
+    record = object_of(value)
+    lists = (value, record.get("steps"), record.get("intermediate_steps"))
+    return next((steps for steps in lists if isinstance(steps, list) and any(map(is_memory_step, steps))), None)
 
 
 def is_memory_step(value: Any) -> bool:
@@ -107,18 +115,20 @@ def _trajectory(name: str, record: Mapping[str, Any], raw: Sequence[Any], record
         _answer(recorder, record.get("output"))
     task = next((text_of(step["task"]) for step in raw if isinstance(step, dict) and step.get("task")), "")
     correct, unclear = verdict_of(record)
+    answers = answers_of(record, recorder.final_answer)
+    recorder.accounts.records.lose(UNCLEAR_ANSWERS, int(answers.unclear is not None), example=answers.unclear or "")
     recorder.accounts.records.lose(
         UNCLEAR_VERDICTS, int(bool(unclear)), example=", ".join(f"{key}: {text_of(record[key])}" for key in unclear)
     )
-    kept = ("state", "token_usage", "timing", *unclear)
+    kept = ("state", "token_usage", "timing", *unclear, *(("answer",) if answers.unclear else ()))
     return Trajectory(
         trajectory_id=name,
         query_id=query_id_of(record) or name,
         question=task or question_of(record, ""),
         steps=recorder.finish(),
-        gold_answer=gold_answer_of(record)[0],
-        final_answer=recorder.final_answer,
-        status=_memory_status(raw, record, recorder.final_answer),
+        gold_answer=answers.gold,
+        final_answer=answers.final,
+        status=_memory_status(raw, record, answers.final),
         correct=correct,
         agent=model_name(record.get("agent") or record.get("model")),
         sampling=sampling_of(record),

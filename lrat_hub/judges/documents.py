@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -102,13 +102,24 @@ class LLMJudge:
         """Requests that were sent to the model; replies out of the cache cost none."""
         return self._model.requests
 
+    def fetch(self, pairs: Callable[[], Iterable[Pair]]) -> None:
+        """Asks a model that is asked in bulk about all pairs, which `judge` then only reads; no other model.
+
+        Args:
+            pairs: Gives the pairs, each time that it is called.
+        """
+        self._model.fetch(lambda: (_case(pair) for pair in pairs() if pair.reasoning.strip()))
+
     def judge(self, pairs: Sequence[Pair]) -> list[Verdict]:
         asked = [pair for pair in pairs if pair.reasoning.strip()]
         if len(asked) < len(pairs):
             self.problems[NO_REASONING] += len(pairs) - len(asked)
-        cases = [{"question": pair.question, "query": pair.query, "reasoning": pair.reasoning} for pair in asked]
-        rulings = iter(self._model.rule(cases))
+        rulings = iter(self._model.rule([_case(pair) for pair in asked]))
         return [as_verdict(next(rulings).verdict if pair.reasoning.strip() else None) for pair in pairs]
+
+
+def _case(pair: Pair) -> dict[str, str]:
+    return {"question": pair.question, "query": pair.query, "reasoning": pair.reasoning}
 
 
 class PluginJudge:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -21,6 +21,7 @@ from lrat_hub.judges.prompting import VerdictPrompt
 from lrat_hub.judges.replies import Reading, after_thinking, read_verdict
 from lrat_hub.llm.chat import ChatBackend, ChatError, Message, Reply, ToolCall, run_blocking
 from lrat_hub.llm.isolation import isolated
+from lrat_hub.llm.ray_data import RayDataClient
 from lrat_hub.obfuscation import deobfuscate, obfuscate
 from lrat_hub.schema import Sampling
 
@@ -75,6 +76,7 @@ class VerdictModel:
         self._structured = bool(self.prompt.schema)
         self._failures = 0
         self._under_way: dict[str, asyncio.Task[Reply]] = {}
+        self._unanswered: dict[str, ChatError] = {}
 
     @property
     def name(self) -> str:
@@ -83,7 +85,41 @@ class VerdictModel:
 
     def rule(self, cases: Sequence[Mapping[str, str]]) -> list[Ruling]:
         """One ruling a case, in order. `requests` and `problems` count what it took and what went wrong."""
+        self.fetch(lambda: cases)
         return run_blocking(self._rule_all(cases))
+
+    def fetch(self, cases: Callable[[], Iterable[Mapping[str, str]]]) -> None:
+        """Asks a model that is asked in bulk, so that the replies to all cases are in the cache; no other model.
+
+        Args:
+            cases: Gives the cases, each time that it is called.
+        """
+        if not isinstance(self.backend, RayDataClient):
+            return
+        if self.cache is None:
+            self.cache = ReplyCache(":memory:")
+        # The second time are those whose reply had no verdict.
+        for _ in range(2):
+            for key, reply in self.backend.replies(self._to_fetch(cases()), **self._options(self._structured)):
+                if isinstance(reply, Reply):
+                    self.cache.put(key, reply)
+                else:
+                    self._unanswered[key] = reply
+
+    def _to_fetch(self, cases: Iterable[Mapping[str, str]]) -> Iterator[tuple[str, Sequence[Message]]]:
+        """The next request about each case, with its key, where there is one."""
+        assert self.cache is not None, "fetch has one"
+        asked = set(self._unanswered)
+        for case in cases:
+            messages = self.prompt.messages(case)
+            key = self._key(messages)
+            if (reply := self.cache.get(key)) and (again := self._again(messages, reply)):
+                messages, key = again, self._key(again)
+                reply = self.cache.get(key)
+            if reply is None and key not in asked:
+                asked.add(key)
+                self.requests += 1
+                yield key, messages
 
     async def _rule_all(self, cases: Sequence[Mapping[str, str]]) -> list[Ruling]:
         self._under_way.clear()
@@ -115,24 +151,28 @@ class VerdictModel:
         messages = self.prompt.messages(case)
         try:
             reply = await self._reply(messages)
+            if again := self._again(messages, reply):
+                reply = await self._reply(again)
             reading = self._read(reply)
-            if reading.problem and reply.finish_reason != "length":
-                # What it repeats of the texts is still theirs.
-                first = {"role": "assistant", "content": isolated(after_thinking(reply.content) or "", ())}
-                reply = await self._reply([*messages, first, {"role": "user", "content": self.prompt.again.strip()}])
-                reading = self._read(reply)
         except ChatError as error:
             down = isinstance(error, _NotSentError)
             return Ruling(None, NOT_ASKED if down else NO_REPLY, str(error))
         cut = reading.problem and reply.finish_reason == "length"
         return Ruling(reading.verdict, "reply cut off" if cut else reading.problem, reply.content)
 
+    def _again(self, messages: Sequence[Message], reply: Reply) -> list[Message] | None:
+        """The request after a reply without a verdict; None where there is one, or the reply was cut off."""
+        if reply.finish_reason == "length" or not self._read(reply).problem:
+            return None
+        # What it repeats of the texts is still theirs.
+        first = {"role": "assistant", "content": isolated(after_thinking(reply.content) or "", ())}
+        return [*messages, first, {"role": "user", "content": self.prompt.again.strip()}]
+
     def _read(self, reply: Reply) -> Reading:
         return read_verdict(reply.content, self.prompt.labels, self.prompt.field)
 
-    async def _reply(self, messages: Sequence[Message]) -> Reply:
-        """The reply to a conversation: out of the cache, of a request under way, or of a new one."""
-        key = request_key(
+    def _key(self, messages: Sequence[Message]) -> str:
+        return request_key(
             model=self.backend.name,
             revision=self.backend.revision,
             extra={**getattr(self.backend, "extra", {}), **self.prompt.request},
@@ -141,8 +181,21 @@ class VerdictModel:
             sampling=asdict(GREEDY),
             max_tokens=self.max_tokens,
         )
+
+    def _options(self, structured: bool) -> dict[str, Any]:
+        """What goes with each request."""
+        options: dict[str, Any] = {"sampling": GREEDY, "max_tokens": self.max_tokens}
+        if self.prompt.request:
+            options["extra"] = self.prompt.request
+        return options | ({"schema": self.prompt.schema} if structured else {})
+
+    async def _reply(self, messages: Sequence[Message]) -> Reply:
+        """The reply to a conversation: out of the cache, of a request under way, or of a new one."""
+        key = self._key(messages)
         if self.cache is not None and (known := self.cache.get(key)):
             return known
+        if key in self._unanswered:
+            raise self._unanswered[key]
         if key not in self._under_way:
             self._under_way[key] = asyncio.create_task(self._request(messages))
         try:
@@ -168,18 +221,15 @@ class VerdictModel:
 
     async def _send(self, messages: Sequence[Message]) -> Reply:
         """Sends a request, with the schema unless the server is known to refuse it."""
-        options: dict[str, Any] = {"sampling": GREEDY, "max_tokens": self.max_tokens}
-        if self.prompt.request:
-            options["extra"] = self.prompt.request
         if self._structured:
             self.requests += 1
             try:
-                return await self.backend.chat(messages, schema=self.prompt.schema, **options)
+                return await self.backend.chat(messages, **self._options(True))
             except ChatError as error:
                 if error.status not in _REFUSES_SCHEMA:
                     raise
         self.requests += 1
-        reply = await self.backend.chat(messages, **options)
+        reply = await self.backend.chat(messages, **self._options(False))
         # Only now is it known that it was the schema.
         self._structured = False
         return reply

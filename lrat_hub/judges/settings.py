@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from lrat_hub.errors import LratError
 from lrat_hub.judges import Judge, RuleJudge
@@ -14,7 +14,7 @@ from lrat_hub.judges.answers import AnswerJudge, PluginAnswerJudge
 from lrat_hub.judges.documents import LLMJudge, PluginJudge
 from lrat_hub.judges.llm import ReplyCache, default_cache
 from lrat_hub.judges.prompting import VerdictPrompt
-from lrat_hub.llm.serving import NamedModel, open_model, pin_model
+from lrat_hub.llm.serving import NamedModel, open_in_bulk, open_model, pin_model
 from lrat_hub.llm.settings import ServerSettings
 from lrat_hub.option import option
 from lrat_hub.plugins import is_plugin, load_plugin, plugin_identity, require_known
@@ -71,6 +71,20 @@ class DocumentJudgeSettings(JudgeSettings):
         prefixed="",
         known=DOCUMENT_JUDGES,
     )
+    executor: Literal["none", "ray"] = option(
+        "none",
+        "Who runs the language model: none (a vLLM server, or `url`), or ray (Ray Data, in `data_parallel` copies on "
+        "a Ray cluster, or on this machine if no cluster runs; `vllm_python` has Ray as well).",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        server = self.server
+        if self.executor == "ray" and (server.base_url or server.devices):
+            raise LratError(
+                "Judge: expected neither `base_url` nor `devices` with the executor ray, found "
+                f"{'URLs of servers' if server.base_url else server.devices}. Ray says which GPUs there are."
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +121,7 @@ def pin_judge(inputs: Inputs, settings: JudgeSettings, *, name: str = "judge") -
 
 @contextmanager
 def open_document_judge(
-    settings: JudgeSettings, model: NamedModel | None, *, on_ruling: Callable[[], object] | None = None
+    settings: DocumentJudgeSettings, model: NamedModel | None, *, on_ruling: Callable[[], object] | None = None
 ) -> Iterator[Judge | None]:
     """The judge of documents, None for "none"; its server runs while inside `with`.
 
@@ -127,12 +141,13 @@ def open_document_judge(
         yield RuleJudge() if settings.judge == "rule" else None
     else:
         log = settings.cache_path.with_name("judge-vllm.log")
-        with (
-            ReplyCache(settings.cache_path) as cache,
-            open_model(model, settings.server, log=log, must_answer=False) as served,
-        ):
+        with ReplyCache(settings.cache_path) as cache, ExitStack() as stack:
+            if settings.executor == "ray":
+                client = open_in_bulk(model, settings.server, concurrency=settings.concurrency, log=log)
+            else:
+                client = stack.enter_context(open_model(model, settings.server, log=log, must_answer=False)).client
             yield LLMJudge(
-                served.client,
+                client,
                 prompt=settings.prompt or "document",
                 cache=cache,
                 concurrency=settings.concurrency,

@@ -154,18 +154,10 @@ class ChatClient:
         extra: Mapping[str, Any] | None = None,
     ) -> Reply:
         """See `ChatBackend.chat`."""
-        request: dict[str, Any] = {
-            "model": self.model,
-            "messages": list(messages),
-            **{name: value for name, value in asdict(sampling).items() if value is not None},
-            **({"max_tokens": max_tokens} if max_tokens else {}),
-            **({"tools": list(tools)} if tools else {}),
-            **({"tool_choice": tool_choice} if tools and tool_choice else {}),
-            **({"stop": list(stop)} if stop else {}),
-        }
-        if schema:
-            request["response_format"] = {"type": "json_schema", "json_schema": {"name": "reply", "schema": schema}}
-        request |= {**self.extra, **(extra or {})}
+        request = chat_request(
+            self.model, messages, sampling=sampling, max_tokens=max_tokens, tools=tools, tool_choice=tool_choice,
+            schema=schema, stop=stop, extra={**self.extra, **(extra or {})},
+        )  # fmt: skip
         retrying = AsyncRetrying(**backoff(_may_pass, attempts=self.attempts, longest_pause=8.0))
         try:
             return await retrying(self._send, request)
@@ -223,6 +215,33 @@ class ChatClient:
             prompt_tokens=_get(usage, "prompt_tokens"),
             completion_tokens=_get(usage, "completion_tokens"),
         )
+
+
+def chat_request(
+    model: str,
+    messages: Sequence[Message],
+    *,
+    sampling: Sampling,
+    max_tokens: int | None = None,
+    tools: Sequence[Mapping[str, Any]] | None = None,
+    tool_choice: str | None = None,
+    schema: Mapping[str, Any] | None = None,
+    stop: Sequence[str] | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """A request of OpenAI's chat completions; see `ChatBackend.chat`."""
+    request: dict[str, Any] = {
+        "model": model,
+        "messages": list(messages),
+        **{name: value for name, value in asdict(sampling).items() if value is not None},
+        **({"max_tokens": max_tokens} if max_tokens else {}),
+        **({"tools": list(tools)} if tools else {}),
+        **({"tool_choice": tool_choice} if tools and tool_choice else {}),
+        **({"stop": list(stop)} if stop else {}),
+    }
+    if schema:
+        request["response_format"] = {"type": "json_schema", "json_schema": {"name": "reply", "schema": schema}}
+    return request | {**(extra or {})}
 
 
 class Connections:

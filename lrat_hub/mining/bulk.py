@@ -85,6 +85,9 @@ class NaiveParts(Parts):
     def __len__(self) -> int:
         return len(self.rows)
 
+    def __iter__(self) -> Iterator[list[NaivePair]]:
+        return map(self.pairs, range(len(self)))
+
     def path(self, number: int) -> Path:
         return self.folder / f"naive-{number:06d}.arrow"
 
@@ -259,8 +262,7 @@ def mine_tables(
     if judge is None or asks_nobody:
         judged = weigh(facts, resolved, ledger)
     else:
-        batches = map(naive.pairs, range(len(naive)))
-        judged = judge_and_weigh(batches, judge, resolved, naive.splits, ledger)
+        judged = judge_and_weigh(naive, judge, resolved, naive.splits, ledger)
     parts = CompletedParts.write(naive, starts, stamp_of(judge), judged)
     for _ in make_parts(parts, processes=processes, execution=execution, folder=WorkFolder(parts.folder)):
         pass

@@ -12,7 +12,7 @@ from typing import ClassVar, NoReturn
 import numpy as np
 
 from lrat_hub.errors import LratError
-from lrat_hub.judges import Judge
+from lrat_hub.judges import Judge, LLMJudge
 from lrat_hub.ledger import Ledger
 from lrat_hub.mining.negatives import KindByDocid, Positives, allowed_negatives, resolve_negatives
 from lrat_hub.mining.profiles import NaivePair, naive_pairs
@@ -157,7 +157,14 @@ def judge_and_weigh(
     Raises:
         LratError: Two pairs have the same id, or the weights of some pairs can't be fitted.
     """
+    fetch_replies(judge, batches)
     return weigh((judged_facts(batch, judge, settings, splits) for batch in batches), settings, ledger)
+
+
+def fetch_replies(judge: Judge | None, batches: Batches) -> None:
+    """Has a judge whose model is asked in bulk ask about all pairs."""
+    if isinstance(judge, LLMJudge):
+        judge.fetch(lambda: (each.pair for batch in batches for each in batch))
 
 
 def judged_facts(

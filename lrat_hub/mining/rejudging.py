@@ -13,7 +13,7 @@ from lrat_hub.errors import LratError
 from lrat_hub.judges import Judge
 from lrat_hub.judges.agreement import Agreement, agreement
 from lrat_hub.mining.bulk import complete_tables
-from lrat_hub.mining.pipeline import new_ledgers
+from lrat_hub.mining.pipeline import fetch_replies, new_ledgers
 from lrat_hub.mining.profiles import NaivePair
 from lrat_hub.mining.settings import MiningSettings
 from lrat_hub.mining.tables import MinedTables, Splits, table_pairs
@@ -69,9 +69,10 @@ def rejudge_tables(
             "depend on the verdicts. Mine again with the other judge; replies of a model are kept."
         )
     settings = dataclasses.replace(settings, negatives="tiers" if kinds & TIERS else "unbrowsed")
-    compared = _Compared(judge, judge.name, judge.prompt)
+    compared, pairs = _Compared(judge, judge.name, judge.prompt), _PublishedPairs(list(tables.values()))
+    fetch_replies(judge, pairs)
     mined = complete_tables(
-        _PublishedPairs(list(tables.values())),
+        pairs,
         folder,
         settings=settings.resolved(judged=True),
         judge=compared,

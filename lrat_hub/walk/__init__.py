@@ -135,7 +135,7 @@ class Walk:
         """Walks over the steps of a trajectory, once from its start to its end."""
         following = _reasonings_after(steps)
         actions: list[SearchAction | BrowseAction] = []
-        listings: dict[str, Listing] = {}
+        listings: dict[str, tuple[SearchAction, Candidate]] = {}
         first_listed: dict[str, int] = {}
         first_opened: dict[str, int] = {}
         searches: dict[int, SearchAction] = {}
@@ -149,16 +149,20 @@ class Walk:
                 for hit in step.results:
                     first_listed.setdefault(hit.docid, number)
                     known = listings.get(hit.docid)
-                    if known is None or known.search is not latest or hit.rank < known.rank:
-                        listings[hit.docid] = Listing(latest, hit.query_index, hit.rank)
+                    if known is None or known[0] is not latest or hit.rank < known[1].rank:
+                        listings[hit.docid] = latest, hit
             elif step.action == "browse":
                 named = _listed_in(searches.get(step.search_turn), opened) if step.search_turn is not None else None
+                nearest = listings.get(opened) if opened is not None else None
+                if named is None and nearest is not None:
+                    search, hit = nearest
+                    named = Listing(search, hit.query_index, hit.rank)
                 actions.append(
                     BrowseAction(
                         step=step,
                         number=number,
                         opened=opened,
-                        listing=named or (listings.get(opened) if opened is not None else None),
+                        listing=named,
                         latest_search=latest,
                         is_repeat=opened in first_opened,
                         reasoning_after=following[index] if opened is not None else None,
@@ -210,7 +214,7 @@ def _opened(steps: Iterable[Step]) -> Iterator[tuple[Step, str | None]]:
             num_paged = len(listed)
             opened = pages.get(page, opened)
         yield step, opened
-        listed.update(dict.fromkeys(hit.docid for hit in step.results))
+        listed |= dict.fromkeys([hit.docid for hit in step.results])
 
 
 def _listed_in(search: SearchAction | None, docid: str | None) -> Listing | None:

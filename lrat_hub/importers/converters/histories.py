@@ -181,8 +181,8 @@ def _go_on_without_history(
     is_open = known[-1].chat["role"] == "tool" or bool(known[-1].chat.get("tool_calls"))
     if not is_open and not any(entry.chat.get("tool_calls") for entry in given):
         return False
-    users = {entry.key for entry in known if entry.chat["role"] == "user"}
-    if history and not users & set(_keys(history)) and not (is_open and parent in conversation.parents):
+    asked = set(_keys(history))
+    if history and not (is_open and parent in conversation.parents) and not any(entry.key in asked for entry in known):
         return False
     known += given
     return True
@@ -235,7 +235,10 @@ def _branch(conversation: Conversation, common: int, given: Sequence[_Entry]) ->
         if mine.key == theirs.key:
             _complete(mine.chat, theirs.chat)
     calls = {entry.key for entry in given if entry.chat.get("tool_calls")}
-    if _keys(rest)[: len(given)] == _keys(given) or (calls and calls <= set(_keys(rest))):
+    # A trace can have thousands of calls: their keys are compared, as hashing them all takes longer.
+    if _keys(rest[: len(given)]) == _keys(given) or (
+        calls and all(any(entry.key == key for entry in rest) for key in calls)
+    ):
         return True  # the same call, recorded by two tools or at two levels
     has_calls = bool(calls)
     if not any(entry.chat.get("tool_calls") or entry.chat["role"] == "tool" for entry in rest):

@@ -17,11 +17,13 @@ from lrat_hub.importers.converters.tag_calls import Call, call, first_argument
 from lrat_hub.importers.converters.tagged import result_message
 from lrat_hub.importers.values import json_or_none, text_of
 
-_LABEL = re.compile(
-    r"^[ \t]*(?:\*\*)?(?P<label>Question|Thought|Action Input|Action|Observation|Final Answer)(?:[ \t]?\d{1,3})?"
-    r"(?:\*\*)?:(?:\*\*)?[ \t]*",
-    re.MULTILINE | re.IGNORECASE,
+_NAMED = (
+    r"[ \t]*(?:\*\*)?(?P<label>Question|Thought|Action Input|Action|Observation|Final Answer)(?:[ \t]?\d{1,3})?"
+    r"(?:\*\*)?:(?:\*\*)?[ \t]*"
 )
+_LABEL = re.compile(f"^{_NAMED}", re.MULTILINE | re.IGNORECASE)
+# A pattern that begins with a character is looked for much faster.
+_LABEL_LINE = re.compile(f"\n{_NAMED}", re.IGNORECASE)
 _BRACKETS = re.compile(r"(?P<name>[\w .-]{1,80}?)[ \t]*[\[(](?P<argument>.*)[\])]\s*", re.DOTALL)
 _FENCE = re.compile(r"^```\w*\s*|\s*```\s*$")
 ANSWERS = ("finish", "final answer", "final_answer")
@@ -44,7 +46,7 @@ def is_react(text: Any) -> bool:
     """Whether a text has an action and something before or after it, as ReAct writes them."""
     if not isinstance(text, str) or "ction" not in text:
         return False
-    labels = {match["label"].lower() for match in _LABEL.finditer(text)}
+    labels = {match["label"].lower() for match in _LABEL_LINE.finditer(f"\n{text}")}
     return "action" in labels and bool(labels & {"thought", "action input", "observation"})
 
 

@@ -25,6 +25,7 @@ from lrat_hub.ledger import Ledger
 _BY_OPENING = {tag.opening: tag for tag in TAGS}
 _OPENINGS = "|".join(re.escape(tag.opening) for tag in TAGS)
 _MARK = re.compile(rf"{_OPENINGS}|</?think>")
+_BEGINS = {"<", *(tag.opening[0] for tag in TAGS)}
 _CALLS = re.compile("|".join(re.escape(tag.opening) for tag in TAGS if tag.kind == "call"))
 
 # Wrappers around calls and results, which say nothing of their own.
@@ -69,7 +70,8 @@ def has_calls(text: Any) -> bool:
 
 def tagged_messages(text: str) -> list[dict[str, Any]] | None:
     """What an agent wrote with tags as chat messages, or None for a text without one of them."""
-    if _MARK.search(text) is None:
+    # Single characters are looked for a hundred times faster than the pattern.
+    if not any(map(text.__contains__, _BEGINS)) or _MARK.search(text) is None:
         return None
     writer = _Writer()
     for segment in segments_of(text):

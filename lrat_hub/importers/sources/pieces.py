@@ -74,7 +74,8 @@ class Piece:
         Args:
             account: Gets a drop for each that can't be read.
         """
-        stream = io.BufferedReader(cast("Any", io.BytesIO(self.text)))
+        # A buffer for all of it, as lines would be put together from the pieces of a smaller one.
+        stream = io.BufferedReader(cast("Any", io.BytesIO(self.text)), max(io.DEFAULT_BUFFER_SIZE, len(self.text)))
         values = values_of(
             stream, self.path, account, is_part,
             limit=self.limit, one_a_line=self.one_a_line, num_before=self.num_before,

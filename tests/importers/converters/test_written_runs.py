@@ -111,6 +111,33 @@ def test_a_run_of_which_tools_alone_are_logged_has_not_failed(tmp_path):
     assert run.status == "failed", "an agent whose thoughts are logged would have had its answer logged, too"
 
 
+MEMORY = [
+    {"step_number": 1, "model_output": "Look.", "observations": TEXT(ROWS), "error": None,
+     "tool_calls": [{"id": "1", "function": {"name": "web_search", "arguments": {"query": QUERY}}}]},
+    {"step_number": 2, "model_output": "Open.", "observations": PAGE, "error": None,
+     "tool_calls": [{"id": "2", "function": {"name": "visit_webpage", "arguments": {"url": PAGES[0]}}}]},
+]  # fmt: skip
+MESSAGES = [
+    {"role": "user", "content": [{"type": "text", "text": f"New task:\n{QUESTION}"}]},
+    {"role": "assistant", "content": "Look.", "tool_calls": MEMORY[0]["tool_calls"]},
+    {"role": "tool-response", "content": f"Observation:\n{TEXT(ROWS)}"},
+    {"role": "assistant", "content": "Open.", "tool_calls": MEMORY[1]["tool_calls"]},
+    {"role": "tool-response", "content": f"Observation:\n{PAGE}"},
+]
+
+
+@pytest.mark.parametrize("steps", [MEMORY, MESSAGES], ids=["memory", "messages"])
+@pytest.mark.parametrize("own", ["prediction", "answer"])
+def test_scripts_for_gaia_keep_the_agents_answer_beside_the_true_one(tmp_path, steps, own):
+    """As the example `open_deep_research` of smolagents and its descendants write them."""
+    record = {"question": QUESTION, own: ANSWER, "true_answer": "Bea", "task_id": "7", "intermediate_steps": steps}
+    _, (run,), accounts = read(tmp_path, record)
+    check(run)
+    assert (run.query_id, run.gold_answer, run.status) == ("7", "Bea", "completed")
+    assert PAGE not in run.metadata
+    assert not lost(accounts)
+
+
 def test_the_question_of_steps_may_be_in_an_object(tmp_path):
     task = {"question": QUESTION, "ground_truth": ANSWER}
     _, (run,), _ = read(tmp_path, {"task": task, "steps": FLAT})
