@@ -84,7 +84,7 @@ def execute(
     if missing := shards - sum(map(is_done, range(shards))):
         raise LratError(
             f"Executor {settings.executor}: {shards - missing} of {shards} shards are done. What became of the others "
-            f"is in {logs}/logs. The same command goes on with them."
+            f"is in {logs}. The same command goes on with them."
         )
 
 
@@ -178,7 +178,7 @@ def _executor(
                 "machine of the cluster that submits jobs."
             )
         options = settings.options(SlurmPipelineExecutor, own)
-        return SlurmExecutor(**own, **{"job_name": f"lrat-{work.name}", **options})
+        return SlurmExecutor(**own, **{"job_name": f"lrat-{work.name}", **options}, on_shard=on_shard)
     return LocalExecutor(**own, **settings.options(LocalPipelineExecutor, own), on_shard=on_shard)
 
 

@@ -44,6 +44,10 @@ import sys
 from pathlib import Path
 
 (job,) = (word.removeprefix("--jobs=") for word in sys.argv if word.startswith("--jobs="))
+asked = Path(__file__).parent / f"asked-{job}"
+if not asked.exists():
+    asked.touch()
+    sys.exit("slurm_load_jobs error: Unable to contact slurm controller (connect failure)")
 if not (Path(__file__).parent / f"queued-{job}").exists():
     sys.exit("slurm_load_jobs error: Invalid job id specified")
 print("RUNNING")

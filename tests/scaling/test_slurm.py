@@ -2,7 +2,11 @@
 
 import json
 import os
+import shutil
+import subprocess
 import sys
+import threading
+from pathlib import Path
 
 import pytest
 
@@ -36,9 +40,11 @@ def commands(tmp_path, monkeypatch):
 
 
 def run(folder, options=OPTIONS, *, fails_at=-1):
-    work = Squares(folder.path, 10, fails_at)
+    """Runs the shards; gives the numbers of shards that were told of."""
+    work, told = Squares(folder.path, 10, fails_at), []
     settings = ExecutionSettings(executor="slurm", workers=2, shards=4, executor_options=options)
-    execute(work, settings, folder, parts=10, has=work.has)
+    execute(work, settings, folder, parts=10, has=work.has, on_shard=told.append)
+    return told
 
 
 @pytest.mark.slow
@@ -53,10 +59,50 @@ def test_the_shards_are_a_job_array_and_what_failed_is_submitted_again(folder, c
         assert f"#SBATCH {line}\n" in script
     assert f"source {sys.prefix}/bin/activate" in script
     times = {path: path.stat().st_mtime_ns for path in folder.path.glob("*.txt")}
-    run(folder)
+    assert sum(run(folder)) == 4
     assert [int((folder.path / f"{number}.txt").read_text()) for number in range(10)] == [n * n for n in range(10)]
     assert {path: path.stat().st_mtime_ns for path in times} == times
     assert "#SBATCH --array=0-0%2\n" in (commands / "script-1003").read_text()
+
+
+def partition():
+    """The first partition of the Slurm that this machine belongs to; None where it belongs to none."""
+    if shutil.which("sinfo") is None:
+        return None
+    said = subprocess.run(["sinfo", "--noheader", "--format=%R"], capture_output=True, text=True, check=False)
+    return (said.stdout.split() or [None])[0]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(partition() is None, reason="no Slurm here")
+def test_a_real_slurm_does_the_shards_and_what_failed_or_was_cancelled_again(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", os.getcwd())
+    # Where the nodes see it; tmp_path is enough where they are this machine.
+    folder = WorkFolder.open(Path(os.environ.get("SHARED_FOLDER", tmp_path)) / "work", {"work": "squares"})
+    options = [f"partition={partition()}", "time=00:10:00", "mem_per_cpu_gb=1"]
+    with pytest.raises(LratError, match="expected sbatch to take the job, found that it refused it"):
+        run(folder, ["partition=nobody-has-this", *options[1:]])
+    with pytest.raises(LratError, match=r"3 of 4 shards are done.*The same command goes on"):
+        run(folder, options, fails_at=7)
+    for path in folder.path.glob("[012].txt"):
+        path.unlink()
+    cancel = threading.Timer(1, lambda: subprocess.run(["scancel", "--name=lrat-squares"], check=True))
+    cancel.start()
+    try:
+        run(folder, options)  # which may have been quicker
+    except LratError as error:
+        assert "of 4 shards are done" in str(error)
+    cancel.join()
+    run(folder, options)
+    assert [int((folder.path / f"{number}.txt").read_text()) for number in range(10)] == [n * n for n in range(10)]
+
+
+def test_a_job_that_slurm_refuses_is_one_line(folder, commands):
+    (commands / "sbatch").write_text("#!/bin/sh\necho 'sbatch: error: invalid partition specified: cpu' >&2\nexit 1\n")
+    with pytest.raises(
+        LratError, match=r"found that it refused it, for the reason above\. Correct `executor_options`"
+    ):
+        run(folder)
 
 
 def test_without_slurm_or_what_it_needs_the_command_says_so_at_once(folder, commands, monkeypatch):
