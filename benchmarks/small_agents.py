@@ -269,7 +269,7 @@ class SmallAgents:
 
 PIECES = ("reader", "small_loop", "inside", "qwen", "model")
 JUDGED = "--answer_judge"
-CUT = ("--max_length", 128, "--precision", "bf16")
+CUT = ("--max_length", 128)
 
 
 @contextmanager
