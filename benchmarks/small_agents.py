@@ -4,8 +4,9 @@ On 2WikiMultihopQA, as in language_model_loop.py and agent_sft.py:
 
 1. SmolLM2-135M learns from the offline reader's runs, and serves the small loop: its own runs with MiniLM are mined, a
    retriever of averaged token embeddings is trained on the pairs, and evaluated by itself and inside the agent.
-2. The same model learns from a large language model's recorded runs in place of the reader's.
-3. Qwen2.5-Coder-0.5B-Instruct, untrained, with MiniLM and with MiniLM trained on the large model's runs.
+2. The same model learns from a large language model's recorded runs in place of the reader's, and both and the
+   untrained one answer the same questions.
+3. Qwen2.5-Coder-0.5B-Instruct, untrained, with BM25, with MiniLM, and with MiniLM trained on the large model's runs.
 
 Everything is kept in the work folder, and the same command goes on where it was stopped::
 
@@ -141,7 +142,7 @@ class SmallAgents:
     def sft(self, name: str, runs: str, *more: object) -> str:
         return self.stage(
             name, "train-agent", "--config", "training/agent_smollm2", "--model", self.smollm, "--trajectories", runs,
-            "--prompt", TAGS, "--max_run_steps", 4, "--max_length", 2048, "--lora_rank", 32, "--precision", "fp32",
+            "--prompt", TAGS, "--max_run_steps", 4, "--max_length", 2048, "--lora_rank", 32,
             "--learning_rate", 1e-3, "--gradient_accumulation_steps", 1, "--max_runs", self.args.learned_runs,
             "--work_dir", self.work / name, "--save_steps", 4, *more,
         )  # fmt: skip
@@ -161,8 +162,8 @@ class SmallAgents:
                 "--temperature", 0, "--top_p", 1, "--presence_penalty", 0, "--concurrency", 1, *more,
             )  # fmt: skip
 
-    def ask_smollm(self, name: str, model: str, questions: str, limit: int, index: str) -> str:
-        """Runs of a fine-tuned SmolLM2, in the protocol that it has learned and without a schema."""
+    def ask_smollm(self, name: str, model: str, questions: str, limit: int, *retriever: object) -> str:
+        """Runs of SmolLM2, in the protocol that it is trained in and without a schema."""
         file = self.work / f"{model.partition('@')[0].partition('/')[2]}.gguf"
         if not file.is_file():
             from huggingface_hub import snapshot_download
@@ -173,8 +174,8 @@ class SmallAgents:
             words = [self.args.llama_python, script, "convert", self.args.smollm_gguf, weights, made]
             subprocess.run([*map(str, words)], check=True)
             made.rename(file)
-        told = ["--protocol", "tongyi", "--prompt", TAGS, "--max_repeats", 3, "--index", index]
-        return self.ask(name, file, model, questions, limit, *told)
+        told = ["--protocol", "tongyi", "--prompt", TAGS, "--max_repeats", 3]
+        return self.ask(name, file, model, questions, limit, *told, *retriever)
 
     # What is made, in this order
 
@@ -190,7 +191,7 @@ class SmallAgents:
         """
         self.reader()
         index = self.index("minilm", self.minilm, *CUT)
-        runs = self.ask_smollm("smollm-runs", self.agent, self.others, self.args.loop_runs, index)
+        runs = self.ask_smollm("smollm-runs", self.agent, self.others, self.args.loop_runs, "--index", index)
         evidence = ["--qrels", f"{self.others}#qrels_evidence:test"]
         pairs = self.stage("smollm-pairs", "mine", "--trajectories", runs, "--corpus", self.corpus,
                            "--judge", "rule", "--outcomes", "correct", "incorrect", *evidence)  # fmt: skip
@@ -209,15 +210,16 @@ class SmallAgents:
     def inside(self) -> None:
         """SmolLM2 with the base and with the retriever that it has trained."""
         for name, index in self.small_loop().items():
-            self.ask_smollm(f"smollm-static-{name}", self.agent, self.asked, self.args.questions, index)
+            self.ask_smollm(f"smollm-static-{name}", self.agent, self.asked, self.args.questions, "--index", index)
 
     def qwen(self) -> None:
-        """Qwen2.5-Coder without a schema and with one; with one also with the trained retriever."""
+        """Qwen2.5-Coder without a schema, and with one and an example also with BM25 and the trained retriever."""
         minilm = self.index("minilm", self.minilm, *CUT)
         ask = ("lrat/qwen2.5-coder-0.5b", self.asked, self.args.questions)
         tags = ["--protocol", "tongyi", "--prompt", TAGS, "--max_repeats", 3]
         schema = ["--protocol", "json", "--prompt", JSON, "--max_repeats", 2, "--queries_per_search", 1]
         self.ask("qwen-tags", self.args.qwen, *ask, *tags, "--index", minilm)
+        self.ask("qwen-bm25", self.args.qwen, *ask, *schema, "--retriever", "bm25")
         self.ask("qwen-minilm", self.args.qwen, *ask, *schema, "--index", minilm)
         self.recorded.mine()
         recipe = ["--config", "training/quickstart_minilm", "--model", self.minilm]
@@ -225,13 +227,12 @@ class SmallAgents:
         self.ask("qwen-trained", self.args.qwen, *ask, *schema, "--index", self.index("trained", learned, *CUT))
 
     def model(self) -> None:
-        """SmolLM2 learns from the large model's runs, and both are asked the same with MiniLM."""
+        """SmolLM2 learns from the large model's runs; both and the untrained one are asked the same with BM25."""
         self.reader()
         runs = self.recorded.pins["runs-train"]
         other = self.sft("agent-of-model", runs, "--corpus", self.corpus, *SHOWN[: SHOWN.index(JUDGED)])
-        for name, agent in (("reader", self.agent), ("model", other)):
-            index = self.index("minilm", self.minilm, *CUT)
-            self.ask_smollm(f"smollm-of-{name}", agent, self.asked, self.args.questions, index)
+        for name, agent in (("of-reader", self.agent), ("of-model", other), ("untrained", self.smollm)):
+            self.ask_smollm(f"smollm-{name}", agent, self.asked, self.args.questions, "--retriever", "bm25")
 
     def report(self) -> None:
         """The runs that are there, and paired differences on the same questions."""
@@ -240,8 +241,8 @@ class SmallAgents:
         from lrat_hub.significance import paired_difference
 
         qrels, limit = load_qrels(self.asked), self.args.questions
-        names = ("smollm-static-base", "smollm-static-trained", "smollm-of-reader", "smollm-of-model", "qwen-tags",
-                 "qwen-minilm", "qwen-trained")  # fmt: skip
+        names = ("smollm-static-base", "smollm-static-trained", "smollm-of-reader", "smollm-of-model",
+                 "smollm-untrained", "qwen-tags", "qwen-bm25", "qwen-minilm", "qwen-trained")  # fmt: skip
         there = [name for name in names if f"{name}-{limit}" in self.pins]
         runs = {name: list(load_trajectories(self.pins[f"{name}-{limit}"])) for name in there}
         for name, own in runs.items():
@@ -249,7 +250,9 @@ class SmallAgents:
             print(f"{name}: {statuses}, {carried_out(own):.3f} of all calls can be carried out")
         values = {name: figures(own, qrels) for name, own in runs.items()}
         pairs = [("smollm-static-base", "smollm-static-trained"), ("smollm-of-reader", "smollm-of-model"),
-                 ("qwen-tags", "qwen-minilm"), ("qwen-minilm", "qwen-trained")]  # fmt: skip
+                 ("smollm-untrained", "smollm-of-reader"), ("smollm-untrained", "smollm-of-model"),
+                 ("smollm-of-reader", "qwen-bm25"), ("qwen-tags", "qwen-minilm"),
+                 ("qwen-minilm", "qwen-trained")]  # fmt: skip
         for first, second in pairs:
             if {first, second} <= values.keys():
                 print(f"\n{first}, {second}: {limit} questions")

@@ -63,9 +63,15 @@ def check(python: str, folder: Path, root: Path) -> None:
     api.create_repo("lrat/smollm2")
     sha = api.upload_folder(repo_id="lrat/smollm2", folder_path=folder).oid
     runs = publish(trajectory_table(read_runs(read_documents())[:RUNS]), "lrat/runs")
-    # Two tokens of a reply are the model's choice, and none of a sentence before it.
-    verdict = {"type": "string", "enum": ["relevant", "irrelevant"]}
-    schema = {"type": "object", "properties": {"verdict": verdict}, "required": ["verdict"]}
+    # Few words of its own, so that a reply takes no time and is another one for another prompt.
+    schema = {
+        "type": "object",
+        "properties": {
+            "why": {"type": "string", "pattern": "^[a-z]+ [a-z]+ [a-z]+ [a-z]+$"},
+            "verdict": {"type": "string", "enum": ["irrelevant", "relevant"]},
+        },
+        "required": ["why", "verdict"],
+    }
     prompt = root / "prompt.yaml"
     prompt.write_text(yaml.safe_dump(read_prompt("lrat_hub.judges", "document") | {"schema": schema}))
     words = [

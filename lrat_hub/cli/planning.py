@@ -148,6 +148,7 @@ def judge_phases(name: str, settings: JudgeSettings) -> list[Phase]:
     from lrat_hub.planning import Phase
     from lrat_hub.planning.work import server
 
+    # The nodes of a Ray cluster can't be looked at from here.
     starts = settings.judge == "llm" and getattr(settings, "executor", "none") == "none"
     processes = server("judge", settings.server) if starts else []
     return [Phase(name, processes)] if processes else []

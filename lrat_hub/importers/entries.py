@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple, cast
 
 from lrat_hub.importers.lines_above import with_lines_above
+from lrat_hub.importers.links import BALANCED, Link, links_of, unmarked_links_of
 from lrat_hub.importers.mapped_patterns import TextPattern
 from lrat_hub.importers.values import docid_of
 
@@ -39,16 +40,6 @@ _BLOCKS = re.compile(r"^DocID:[ \t]*(?P<docid>\S+)[ \t]*\n(?:\[(?P<title>.*)\][ 
 # This library's own environment lets no line of a document look so; other lists may hold documents that do.
 _OWN = re.compile(r"^\[(?P<number>\d{1,6})\] DocID: (?P<docid>.+)\nTitle: (?P<title>.*)\n", re.MULTILINE)
 _OWN_BEGIN = re.compile(r"\s*(?:Results for ['\"][^\n]*\n\s*)?\[\d{1,6}\] DocID: ")
-_LINKS = re.compile(
-    r"^[ \t]{0,40}(?:(?P<number>\d{1,6})[.)][ \t]+|[-*•][ \t]+)?(?:\*\*)?\[(?P<title>(?:(?!\]\().){1,1000})\]"
-    r"\((?P<docid>https?://.+|\S+)\)(?:\*\*)?[ \t]*$\n?",
-    re.MULTILINE,
-)
-_LISTED_LINKS = re.compile(
-    r"^[ \t]{0,40}(?:(?P<number>\d{1,6})[.)]|[-*•])[ \t]+(?:\*\*)?\[(?P<title>(?:(?!\]\().){1,1000})\]"
-    r"\((?P<docid>[^\s()]+)\)(?:\*\*)?",
-    re.MULTILINE,
-)
 _SEARCH_R1 = re.compile(
     r"^[ \t]{0,40}Doc (?P<number>\d{1,6})[ \t]*\(Title:[ \t]*(?P<docid>\".*?\"|.*?)\)", re.MULTILINE
 )
@@ -61,7 +52,8 @@ _PAIRS_IN_LINE = re.compile(
 _TITLES = re.compile(r"^[ \t]{0,40}(?P<number>\d{1,6})[.)][ \t]+\[(?P<title>.+)\][ \t]*$\n?", re.MULTILINE)
 _ADDRESSES = re.compile(
     r"^[ \t]{0,40}(?:(?P<number>\d{1,6})[.)][ \t]+|\[\d{1,6}\][ \t]*|[-*•][ \t]+)?"
-    r"(?:(?P<title>.{1,300}?)(?: - |: | \())??<?(?P<docid>https?://[^\s<>()]+)[)>]?[ \t]*$\n?",
+    rf"(?:(?P<title>.{{1,300}}?)(?: - |: | \())??<?(?P<docid>https?://(?:{BALANCED}|\()++)[)>]?"
+    r"(?:[ \t]+(?:\([^()\n]{1,100}\)|\[[^\[\]\n]{1,100}\]))?[ \t]*$\n?",
     re.MULTILINE,
 )
 
@@ -302,12 +294,23 @@ def _wikipedia(text: str) -> Iterator[Entry]:
         yield Entry(entry.docid, entry.docid or "", entry.snippet.removeprefix("Summary: "), start=entry.start)
 
 
+def _links(text: str, read: Callable[[str], Sequence[Link]] = links_of) -> Iterator[Entry]:
+    found = read(text)
+    for link, end in zip(found, [*(link.start for link in found[1:]), len(text)], strict=False):
+        snippet = text[link.end : end].strip()
+        yield Entry(link.docid, link.title, snippet, number=link.number, start=link.start)
+
+
+def _unmarked_links(text: str) -> Iterator[Entry]:
+    return _links(text, unmarked_links_of)
+
+
 _addresses = _reader(_ADDRESSES, "http")
 
 _FORMS: Sequence[Callable[[str], Iterable[Entry]]] = (
-    _own, _reader(_BLOCKS, begin="DocID:"), _search_r1, _r1_searcher, _elements, _reader(_LINKS, "]("),
-    _reader(_LISTED_LINKS, "]("), _wikipedia, _reader(_PAIRS_IN_LINE, "snippet: ", ", title: ", ", link: "),
-    _key_values, _reader(_TITLES, "["), _addresses,
+    _own, _reader(_BLOCKS, begin="DocID:"), _search_r1, _r1_searcher, _elements, _links, _wikipedia,
+    _reader(_PAIRS_IN_LINE, "snippet: ", ", title: ", ", link: "), _key_values, _reader(_TITLES, "["), _addresses,
+    _unmarked_links,
 )  # fmt: skip
 _BY_ADDRESS = (_key_values, _addresses)
 """Those of which an entry begins with its address, though more of it may stand above."""

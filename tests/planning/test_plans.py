@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from lrat_hub import cli
-from lrat_hub.cli.planning import Expected, retriever_processes
+from lrat_hub.cli.planning import Expected, judge_phases, retriever_processes
 from lrat_hub.errors import LratError
+from lrat_hub.judges.settings import DocumentJudgeSettings
 from lrat_hub.llm.settings import ServerSettings
 from lrat_hub.planning import Machine, Phase, Plan, Process, model_size, require_fit
 from lrat_hub.planning.machine import _gpus
@@ -81,6 +82,12 @@ def test_a_server_needs_its_share_of_the_weights_and_one_context():
     assert four.gpu_memory < 0.6 * one.gpu_memory
     assert server("agent", dataclasses.replace(settings, base_url=["http://there/v1"])) == []
     assert not server("agent", ServerSettings(model="me/unknown"))[0].known
+
+
+def test_a_judge_in_ray_data_is_not_counted_on_this_machine():
+    served = ServerSettings(model="Qwen/Qwen3-30B-A3B-Thinking-2507")
+    assert judge_phases("judge", DocumentJudgeSettings(judge="llm", server=served))
+    assert not judge_phases("judge", DocumentJudgeSettings(judge="llm", executor="ray", server=served))
 
 
 def test_a_model_says_its_size_by_its_own_files(tmp_path):

@@ -1,0 +1,86 @@
+"""Every entry of a list that is text is read as it was written, or is counted."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from lrat_hub.importers.entries import entries_of
+from lrat_hub.importers.listings import UNRECOGNISED
+from lrat_hub.importers.results import read_results
+
+U = "https://example.org"
+
+
+def read(text):
+    return [(entry.docid, entry.title, entry.snippet) for entry in entries_of(text)]
+
+
+DANUBE, ULM = (f"{U}/Danube", "Danube", "a river (long)"), (f"{U}/Ulm", "Ulm", "")
+RHINE = (f"{U}/Rhine", "Rhine", "it")
+MERCURY = (f"{U}/Mercury_(planet)", "Mercury", "text")
+LINKS = {
+    "numbers": (f"1. [Danube]({U}/Danube) - a river (long)\n2. [Ulm]({U}/Ulm)\n3. [Rhine]({U}/Rhine) it",
+                [DANUBE, ULM, RHINE]),
+    "numbers in brackets": (f"[1] [Danube]({U}/Danube): a river (long)\n\n[2] [Ulm]({U}/Ulm)", [DANUBE, ULM]),
+    "another link behind": (f"1. [Danube]({U}/Danube) - see [Ulm]({U}/Ulm)\n2. [Ulm]({U}/Ulm)",
+                            [(f"{U}/Danube", "Danube", f"see [Ulm]({U}/Ulm)"), ULM]),
+    "no marks": (f"[Danube]({U}/Danube) - a river (long)\n"
+                 f"[Mercury]({U}/Mercury_(planet)) – text\n[Rhine]({U}/Rhine): it", [DANUBE, MERCURY, RHINE]),
+    "no marks, with and without texts": (f"[Ulm]({U}/Ulm)\n[Mercury]({U}/Mercury_(planet)) - text", [ULM, MERCURY]),
+    "bullets": (f"- [Mercury]({U}/Mercury_(planet)) - text\n- [Rhine](<{U}/Rhine>) it", [MERCURY, RHINE]),
+    "bold": (f"* **[Mercury]({U}/Mercury_(planet))** - text\n* [**Rhine**]({U}/Rhine) it", [MERCURY, RHINE]),
+    "headings": (f"### 1. [Mercury]({U}/Mercury_(planet))\ntext\n### 2. [Ulm]({U}/Ulm)", [MERCURY, ULM]),
+    "titles of links": (f'1. [Ulm]({U}/Ulm "Ulm (city)")\n2. [Mercury]({U}/Mercury_(planet)) text', [ULM, MERCURY]),
+    "nested parentheses": (f"- [A]({U}/a_(b_(c))_(d))", [(f"{U}/a_(b_(c))_(d)", "A", "")]),
+    "an open parenthesis": (f"- [A]({U}/a_(b)\n- [Ulm]({U}/Ulm)", [(f"{U}/a_(b", "A", ""), ULM]),
+    "blanks": (f"- [A]({U}/a b (c).pdf)\n- [Ulm]({U}/Ulm)", [(f"{U}/a b (c).pdf", "A", ""), ULM]),
+    "a sentence of a document": (f"[Ulm]({U}/Ulm)\n\n[Rhine]({U}/Rhine)\nit\n[Danube]({U}/Danube) is long.",
+                                 [ULM, (f"{U}/Rhine", "Rhine", f"it\n[Danube]({U}/Danube) is long.")]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LINKS)
+def test_a_link_ends_with_its_address_and_what_stands_behind_it_is_its_text(name):
+    text, expected = LINKS[name]
+    assert read(text) == expected
+
+
+def test_links_behind_words_are_no_entries_and_are_counted():
+    assert read_results(f"- see [Ulm]({U}/Ulm)\n- see [Rhine]({U}/Rhine)", ("q",)).dropped == ((UNRECOGNISED, 1),)
+
+
+NOTED = (
+    (f"{U}/Mercury_(planet)", "Mercury", "A planet.", ""), (f"{U}/Ulm", "Ulm", "A city.", " (cached)"),
+    (f"{U}/Rhine", "Rhine", "A river.", " [PDF]"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("line", ["{n}. {t}\n   {u}{b}\n   {s}", "{t}\n<{u}>{b}\n{s}", "- **{t}** ({u}){b}\n{s}"])
+def test_a_note_behind_an_address_and_parentheses_in_it_lose_no_entry(line):
+    text = "\n\n".join(line.format(n=n, u=u, t=t, s=s, b=b) for n, (u, t, s, b) in enumerate(NOTED, start=1))
+    assert read(text) == [entry[:3] for entry in NOTED]
+
+
+WORST = """
+import sys
+from lrat_hub.importers.entries import entries_of
+texts = {
+    "open": "1. [a](https://x.org/" + "(a" * 300_000,
+    "closed": "1. [a](https://x.org/(" + "(a)" * 300_000,
+    "blanks": "- [a](https://x.org/" + " (a" * 300_000 + "\\n",
+    "addresses": "https://x.org/" + "((a)(b" * 200_000,
+    "titles": "- [a]" * 300_000 + "(b)\\n" + "[b](" * 300_000,
+    "quotes": "- [a](b " + '"' * 300_001,
+}
+entries_of(texts[sys.argv[1]])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["open", "closed", "blanks", "addresses", "titles", "quotes"])
+def test_the_worst_addresses_take_bounded_work(name):
+    """They are read in a second; looking anew from each parenthesis takes hours. The limit is no measure of speed."""
+    subprocess.run([sys.executable, "-c", WORST, name], check=True, timeout=60)
