@@ -13,6 +13,7 @@ from lrat_hub.importers.redaction.detection import EMAIL
 from lrat_hub.importers.redaction.redactor import CHANGED_DOCIDS, CHANGED_QUERY_IDS, MERGED_DOCIDS
 from lrat_hub.importers.redaction.replacement import LEFT
 from lrat_hub.importers.runs import UNLISTED
+from lrat_hub.importers.source_records import DIVIDED_RUNS
 from lrat_hub.importers.summary import Summary
 
 MOST = 0.5
@@ -93,7 +94,7 @@ def _of_verdicts(summary: Summary, accounts: Accounts) -> Iterator[str]:
 
 def _of_actions(summary: Summary, accounts: Accounts) -> Iterator[str]:
     """Runs without searches or browses, or whose browses failed, and tools that are not known."""
-    runs = summary.num_runs
+    runs, opens = summary.num_runs, summary.opens
     cure = "say what the tools do with `mapping`, or turn the records into chat records with `reader`"
     unknown = "; ".join(
         f"unknown tool {name}: {count} {'call' if count == 1 else 'calls'}"
@@ -124,9 +125,21 @@ def _of_actions(summary: Summary, accounts: Accounts) -> Iterator[str]:
             yield f"no browse opened a document: all {summary.failed['browse']} failed"
         elif _is_most(summary.failed["browse"], summary.actions["browse"]):
             yield f"{summary.failed['browse']} of {summary.actions['browse']} browses failed"
-        elif summary.lists and summary.opens.concern:
-            yield summary.opens.concern
-        if summary.opens.pairs and not summary.texts:
+        elif opens.unlisted_example and _is_most(opens.unlisted, opens.unlisted + opens.pairs):
+            yield (
+                f"{opens.unlisted} documents were opened that no search before had listed, such as: "
+                f"{opens.unlisted_example}; if these are the same, say in a `mapping` how lists are "
+                "written, or which argument names the document"
+            )
+        elif summary.lists and opens.concern:
+            yield opens.concern
+        if opens.pairs >= MANY_RUNS and _is_most(opens.silent, opens.pairs):
+            yield (
+                f"the agent goes on without a word after the documents of {opens.silent} of "
+                f"{opens.pairs} pairs, which will have the weight 0 where other pairs have reasoning; if the "
+                "log has it, say where with `mapping`"
+            )
+        if opens.pairs and not summary.texts:
             yield (
                 "no document has a title or a text in these logs, as with searches that an API hosts: pairs can be "
                 "trained on with a corpus of your own alone, whose ids are those of the logs"
@@ -160,6 +173,8 @@ def _of_questions(summary: Summary, accounts: Accounts) -> Iterator[str]:
             f"all {runs - summary.without_question} runs have the same question, {_short(question)!r}; if that is "
             "none, say where it stands with `mapping`"
         )
+    if divided := accounts.records.lost[DIVIDED_RUNS]:
+        yield (f"{divided} {DIVIDED_RUNS}: put the files together before you import them, such as with cat")
     for reason in accounts.records.lost:
         if reason.startswith(SEVERAL_RUNS):
             key = reason.removeprefix(SEVERAL_RUNS)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lrat_hub.errors import LratError
 from lrat_hub.importers.accounts import Accounts
 from lrat_hub.importers.bulk import RecordImport, cleaned
 from lrat_hub.importers.concerns import concerns
+from lrat_hub.importers.mapped_records import unused_keys
 from lrat_hub.importers.questions import join_concerns, join_lines, join_refusal
 from lrat_hub.importers.reading import check_import, records_of
 from lrat_hub.importers.recognition import recognise_format
@@ -77,11 +78,13 @@ def look_at(
         settings = replace(settings, format=recognised.format if recognised else "lrat")
     known, accounts, summary = settings.format_of(path), Accounts(), Summary()
     runs: list[Trajectory] = []
+    seen: list[Any] = []
     is_whole = True
     for record in records_of(path, accounts, known):
         if len(runs) >= max(limit, shown):
             is_whole = False
             break
+        seen.append(record.value)
         runs += settings.trajectories([record], known, accounts)
     for run in runs:
         summary.count(run)
@@ -100,12 +103,28 @@ def look_at(
         accounts=accounts,
         summary=summary,
         joins=list(join_lines(*joins)),
-        concerns=[*join_concerns(*joins), *concerns(summary, accounts), *_none_left(mined, summary)],
+        concerns=[
+            *join_concerns(*joins),
+            *_without_use(settings, seen),
+            *concerns(summary, accounts),
+            *_none_left(mined, summary),
+        ],
         shown=shown if 1 <= shown <= len(runs) else None,
         mined=mined,
         refusal=settings.clean(refusal or join_refusal(accounts, settings.questions)),
         mining_refusal=settings.clean(mining_refusal),
     )
+
+
+def _without_use(settings: RecordImport, records: Sequence[Any]) -> Iterator[str]:
+    """That a mapping file names what no record has; what a reader makes of records is not looked at."""
+    if settings.mapping is None or settings.reader is not None:
+        return
+    if unused := list(unused_keys(settings.mapping, records)):
+        yield (
+            f"none of the {len(records)} records that were read has what the mapping names with {'; '.join(unused)}: "
+            "the log calls it otherwise, or has none"
+        )
 
 
 def _none_left(mined: MiningResult | None, summary: Summary) -> Iterator[str]:

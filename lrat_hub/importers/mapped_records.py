@@ -8,12 +8,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from lrat_hub.importers.chat_messages import Chat, assistant, tool_call, tool_result
-from lrat_hub.importers.mapping import REASONING, CallKeys, FieldName, LogMapping, MessageKeys, TagName, first_at
+from lrat_hub.importers.mapping import (
+    REASONING,
+    CallKeys,
+    FieldName,
+    LogMapping,
+    MessageKeys,
+    TagName,
+    TextPattern,
+    first_at,
+)
+from lrat_hub.importers.message_texts import thoughts_of
+from lrat_hub.importers.messages import ROLES
 from lrat_hub.importers.outcomes import ANSWERS
-from lrat_hub.importers.values import UnreadableRecord, identifier_of, listed, text_of
+from lrat_hub.importers.values import UnreadableRecord, identifier_of, listed, object_of, text_of
 
 MESSAGES = ("messages", "conversations", "conversation")
 """Keys under which records keep their messages."""
@@ -23,6 +35,9 @@ OTHER_MESSAGES = (
     "intermediate_steps",
 )  # fmt: skip
 """Keys under which some keep them, and others something else."""
+
+AGENTS = ("assistant", "ai", "gpt", "model")
+"""Roles of messages that the agent wrote."""
 
 _ACTIONS: Mapping[str, tuple[str, str]] = {"search": ("search", "query"), "browse": ("visit", "url")}
 """For tags that hold an action, the tool that stands for it and its argument."""
@@ -49,14 +64,45 @@ def chat_record(record: Any, mapping: LogMapping) -> Any:
             if name in ("final_answer", "gold_answer"):
                 # What stays under such a key would be taken for the other one of the two.
                 changed = {key: part for key, part in changed.items() if key not in {*known.paths} & {*ANSWERS}}
+            if name in ("correct", "status"):
+                # What the file explains is not guessed at once more.
+                explained = {path.partition(".")[0] for path in known.paths} - {name}
+                told = {key: changed.pop(key) for key in explained & changed.keys()}
+                changed["metadata"] = {**told, **object_of(changed.get("metadata"))}
             changed[name] = value
     if messages is None:
         return changed if isinstance(record, dict) else record
+    answer = mapping.fields.get("final_answer")
+    if answer is not None and answer.pattern is not None and not answer.paths:
+        messages = _with_answer_apart(messages, answer.pattern)
     if mapping.calls is not None:
         messages = [inner for message in messages for inner in _with_calls(message, mapping.calls)]
     if mapping.tags:
         messages = [inner for message in messages for inner in _untagged(message, mapping)]
     return {**changed, "messages": messages}
+
+
+def unused_keys(mapping: LogMapping, records: Sequence[Any]) -> Iterator[str]:
+    """What a mapping file names and none of the records has, each as `name: path`."""
+    messages: list[Any] = []
+    for record in records:
+        with suppress(UnreadableRecord):
+            messages += _messages(record, mapping) or ()
+    keys, calls = mapping.message or MessageKeys(), mapping.calls or CallKeys()
+    held = [call for message in messages for call in listed(first_at(message, calls.calls))]
+    where: list[tuple[Sequence[Any], dict[str, tuple[str, ...]]]] = [
+        (records, {name: known.paths for name, known in mapping.fields.items()}),
+        (messages, {f"message.{name}": getattr(keys, name) for name in ("role", "content", "reasoning", "call_id")}),
+        (messages, {"calls.list": calls.calls}),
+        (
+            held if calls.calls else messages,
+            {f"calls.{name}": getattr(calls, name) for name in ("name", "arguments", "id", "result")},
+        ),
+    ]
+    for values, named in where:
+        for name, paths in named.items():
+            if values and paths and all(first_at(value, paths) is None for value in values):
+                yield f"{name}: {', '.join(paths)}"
 
 
 def _messages(record: Any, mapping: LogMapping) -> list[Any] | None:
@@ -83,9 +129,32 @@ def _renamed(message: Any, keys: MessageKeys) -> Any:
         ("reasoning_content", keys.reasoning),
         ("tool_call_id", keys.call_id),
     ):
-        if paths:
-            changed[name] = first_at(message, paths)
-    return assistant("", _content(changed)) if changed["role"] == REASONING else changed
+        if not paths:
+            continue
+        if (value := first_at(message, paths)) is None:
+            # Texts under a key that the file does not name are looked for, and counted where there are none.
+            changed.pop(name, None)
+        else:
+            changed[name] = value
+    if changed["role"] != REASONING:
+        return changed
+    thought = _content(changed) or thoughts_of(changed.get("reasoning_content")) or thoughts_of(message)
+    # Without any text it stays as it is: a message of an unknown role, which is counted.
+    return assistant("", thought) if thought else changed
+
+
+def _with_answer_apart(messages: Sequence[Any], pattern: TextPattern) -> list[Any]:
+    """The messages with the text before the answer, in the agent's last one, as its reasoning."""
+    for place in reversed(range(len(messages))):
+        message = messages[place]
+        if _role(message) in AGENTS and (text := _content(message)):
+            match = pattern.search(text)
+            if match is None or message.get("tool_calls"):
+                break
+            thoughts = [text_of(message.get("reasoning_content")), text[: match.start()].strip()]
+            said = {**_assistant(thoughts), "content": f"<answer>{match['final_answer']}</answer>"}
+            return [*messages[:place], said, *messages[place + 1 :]]
+    return list(messages)
 
 
 def _value(record: Any, name: FieldName, mapping: LogMapping, messages: Sequence[Any] | None) -> Any:
@@ -98,7 +167,7 @@ def _value(record: Any, name: FieldName, mapping: LogMapping, messages: Sequence
         return value if meaning is None else meaning
     if known.pattern is not None:
         if not known.paths:
-            roles = ("user", "human") if name == "question" else ("assistant", "ai", "gpt", "model")
+            roles = ("user", "human") if name == "question" else AGENTS
             value = _text_of_role(messages or (), roles, last=name != "question")
         return known.extract(text_of(value))
     return value
@@ -128,8 +197,9 @@ def _with_calls(message: Any, keys: CallKeys) -> Iterator[Any]:
         yield message
         return
     raw = first_at(message, keys.calls) if keys.calls else message.get("tool_calls")
-    # A message that is a call itself has no list; it has the name of a tool.
-    if not keys.calls and raw is None and first_at(message, keys.name) is not None:
+    # A message that is a call itself has no list; it has the name of a tool, as what a tool showed may, too.
+    is_result = not keys.result and ROLES.get(_role(message)) == "tool"
+    if not keys.calls and raw is None and not is_result and first_at(message, keys.name) is not None:
         raw = [message]
     items = listed(raw)
     # Where the list is a content, its texts are no calls, and those behind a result have seen it.
@@ -171,11 +241,11 @@ def _is_text_part(value: Any) -> bool:
 def _untagged(message: Any, mapping: LogMapping) -> Iterator[Any]:
     """The messages that a text in tags stands for."""
     role = _role(message)
-    if not isinstance(message, dict) or role not in ("assistant", "ai", "gpt", "model", "user", "human", "tool"):
+    if not isinstance(message, dict) or role not in (*AGENTS, "user", "human", "tool"):
         yield message
         return
     text = _content(message)
-    agents = role in ("assistant", "ai", "gpt", "model")
+    agents = role in AGENTS
     # A prompt may explain the tags; what a user's message shows is taken where it is nothing else.
     names = tuple(mapping.tags) if agents else ("results", "page")
     pieces = list(_pieces(text, {name: mapping.tags[name] for name in names if name in mapping.tags}))
@@ -213,7 +283,7 @@ def _pieces(text: str, tags: Mapping[TagName, tuple[str, str]]) -> Iterator[tupl
     opening, at = re.compile("|".join(map(re.escape, begins))), 0
     while match := opening.search(text, at):
         name = begins[match[0]]
-        end = text.find(tags[name][1], match.end())
+        end = text.find(tags[name][1], match.end()) if tags[name][1] else -1
         if text[at : match.start()].strip():
             yield None, text[at : match.start()]
         yield name, text[match.end() : end if end >= 0 else len(text)]

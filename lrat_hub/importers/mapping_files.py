@@ -34,6 +34,7 @@ r"""Mapping files: how a log is to be understood, said in YAML. Each section and
                                     # system. A message of `reasoning` is what the agent thinks before its next call
     calls: {list: actions, name: tool, arguments: tool_input, id: number, result: output}   # keys of messages, calls
     tags:                           # parts of texts; a name is <name>...</name>, a list what stands before and after
+                                    # (['Answer: ', ''] for all that comes after it)
       search: query
       results: ['[DOCS]', '[/DOCS]']
       browse: open
@@ -226,7 +227,7 @@ class _File:
             match section[name]:
                 case str(tag) if re.fullmatch(r"[\w-]+", tag):
                     tags[name] = (f"<{tag}>", f"</{tag}>")
-                case [str(before), str(after)] if before and after:
+                case [str(before), str(after)] if before:
                     tags[name] = (before, after)
                 case value:
                     expected = "the name of a tag, or a list of what stands before and after"

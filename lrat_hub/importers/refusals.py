@@ -33,6 +33,8 @@ def refusal(path: Path, records: Sequence[Record]) -> str:
     else:
         ways = ((record, way) for record in firsts if (way := way_in(record.value)) is not None)
         shown, way = next(ways, (shown, way))
+        if way == OTHERWISE and len(records) > len(firsts):
+            way += " Where a run is spread over records, `group_by` names the key that they share."
     which = "its first record" if shown is firsts[0] else f"of the records of {len(firsts)} files, one"
     return (
         f"Import: no known format in {path}: {which}, {shown.name}, is {shape_of(shown.value)}. If it is in a format "

@@ -16,6 +16,11 @@ from lrat_hub.importers.refusals import shape_of
 from lrat_hub.importers.sources.records import Item, Piece, Record, read_items, read_records
 from lrat_hub.importers.values import identifier_of
 from lrat_hub.ledger import Ledger
+from lrat_hub.text import stable_hash
+
+RUNS_REMEMBERED = 1_000_000
+
+DIVIDED_RUNS = "runs with records in several files, of which each file makes a run of its own"
 
 
 def records_of(path: Path, accounts: Accounts, known: Format) -> Iterator[Record]:
@@ -96,11 +101,19 @@ def _with_run(path: Path, records: Iterator[Record], accounts: Accounts, key: st
             f"first {len(first)} nor in other files. {first[0].name} is {shape_of(first[0].value)}. A path has a dot "
             "between keys, such as meta.run_id."
         )
+    last, sources, divided = None, dict[int, str](), set[int]()
     for record in chain(first, records):
-        if run_at(key, record.value) is None:
+        if (run := run_at(key, record.value)) is None:
             accounts.records.drop(f"no run at {key} to group by", example=record.name)
-        else:
-            yield record
+            continue
+        if (run, record.source) != last:
+            last, name = (run, record.source), stable_hash(run)
+            # Of more runs, memory would grow: those that are known already are still looked for.
+            source = sources.get(name) if len(sources) >= RUNS_REMEMBERED else sources.setdefault(name, record.source)
+            if source not in (None, record.source) and name not in divided:
+                divided.add(name)
+                accounts.records.lose(DIVIDED_RUNS, example=f"{run} in {source} and {record.source}")
+        yield record
 
 
 def run_at(path: str, value: Any) -> str | None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import tracemalloc
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from lrat_hub.importers import Accounts, read_trajectories
+from lrat_hub.importers.concerns import concerns
+from lrat_hub.importers.source_records import DIVIDED_RUNS
 from lrat_hub.importers.sources.grouping import Oversized, by_key, parts_of
 from lrat_hub.importers.sources.records import Record
+from lrat_hub.importers.summary import Summary
 from lrat_hub.importers.values import UnreadableRecord
 
 
@@ -88,3 +93,24 @@ def test_memory_is_flat_in_the_number_of_records() -> None:
 
     # Python's own memory; what SQLite keeps is bounded by its cache.
     assert peak(4_000) < 2 * peak(400)
+
+
+def test_runs_that_go_on_in_another_file_are_a_loss_with_a_warning(tmp_path) -> None:
+    def line(run: str, role: str, content: str) -> str:
+        return json.dumps({"trace": run, "role": role, "content": content}) + "\n"
+
+    (tmp_path / "one.jsonl").write_text(
+        line("a", "user", "Who?") + line("b", "user", "When?") + line("a", "assistant", "L.")
+    )
+    (tmp_path / "two.jsonl").write_text(
+        line("b", "assistant", "Now.") + line("c", "user", "Why?") + line("c", "assistant", "So.")
+    )
+    accounts = Accounts()
+    runs = list(read_trajectories(tmp_path, accounts, group_by="trace"))
+    assert len(runs) == 4
+    assert accounts.records.lost[DIVIDED_RUNS] == 1
+    assert "b in one and two" in accounts.records.examples[DIVIDED_RUNS]
+    summary = Summary()
+    for run in runs:
+        summary.count(run)
+    assert any(text.startswith(f"1 {DIVIDED_RUNS}") for text in concerns(summary, accounts))

@@ -7,6 +7,8 @@ import pytest
 
 from lrat_hub.errors import LratError
 from lrat_hub.importers import Accounts, load_mapping, load_trajectories, mapped_patterns, read_trajectories
+from lrat_hub.importers.bulk import RecordImport
+from lrat_hub.importers.look import look_at
 from tests.importers.fixtures import call
 
 PATTERN = r"'^(?P<docid>\w+): (?P<title>.*)$'"
@@ -290,3 +292,93 @@ def test_thoughts_that_are_messages_of_a_role_of_their_own_are_reasoning(tmp_pat
     assert (run.question, run.final_answer) == ("Who made it?", "L.")
     assert [step.reasoning for step in run.steps] == ["A search may list the maker.\nLook.", "L, by what it lists."]
     assert accounts.num_lost == 0
+
+
+LETTA = [
+    {"message_type": "user_message", "content": "Who made it?"},
+    {"message_type": "reasoning_message", "reasoning": "A search may list the maker."},
+    {"message_type": "assistant_message", "content": None, "tool_calls": [call("search", {"query": "maker"}, "c1")]},
+    {"message_type": "tool_return_message", "tool_call_id": "c1", "tool_return": json.dumps([{"docid": 7}])},
+    {"message_type": "reasoning_message", "reasoning": "L, by what it lists."},
+    {"message_type": "assistant_message", "content": "L."},
+]
+LETTA_ROLES = (
+    "roles: {user: user_message, assistant: assistant_message, tool: tool_return_message, "
+    "reasoning: reasoning_message}\n"
+)
+
+
+@pytest.mark.parametrize("more", ["", ", reasoning: reasoning"])
+def test_thoughts_of_a_role_of_their_own_may_stand_under_either_key(tmp_path, more):
+    message = f"message: {{role: message_type, content: [content, tool_return]{more}}}\n"
+    run, accounts = imported(tmp_path, {"messages": LETTA}, message + LETTA_ROLES)
+    assert [step.reasoning for step in run.steps] == ["A search may list the maker.", "L, by what it lists."]
+    assert accounts.num_lost == 0
+
+
+def test_texts_that_are_not_where_the_file_says_are_counted(tmp_path):
+    empty = {"message_type": "reasoning_message", "content": ""}
+    run, accounts = imported(
+        tmp_path, {"messages": [*LETTA, empty]}, "message: {role: message_type, content: content}\n" + LETTA_ROLES
+    )
+    assert not run.steps[0].results
+    # What the tool showed, and the empty thought.
+    assert accounts.parts.num_dropped == 2
+    assert any("tool_return" in example for example in accounts.parts.examples.values())
+
+
+@pytest.mark.parametrize(
+    "mapping", ["final_answer: {pattern: 'Answer: (?P<final_answer>.*)'}", "tags: {answer: ['Answer: ', '']}"]
+)
+def test_the_text_before_an_answer_is_its_reasoning(tmp_path, mapping):
+    turns = [
+        {"role": "user", "content": "Who made it?"},
+        {"role": "assistant", "content": "", "tool_calls": [call("open", {"docid": "7"}, "c1")]},
+        {"role": "tool", "tool_call_id": "c1", "content": "Made by L."},
+        {"role": "assistant", "content": "It says that L made it.\nAnswer: L"},
+    ]
+    run, accounts = imported(tmp_path, {"messages": turns}, mapping)
+    assert (run.final_answer, run.steps[-1].reasoning) == ("L", "It says that L made it.")
+    assert accounts.num_lost == 0
+
+
+def test_a_result_that_names_its_tool_is_no_call(tmp_path):
+    turns = [
+        {"role": "user", "content": "Who made it?"},
+        {"role": "assistant", "tool": "search", "args": {"query": "maker"}, "id": "c1", "content": ""},
+        {"role": "tool", "tool": "search", "tool_call_id": "c1", "content": json.dumps([{"docid": 7}])},
+        {"role": "assistant", "content": "L."},
+    ]
+    run, accounts = imported(tmp_path, {"messages": turns}, "calls: {name: tool, arguments: args, id: id}")
+    assert [(step.action, [hit.docid for hit in step.results]) for step in run.steps] == [
+        ("search", ["7"]),
+        ("answer", []),
+    ]
+    assert accounts.num_lost == 0
+
+
+def test_a_status_that_the_file_explains_is_not_guessed_at_once_more(tmp_path):
+    record = {"messages": LETTA, "stop_reason": {"stop_reason": "end_turn", "steps": 4}}
+    run, accounts = imported(
+        tmp_path, record,
+        "message: {role: message_type, content: [content, tool_return]}\n" + LETTA_ROLES
+        + "status: {key: stop_reason.stop_reason, completed: [end_turn], limited: [max_steps]}",
+    )  # fmt: skip
+    assert run.status == "completed"
+    assert "statuses that are not understood" not in accounts.records.notes
+    assert json.loads(run.metadata)["stop_reason"]["steps"] == 4
+
+
+def test_a_look_names_what_the_file_names_and_no_record_has(tmp_path):
+    logs, mapping = tmp_path / "runs.jsonl", tmp_path / "mapping.yaml"
+    logs.write_text(json.dumps({"messages": LETTA, "task": {"number": 3}}))
+    mapping.write_text(
+        "message: {role: message_type, content: [content, tool_return], reasoning: thought}\n" + LETTA_ROLES
+        + "query_id: task.number\ngold_answer: task.label\ncalls: {result: output}\n"
+    )  # fmt: skip
+    look = look_at(logs, RecordImport(mapping=load_mapping(mapping)))
+    (warning,) = (text for text in look.concerns if "the mapping names" in text)
+    assert warning.startswith(
+        "none of the 1 records that were read has what the mapping names with gold_answer: task.label; "
+        "message.reasoning: thought; calls.result: output: "
+    )

@@ -86,3 +86,38 @@ def test_what_follows_an_import_without_pairs_is_an_analysis_and_works(hub, caps
     cli.run(words)
     with pytest.raises(LratError, match="there were no browses"):
         cli.run(["mine", "--trajectories", words[2], "--to", "lrat/search-only-pairs"])
+
+
+def told(path, *runs):
+    path.write_text("\n".join(map(json.dumps, runs)))
+    accounts, summary = Accounts(), Summary()
+    for trajectory in read_trajectories(path, accounts):
+        summary.count(trajectory)
+    return str(summary.opens), list(concerns(summary, accounts))
+
+
+def opening(number, docid, *words):
+    visit = [call("get_document", "b", docid=docid), shown("b", "A page of some length. " * 9)]
+    thought = [{"role": "assistant", "content": "", "reasoning_content": word} for word in words]
+    first, last = ([call("search", name, query=name), shown(name, LISTED)] for name in "st")
+    return conversation(*first, *visit, *thought, *last, question=f"Question {number}?")
+
+
+def test_pairs_without_a_word_after_their_document_are_a_warning(tmp_path):
+    said, warned = told(tmp_path / "runs.jsonl", *(opening(n, "7") for n in range(5)))
+    assert said.endswith("5 pairs before a judge, 1 a run, 5 of them without a word right after the document")
+    assert any(
+        text.startswith("the agent goes on without a word after the documents of 5 of 5 pairs") for text in warned
+    )
+    said, warned = told(tmp_path / "runs.jsonl", *(opening(n, "7", "It says so.") for n in range(5)))
+    assert said.endswith("1 a run")
+    assert not any("without a word" in text for text in warned)
+
+
+def test_opened_documents_under_other_ids_than_those_listed_are_told_with_an_example(tmp_path):
+    _, warned = told(tmp_path / "runs.jsonl", *(opening(n, f"d{n}", "It says so.") for n in range(5)))
+    (warning,) = (text for text in warned if "no search before had listed" in text)
+    assert warning.startswith(
+        "5 documents were opened that no search before had listed, such as: 'd0' was opened, and '7'"
+    )
+    assert not any("few pairs" in text for text in warned)
