@@ -30,6 +30,8 @@ class SlurmExecutor(SlurmPipelineExecutor):
     def __init__(self, *args: Any, on_shard: Callable[[int], object], **options: Any) -> None:
         if sys.prefix != sys.base_prefix and not {"env_command", "condaenv", "venv_path"} & set(options):
             options["venv_path"] = f"{sys.prefix}/bin/activate"
+        # The job that puts statistics together would wait forever for one that failed.
+        options["sbatch_args"] = {"kill-on-invalid-dep": "yes", **(options.get("sbatch_args") or {})}
         super().__init__(*args, **options)
         self._on_shard: Callable[[int], object] | None = on_shard
 
