@@ -27,6 +27,7 @@ class Entry(NamedTuple):
         docid: None where the list does not say it.
         number: The number that the list gives the entry.
         start: Where the entry begins in the text.
+        aliases: Other ids and addresses of the document, under which it may be opened.
     """
 
     docid: str | None
@@ -35,6 +36,7 @@ class Entry(NamedTuple):
     score: float | None = None
     number: int | None = None
     start: int = 0
+    aliases: tuple[str, ...] = ()
 
 
 _BLOCKS = re.compile(
@@ -204,7 +206,8 @@ def _element(opening: re.Match[str], inner: str) -> Entry | None:
     title = keys.get("title") or keys.get("name") or (lines.title if lines else "")
     texts = (keys.get(key) for key in ("snippet", "content", "document_content", "text", "description", "summary"))
     snippet = next((text for text in texts if text), "") or (lines.snippet if lines else rest)
-    return Entry(docid, title.strip(), snippet.strip(), start=opening.start())
+    aliases = tuple(name for name in (address, docid_of(keys.get("id"))) if name and name != docid)
+    return Entry(docid, title.strip(), snippet.strip(), start=opening.start(), aliases=aliases)
 
 
 def _key_values(text: str) -> Iterator[Entry]:
@@ -259,7 +262,8 @@ def _of_block(block: dict[str, str], number: int | None, start: int) -> Entry | 
     if (above := _NUMBERED_TITLE.fullmatch(snippet.rpartition("\n")[2])) and number is not None:
         # The numbered title of the next entry stands below this one's text.
         snippet = snippet.rpartition("\n")[0] if int(above["number"]) == number + 1 else snippet
-    return Entry(docid, block.get("title", ""), snippet.strip(), number=number, start=start)
+    aliases = (address.split()[0],) if block.get("id") and address else ()
+    return Entry(docid, block.get("title", ""), snippet.strip(), number=number, start=start, aliases=aliases)
 
 
 def _without_rules(text: str) -> str:
