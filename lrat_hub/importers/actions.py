@@ -9,6 +9,7 @@ from typing import Any
 
 from lrat_hub.importers.accounts import Accounts
 from lrat_hub.importers.failures import error_of
+from lrat_hub.importers.listed import Listed
 from lrat_hub.importers.listings import SearchResults
 from lrat_hub.importers.mapping import LogMapping, Tool, first_at
 from lrat_hub.importers.messages import Call, Result
@@ -18,7 +19,6 @@ from lrat_hub.importers.results import read_results
 from lrat_hub.importers.rows import value_of
 from lrat_hub.importers.values import docid_of, identifier_of, join_texts, json_or_none, listed, object_of, text_of
 from lrat_hub.schema import Candidate, Step
-from lrat_hub.walk.addresses import page_of
 
 SHARED = "lists of several searches in one text"
 NO_ACTION = "runs without a search or a browse"
@@ -27,6 +27,7 @@ NOT_RUN = "queries that the tool did not run"
 NOT_SHOWN = "documents that the text does not show"
 NOT_DIVIDED = "documents of one call whose texts can't be told apart"
 OTHER_ADDRESS = "browses of a listed page under an address that is written otherwise"
+OTHER_NAME = "browses of a listed document under another id or address of its entry"
 CUT_OFF = "arguments that are cut off behind the one that counts"
 MAX_NAMES = 100
 """Unknown tools that are counted by their names."""
@@ -50,10 +51,7 @@ class Recorder:
         self.final_answer: str | None = None
         self._reasoning: list[str] = []
         self._named: dict[str, list[Step]] = {}
-        self._num_listed = 0
-        self._listed: set[str] = set()
-        self._unpaged: list[str] = []
-        self._pages: set[str] = set()
+        self._listed = Listed(self.steps)
 
     def reason(self, text: str) -> None:
         """Reasoning that leads to the next action."""
@@ -145,6 +143,7 @@ class Recorder:
             results.queries, results.candidates, result.text, joined=joined, error=error, num_lists=results.num_lists,
             search_id=search_id_of(result),
         )  # fmt: skip
+        self._listed.add_aliases(results.aliases)
         if result.call_id is not None:
             # ATIF has no other name for a search than that of its call.
             self._named.setdefault(result.call_id, []).append(self.steps[-1])
@@ -209,8 +208,12 @@ class Recorder:
         self.accounts.calls.keep(int(is_call))
         self.accounts.browses.keep()
         self.accounts.browses.note("browses that failed", int(error is not None), example=error or "")
-        if error is None and self._is_other_address(docid):
-            self.accounts.browses.note(OTHER_ADDRESS, example=docid)
+        if docid not in self._listed:
+            if self._listed.has_page(docid):
+                self.accounts.browses.note(OTHER_ADDRESS, int(error is None), example=docid)
+            elif (listed_as := self._listed.by_alias(docid)) is not None:
+                self.accounts.browses.note(OTHER_NAME, int(error is None), example=docid)
+                docid = listed_as
         turn, search_turn = self._turn, self._search_turn(search_id, docid)
         self._add(Step(turn, self._taken(joined), "browse", (), (), docid, observation, error, search_turn))
 
@@ -219,19 +222,6 @@ class Recorder:
         named = self._named.get(search_id, []) if search_id is not None else []
         listing = (step.turn for step in reversed(named) if any(hit.docid == docid for hit in step.results))
         return next(listing, named[-1].turn if named else None)
-
-    def _is_other_address(self, docid: str) -> bool:
-        """Whether a listed page is opened under an address that no list has."""
-        for step in self.steps[self._num_listed :]:
-            docids = [hit.docid for hit in step.results]
-            self._listed.update(docids)
-            self._unpaged += docids
-        self._num_listed = len(self.steps)
-        if docid in self._listed or (page := page_of(docid)) is None:
-            return False
-        self._pages.update(filter(None, map(page_of, self._unpaged)))
-        self._unpaged = []
-        return page in self._pages
 
     def answer(self, text: str, *, joined: bool = False) -> None:
         """The final answer; a later one replaces it."""

@@ -16,6 +16,7 @@ from typing import NamedTuple, cast
 from lrat_hub.importers.lines_above import with_lines_above
 from lrat_hub.importers.links import BALANCED, Link, links_of, unmarked_links_of
 from lrat_hub.importers.mapped_patterns import TextPattern
+from lrat_hub.importers.plain_ids import with_plain_ids
 from lrat_hub.importers.values import docid_of
 
 
@@ -26,6 +27,7 @@ class Entry(NamedTuple):
         docid: None where the list does not say it.
         number: The number that the list gives the entry.
         start: Where the entry begins in the text.
+        aliases: Other ids and addresses of the document, under which it may be opened.
     """
 
     docid: str | None
@@ -34,9 +36,12 @@ class Entry(NamedTuple):
     score: float | None = None
     number: int | None = None
     start: int = 0
+    aliases: tuple[str, ...] = ()
 
 
-_BLOCKS = re.compile(r"^DocID:[ \t]*(?P<docid>\S+)[ \t]*\n(?:\[(?P<title>.*)\][ \t]*\n)?", re.MULTILINE)
+_BLOCKS = re.compile(
+    r"^DocID:[ \t]*(?P<docid>\S(?:.{0,300}\S)?)[ \t]*(?:\n|\Z)(?:\[(?P<title>.*)\][ \t]*\n)?", re.MULTILINE
+)
 # This library's own environment lets no line of a document look so; other lists may hold documents that do.
 _OWN = re.compile(r"^\[(?P<number>\d{1,6})\] DocID: (?P<docid>.+)\nTitle: (?P<title>.*)\n", re.MULTILINE)
 _OWN_BEGIN = re.compile(r"\s*(?:Results for ['\"][^\n]*\n\s*)?\[\d{1,6}\] DocID: ")
@@ -107,6 +112,8 @@ def entries_of(text: str) -> list[Entry]:
     """The entries of a list, in the first way of writing lists in which the text has any."""
     for read in _FORMS:
         if entries := list(read(text)):
+            if read in _BY_KEY:
+                entries = with_plain_ids(entries, only_scores=read is _own)
             entries = with_lines_above(text, entries) if read in _BY_ADDRESS else entries
             return [_without_emphasis(entry) if entry.title.startswith("*") else entry for entry in entries]
     return []
@@ -199,7 +206,8 @@ def _element(opening: re.Match[str], inner: str) -> Entry | None:
     title = keys.get("title") or keys.get("name") or (lines.title if lines else "")
     texts = (keys.get(key) for key in ("snippet", "content", "document_content", "text", "description", "summary"))
     snippet = next((text for text in texts if text), "") or (lines.snippet if lines else rest)
-    return Entry(docid, title.strip(), snippet.strip(), start=opening.start())
+    aliases = tuple(name for name in (address, docid_of(keys.get("id"))) if name and name != docid)
+    return Entry(docid, title.strip(), snippet.strip(), start=opening.start(), aliases=aliases)
 
 
 def _key_values(text: str) -> Iterator[Entry]:
@@ -245,7 +253,8 @@ def _key_values(text: str) -> Iterator[Entry]:
 
 
 def _of_block(block: dict[str, str], number: int | None, start: int) -> Entry | None:
-    address = block.get("url", "").strip("<>")
+    address = block.get("url", "")
+    address = address[1:].replace(">", "", 1) if address.startswith("<") else address
     docid = docid_of(block.get("id") or address)
     if docid is None:
         return None
@@ -253,7 +262,8 @@ def _of_block(block: dict[str, str], number: int | None, start: int) -> Entry | 
     if (above := _NUMBERED_TITLE.fullmatch(snippet.rpartition("\n")[2])) and number is not None:
         # The numbered title of the next entry stands below this one's text.
         snippet = snippet.rpartition("\n")[0] if int(above["number"]) == number + 1 else snippet
-    return Entry(docid, block.get("title", ""), snippet.strip(), number=number, start=start)
+    aliases = (address.split()[0],) if block.get("id") and address else ()
+    return Entry(docid, block.get("title", ""), snippet.strip(), number=number, start=start, aliases=aliases)
 
 
 def _without_rules(text: str) -> str:
@@ -305,12 +315,15 @@ def _unmarked_links(text: str) -> Iterator[Entry]:
     return _links(text, unmarked_links_of)
 
 
+_blocks = _reader(_BLOCKS, begin="DocID:")
 _addresses = _reader(_ADDRESSES, "http")
 
 _FORMS: Sequence[Callable[[str], Iterable[Entry]]] = (
-    _own, _reader(_BLOCKS, begin="DocID:"), _search_r1, _r1_searcher, _elements, _links, _wikipedia,
+    _own, _blocks, _search_r1, _r1_searcher, _elements, _links, _wikipedia,
     _reader(_PAIRS_IN_LINE, "snippet: ", ", title: ", ", link: "), _key_values, _reader(_TITLES, "["), _addresses,
     _unmarked_links,
 )  # fmt: skip
+_BY_KEY = (_own, _blocks, _elements, _key_values)
+"""Those that have ids behind keys, with what may stand behind them in their lines."""
 _BY_ADDRESS = (_key_values, _addresses)
 """Those of which an entry begins with its address, though more of it may stand above."""

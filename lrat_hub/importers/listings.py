@@ -45,6 +45,7 @@ class SearchResults(NamedTuple):
         dropped: Why lists are left out, and how many.
         unread: Entries that the observation announces and does not show in a form that can be read.
         not_run: Queries that were asked and that the observation does not mention, while it names others.
+        aliases: Other ids and addresses of what they found, each with the document's id.
     """
 
     queries: tuple[str, ...]
@@ -53,6 +54,7 @@ class SearchResults(NamedTuple):
     dropped: tuple[tuple[str, int], ...] = ()
     unread: int = 0
     not_run: int = 0
+    aliases: tuple[tuple[str, str], ...] = ()
 
 
 def is_cut_off(name: str, query: str) -> bool:
@@ -198,6 +200,13 @@ def assembled(listings: Sequence[Listing], asked: tuple[str, ...], unattributed:
         tuple((why, n) for why, n in ((NOT_NAMED, unattributed), (UNRECOGNISED, num_unknown)) if n),
         unread=announced - len(candidates),
         not_run=max(0, len(asked) - len(listings)),
+        aliases=tuple(
+            (alias, entry.docid)
+            for listing in listings
+            for entry in listing.entries
+            if entry.docid is not None
+            for alias in entry.aliases
+        ),
     )
 
 

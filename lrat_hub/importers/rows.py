@@ -186,18 +186,23 @@ def _entry(row: Any, known: ResultFormat, use_addresses: bool) -> Entry:
         return Entry(row)
     if not isinstance(row, dict):
         return Entry(None)
+    docid, names = _names(row, use_addresses)
+    docid = docid_of(first_at(row, known.docid)) if known.docid else docid
     return Entry(
-        docid_of(first_at(row, known.docid)) if known.docid else _docid(row, use_addresses),
+        docid,
         text_of(first_at(row, known.title or TITLES)),
         text_of(first_at(row, known.snippet or SNIPPETS)),
         number_of(first_at(row, known.score or SCORES)),
+        aliases=tuple(name for name in names if name != docid) if len(names) > 1 else (),
     )
 
 
-def _docid(row: dict[str, Any], use_address: bool) -> str | None:
-    address, named = (next(filter(None, map(docid_of, values_at(row, paths))), None) for paths in (ADDRESSES, DOCIDS))
-    plain = docid_of(row.get("id"))
-    return named or (address if address and use_address else plain) or address or plain
+def _names(row: dict[str, Any], use_address: bool) -> tuple[str | None, list[str]]:
+    """The id of a row, and all ids and addresses that it has."""
+    addresses, named = (list(filter(None, map(docid_of, values_at(row, paths)))) for paths in (ADDRESSES, DOCIDS))
+    plain = list(filter(None, [docid_of(row.get("id"))]))
+    names = [*named, *(addresses if use_address else plain), *addresses, *plain]
+    return names[0] if names else None, names
 
 
 def _ids_are_numbers(rows: Sequence[Any]) -> bool:

@@ -7,7 +7,7 @@ import pytest
 
 from lrat_hub import mine_pairs
 from lrat_hub.importers.accounts import Accounts
-from lrat_hub.importers.actions import Recorder
+from lrat_hub.importers.actions import OTHER_NAME, Recorder
 from lrat_hub.importers.mapping import BROWSE, LogMapping
 from lrat_hub.importers.messages import Result
 from lrat_hub.importers.opened import read_documents
@@ -238,6 +238,47 @@ def test_a_browse_of_a_listed_page_is_a_pair_with_the_address_that_was_listed():
     result = mine_pairs([run], weighting=Weighting("uniform"))
     assert [(pair.positive_id, pair.negative_ids) for pair in result.pairs] == [(f"{X}/", ("https://example.org/a",))]
     assert accounts.browses.notes == {"browses of a listed page under an address that is written otherwise": 1}
+
+
+LISTED_TWICE = {
+    "json": json.dumps([{"id": "a7", "url": X, "text": "w"}, {"id": "b2", "url": f"{X}/b"}]),
+    "other keys": json.dumps({"results": [{"doc_id": "a7", "link": X}, {"doc_id": "b2", "link": f"{X}/b"}]}),
+    "metadata": json.dumps([{"docid": name, "metadata": {"source": url}}
+                            for name, url in (("a7", X), ("b2", f"{X}/b"))]),
+    "lines": f"[1] ID: a7\nURL: {X}\nw\n\n[2] ID: b2\nURL: <{X}/b> (cached)\nv",
+    "elements": f"<document><docid>a7</docid><url>{X}</url></document>"
+    f"<document><docid>b2</docid><url>{X}/b</url></document>",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("opened", [X, f"{X}/#top"])
+@pytest.mark.parametrize("name", LISTED_TWICE)
+def test_a_browse_of_the_address_of_a_listed_row_is_one_of_its_id(name, opened):
+    steps, accounts = recorded(
+        ("search", {"query": "q"}, LISTED_TWICE[name]),
+        ("visit", {"url": opened}, "Words"),
+        ("visit", {"url": Y}, "Words"),
+    )
+    assert [step.docid for step in steps[1:]] == ["a7", Y]
+    assert accounts.browses.notes == {OTHER_NAME: 1}
+    (pair,) = mine_pairs([Trajectory("t", "q", "?", tuple(steps))], weighting=Weighting("uniform")).pairs
+    assert (pair.positive_id, pair.negative_ids) == ("a7", ("b2",))
+
+
+def test_a_browse_of_the_number_of_a_listed_row_is_one_of_its_address_in_the_last_list():
+    first, second = (json.dumps([{"id": n, "url": f"{X}/{name}{n}"} for n in (1, 2)]) for name in "ab")
+    steps, _ = recorded(
+        ("search", {"query": "q"}, first), ("open_page", {"id": 2}, "Words"),
+        ("search", {"query": "r"}, second), ("open_page", {"id": "2"}, "Words"),
+        ("search", {"query": ["s", "t"]}, f"[{first}, {second}]"), ("open_page", {"id": 2}, "Words"),
+    )  # fmt: skip
+    assert [step.docid for step in steps if step.action == "browse"] == [f"{X}/a2", f"{X}/b2", "2"]
+
+
+def test_an_address_of_several_parts_is_the_part_that_was_ranked_best():
+    rows = [{"id": "c1", "url": X}, {"id": "c2", "url": X}, {"id": "d1", "url": Y}]
+    steps, _ = recorded(("search", {"query": "q"}, json.dumps(rows)), ("visit", {"url": X}, "Words"))
+    assert steps[1].docid == "c1"
 
 
 def test_patterns_of_a_mapping_make_failures():

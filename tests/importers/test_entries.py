@@ -64,6 +64,47 @@ def test_a_note_behind_an_address_and_parentheses_in_it_lose_no_entry(line):
     assert read(text) == [entry[:3] for entry in NOTED]
 
 
+def test_an_address_behind_a_key_ends_before_a_note():
+    text = f"1. Ulm\n   URL: {U}/Ulm (cached)\n   A city.\n\n2. Rhine\n   URL: <{U}/Rhine> (cached)\n   A river."
+    assert read(text) == [(f"{U}/Ulm", "Ulm", "A city."), (f"{U}/Rhine", "Rhine", "A river.")]
+
+
+IDS = {
+    "scores behind signs": ("[1] id: d1 | score: 0.9\nw\n\n[2] id: d2 | score: 0.8\nv", [("d1", ""), ("d2", "")]),
+    "scores in brackets": ("DocID: d1 (score 0.9)\nw\nDocID: d2 (score 0.8)\nv", [("d1", ""), ("d2", "")]),
+    "scores below numbers": ("[1] DocID: d1 (score 0.9)\nTitle: A\nw\n\n[2] DocID: d2 (score 0.8)\nTitle: B\nv",
+                             [("d1", "A"), ("d2", "B")]),
+    "titles behind keys": ("id: d1, title: A, b\nw\nid: d2, title: B\nv", [("d1", "A, b"), ("d2", "B")]),
+    "scores and titles": ("- **ID:** d1 | title: A | score: 0.9\nw\n- **ID:** d2 | title: B | score: 0.8\nv",
+                          [("d1", "A"), ("d2", "B")]),
+    "titles behind dashes": ("ID: abc - A\nw\nID: d2 - B - c\nv", [("abc", "A"), ("d2", "B - c")]),
+    "a note": ("DocID: d1\nw\n\nDocID: d2\nv\n\nDocID: d3 (archived)\nu", [("d1", ""), ("d2", ""), ("d3", "")]),
+    "an id alone at the end": ("DocID: d1\nw\nDocID: d2", [("d1", ""), ("d2", "")]),
+    "elements": ("<document>\nid: d1 | score: 0.9\nw\n</document><document>\nid: d2 | score: 0.8\n</document>",
+                 [("d1", ""), ("d2", "")]),
+    "chinese": ("文档编号：d1 | 得分：0.9\n内容：w\n\n文档编号：d2 | 得分：0.8\n内容：v", [("d1", ""), ("d2", "")]),
+    "ids with blanks": ("id: my doc 1\nw\nid: my doc 2 (copy)\nv", [("my doc 1", ""), ("my doc 2 (copy)", "")]),
+    "ids with blanks and scores": ("id: my doc 1 | score: 0.9\nw\nid: my doc 2 | score: 0.8\nv",
+                                   [("my doc 1", ""), ("my doc 2", "")]),
+    "names of pages": ("DocID: Mercury (planet)\nw\nDocID: Ulm\nv", [("Mercury (planet)", ""), ("Ulm", "")]),
+    "parts of a document": ("id: d1 (part 1)\nw\nid: d1 (part 2)\nv", [("d1 (part 1)", ""), ("d1 (part 2)", "")]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", IDS)
+def test_what_stands_behind_an_id_is_no_part_of_it_unless_the_ids_of_the_list_are_so(name):
+    text, expected = IDS[name]
+    assert [entry[:2] for entry in read(text)] == expected
+
+
+def test_a_score_behind_an_id_is_that_of_its_entry():
+    assert [entry.score for entry in entries_of(IDS["scores and titles"][0])] == [0.9, 0.8]
+
+
+def test_an_id_of_the_librarys_own_lists_may_hold_anything_but_scores():
+    assert read("[1] DocID: d1 (copy), title: A\nTitle: B\nw") == [("d1 (copy), title: A", "B", "w")]
+
+
 WORST = """
 import sys
 from lrat_hub.importers.entries import entries_of
@@ -73,6 +114,7 @@ texts = {
     "blanks": "- [a](https://x.org/" + " (a" * 300_000 + "\\n",
     "addresses": "https://x.org/" + "((a)(b" * 200_000,
     "titles": "- [a]" * 300_000 + "(b)\\n" + "[b](" * 300_000,
+    "ids": "DocID: d1" + " (" * 300_000 + "\\nid: d2" + ", title" * 300_000 + "\\nid: " + "d | " * 249,
     "quotes": "- [a](b " + '"' * 300_001,
 }
 entries_of(texts[sys.argv[1]])
@@ -80,7 +122,7 @@ entries_of(texts[sys.argv[1]])
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["open", "closed", "blanks", "addresses", "titles", "quotes"])
+@pytest.mark.parametrize("name", ["open", "closed", "blanks", "addresses", "titles", "ids", "quotes"])
 def test_the_worst_addresses_take_bounded_work(name):
     """They are read in a second; looking anew from each parenthesis takes hours. The limit is no measure of speed."""
     subprocess.run([sys.executable, "-c", WORST, name], check=True, timeout=60)

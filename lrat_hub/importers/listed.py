@@ -1,0 +1,68 @@
+"""What the searches of a run listed, by all ids and addresses under which an agent may open it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lrat_hub.schema import Step
+from lrat_hub.walk.addresses import page_of
+
+
+class Listed:
+    """The documents that the steps of a run listed. They are looked at only when something else is opened.
+
+    Args:
+        steps: The steps so far, to which others are added.
+    """
+
+    def __init__(self, steps: Sequence[Step]) -> None:
+        self._steps = steps
+        self._num_read = 0
+        self._docids: set[str] = set()
+        self._unpaged: list[str] = []
+        self._pages: set[str] = set()
+        self._aliases: dict[str, str] = {}
+        self._new_aliases: list[tuple[tuple[str, str], ...]] = []
+
+    def add_aliases(self, aliases: tuple[tuple[str, str], ...]) -> None:
+        """Other ids and addresses of what a search listed; see `SearchResults.aliases`."""
+        if aliases:
+            self._new_aliases.append(aliases)
+
+    def __contains__(self, docid: str) -> bool:
+        """Whether a document is listed under this id."""
+        for step in self._steps[self._num_read :]:
+            docids = [hit.docid for hit in step.results]
+            self._docids.update(docids)
+            self._unpaged += docids
+        self._num_read = len(self._steps)
+        return docid in self._docids
+
+    def has_page(self, docid: str) -> bool:
+        """Whether a page is listed under another way to write its address."""
+        if docid in self or (page := page_of(docid)) is None:
+            return False
+        self._pages.update(filter(None, map(page_of, self._unpaged)))
+        self._unpaged = []
+        return page in self._pages
+
+    def by_alias(self, alias: str) -> str | None:
+        """The id of the document that was listed last with another id or address; None where none was."""
+        for aliases in self._new_aliases:
+            self._read(aliases)
+        self._new_aliases = []
+        return self._aliases.get(page_of(alias) or alias)
+
+    def _read(self, aliases: tuple[tuple[str, str], ...]) -> None:
+        docids: dict[str, dict[str, None]] = {}
+        addresses = set[str]()
+        for alias, docid in aliases:
+            if (page := page_of(alias)) is not None:
+                addresses.add(page)
+            docids.setdefault(page or alias, {})[docid] = None
+        for alias, found in docids.items():
+            # Parts of a page have its address, and the best of them counts. A number in two lists says nothing.
+            if len(found) == 1 or alias in addresses:
+                self._aliases[alias] = next(iter(found))
+            else:
+                self._aliases.pop(alias, None)
