@@ -192,7 +192,7 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]] | None:
         )
     seen = seen_by([model for runs in runs_of for model in models_of(runs.trajectories)], gold, source)
     if args.held_out_only:
-        left_out = frozenset[str]().union(*(one.query_ids for one in seen))
+        left_out = frozenset[str]().union(*(one.left_out for one in seen))
         gold = {query_id: row for query_id, row in gold.items() if query_id not in left_out}
         say(f"  {len(left_out)} questions are left out for all systems, {len(gold)} are held out")
         if not gold:

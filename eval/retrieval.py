@@ -291,7 +291,7 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
         "scores": scores,
         "values": [row for task, one in comparisons.items() if task != main_task for row in one.all_values()],
         "by_search": evaluation.curves(systems),
-        "seen": [one.to_dict() | {"query_ids": sorted(one.query_ids), "docids": sorted(one.docids)} for one in seen],
+        "seen": [one.to_dict() | one.ids() for one in seen],
     }
     runs = {f"runs/{name.replace('/', '__')}.trec": trec_run(run[QUERIES], name) for name, run in systems.items()}
     ids = (

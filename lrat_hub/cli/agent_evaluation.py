@@ -150,7 +150,7 @@ def seen_by(models: Sequence[HubRef], gold: Mapping[str, tuple[str, str]], queri
 
     texts = {query_id: question for query_id, (question, _) in gold.items()}
     seen = [
-        Seen.of(system_name(model), TrainingPairs.of(model, queries=queries), texts, (), None)
+        Seen.of(system_name(model), TrainingPairs.of(model, queries=queries), texts, {})
         for model in dict.fromkeys(models)
     ]
     for one in seen:

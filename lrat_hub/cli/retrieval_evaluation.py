@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from lrat_hub.evaluation.metrics import Run
     from lrat_hub.evaluation.own_documents import OwnDocuments
     from lrat_hub.evaluation.retrieval import RetrievalEvaluation, TaskComparison
-    from lrat_hub.evaluation.seen import Seen, TrainingPairs
+    from lrat_hub.evaluation.seen import Seen
     from lrat_hub.hub.inputs import Source
     from lrat_hub.ledger.joins import Join
     from lrat_hub.schema import Pair, Trajectory
@@ -38,7 +38,7 @@ def read_evaluation(
     from lrat_hub.corpora.loading import load_qrels
     from lrat_hub.evaluation.benchmark import Benchmark
     from lrat_hub.evaluation.retrieval import EVIDENCE, OPENED, RetrievalEvaluation
-    from lrat_hub.evaluation.seen import TrainingPairs, was_seen
+    from lrat_hub.evaluation.seen import was_seen
 
     judged = "qrels" in inputs
     if judged:
@@ -53,16 +53,11 @@ def read_evaluation(
     gold = None
     if args.qrels_gold:
         gold = evidence.judged_by(stage.input("qrels_gold", args.qrels_gold), config="qrels_gold")
-    trained = {name: TrainingPairs.of(model, queries=asked, corpus=inputs["corpus"]) for name, model in models.items()}
-    seen = seen_of(trained, evidence, by_question=not judged)
-    if not judged and not args.held_out_only and any(one.query_ids for one in seen):
-        say(
-            "  warning: systems were trained on some of these searches. Give pairs that lrat mine has held out "
-            "(--pairs me/pairs#pairs:test), or leave out what was seen (--held_out_only)"
-        )
+    seen = seen_of(models, evidence, asked, inputs["corpus"], by_question=not judged)
+    advise(seen, args, inputs)
     left_out = frozenset[str]()
     if args.held_out_only:
-        left_out = left_out.union(*(one.query_ids for one in seen))
+        left_out = left_out.union(*(one.left_out for one in seen))
         evidence, gold = evidence.without(left_out), gold.without(left_out) if gold else None
         say(f"  {len(left_out)} queries are left out for all systems, {len(evidence.qrels)} are held out")
         if not evidence.qrels or (gold and not gold.qrels):
@@ -70,7 +65,7 @@ def read_evaluation(
                 "Queries: expected some that no model was trained on (`held_out_only`), found none. Give the queries "
                 "of another split, or leave the option out."
             )
-    excluded = list(trained.values()) if args.held_out_only else []
+    excluded = [one.pairs for one in seen] if args.held_out_only else []
     evaluation = RetrievalEvaluation.of(evidence, gold, depth=args.depth, main=EVIDENCE if judged else OPENED)
     if args.check_passages:
         for reason in evaluation.add_controls(passages=args.check_passages):
@@ -116,21 +111,61 @@ def read_runs(source: Source) -> Iterator[Trajectory]:
     return map(Trajectory.from_dict, rows_of(load_table(source, "trajectories")))
 
 
-def seen_of(trained: Mapping[str, TrainingPairs], benchmark: Benchmark, *, by_question: bool = False) -> list[Seen]:
+def seen_of(
+    models: Mapping[str, Source], benchmark: Benchmark, asked: Source, corpus: Source, *, by_question: bool = False
+) -> list[Seen]:
     """What each system has seen of a benchmark's judged queries and relevant documents, which is told.
 
     Args:
+        models: System to its model.
+        asked, corpus: Where the queries and the documents are from.
         by_question: Whether the queries are what agents searched with for a question, which may be seen itself.
     """
-    from lrat_hub.evaluation.seen import Seen
+    from lrat_hub.evaluation.seen import Seen, TrainingPairs, text_key
 
     queries = {query_id: benchmark.queries[query_id] for query_id in benchmark.qrels}
-    relevant = [docid for grades in benchmark.qrels.values() for docid, grade in grades.items() if grade > 0]
+    judged = {
+        query_id: [docid for docid, grade in grades.items() if grade > 0]
+        for query_id, grades in benchmark.qrels.items()
+    }
+    wanted = dict.fromkeys(docid for docids in judged.values() for docid in docids) if models else {}
+    keys = {docid: text_key(document.text) for docid in wanted if (document := benchmark.documents.get(docid))}
+    relevant = {query_id: [docid for docid in docids if docid in keys] for query_id, docids in judged.items()}
     asked_for = {key: (benchmark.clusters[key], benchmark.states[key].question) for key in queries if by_question}
-    seen = [Seen.of(name, pairs, queries, relevant, benchmark.documents, asked_for) for name, pairs in trained.items()]
-    for one in seen:
-        say(f"  {one}")
+    seen = []
+    for name, model in models.items():
+        pairs = TrainingPairs.of(model, queries=asked, corpus=corpus, relevant=keys)
+        seen.append(Seen.of(name, pairs, queries, relevant, asked_for))
+        say(f"  {seen[-1]}")
     return seen
+
+
+def advise(seen: Sequence[Seen], args: Any, inputs: Mapping[str, Source]) -> None:
+    """Warns of what was seen that makes figures too good, or too bad, with what can be done about it."""
+    from lrat_hub.hub.refs import HubRef
+
+    if "qrels" in inputs:
+        if any(one.negatives for one in seen):
+            qrels = inputs["qrels"]
+            config = "#qrels_evidence" if isinstance(qrels, HubRef) and not qrels.config else ""
+            say(
+                "  warning: relevant documents are negatives of training pairs, so training ranked them lower. "
+                f"Keep them out of the pairs: lrat mine --held_out {args.qrels}{config}"
+            )
+        return
+    if args.held_out_only or not any(one.left_out for one in seen):
+        return
+    cure = "leave out what was seen (--held_out_only)"
+    if not any(one.query_ids for one in seen):
+        # Questions that are held out can still have the texts of others' queries.
+        say(f"  warning: some searches have the text of training queries for other questions. You can {cure}")
+    elif "pairs" in inputs and inputs["pairs"].split not in (None, "train"):
+        say(f"  warning: systems were trained on some of these searches. You can {cure}")
+    else:
+        say(
+            "  warning: systems were trained on some of these searches. Give pairs that lrat mine has held out "
+            f"(--pairs me/pairs#pairs:test), or {cure}"
+        )
 
 
 def models_of_indexes(texts: Sequence[str]) -> dict[str, Source]:

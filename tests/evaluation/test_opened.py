@@ -71,14 +71,36 @@ def test_documents_of_another_corpus_are_refused(documents):
 
 
 @pytest.mark.parametrize(
-    ("trained_on", "queries", "questions"),
-    [("question q1?", 2, 1), ("four", 1, 1), ("something else", 0, 0)],
+    ("field", "trained_on", "told", "figures"),
+    [
+        ("questions", "question q1?", "2 of 3 queries, of 1 of 2 questions, were mined from", (2, 1, 0)),
+        # Another question's query: q2's agent sent the same text by chance.
+        ("queries", "FOUR", "of 0 of 2 questions, were mined from, 1 more has the text of", (0, 0, 1)),
+        ("questions", "one", "of 0 of 2 questions, were mined from, 1 more has the text of", (0, 0, 1)),
+        ("queries", "question q1?", "0 of 3 queries, of 0 of 2 questions, were mined from", (0, 0, 0)),
+        ("queries", "something else", "0 of 3 queries, of 0 of 2 questions, were mined from", (0, 0, 0)),
+    ],
 )
-def test_a_search_was_seen_when_its_question_or_its_query_was(documents, trained_on, queries, questions):
+def test_questions_that_are_shared_are_told_from_queries_with_the_same_text(
+    documents, field, trained_on, told, figures
+):
     made = opened_benchmark(documents, openings_of_runs(RUNS), what="Trajectories")
-    pairs = TrainingPairs(sources=("pairs",), questions=frozenset({text_key(trained_on)}))
+    pairs = replace(TrainingPairs(sources=("pairs",)), **{field: frozenset({text_key(trained_on)})})
     asked_for = {key: (made.clusters[key], made.states[key].question) for key in made.queries}
-    seen = Seen.of("model", pairs, made.queries, [], documents, asked_for)
-    assert str(seen) == f"model: {queries} of 3 queries, of {questions} of 2 questions, were mined from"
+    seen = Seen.of("model", pairs, made.queries, {}, asked_for)
+    assert told in str(seen)
+    assert ("more" in str(seen)) == bool(figures[2])
     row = seen.to_dict()
-    assert (row["seen_queries"], row["seen_questions"], row["questions"]) == (queries, questions, 2)
+    assert (row["seen_queries"], row["seen_questions"], row["same_text_queries"]) == figures
+    assert len(seen.left_out) == figures[0] + figures[2]
+
+
+def test_negatives_count_their_documents_and_the_queries_that_want_them(documents):
+    pairs = TrainingPairs(sources=("pairs",), positives=frozenset("a"), negatives=frozenset("abf"))
+    queries = {"q1": "one", "q2": "two", "q3": "three"}
+    seen = Seen.of("model", pairs, queries, {"q1": ["a", "b"], "q2": ["b", "c"], "q3": ["d"]})
+    assert str(seen) == (
+        "model: 0 of 3 queries were mined from, 1 of 4 relevant documents are positives of training pairs and 2 are "
+        "negatives (for 2 of 3 queries)"
+    )
+    assert seen.ids()["negative_docids"] == ["a", "b"]

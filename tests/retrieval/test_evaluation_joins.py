@@ -235,16 +235,23 @@ def trained(titled, model_folder):
 def test_what_a_model_was_mined_from_is_told_and_can_be_left_out(titled, trained, capsys):
     pin = evaluate(titled, "--models", trained)
     name = f"lrat/joins-model-2@{trained.revision[:7]}"
-    told = f"{name}: 3 of 6 queries were mined from, 3 of 6 relevant documents are positives of training pairs"
+    # Each pair's negative is the positive of the pair before; the pair without a weight was not trained on.
+    told = (
+        f"{name}: 3 of 6 queries were mined from, 3 of 6 relevant documents are positives of training pairs and 3 are "
+        "negatives (for 3 of 6 queries)"
+    )
     out = capsys.readouterr().out
     assert told in out
+    assert f"Keep them out of the pairs: lrat mine --held_out {titled}#qrels_evidence" in out
     assert f"| difference from {name} | bm25 |" in out
     assert "  warning: 6 questions are few" in out or "  warning: 6 questions can't show any difference" in out
     assert f"the card, {constants.ENDPOINT}/datasets/{pin.repo_id}/tree/{pin.revision}" in out
     assert told in file_of(pin, "README.md").read_text()
     (row,) = load_dataset(pin.repo_id, "seen", revision=pin.revision, split="test")
     assert (row["query_ids"], row["docids"]) == (["q0", "q1", "q3"], sorted([TITLES[0], TITLES[1], TITLES[3]]))
-    assert read_lineage(pin).counts["seen"][0]["seen_queries"] == 3
+    assert row["negative_docids"] == sorted([TITLES[-1], TITLES[0], TITLES[2]])
+    counts = read_lineage(pin).counts["seen"][0]
+    assert (counts["seen_queries"], counts["negative_documents"], counts["negative_queries"]) == (3, 3, 3)
     held_out = evaluate(titled, "--models", trained, "--held_out_only")
     assert "3 queries are left out for all systems, 3 are held out" in capsys.readouterr().out
     rows = load_dataset(held_out.repo_id, "per_query", revision=held_out.revision, split="test")
@@ -277,8 +284,13 @@ def test_pairs_without_questions_are_known_by_ids_of_the_same_queries_alone(titl
         pin = publish("joins-pairs-ids", Lineage("mine", {"trajectories": str(runs)}, {}), pairs=pairs)
         lineage = Lineage("train", {"pairs": str(pin)}, {})
         model = publish_folder(HubRef("lrat/joins-model-4"), model_folder, lineage)
-        trained = TrainingPairs.of(model, queries=titled, corpus=titled)
-        assert (trained.query_ids, trained.positive_ids) == (ids, {TITLES[0]} if ids else set())
+        relevant = dict.fromkeys(TITLES[:3], "the key of a text")
+        trained = TrainingPairs.of(model, queries=titled, corpus=titled, relevant=relevant)
+        assert (trained.query_ids, trained.positives) == (ids, {TITLES[0]} if ids else set())
+        assert trained.negatives == set()
+        relevant = dict.fromkeys(TITLES, "the key of a text")
+        trained = TrainingPairs.of(model, queries=titled, corpus=titled, relevant=relevant)
+        assert trained.negatives == ({TITLES[-1]} if ids else set())
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """`lrat eval retrieval` without judgements: by held-out pairs, by trajectories, and what is refused."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from lrat_hub.evaluation.published import Evaluations
 from lrat_hub.hub.lineage import Lineage, read_lineage
 from lrat_hub.hub.publish import publish_dataset, publish_folder
 from lrat_hub.hub.refs import HubRef
+from lrat_hub.mining.tables import pair_table
+from lrat_hub.schema import Pair
 from lrat_hub.storage import trajectory_table
 from tests.builders import answer, browse, search, trajectory
 
@@ -101,6 +104,40 @@ def test_trajectories_alone_are_replayed_and_what_was_trained_on_is_told_and_lef
     left = evaluate(logs, "--trajectories", logs["runs"], "--held_out_only", to="alone-held-out")
     assert len(rows(left, "per_query")) == 2 * (len(TOPICS) - train)
     assert "trained on some of these" not in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_held_out_queries_with_a_training_text_by_chance_are_no_shared_questions(logs, model_folder, capsys):
+    held_out = list(load_dataset("lrat/alone-pairs", "pairs", split="test"))
+    asked = len(held_out)
+    first = Pair.from_dict(held_out[0])
+    other = replace(first, question="Another question?", query=first.query.upper(), query_id="other")
+    documents = Dataset.from_list(DOCUMENTS)
+    for given, told, warning in (
+        (
+            other,
+            f"0 of {asked} queries, of 0 of {asked} questions, were mined from, 1 more has the text of a training "
+            f"query for another question, 1 of {asked} relevant documents are",
+            "some searches have the text of training queries for other questions. You can leave out what was seen",
+        ),
+        (
+            first,
+            f"1 of {asked} queries, of 1 of {asked} questions, were mined from, 1 of {asked} relevant documents are",
+            "systems were trained on some of these searches. You can leave out what was seen (--held_out_only)",
+        ),
+    ):
+        pairs = publish("alone-chance-pairs", pairs=pair_table([given]), documents=documents)
+        lineage = Lineage("train", {"pairs": f"{pairs}#pairs:train"}, {})
+        model = publish_folder(HubRef("lrat/alone-chance-model"), model_folder, lineage)
+        words = ["--pairs", f"{logs['pairs']}#pairs:test", "--held_out_only"]
+        pin = evaluate(logs | {"model": str(model)}, *words[:2], to="alone-chance")
+        out = capsys.readouterr().out
+        assert told in out
+        assert f"warning: {warning}" in out
+        assert "Give pairs" not in out
+        assert told in card_of(pin)
+        left = evaluate(logs | {"model": str(model)}, *words, to="alone-chance-held-out")
+        assert len(rows(left, "per_query")) == 2 * (asked - 1)
 
 
 @pytest.mark.parametrize(
