@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lrat_hub.errors import LratError
 from lrat_hub.evaluation.costs import SearchCost
+from lrat_hub.evaluation.seen import seen_text
 from lrat_hub.evaluation.systems import (
     AgentSystem,
     RetrieverComparison,
@@ -54,6 +55,7 @@ class RetrievalResults:
         clusters: Query id (or what else is measured) to the question it came from.
         baseline: The system that others are compared with.
         costs: System to what a search with the queries cost, where that was measured.
+        seen: System to what its training has seen of the benchmark, in words.
     """
 
     name: str
@@ -62,6 +64,7 @@ class RetrievalResults:
     clusters: Mapping[str, str]
     baseline: str
     costs: Mapping[str, SearchCost] = field(default_factory=dict)
+    seen: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def shown(self) -> list[str]:
@@ -146,12 +149,10 @@ class Evaluations:
         if "retrieval" in configs:
             baselines = {(row["benchmark"], row["task"]): row["baseline"] for row in rows("retrieval_baselines")}
             costs = _grouped(rows("retrieval_costs"), "benchmark")
-            self.retrieval += [
-                _retrieval(
-                    key[0], key[1], table, baselines[key], costs.get(key[:1], ()) if key[1] in MAIN_TASKS else ()
-                )
-                for key, table in _grouped(rows("retrieval"), "benchmark", "task").items()
-            ]
+            seen = _grouped(rows("retrieval_seen"), "benchmark")
+            for (name, task), table in _grouped(rows("retrieval"), "benchmark", "task").items():
+                of_main = [found.get((name,), ()) if task in MAIN_TASKS else () for found in (costs, seen)]
+                self.retrieval.append(_retrieval(name, task, table, baselines[name, task], *of_main))
         if "per_query" not in configs:
             return
         per_query = _config(source, "per_query")
@@ -164,7 +165,11 @@ class Evaluations:
             name, first = _benchmark_of(source), per_query[0]["system"]
             # The first task is the one whose values are of queries.
             task = next((row["task"] for row in rows("scores")), EVIDENCE)
-            self.retrieval.append(_retrieval(name, task, rows_of(per_query), first, _measured_costs(source)))
+            counts = _counts_of(source)
+            # Times differ from run to run, unlike an evaluation's rows, so that its lineage alone has them.
+            costs = [{"system": system, **cost} for system, cost in counts.get("costs", {}).items()]
+            seen = [{"system": row["system"], "text": seen_text(row)} for row in counts.get("seen", ())]
+            self.retrieval.append(_retrieval(name, task, rows_of(per_query), first, costs, seen))
             for (task,), table in _grouped(rows("values"), "task").items():
                 values = (
                     {column: row[column] for column in ("system", "question_id")}
@@ -191,7 +196,8 @@ class Evaluations:
                 raise LratError("Names: expected one of its own for each system, found one name for two.")
             costs = {names.get(system, system): cost for system, cost in one.costs.items()}
             baseline = names.get(one.baseline, one.baseline)
-            self.retrieval[index] = replace(one, scores=scores, baseline=baseline, costs=costs)
+            seen = {names.get(system, system): text for system, text in one.seen.items()}
+            self.retrieval[index] = replace(one, scores=scores, baseline=baseline, costs=costs, seen=seen)
 
     def comparisons(self) -> list[RetrieverComparison]:
         """Each retriever inside an agent against its baseline."""
@@ -220,6 +226,13 @@ class Evaluations:
             ]
             if costs:
                 tables["retrieval_costs"] = Dataset.from_list(costs)
+            seen = [
+                {"benchmark": one.name, "system": system, "text": text}
+                for one in self.retrieval
+                for system, text in one.seen.items()
+            ]
+            if seen:
+                tables["retrieval_seen"] = Dataset.from_list(seen)
         if self.agreements:
             tables["agreement"] = Dataset.from_list(self.agreements)
         return tables
@@ -244,6 +257,7 @@ def _retrieval(
     rows: Iterable[Mapping[str, Any]],
     baseline: str,
     costs: Iterable[Mapping[str, Any]] = (),
+    seen: Iterable[Mapping[str, Any]] = (),
 ) -> RetrievalResults:
     scores: dict[str, dict[str, dict[str, float]]] = {}
     clusters: dict[str, str] = {}
@@ -260,14 +274,13 @@ def _retrieval(
     ]
     scores = {system: {metric: metrics[metric] for metric in kept} for system, metrics in scores.items()}
     measured = {row["system"]: SearchCost.from_dict(row) for row in costs if row["system"] in scores}
-    return RetrievalResults(name, task, scores, clusters, baseline, measured)
+    told = {row["system"]: row["text"] for row in seen}
+    return RetrievalResults(name, task, scores, clusters, baseline, measured, told)
 
 
-def _measured_costs(source: Source) -> list[dict[str, Any]]:
-    """What searches cost, as an evaluation's lineage has it: times differ from run to run, unlike its rows."""
+def _counts_of(source: Source) -> Mapping[str, Any]:
     lineage = read_lineage(source) if isinstance(source, HubRef) else None
-    costs = lineage.counts.get("costs", {}) if lineage else {}
-    return [{"system": system, **cost} for system, cost in costs.items()]
+    return lineage.counts if lineage else {}
 
 
 def _benchmark_of(source: Source) -> str:

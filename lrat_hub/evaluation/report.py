@@ -107,6 +107,11 @@ def _retrieval_section(one: RetrievalResults, picture: str) -> list[str]:
         parts.insert(
             1, "Nobody has judged these queries: relevant is what agents opened out of their retriever's lists."
         )
+    if one.seen:
+        parts += [
+            "What the models were trained on of this, by their lineages:",
+            "\n".join(f"- {system}: {text}" for system, text in one.seen.items()),
+        ]
     if len(one.scores) > 1:
         parts += [
             f"Differences from {one.baseline} with paired 95 % intervals. The p-values are of paired randomisation "

@@ -214,24 +214,7 @@ class Seen:
         return self.query_ids | self.same_text_ids
 
     def __str__(self) -> str:
-        if self.pairs.problem:
-            return f"{self.system}: {self.pairs.problem}"
-        if not self.pairs.sources:
-            return f"{self.system}: its lineage has no mined pairs"
-        text = f"{self.system}: {len(self.query_ids)} of {self.num_queries} queries"
-        if self.num_questions:
-            text += f", of {len(self.question_ids)} of {self.num_questions} questions,"
-        text += " were mined from"
-        if more := len(self.same_text_ids):
-            text += f", {more} more {'has' if more == 1 else 'have'} the text of a training query for another question"
-        if self.num_documents:
-            text += (
-                f", {len(self.positives)} of {self.num_documents} relevant documents are positives of training pairs"
-            )
-            text += f" and {len(self.negatives)} are negatives"
-        if self.negatives:
-            text += f" (for {self.num_negative_queries} of {self.num_queries} queries)"
-        return text
+        return f"{self.system}: {seen_text(self.to_dict())}"
 
     def to_dict(self) -> dict[str, Any]:
         """For lineage and the config `seen`."""
@@ -256,6 +239,27 @@ class Seen:
             "docids": sorted(self.positives),
             "negative_docids": sorted(self.negatives),
         }
+
+
+def seen_text(row: Mapping[str, Any]) -> str:
+    """What a row of `Seen.to_dict` says, also one that was published before negatives were counted."""
+    if row["note"]:
+        return row["note"]
+    if not row["pairs"]:
+        return "its lineage has no mined pairs"
+    text = f"{row['seen_queries']} of {row['queries']} queries"
+    if questions := row.get("questions"):
+        text += f", of {row['seen_questions']} of {questions} questions,"
+    text += " were mined from"
+    if more := row.get("same_text_queries"):
+        text += f", {more} more {'has' if more == 1 else 'have'} the text of a training query for another question"
+    if row["documents"]:
+        text += f", {row['seen_documents']} of {row['documents']} relevant documents are positives of training pairs"
+        if "negative_documents" in row:
+            text += f" and {row['negative_documents']} are negatives"
+        if negative := row.get("negative_queries"):
+            text += f" (for {negative} of {row['queries']} queries)"
+    return text
 
 
 def was_seen(one: Trajectory | Pair, trained: Iterable[TrainingPairs]) -> bool:

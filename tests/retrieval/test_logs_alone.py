@@ -89,6 +89,9 @@ def test_held_out_pairs_stand_for_judgements_and_the_result_says_that_they_are_n
     again = cli.run(["eval", "report", "--evaluations", str(report), "--to", "lrat/alone-report-again"])
     assert "Nobody has judged these queries" in card_of(report)
     assert "Nobody has judged these queries" in card_of(again)
+    told = f": 0 of {len(held_out)} queries, of 0 of {len(held_out)} questions, were mined from"
+    assert told in card_of(report)
+    assert told in card_of(again)
 
 
 @pytest.mark.slow
