@@ -42,7 +42,8 @@ def with_lines_above(text: str, entries: Sequence[Entry]) -> list[Entry]:
     Titles are lines with numbers that follow one another, or marked as headings, or each the first line of its
     paragraph with a text below the address. Texts are what stands above where nothing stands below the last address.
     """
-    above = [_line_above(text, entry.start) for entry in entries]
+    starts = [-1, *(entry.start for entry in entries)]
+    above = [_line_above(text, entry.start, before) for before, entry in zip(starts, entries, strict=False)]
     # The first title may have been taken for the line that names the query.
     if any(entry.title for entry in entries) or not above[-1].line or not all(one.line for one in above[1:]):
         return list(entries)
@@ -53,11 +54,13 @@ def with_lines_above(text: str, entries: Sequence[Entry]) -> list[Entry]:
     return list(entries)
 
 
-def _line_above(text: str, start: int) -> _Above:
+def _line_above(text: str, start: int, before: int) -> _Above:
     end = start - 1
     if end <= 0:
         return _Above("", True)
     begin = text.rfind("\n", 0, end) + 1
+    if begin == before:
+        return _Above("", False)  # the address of the entry before
     return _Above(text[begin:end].strip("\r"), not text[text.rfind("\n", 0, max(begin - 1, 0)) + 1 : begin].strip())
 
 

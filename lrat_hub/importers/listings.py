@@ -67,6 +67,30 @@ def is_numbered(entries: Sequence[Entry]) -> bool:
     return [entry.number for entry in entries] == list(range(1, len(entries) + 1))
 
 
+_NUMBER = re.compile(
+    r"^[ \t]{0,40}(?:#{1,6}[ \t]+)?(?:\*\*)?(?:\[(?P<bracketed>\d{1,6})\]|(?P<number>\d{1,6})[.)、])", re.MULTILINE
+)
+
+
+def with_gaps(text: str, entries: list[Entry]) -> list[Entry]:
+    """The entries with those that can't be read, whose numbers are missing and stand at the begin of lines between."""
+    found: list[Entry] = []
+    number, start = 0, 0
+    for entry in entries:
+        if entry.number is None:
+            return entries
+        for match in _NUMBER.finditer(text, start, entry.start) if entry.number > number + 1 else ():
+            if number + 1 == int(match["bracketed"] or match["number"]) < entry.number:
+                line = text[match.start() : text.find("\n", match.start(), entry.start)]
+                if found and line in found[-1].snippet:
+                    found[-1] = found[-1]._replace(snippet=found[-1].snippet.partition(line)[0].rstrip())
+                number += 1
+                found.append(Entry(None, number=number, start=match.start()))
+        found.append(entry)
+        number, start = entry.number, entry.start
+    return found
+
+
 def without_inner(text: str, entries: list[Entry]) -> list[Entry]:
     """The entries of lists without those of lists that stand in their snippets, which begin again at 1.
 

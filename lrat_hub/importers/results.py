@@ -27,6 +27,7 @@ from lrat_hub.importers.listings import (
     is_cut_off,
     is_numbered,
     with_docids,
+    with_gaps,
     without_inner,
     without_nameless,
 )
@@ -341,7 +342,7 @@ class _Reader:
         else:
             entries = self._rows_in(text) or entries_of(text)
         if entries:
-            return without_inner(text, entries) if self.known.pattern is None else entries
+            return without_inner(text, with_gaps(text, entries)) if self.known.pattern is None else entries
         stripped = text.strip()
         return [] if len(stripped) <= _MAX_EMPTY and _EMPTY.match(stripped) else None
 

@@ -69,6 +69,27 @@ def test_an_address_behind_a_key_ends_before_a_note():
     assert read(text) == [(f"{U}/Ulm", "Ulm", "A city."), (f"{U}/Rhine", "Rhine", "A river.")]
 
 
+@pytest.mark.parametrize("sign", ["- ", "| ", "– "])
+def test_a_text_behind_an_address_in_its_line_is_that_of_its_entry(sign):
+    text = f"1. {U}/Ulm\n2. {U}/Rhine {sign}A river.\n3. {U}/Danube {sign}Another."
+    assert read(text) == [(f"{U}/Ulm", "", ""), (f"{U}/Rhine", "", "A river."), (f"{U}/Danube", "", "Another.")]
+
+
+GAPS = {
+    "links": f"1. [Ulm]({U}/Ulm) - w\n2. No link\nv\n3. [Rhine]({U}/Rhine) - u",
+    "addresses": f"1. Ulm: {U}/Ulm\nw\n2. Danube: {U}/Danube with words\nv\n3. Rhine: {U}/Rhine\nu",
+    "keys": f"[1] Title: Ulm\nURL: {U}/Ulm\nText: w\n[2] Danube\nv\n[3] Title: Rhine\nURL: {U}/Rhine\nText: u",
+}
+
+
+@pytest.mark.parametrize("name", GAPS)
+def test_an_entry_that_cannot_be_read_between_others_is_counted_and_is_no_text_of_them(name):
+    results = read_results(GAPS[name], ("q",))
+    found = [(hit.docid, hit.title, hit.snippet, hit.rank) for hit in results.candidates]
+    assert found == [(f"{U}/Ulm", "Ulm", "w", 1), (f"{U}/Rhine", "Rhine", "u", 3)]
+    assert results.unread == 1
+
+
 IDS = {
     "scores behind signs": ("[1] id: d1 | score: 0.9\nw\n\n[2] id: d2 | score: 0.8\nv", [("d1", ""), ("d2", "")]),
     "scores in brackets": ("DocID: d1 (score 0.9)\nw\nDocID: d2 (score 0.8)\nv", [("d1", ""), ("d2", "")]),
@@ -107,7 +128,7 @@ def test_an_id_of_the_librarys_own_lists_may_hold_anything_but_scores():
 
 WORST = """
 import sys
-from lrat_hub.importers.entries import entries_of
+from lrat_hub.importers.results import read_results
 texts = {
     "open": "1. [a](https://x.org/" + "(a" * 300_000,
     "closed": "1. [a](https://x.org/(" + "(a)" * 300_000,
@@ -115,14 +136,15 @@ texts = {
     "addresses": "https://x.org/" + "((a)(b" * 200_000,
     "titles": "- [a]" * 300_000 + "(b)\\n" + "[b](" * 300_000,
     "ids": "DocID: d1" + " (" * 300_000 + "\\nid: d2" + ", title" * 300_000 + "\\nid: " + "d | " * 249,
+    "gaps": "1. [a](b)\\n" + "".join(f"{n}. c\\n" for n in range(2, 100_000)) + "100000. [a](b)",
     "quotes": "- [a](b " + '"' * 300_001,
 }
-entries_of(texts[sys.argv[1]])
+read_results(texts[sys.argv[1]], ("q",))
 """
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["open", "closed", "blanks", "addresses", "titles", "ids", "quotes"])
+@pytest.mark.parametrize("name", ["open", "closed", "blanks", "addresses", "titles", "ids", "gaps", "quotes"])
 def test_the_worst_addresses_take_bounded_work(name):
     """They are read in a second; looking anew from each parenthesis takes hours. The limit is no measure of speed."""
     subprocess.run([sys.executable, "-c", WORST, name], check=True, timeout=60)
