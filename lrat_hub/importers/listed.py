@@ -22,6 +22,7 @@ class Listed:
         self._unpaged: list[str] = []
         self._pages: set[str] = set()
         self._aliases: dict[str, str] = {}
+        self._aliases_of_pages: dict[str, str] = {}
         self._new_aliases: list[tuple[tuple[str, str], ...]] = []
 
     def add_aliases(self, aliases: tuple[tuple[str, str], ...]) -> None:
@@ -47,22 +48,46 @@ class Listed:
         return page in self._pages
 
     def by_alias(self, alias: str) -> str | None:
-        """The id of the document that was listed last with another id or address; None where none was."""
+        """The id of the document that was listed last with another id or address; None where it may be of several.
+
+        An address with a fragment stands for the row that has the same one, and else for the only row of its page.
+        """
         for aliases in self._new_aliases:
             self._read(aliases)
         self._new_aliases = []
-        return self._aliases.get(page_of(alias) or alias)
+        page = page_of(alias)
+        if page is None:
+            return self._aliases.get(alias)
+        return self._aliases.get(_part_of(page, alias)) or self._aliases_of_pages.get(page)
 
     def _read(self, aliases: tuple[tuple[str, str], ...]) -> None:
         docids: dict[str, dict[str, None]] = {}
-        addresses = set[str]()
+        parts: dict[str, dict[str, None]] = {}
         for alias, docid in aliases:
             if (page := page_of(alias)) is not None:
-                addresses.add(page)
-            docids.setdefault(page or alias, {})[docid] = None
+                alias = _part_of(page, alias)
+                parts.setdefault(page, {})[alias] = None
+            docids.setdefault(alias, {})[docid] = None
+        num_docids = len({docid for _, docid in aliases})
+        addresses = {part for found in parts.values() for part in found}
         for alias, found in docids.items():
-            # Parts of a page have its address, and the best of them counts. A number in two lists says nothing.
-            if len(found) == 1 or alias in addresses:
-                self._aliases[alias] = next(iter(found))
-            else:
-                self._aliases.pop(alias, None)
+            # Chunks of a page have its address, and the best of them counts. A number in two lists says nothing, nor
+            # does an address that all documents have.
+            is_known = len(found) == 1 or (alias in addresses and len(found) < num_docids)
+            _set(self._aliases, alias, next(iter(found)) if is_known else None)
+        for page, found in parts.items():
+            named = {docid for part in found for docid in docids[part]}
+            part = next(iter(found))
+            is_known = len(named) == 1 or len(found) == 1
+            _set(self._aliases_of_pages, page, self._aliases.get(part) if is_known else None)
+
+
+def _part_of(page: str, address: str) -> str:
+    return f"{page}#{address.partition('#')[2].strip()}"
+
+
+def _set(docids: dict[str, str], alias: str, docid: str | None) -> None:
+    if docid is None:
+        docids.pop(alias, None)
+    else:
+        docids[alias] = docid

@@ -281,6 +281,25 @@ def test_an_address_of_several_parts_is_the_part_that_was_ranked_best():
     assert steps[1].docid == "c1"
 
 
+PARTS = {
+    "parts": (f"{X}#install", f"{X}#config", f"{X}#config", "k2"),
+    "routes": (f"{X}/#/one", f"{X}/#/two", f"{X}/#/two", "k2"),
+    "campaigns": (f"{X}?utm_source=a#s1", f"{X}#s2", f"{X}#s2", "k2"),
+    "a part that no row has": (f"{X}#install", f"{X}#config", f"{X}#more", f"{X}#more"),
+    "the whole page": (f"{X}#install", f"{X}#config", X, X),
+    "a part of the page of one row": (f"{X}#install", Y, f"{X}#more", "k1"),
+    "one address in all rows": (X, X, X, X),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_a_browse_of_a_part_of_a_page_is_one_of_the_row_with_this_part(name):
+    first, second, opened, expected = PARTS[name]
+    rows = [{"id": "k1", "url": first}, {"id": "k2", "url": second}]
+    steps, _ = recorded(("search", {"query": "q"}, json.dumps(rows)), ("visit", {"url": opened}, "Words"))
+    assert steps[1].docid == expected
+
+
 def test_patterns_of_a_mapping_make_failures():
     mapping = LogMapping(failures=(re.compile("^Oops"),))
     steps, _ = recorded(("visit", {"url": X}, "Oops, all gone"), mapping=mapping)
