@@ -51,6 +51,11 @@ def concerns(summary: Summary, accounts: Accounts) -> Iterator[str]:
             "understood; say how lists are written with `mapping`"
         )
     yield from _of_questions(summary, accounts)
+    if MANY_RUNS <= summary.golden == summary.repeated_answers:
+        yield (
+            f"the gold answers of all {summary.golden} runs that have one are word for word those of the agent; if "
+            "they are the agent's, say in a `mapping` where each stands (gold_answer: ..., final_answer: ...)"
+        )
     yield from _of_redaction(summary, accounts)
     yield from _left_out(accounts)
     if _is_most(summary.without_answer, summary.num_runs):
@@ -174,7 +179,9 @@ def _of_questions(summary: Summary, accounts: Accounts) -> Iterator[str]:
             "none, say where it stands with `mapping`"
         )
     if divided := accounts.records.lost[DIVIDED_RUNS]:
-        yield (f"{divided} {DIVIDED_RUNS}: put the files together before you import them, such as with cat")
+        yield (
+            f"{divided} {DIVIDED_RUNS}: if they are parts of one run, put the files together before you import them"
+        )
     for reason in accounts.records.lost:
         if reason.startswith(SEVERAL_RUNS):
             key = reason.removeprefix(SEVERAL_RUNS)

@@ -23,9 +23,10 @@ from lrat_hub.importers.mapping import (
     first_at,
 )
 from lrat_hub.importers.message_texts import thoughts_of
-from lrat_hub.importers.messages import ROLES
+from lrat_hub.importers.messages import ROLES, read_messages
 from lrat_hub.importers.outcomes import ANSWERS
 from lrat_hub.importers.values import UnreadableRecord, identifier_of, listed, object_of, text_of
+from lrat_hub.ledger import Ledger
 
 MESSAGES = ("messages", "conversations", "conversation")
 """Keys under which records keep their messages."""
@@ -57,9 +58,12 @@ def chat_record(record: Any, mapping: LogMapping) -> Any:
     if messages is not None and mapping.message is not None:
         messages = [_renamed(message, mapping.message) for message in messages]
     changed: dict[str, Any] = dict(record) if isinstance(record, dict) else {}
+    ending = None
     for name, known in mapping.fields.items():
         if name == "messages":
             changed.pop(known.paths[0].partition(".")[0], None)
+        elif name == "final_answer" and not known.paths and messages is not None:
+            ending = known.pattern  # whether the last message is an answer is known once its calls are
         elif (value := _value(record, name, mapping, messages)) is not None:
             if name in ("final_answer", "gold_answer"):
                 # What stays under such a key would be taken for the other one of the two.
@@ -72,13 +76,13 @@ def chat_record(record: Any, mapping: LogMapping) -> Any:
             changed[name] = value
     if messages is None:
         return changed if isinstance(record, dict) else record
-    answer = mapping.fields.get("final_answer")
-    if answer is not None and answer.pattern is not None and not answer.paths:
-        messages = _with_answer_apart(messages, answer.pattern)
     if mapping.calls is not None:
         messages = [inner for message in messages for inner in _with_calls(message, mapping.calls)]
     if mapping.tags:
         messages = [inner for message in messages for inner in _untagged(message, mapping)]
+    if ending is not None:
+        messages, answer = _with_answer_apart(messages, ending)
+        changed |= {"final_answer": answer} if answer is not None else {}
     return {**changed, "messages": messages}
 
 
@@ -140,21 +144,28 @@ def _renamed(message: Any, keys: MessageKeys) -> Any:
         return changed
     thought = _content(changed) or thoughts_of(changed.get("reasoning_content")) or thoughts_of(message)
     # Without any text it stays as it is: a message of an unknown role, which is counted.
-    return assistant("", thought) if thought else changed
+    return {**changed, **assistant("", thought)} if thought else changed
 
 
-def _with_answer_apart(messages: Sequence[Any], pattern: TextPattern) -> list[Any]:
-    """The messages with the text before the answer, in the agent's last one, as its reasoning."""
+def _with_answer_apart(messages: Sequence[Any], pattern: TextPattern) -> tuple[list[Any], str | None]:
+    """The messages with the text before the answer, in the agent's last one, as its reasoning; and the answer.
+
+    A message with a call is no answer, whatever it says.
+    """
     for place in reversed(range(len(messages))):
         message = messages[place]
-        if _role(message) in AGENTS and (text := _content(message)):
+        if _role(message) not in AGENTS:
+            continue
+        if any(read.calls or read.answer is not None for read in read_messages(message, Ledger("parts"))):
+            break
+        if text := _content(message):
             match = pattern.search(text)
-            if match is None or message.get("tool_calls"):
+            if match is None or not (answer := (match["final_answer"] or "").strip()):
                 break
             thoughts = [text_of(message.get("reasoning_content")), text[: match.start()].strip()]
-            said = {**_assistant(thoughts), "content": f"<answer>{match['final_answer']}</answer>"}
-            return [*messages[:place], said, *messages[place + 1 :]]
-    return list(messages)
+            said = {**_assistant(thoughts), "content": f"<answer>{answer}</answer>"}
+            return [*messages[:place], said, *messages[place + 1 :]], answer
+    return list(messages), None
 
 
 def _value(record: Any, name: FieldName, mapping: LogMapping, messages: Sequence[Any] | None) -> Any:
@@ -253,7 +264,7 @@ def _untagged(message: Any, mapping: LogMapping) -> Iterator[Any]:
     if not shown or (not agents and any(inner.strip() for name, inner in pieces if name is None)):
         yield message
         return
-    thoughts = [text_of(message.get("reasoning_content"))]
+    thoughts, calls = [text_of(message.get("reasoning_content"))], message.get("tool_calls") if agents else None
     for name, inner in pieces:
         if name is not None and name in _ACTIONS:
             tool, argument = _ACTIONS[name]
@@ -261,12 +272,14 @@ def _untagged(message: Any, mapping: LogMapping) -> Iterator[Any]:
             thoughts = []
         elif name in ("results", "page"):
             yield tool_result(inner.strip())
-        elif name == "answer":
+        elif name == "answer" and not calls:
             yield {**_assistant(thoughts), "content": f"<answer>{inner.strip()}</answer>"}
             thoughts = []
         else:
             thoughts.append(inner.strip())
-    if any(thoughts):
+    if calls:
+        yield _assistant(thoughts, calls)
+    elif any(thoughts):
         yield assistant("\n".join(filter(None, thoughts)))
 
 
@@ -283,7 +296,11 @@ def _pieces(text: str, tags: Mapping[TagName, tuple[str, str]]) -> Iterator[tupl
     opening, at = re.compile("|".join(map(re.escape, begins))), 0
     while match := opening.search(text, at):
         name = begins[match[0]]
-        end = text.find(tags[name][1], match.end()) if tags[name][1] else -1
+        if tags[name][1]:
+            end = text.find(tags[name][1], match.end())
+        else:
+            # What has no end of its own goes on to the next part.
+            end = following.start() if (following := opening.search(text, match.end())) else -1
         if text[at : match.start()].strip():
             yield None, text[at : match.start()]
         yield name, text[match.end() : end if end >= 0 else len(text)]

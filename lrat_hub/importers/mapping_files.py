@@ -199,9 +199,9 @@ class _File:
             self._pattern(f"{name}.pattern", section["pattern"], needed=(name,)) if "pattern" in section else None
         )
         words = {
-            text_of(word).strip().casefold(): meaning
+            word: meaning
             for key, meaning in (meanings or {}).items()
-            for word in _listed(section.get(key, []))
+            for word in self._words(f"{name}.{key}", section.get(key, []))
         }
         return Field(name, paths, pattern, words)
 
@@ -209,8 +209,15 @@ class _File:
         self._check_keys("message", section, _MESSAGE_KEYS)
         self._check_keys("roles", roles, _ROLES)
         paths = {key: self._names(f"message.{key}", value, is_path=True) for key, value in section.items()}
-        words = {text_of(word).strip().casefold(): role for role, value in roles.items() for word in _listed(value)}
+        words = {word: role for role, value in roles.items() for word in self._words(f"roles.{role}", value)}
         return MessageKeys(**paths, roles=words) if paths or words else None
+
+    def _words(self, where: str, value: Any) -> Iterable[str]:
+        """Values that a log may have, without case."""
+        for word in _listed(value):
+            if isinstance(word, (dict, list)):
+                raise self._error(where, "a value or a list of values", repr(word))
+            yield text_of(word).strip().casefold()
 
     def _calls(self, section: Any) -> CallKeys:
         self._check_keys("calls", section, _CALL_KEYS)
@@ -242,7 +249,7 @@ class _File:
         self, where: str, pattern: Any, *, needed: tuple[str, ...] = (), optional: tuple[str, ...] | None = ()
     ) -> BoundedPattern:
         """A pattern with the groups it needs, and out of others only the optional ones; None for any."""
-        if not isinstance(pattern, str):
+        if not isinstance(pattern, str) or not pattern:
             raise self._error(where, "a regular expression", repr(pattern))
         compiled = BoundedPattern(pattern, f"{self._path}: {where}")
         try:

@@ -44,7 +44,7 @@ TASKS = (*QUERIES, "task_description", "task", "input", "prompt", "instruction",
 GOLD_ANSWERS = (
     "gold_answer", "gold_answers", "golden_answers", "golden_answer", "gold", "ground_truth", "ground_truths",
     "groundtruth", "true_answer", "reference_answer", "reference_answers", "reference", "correct_answer",
-    "expected_answer", "expected_output", "target", "targets", "gts", "gt", "reward_model",
+    "expected_answer", "expected_output", "expected", "target", "targets", "gts", "gt", "reward_model",
 )  # fmt: skip
 """Keys that name the gold answer."""
 
@@ -56,7 +56,7 @@ LONG_ANSWER = 100
 
 FINAL_ANSWERS = (
     "final_answer", "prediction", "predicted_answer", "pred_answer", "final_boxed_answer", "final_response",
-    "model_answer",
+    "model_answer", "response",
 )  # fmt: skip
 """Keys that name the agent's answer."""
 
@@ -228,10 +228,15 @@ def answers_of(record: Mapping[str, Any], said: str | None) -> Answers:
         if gold is not None and record[key] == gold:  # and no list of answers, which no agent gives
             if final is None and status_of(record, gold)[0] == "completed":
                 return Answers(unclear=gold)
-            if final is not None and len(gold) >= LONG_ANSWER and gold.strip() in final:
+            if final is not None and len(gold) >= LONG_ANSWER and _plain(gold) in _plain(final):
                 return Answers(final=final)
         return Answers(gold, key, final)
     return Answers(gold, key, said if said is not None else _first_text(record, (*FINAL_ANSWERS, *ANSWERS)))
+
+
+def _plain(text: str) -> str:
+    """A text without emphasis, in one line."""
+    return " ".join(text.replace("*", "").split())
 
 
 def _first_text(record: Mapping[str, Any], keys: Iterable[str]) -> str | None:

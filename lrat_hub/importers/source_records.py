@@ -11,6 +11,7 @@ from lrat_hub.errors import LratError
 from lrat_hub.importers.accounts import Accounts
 from lrat_hub.importers.formats import Format
 from lrat_hub.importers.mapping import value_at
+from lrat_hub.importers.messages import role_of
 from lrat_hub.importers.recognition import RECORDS_LOOKED_AT, is_part, sampled_records, unfolded
 from lrat_hub.importers.refusals import shape_of
 from lrat_hub.importers.sources.records import Item, Piece, Record, read_items, read_records
@@ -110,7 +111,9 @@ def _with_run(path: Path, records: Iterator[Record], accounts: Accounts, key: st
             last, name = (run, record.source), stable_hash(run)
             # Of more runs, memory would grow: those that are known already are still looked for.
             source = sources.get(name) if len(sources) >= RUNS_REMEMBERED else sources.setdefault(name, record.source)
-            if source not in (None, record.source) and name not in divided:
+            # Runs of several files may have the same names: one that begins goes on nowhere.
+            begins = role_of(record.value) in ("system", "user")
+            if source not in (None, record.source) and name not in divided and not begins:
                 divided.add(name)
                 accounts.records.lose(DIVIDED_RUNS, example=f"{run} in {source} and {record.source}")
         yield record

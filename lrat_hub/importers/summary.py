@@ -34,6 +34,7 @@ class Summary:
             with neither a search nor a browse, with no question, and with no answer.
         texts: Steps that show a title or a text of a document.
         docids: Documents that were listed or opened, distinct in each run.
+        golden, repeated_answers: Trajectories with a gold answer, and those whose own answer is the same.
         short_pages: Opened documents of which the log shows one short line, and `short_page`, the first in the
             alphabet.
         opens: How often searches were followed by an opened document of their lists.
@@ -55,6 +56,8 @@ class Summary:
     without_answer: int = 0
     texts: int = 0
     docids: int = 0
+    golden: int = 0
+    repeated_answers: int = 0
     short_pages: int = 0
     short_page: str = ""
     opens: Opens = field(default_factory=Opens)
@@ -88,6 +91,8 @@ class Summary:
         self.without_action += not (actions["search"] or actions["browse"])
         self.without_question += not run.question
         self.without_answer += run.final_answer is None
+        self.golden += bool(run.gold_answer)
+        self.repeated_answers += bool(run.gold_answer) and run.gold_answer == run.final_answer
         self._see({run.question} if run.question else set())
 
     def add(self, other: Summary) -> None:

@@ -114,3 +114,12 @@ def test_runs_that_go_on_in_another_file_are_a_loss_with_a_warning(tmp_path) -> 
     for run in runs:
         summary.count(run)
     assert any(text.startswith(f"1 {DIVIDED_RUNS}") for text in concerns(summary, accounts))
+
+
+def test_runs_of_the_same_name_in_several_files_are_told_from_parts_of_one(tmp_path) -> None:
+    lines = [{"run": 1, "role": "user", "content": "Who?"}, {"run": 1, "role": "assistant", "content": "L."}]
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    accounts = Accounts()
+    assert len(list(read_trajectories(tmp_path, accounts, group_by="run"))) == 2
+    assert DIVIDED_RUNS not in accounts.records.lost

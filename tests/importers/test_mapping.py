@@ -382,3 +382,77 @@ def test_a_look_names_what_the_file_names_and_no_record_has(tmp_path):
         "none of the 1 records that were read has what the mapping names with gold_answer: task.label; "
         "message.reasoning: thought; calls.result: output: "
     )
+
+
+ASKED = {"role": "user", "content": "Who made it?"}
+LISTED = {"role": "tool", "tool_call_id": "c1", "content": json.dumps([{"docid": 7}])}
+
+
+def searching(content, **more):
+    return {"role": "assistant", "content": content, "tool_calls": [call("search", {"query": "maker"}, "c1")], **more}
+
+
+@pytest.mark.parametrize("tags", ["{reasoning: think}", "{answer: ['Answer: ', '']}"])
+def test_tags_beside_native_calls_leave_the_calls(tmp_path, tags):
+    said = {"{reasoning: think}": "<think>I look.</think>"}.get(tags, "I look. Answer: none yet")
+    turns = [ASKED, searching(said), LISTED, {"role": "assistant", "content": "L."}]
+    run, accounts = imported(tmp_path, {"messages": turns}, f"tags: {tags}")
+    assert [(step.action, len(step.results)) for step in run.steps] == [("search", 1), ("answer", 0)]
+    assert run.steps[0].reasoning.startswith("I look.")
+    assert accounts.num_lost == 0
+
+
+def test_a_tag_without_an_end_goes_on_to_the_next_one(tmp_path):
+    turns = [ASKED, {"role": "assistant", "content": "Answer: L, I think. <search>maker</search>"}]
+    run, _ = imported(tmp_path, {"messages": turns}, "tags: {answer: ['Answer: ', ''], search: search}")
+    assert [step.queries for step in run.steps if step.action == "search"] == [("maker",)]
+
+
+MAKER = {"name": "search", "arguments": {"query": "Answer: maker"}}
+CALLS = {
+    "native": (searching("Not yet an Answer: I look."), ""),
+    "of other keys": (
+        {"role": "assistant", "content": "Not Answer: yet", "acts": [MAKER]},
+        "calls: {list: acts, name: name, arguments: arguments}\n",
+    ),
+    "tokens": ({"role": "assistant", "content": f"<tool_call>{json.dumps(MAKER)}</tool_call>"}, ""),
+    "parts": (
+        {
+            "role": "assistant",
+            "content": [
+                {"type": "text", "text": "Answer: I look."},
+                {"type": "tool_use", "id": "c", "name": "search", "input": {"query": "maker"}},
+            ],
+        },
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize(("last", "more"), CALLS.values(), ids=CALLS)
+def test_a_pattern_for_the_answer_takes_no_call_for_one(tmp_path, last, more):
+    run, _ = imported(
+        tmp_path, {"messages": [ASKED, last]}, more + "final_answer: {pattern: 'Answer: (?P<final_answer>.*)'}"
+    )
+    assert [step.action for step in run.steps] == ["search"]
+    assert (run.final_answer, run.status) == (None, "failed")
+
+
+def test_a_message_of_thoughts_may_have_calls(tmp_path):
+    mind = searching("I look.") | {"role": "Mind"}
+    turns = [ASKED, mind, LISTED, {"role": "assistant", "content": "L."}]
+    run, _ = imported(tmp_path, {"messages": turns}, "roles: {reasoning: [Mind]}")
+    assert (run.steps[0].action, run.steps[0].reasoning) == ("search", "I look.")
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("roles: {user: {a: b}}", "roles.user: expected a value or a list of values"),
+        ("status: {key: s, completed: {a: 1}}", "status.completed: expected a value or a list of values"),
+        ("failure: ''", "failure: expected a regular expression; found ''"),
+    ],
+)
+def test_values_of_odd_types_are_refused(tmp_path, text, problem):
+    with pytest.raises(LratError, match=re.escape(problem)):
+        mapped(tmp_path, text)

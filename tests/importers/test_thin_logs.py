@@ -121,3 +121,13 @@ def test_opened_documents_under_other_ids_than_those_listed_are_told_with_an_exa
         "5 documents were opened that no search before had listed, such as: 'd0' was opened, and '7'"
     )
     assert not any("few pairs" in text for text in warned)
+
+
+def test_gold_answers_that_are_all_the_agents_own_are_a_warning(tmp_path):
+    def runs(answer):
+        return [{**opening(n, "7", "So."), "answer": answer} for n in range(5)]
+
+    _, warned = told(tmp_path / "runs.jsonl", *runs("Ada"))
+    assert any(text.startswith("the gold answers of all 5 runs that have one are word for word") for text in warned)
+    _, warned = told(tmp_path / "runs.jsonl", *runs("Eve"))
+    assert not any("gold answers" in text for text in warned)
