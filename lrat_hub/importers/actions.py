@@ -127,6 +127,7 @@ class Recorder:
             results = read_results(
                 result.text, asked, tool.result_format, results=result.results, docids=result.docids or None
             )
+            results = self._listed.with_addresses(results)
             lists.note(NOT_RUN, results.not_run)
             lists.lose(UNREAD, results.unread, example=shown)
         if not any(results.queries):

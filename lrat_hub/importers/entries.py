@@ -16,7 +16,7 @@ from typing import NamedTuple, cast
 from lrat_hub.importers.lines_above import with_lines_above
 from lrat_hub.importers.links import BALANCED, Link, links_of, unmarked_links_of
 from lrat_hub.importers.mapped_patterns import TextPattern
-from lrat_hub.importers.plain_ids import with_plain_ids
+from lrat_hub.importers.plain_ids import has_id, with_plain_ids
 from lrat_hub.importers.values import docid_of
 
 
@@ -115,6 +115,11 @@ def entries_of(text: str) -> list[Entry]:
             if read in _BY_KEY:
                 entries = with_plain_ids(entries, only_scores=read is _own)
             entries = with_lines_above(text, entries) if read in _BY_ADDRESS else entries
+            if read not in _BY_TITLE:
+                entries = [
+                    entry if entry.docid is None or has_id(entry.docid) else entry._replace(docid=None)
+                    for entry in entries
+                ]
             return [_without_emphasis(entry) if entry.title.startswith("*") else entry for entry in entries]
     return []
 
@@ -199,7 +204,7 @@ def _element(opening: re.Match[str], inner: str) -> Entry | None:
     address = next((keys[key] for key in ("url", "link", "href", "source") if _is_address(keys.get(key))), None)
     if address is None and lines is not None and _is_address(lines.docid):
         address = lines.docid
-    named = [keys[key] for key in ("docid", "doc_id", "document_id") if keys.get(key)]
+    named = [keys[key] for key in ("docid", "doc_id", "document_id") if keys.get(key) and has_id(keys[key])]
     docid = docid_of(next(iter(named), address or keys.get("id") or (lines.docid if lines else None)))
     if docid is None:
         return None
@@ -255,14 +260,15 @@ def _key_values(text: str) -> Iterator[Entry]:
 def _of_block(block: dict[str, str], number: int | None, start: int) -> Entry | None:
     address = block.get("url", "")
     address = address[1:].replace(">", "", 1) if address.startswith("<") else address
-    docid = docid_of(block.get("id") or address)
+    named = block.get("id", "")
+    docid = docid_of(address if address and not has_id(named) else named or address)
     if docid is None:
         return None
     snippet = _without_rules(block.get("snippet", ""))
     if (above := _NUMBERED_TITLE.fullmatch(snippet.rpartition("\n")[2])) and number is not None:
         # The numbered title of the next entry stands below this one's text.
         snippet = snippet.rpartition("\n")[0] if int(above["number"]) == number + 1 else snippet
-    aliases = (address.split()[0],) if block.get("id") and address else ()
+    aliases = (address.split()[0],) if address and has_id(address) and docid != docid_of(address) else ()
     return Entry(docid, block.get("title", ""), snippet.strip(), number=number, start=start, aliases=aliases)
 
 
@@ -325,5 +331,7 @@ _FORMS: Sequence[Callable[[str], Iterable[Entry]]] = (
 )  # fmt: skip
 _BY_KEY = (_own, _blocks, _elements, _key_values)
 """Those that have ids behind keys, with what may stand behind them in their lines."""
+_BY_TITLE = (_search_r1, _r1_searcher, _wikipedia)
+"""Those of which titles are the ids, so that a document may have any name."""
 _BY_ADDRESS = (_key_values, _addresses)
 """Those of which an entry begins with its address, though more of it may stand above."""

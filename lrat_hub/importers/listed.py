@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+from lrat_hub.importers.listings import SearchResults
 from lrat_hub.schema import Step
 from lrat_hub.walk.addresses import page_of
 
@@ -23,12 +25,33 @@ class Listed:
         self._pages: set[str] = set()
         self._aliases: dict[str, str] = {}
         self._aliases_of_pages: dict[str, str] = {}
+        self._last_number: int | None = None
         self._new_aliases: list[tuple[tuple[str, str], ...]] = []
 
     def add_aliases(self, aliases: tuple[tuple[str, str], ...]) -> None:
         """Other ids and addresses of what a search listed; see `SearchResults.aliases`."""
         if aliases:
             self._new_aliases.append(aliases)
+            numbers = [int(alias) for alias, docid in aliases if _is_number(alias) and page_of(docid) is not None]
+            self._last_number = max(numbers, default=self._last_number)
+
+    def with_addresses(self, results: SearchResults) -> SearchResults:
+        """Results with addresses as ids, where their ids go on with the numbers of rows that a search before began."""
+        docids = [hit.docid for hit in results.candidates]
+        first = (self._last_number or 0) + 1
+        if self._last_number is None or docids != [str(first + index) for index in range(len(docids))]:
+            return results
+        addresses: dict[str, str] = {}
+        for alias, docid in results.aliases:
+            if page_of(alias) is not None:
+                addresses.setdefault(docid, alias)
+        if any(docid not in addresses for docid in docids):
+            return results
+        others = [(alias, addresses[docid]) for alias, docid in results.aliases if alias != addresses[docid]]
+        return results._replace(
+            candidates=tuple(replace(hit, docid=addresses[hit.docid]) for hit in results.candidates),
+            aliases=(*others, *addresses.items()),
+        )
 
     def __contains__(self, docid: str) -> bool:
         """Whether a document is listed under this id."""
@@ -80,6 +103,10 @@ class Listed:
             part = next(iter(found))
             is_known = len(named) == 1 or len(found) == 1
             _set(self._aliases_of_pages, page, self._aliases.get(part) if is_known else None)
+
+
+def _is_number(alias: str) -> bool:
+    return alias.isascii() and alias.isdigit() and len(alias) < 10
 
 
 def _part_of(page: str, address: str) -> str:

@@ -19,6 +19,7 @@ from typing import Any
 
 from lrat_hub.importers.entries import Entry
 from lrat_hub.importers.mapping import ResultFormat, first_at, values_at
+from lrat_hub.importers.plain_ids import has_id
 from lrat_hub.importers.values import docid_of, identifier_of, json_or_none, number_of, storable, text_of
 
 ROWS = (
@@ -187,7 +188,8 @@ def _entry(row: Any, known: ResultFormat, use_addresses: bool) -> Entry:
     if not isinstance(row, dict):
         return Entry(None)
     docid, names = _names(row, use_addresses)
-    docid = docid_of(first_at(row, known.docid)) if known.docid else docid
+    if known.docid:
+        docid = mapped if (mapped := docid_of(first_at(row, known.docid))) and has_id(mapped) else None
     return Entry(
         docid,
         text_of(first_at(row, known.title or TITLES)),
@@ -199,8 +201,10 @@ def _entry(row: Any, known: ResultFormat, use_addresses: bool) -> Entry:
 
 def _names(row: dict[str, Any], use_address: bool) -> tuple[str | None, list[str]]:
     """The id of a row, and all ids and addresses that it has."""
-    addresses, named = (list(filter(None, map(docid_of, values_at(row, paths)))) for paths in (ADDRESSES, DOCIDS))
-    plain = list(filter(None, [docid_of(row.get("id"))]))
+    addresses, named, plain = (
+        [docid for docid in map(docid_of, values) if docid and has_id(docid)]
+        for values in (values_at(row, ADDRESSES), values_at(row, DOCIDS), [row.get("id")])
+    )
     names = [*named, *(addresses if use_address else plain), *addresses, *plain]
     return names[0] if names else None, names
 

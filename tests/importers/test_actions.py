@@ -275,6 +275,29 @@ def test_a_browse_of_the_number_of_a_listed_row_is_one_of_its_address_in_the_las
     assert [step.docid for step in steps if step.action == "browse"] == [f"{X}/a2", f"{X}/b2", "2"]
 
 
+def test_ids_that_go_on_over_searches_number_the_rows_and_the_addresses_are_the_ids():
+    lists = [json.dumps([{"id": n, "url": f"{X}/{n}"} for n in (first, first + 1)]) for first in (1, 3, 5)]
+    others = json.dumps([{"id": 7, "title": "A row without an address"}])
+    steps, _ = recorded(
+        *(("search", {"query": f"q{n}"}, text) for n, text in enumerate(lists)),
+        ("search", {"query": "r"}, others),
+        ("visit", {"url": "4"}, "Words"),
+        ("visit", {"url": f"{X}/6"}, "Words"),
+    )
+    found = [[hit.docid for hit in step.results] for step in steps]
+    assert found == [[f"{X}/1", f"{X}/2"], [f"{X}/3", f"{X}/4"], [f"{X}/5", f"{X}/6"], ["7"], [], []]
+    assert [step.docid for step in steps[4:]] == [f"{X}/4", f"{X}/6"]
+
+
+def test_what_stood_behind_an_id_opens_its_document_too():
+    text = "DocID: d1 (archived)\nw\n\nDocID: d2, url: https://example.org/d2\nv"
+    steps, _ = recorded(
+        ("search", {"query": "q"}, text),
+        *(("visit", {"url": opened}, "Words") for opened in ("d1 (archived)", "d1", "https://example.org/d2")),
+    )
+    assert [step.docid for step in steps[1:]] == ["d1", "d1", "d2"]
+
+
 def test_an_address_of_several_parts_is_the_part_that_was_ranked_best():
     rows = [{"id": "c1", "url": X}, {"id": "c2", "url": X}, {"id": "d1", "url": Y}]
     steps, _ = recorded(("search", {"query": "q"}, json.dumps(rows)), ("visit", {"url": X}, "Words"))

@@ -108,6 +108,28 @@ IDS = {
     "ids with blanks and scores": ("id: my doc 1 | score: 0.9\nw\nid: my doc 2 | score: 0.8\nv",
                                    [("my doc 1", ""), ("my doc 2", "")]),
     "names of pages": ("DocID: Mercury (planet)\nw\nDocID: Ulm\nv", [("Mercury (planet)", ""), ("Ulm", "")]),
+    "notes of the ids": ("DocID: 1917 (film)\na\n\nDocID: 300 (film)\nb\n\nDocID: Apollo_13 (film)\nc",
+                         [("1917 (film)", ""), ("300 (film)", ""), ("Apollo_13 (film)", "")]),
+    "notes of one id": ("DocID: Apollo_13 (film)\nc", [("Apollo_13 (film)", "")]),
+    "sections": ("DocID: RFC_2616 (section 3)\na\n\nDocID: RFC_7231 (section 3)\nb",
+                 [("RFC_2616 (section 3)", ""), ("RFC_7231 (section 3)", "")]),
+    "courts": ("DocID: 17-1234 (9th Cir. 2018)\na\n\nDocID: 18-99 (2d Cir. 2019)\nb",
+               [("17-1234 (9th Cir. 2018)", ""), ("18-99 (2d Cir. 2019)", "")]),
+    "pages of a file": ("DocID: a_1.pdf [1-3]\na\n\nDocID: b_1.pdf [4-5]\nb",
+                        [("a_1.pdf [1-3]", ""), ("b_1.pdf [4-5]", "")]),
+    "states of a file": ("DocID: report-7 - final\na\n\nDocID: report-8 - draft\nb",
+                         [("report-7 - final", ""), ("report-8 - draft", "")]),
+    "versions": ("DocID: Python (3.11)\na\n\nDocID: Python (3.12)\nb", [("Python (3.11)", ""), ("Python (3.12)", "")]),
+    "percentages": ("DocID: d1 (93%)\na\n\nDocID: d2 (91 %)\nb", [("d1", ""), ("d2", "")]),
+    "texts behind keys": ("[1] id: d1, text: the first text\n[2] id: d2, text: the second text",
+                          [("d1", ""), ("d2", "")]),
+    "texts behind signs": ("1. id: d1 | snippet: the first\n2. id: d2 | snippet: the second",
+                           [("d1", ""), ("d2", "")]),
+    "numbers": ("1. id: d1 0.93\nt\n2. id: d2 0.91\nt", [("d1", ""), ("d2", "")]),
+    "pages": ("1. id: d1, page 5\nt\n2. id: d2, page 6\nt", [("d1", ""), ("d2", "")]),
+    "keys that are not known": ("1. id: d1; lang_id=en\nt\n2. id: d2; cosine=0.91\nt", [("d1", ""), ("d2", "")]),
+    "names with signs": ("id: Rome, Italy: a guide\nt\nid: Ulm, http://example.org\nt",
+                         [("Rome, Italy: a guide", ""), ("Ulm, http://example.org", "")]),
     "parts of a document": ("id: d1 (part 1)\nw\nid: d1 (part 2)\nv", [("d1 (part 1)", ""), ("d1 (part 2)", "")]),
 }  # fmt: skip
 
@@ -120,6 +142,41 @@ def test_what_stands_behind_an_id_is_no_part_of_it_unless_the_ids_of_the_list_ar
 
 def test_a_score_behind_an_id_is_that_of_its_entry():
     assert [entry.score for entry in entries_of(IDS["scores and titles"][0])] == [0.9, 0.8]
+
+
+@pytest.mark.parametrize("line", ["d{} 0.9{}", "d{} [0.9{}]", "d{}; cosine=0.9{}"])
+def test_a_number_behind_an_id_is_its_score(line):
+    own = "".join(f"[{n}] DocID: {line.format(n, 4 - n)}\nTitle: A\nw\n\n" for n in (1, 2))
+    by_key = "".join(f"{n}. id: {line.format(n, 4 - n)}\nw\n" for n in (1, 2))
+    assert {tuple((entry.docid, entry.score) for entry in entries_of(text)) for text in (own, by_key)} == {
+        (("d1", 0.93), ("d2", 0.92))
+    }
+
+
+def test_a_text_behind_an_id_is_that_of_its_entry():
+    assert read("1. id: d1, text: a: b\nc\n2. id: d2") == [("d1", "", "a: b\nc"), ("d2", "", "")]
+
+
+NO_IDS = {
+    "blocks": "DocID: d1\nw\n\nDocID: None\nv\n\nDocID: d3\nu",
+    "keys": "[1] id: d1\nw\n[2] id: N/A\nv\n[3] id: d3\nu",
+    "rows": '[{"id": "d1"}, {"id": "null", "text": "v"}, {"id": "d3"}]',
+    "addresses of rows": '[{"url": "d1"}, {"url": "N/A"}, {"url": "d3"}]',
+    "links": "1. [A](d1) - w\n2. [B](#) - v\n3. [C](d3) - u",
+    "links to nothing": "1. [A](d1) - w\n2. [B](None) - v\n3. [C](d3) - u",
+}
+
+
+@pytest.mark.parametrize("name", NO_IDS)
+def test_what_programs_write_where_there_is_no_id_is_none(name):
+    found = read_results(NO_IDS[name], ("q",))
+    assert [(hit.docid, hit.rank) for hit in found.candidates] == [("d1", 1), ("d3", 3)]
+    assert found.unread == 1
+
+
+def test_a_row_without_an_id_has_its_address():
+    (hit,) = read_results(f'[{{"docid": "nan", "url": "{U}"}}]', ("q",)).candidates
+    assert hit.docid == U
 
 
 def test_an_id_of_the_librarys_own_lists_may_hold_anything_but_scores():
