@@ -40,7 +40,7 @@ class Entry(NamedTuple):
 
 
 _BLOCKS = re.compile(
-    r"^DocID:[ \t]*(?P<docid>\S(?:.{0,300}\S)?)[ \t]*(?:\n|\Z)(?:\[(?P<title>.*)\][ \t]*\n)?", re.MULTILINE
+    r"^DocID:[ \t]*(?P<docid>\S(?:.{0,300}\S)?)?[ \t]*(?:\n|\Z)(?:\[(?P<title>.*)\][ \t]*\n)?", re.MULTILINE
 )
 # This library's own environment lets no line of a document look so; other lists may hold documents that do.
 _OWN = re.compile(r"^\[(?P<number>\d{1,6})\] DocID: (?P<docid>.+)\nTitle: (?P<title>.*)\n", re.MULTILINE)
@@ -104,6 +104,8 @@ _HEADING = re.compile(
     re.IGNORECASE,
 )
 _NUMBERED_TITLE = re.compile(r"[ \t]{0,40}(?:\*\*)?(?P<number>\d{1,6})[.)][ \t]+(?P<title>.+)")
+_NUMBERED_HEADING = re.compile(r"[ \t]{0,40}#{1,6}[ \t]+\d{1,6}[.)][ \t]+\S")
+_PATH = re.compile(r"(?:[\w.~-]*/)*[\w-][\w.-]*\.\w{1,5}")
 _ADDRESS = re.compile(r"<?(?:\w+://|www\.)\S+")
 _EMPHASISED = re.compile(r"(?P<emphasis>\*{1,3})(?P<title>[^\s*].*)(?P=emphasis)")
 
@@ -129,11 +131,14 @@ def _without_emphasis(entry: Entry) -> Entry:
     return entry._replace(title=match["title"]) if match else entry
 
 
-def entries_by(pattern: TextPattern, text: str, begin: str | None = None) -> list[Entry]:
+def entries_by(
+    pattern: TextPattern, text: str, begin: str | None = None, *, keeps_nameless: bool = False
+) -> list[Entry]:
     """The entries that a pattern finds the begin of; see `ResultFormat.pattern`.
 
     Args:
         begin: Text with which every match begins, at the begin of a line: it is found much faster than a pattern.
+        keeps_nameless: Whether what has no id is an entry, too, and not a text of the entry before.
     """
     found = pattern.finditer(text) if begin is None else _matches(cast("re.Pattern[str]", pattern), text, begin)
     has_docid, has_title, has_number, has_snippet = map(
@@ -144,7 +149,7 @@ def entries_by(pattern: TextPattern, text: str, begin: str | None = None) -> lis
     # From the last on: an entry goes on to the next one that has an id.
     for match in reversed(list(found)):
         docid = docid_of(match["docid"]) if has_docid else None
-        if has_docid and not docid:
+        if has_docid and not docid and not keeps_nameless:
             continue
         start, behind = match.span()
         title = (match["title"] or "").strip() if has_title else ""
@@ -184,15 +189,14 @@ def _elements(text: str) -> Iterator[Entry]:
             end = text.find(f"</{match[1]}>", match.end())
             if end < 0:
                 break
-            if entry := _element(match, text[match.end() : end]):
-                entries.append(entry)
+            entries.append(_element(match, text[match.end() : end]))
             at = end
-        if entries:
-            yield from entries
+        if any(entry.docid for entry in entries):
+            yield from (entry for entry in entries if entry.docid or entry.title)
             return
 
 
-def _element(opening: re.Match[str], inner: str) -> Entry | None:
+def _element(opening: re.Match[str], inner: str) -> Entry:
     keys = {name.lower(): a or b or c for name, a, b, c in _ATTRIBUTE.findall(opening[2])}
     rest = inner
     for match in _INNER.finditer(inner):
@@ -200,14 +204,12 @@ def _element(opening: re.Match[str], inner: str) -> Entry | None:
         if end >= 0:
             keys.setdefault(match[1], inner[match.end() : end].strip())
             rest = ""
-    lines = next(_key_values(inner), None)
+    lines = next((entry for entry in _key_values(inner) if entry.docid), None)
     address = next((keys[key] for key in ("url", "link", "href", "source") if _is_address(keys.get(key))), None)
     if address is None and lines is not None and _is_address(lines.docid):
         address = lines.docid
     named = [keys[key] for key in ("docid", "doc_id", "document_id") if keys.get(key) and has_id(keys[key])]
     docid = docid_of(next(iter(named), address or keys.get("id") or (lines.docid if lines else None)))
-    if docid is None:
-        return None
     title = keys.get("title") or keys.get("name") or (lines.title if lines else "")
     texts = (keys.get(key) for key in ("snippet", "content", "document_content", "text", "description", "summary"))
     snippet = next((text for text in texts if text), "") or (lines.snippet if lines else rest)
@@ -216,7 +218,16 @@ def _element(opening: re.Match[str], inner: str) -> Entry | None:
 
 
 def _key_values(text: str) -> Iterator[Entry]:
-    """Entries of lines with keys, `Title: ...`, `URL: ...`; a key that the entry has already begins the next one."""
+    """Entries of lines with keys, `Title: ...`, `URL: ...`; one without an id has the keys of the others."""
+    found = [(block, _of_block(block, number, start)) for block, number, start in _blocks_of_keys(text)]
+    usual = {frozenset(block.keys() - {"url", "id"}) for block, entry in found if entry.docid}
+    for block, entry in found:
+        if entry.docid or ({"title", "snippet"} <= block.keys() and frozenset(block.keys() - {"url", "id"}) in usual):
+            yield entry
+
+
+def _blocks_of_keys(text: str) -> Iterator[tuple[dict[str, str], int | None, int]]:
+    """What stands behind the keys of each entry, its number, and where it begins; a second key begins the next."""
     block: dict[str, str] = {}
     number: int | None = None
     start, at, in_snippet, previous = 0, 0, False, ""
@@ -226,10 +237,10 @@ def _key_values(text: str) -> Iterator[Entry]:
         key = _KEYS.get(match["key"].lower().strip()) if match else None
         heading = _HEADING.fullmatch(bare) if key is None and len(bare) < 400 else None
         if match is not None and key == "url" and not _is_address(match["value"]):
-            key = None if in_snippet else ""
+            is_path = _PATH.fullmatch(match["value"].strip()) and _NUMBERED_HEADING.match(previous)
+            key = "url" if is_path else None if in_snippet else ""
         if heading is not None:
-            if entry := _of_block(block, number, start):
-                yield entry
+            yield block, number, start
             block, number, start, in_snippet = {"title": heading["title"]}, int(heading["number"]), at, False
         elif match is not None and key:
             label = match["bracketed"] or match["numbered"]
@@ -237,8 +248,7 @@ def _key_values(text: str) -> Iterator[Entry]:
                 key in ("title", "url", "id") and in_snippet and ("url" in block or "id" in block)
             )
             if begins or not block:
-                if entry := _of_block(block, number, start):
-                    yield entry
+                yield block, number, start
                 block, number, start = {}, int(label) if label else None, at
                 if key == "url" and (above := _NUMBERED_TITLE.fullmatch(previous)):
                     block["title"], number = above["title"].strip(" *"), int(above["number"])
@@ -253,17 +263,14 @@ def _key_values(text: str) -> Iterator[Entry]:
         if bare.strip():
             previous = bare
         at += len(line)
-    if entry := _of_block(block, number, start):
-        yield entry
+    yield block, number, start
 
 
-def _of_block(block: dict[str, str], number: int | None, start: int) -> Entry | None:
+def _of_block(block: dict[str, str], number: int | None, start: int) -> Entry:
     address = block.get("url", "")
     address = address[1:].replace(">", "", 1) if address.startswith("<") else address
     named = block.get("id", "")
     docid = docid_of(address if address and not has_id(named) else named or address)
-    if docid is None:
-        return None
     snippet = _without_rules(block.get("snippet", ""))
     if (above := _NUMBERED_TITLE.fullmatch(snippet.rpartition("\n")[2])) and number is not None:
         # The numbered title of the next entry stands below this one's text.
@@ -305,6 +312,11 @@ def _own(text: str) -> list[Entry]:
     return entries_by(_OWN, text) if "] DocID: " in text and _OWN_BEGIN.match(text) else []
 
 
+def _blocks(text: str) -> list[Entry]:
+    entries = entries_by(_BLOCKS, text, "DocID:", keeps_nameless=True) if "DocID:" in text else []
+    return entries if any(entry.docid for entry in entries) else []
+
+
 def _wikipedia(text: str) -> Iterator[Entry]:
     for entry in entries_by(_WIKIPEDIA, text):
         yield Entry(entry.docid, entry.docid or "", entry.snippet.removeprefix("Summary: "), start=entry.start)
@@ -321,7 +333,6 @@ def _unmarked_links(text: str) -> Iterator[Entry]:
     return _links(text, unmarked_links_of)
 
 
-_blocks = _reader(_BLOCKS, begin="DocID:")
 _addresses = _reader(_ADDRESSES, "http")
 
 _FORMS: Sequence[Callable[[str], Iterable[Entry]]] = (

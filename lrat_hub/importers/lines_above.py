@@ -39,7 +39,7 @@ class _Above(NamedTuple):
 def with_lines_above(text: str, entries: Sequence[Entry]) -> list[Entry]:
     """The entries with what stands right above their addresses, where none of them has a title.
 
-    Titles are lines with numbers that follow one another, or marked as headings, or each the first line of its
+    Titles are lines with numbers that rise, or marked as headings, or each the first line of its
     paragraph with a text below the address. Texts are what stands above where nothing stands below the last address.
     """
     starts = [-1, *(entry.start for entry in entries)]
@@ -75,7 +75,7 @@ def _titled(entries: Sequence[Entry], above: Sequence[_Above]) -> list[Entry]:
     numbers: list[int | None] = [entry.number for entry in entries]
     numbered = [found for line in lines if (found := _numbered(line))]
     own = [number for number, _ in numbered]
-    if len(own) == len(lines) and all(after in (1, before + 1) for before, after in pairwise(own)):
+    if len(own) == len(lines) and all(after == 1 or after > before for before, after in pairwise(own)):
         titles, numbers = [title for _, title in numbered], [*numbers[: len(missing)], *own]
     elif all(marks := [_MARK.match(line) for line in lines]):
         titles = [_plain(line[mark.end() :], " \t*#") for line, mark in zip(lines, marks, strict=True) if mark]

@@ -13,15 +13,21 @@ BALANCED = r"(?:[^\s()<>]|\((?:[^\s()<>]|\([^\s()<>]*+\))*+\))"
 
 # An address with parentheses that are not closed is one only where nothing stands behind the link.
 _LINK = re.compile(
-    r"[ \t]{0,40}(?:#{1,6}[ \t]+)?(?:\*\*)?"
+    r"[ \t]{0,40}(?:(?P<heading>#{1,6})[ \t]+)?(?P<bold>\*\*)?"
     r"(?:(?P<number>\d{1,6})[.)、](?:\*\*)?[ \t]+|\[(?P<bracketed>\d{1,6})\][ \t]+|(?P<bullet>[-*•+])[ \t]+)?(?:\*\*)?"
     r"\[(?!!\[)(?P<title>(?:(?!\]\().){1,1000})\]"
-    rf"\((?:<?(?P<docid>{BALANCED}++)>?(?:[ \t]+(?:\"[^\"\n]*\"|'[^'\n]*'))?|<(?P<angled>[^<>\n]+)>"
+    rf"\((?:<?(?P<docid>{BALANCED}++)>?(?:[ \t]+(?:\"[^\n]*?\"|'[^\n]*?'|\([^()\n]*\)))?|<(?P<angled>[^<>\n]+)>"
     rf"|(?P<spaced>https?://(?: |{BALANCED})++|\S+(?=\)(?:\*\*)?[ \t]*$)))\)(?:\*\*)?",
     re.MULTILINE,
 )
 _BEHIND = re.compile(r"[ \t]*$\n?", re.MULTILINE)
+_NOTE = re.compile(r"[ \t]+(?:\([^()\n]{1,100}\)|\[[^\[\]\n]{1,100}\])[ \t]*$", re.MULTILINE)
+_ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~])")
 _SEPARATOR = re.compile(r"[ \t]*(?:[-–—|](?=[ \t])|[:：])")
+
+
+_WEAK_MARKS = ("#", "**")
+"""Marks that links in the texts of other entries may have, too."""
 
 
 class Link(NamedTuple):
@@ -44,6 +50,8 @@ class _Found(NamedTuple):
     mark: str
     is_alone: bool
     has_separator: bool
+    has_note: bool
+    indent: int
 
 
 def links_of(text: str) -> list[Link]:
@@ -51,9 +59,30 @@ def links_of(text: str) -> list[Link]:
     found = _found(text)
     marks = {one.mark for one in found if one.is_alone}
     if not marks:
-        return [one.link for one in found if one.mark]
-    # A document's text may begin a line with a link, so that one without a mark needs a sign behind it.
-    return [one.link for one in found if one.is_alone or (one.mark in marks and (one.mark or one.has_separator))]
+        strong = [one.link for one in found if one.mark not in ("", *_WEAK_MARKS)]
+        return strong or [one.link for one in found if one.mark]
+    # A document's text may begin a line with a link, so that one without a mark needs a sign or a note behind it.
+    return _with_bullets(
+        found,
+        [one.is_alone or (one.mark in marks and bool(one.mark or one.has_separator or one.has_note)) for one in found],
+    )
+
+
+def _with_bullets(found: list[_Found], is_entry: list[bool]) -> list[Link]:
+    """The links that are entries, with those behind bullets that stand where numbers between them are missing."""
+    links: list[Link] = []
+    bullets: list[_Found] = []
+    for one, is_known in zip(found, is_entry, strict=True):
+        if not is_known:
+            bullets += [one] if one.mark else []
+            continue
+        before, number = (links[-1].number if links else 0), one.link.number
+        bullets = [bullet for bullet in bullets if bullet.indent == one.indent]
+        if before is not None and number is not None and number - before - 1 == len(bullets):
+            links += [bullet.link._replace(number=before + index) for index, bullet in enumerate(bullets, start=1)]
+        links.append(one.link)
+        bullets = []
+    return links
 
 
 def unmarked_links_of(text: str) -> list[Link]:
@@ -71,10 +100,15 @@ def _found(text: str) -> list[_Found]:
             separator = None if behind else _SEPARATOR.match(text, match.end())
             docid = (match["docid"] or match["angled"] or match["spaced"]).strip()
             end = (behind or separator or match).end()
-            link = Link(docid, match["title"].strip(), int(number) if number else None, match.start(), end)
-            found.append(
-                _Found(link, "number" if number else match["bullet"] or "", behind is not None, separator is not None)
-            )
+            if "\\" in docid and "://" in docid:
+                docid = _ESCAPED.sub(r"\1", docid)
+            title = _ESCAPED.sub(r"\1", match["title"].strip())
+            mark = "number" if number else match["bullet"] or ("#" if match["heading"] else match["bold"] or "")
+            link = Link(docid, title, int(number) if number else None, match.start(), end)
+            note = None if behind or separator else _NOTE.match(text, match.end())
+            line = match[0]
+            indent = len(line) - len(line.lstrip(" \t"))
+            found.append(_Found(link, mark, behind is not None, separator is not None, note is not None, indent))
         newline = text.find("\n", at)
         at = text.find("](", newline) if newline >= 0 else -1
     return found

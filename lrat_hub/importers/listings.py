@@ -73,22 +73,45 @@ _NUMBER = re.compile(
 
 
 def with_gaps(text: str, entries: list[Entry]) -> list[Entry]:
-    """The entries with those that can't be read, whose numbers are missing and stand at the begin of lines between."""
+    """The entries with those that can't be read, whose numbers begin lines between them or behind the last.
+
+    Numbers behind the last entry count where they look like its own, and where no list of its text begins before them.
+    """
     found: list[Entry] = []
     number, start = 0, 0
     for entry in entries:
         if entry.number is None:
             return entries
         for match in _NUMBER.finditer(text, start, entry.start) if entry.number > number + 1 else ():
-            if number + 1 == int(match["bracketed"] or match["number"]) < entry.number:
-                line = text[match.start() : text.find("\n", match.start(), entry.start)]
-                if found and line in found[-1].snippet:
-                    found[-1] = found[-1]._replace(snippet=found[-1].snippet.partition(line)[0].rstrip())
+            if number + 1 == _number_in(match) < entry.number:
                 number += 1
-                found.append(Entry(None, number=number, start=match.start()))
+                _add_unread(found, text, match, number)
         found.append(entry)
         number, start = entry.number, entry.start
+    own = _NUMBER.match(text, start)
+    if len(entries) > 1 and is_numbered(found) and own is not None and own["number"]:
+        for match in _NUMBER.finditer(text, own.end()):
+            if _number_in(match) <= number or match[0].replace(match["number"] or "", "", 1) != own[0].replace(
+                own["number"], "", 1
+            ):
+                break
+            if _number_in(match) == number + 1:
+                number += 1
+                _add_unread(found, text, match, number)
     return found
+
+
+def _number_in(match: re.Match[str]) -> int:
+    return int(match["bracketed"] or match["number"])
+
+
+def _add_unread(found: list[Entry], text: str, match: re.Match[str], number: int) -> None:
+    """Adds the entry that begins with a number, and takes it out of the text of the one before."""
+    end = text.find("\n", match.start())
+    line = text[match.start() : end if end >= 0 else len(text)].strip()
+    if found and line in found[-1].snippet:
+        found[-1] = found[-1]._replace(snippet=found[-1].snippet.partition(line)[0].rstrip())
+    found.append(Entry(None, number=number, start=match.start()))
 
 
 def without_inner(text: str, entries: list[Entry]) -> list[Entry]:

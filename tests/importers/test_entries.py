@@ -179,6 +179,59 @@ def test_a_row_without_an_id_has_its_address():
     assert hit.docid == U
 
 
+A, B, C = ((f"{U}/{name}", name.upper()) for name in "abc")
+LOST = {
+    "headings with notes": (f"### [A]({U}/a)\ntext [x]({U}/x)\n### [B]({U}/b) (2021)\ntext\n### [C]({U}/c)\n",
+                            [A, B, C], 0),
+    "bold links with notes": (f"**[A]({U}/a)**\nta\n\n**[B]({U}/b)** (PDF)\ntb\n\n**[C]({U}/c)**\ntc", [A, B, C], 0),
+    "links with notes": (f"[A]({U}/a)\ntext a\n[B]({U}/b) (PDF)\ntext b\n[C]({U}/c)\ntext c", [A, B, C], 0),
+    "a bullet among numbers": (f"1. [A]({U}/a)\n- [B]({U}/b) - desc\n3. [C]({U}/c) - x", [A, B, C], 0),
+    "a bullet in a text": (f"1. [A]({U}/a)\n   - [B]({U}/b) - desc\n3. [C]({U}/c) - x", [A, C], 0),
+    "keys": (f"Title: A\nURL: {U}/a\nSnippet: sa\n\nTitle: B\nSnippet: sb no url\n\n"
+             f"Title: C\nURL: {U}/c\nSnippet: sc", [A, None, C], 1),
+    "keys at the end": (f"1. Title: A\n   URL: {U}/a\n   Snippet: sa\n2. Title: B\n   Snippet: sb no url\n", [A], 1),
+    "keys without a value": (f"Title: A\nURL: \nSnippet: sa\n\nTitle: B\nURL: {U}/b\nSnippet: sb", [None, B], 1),
+    "keys with none": (f"Title: A\nURL: N/A\nSnippet: sa\n\nTitle: B\nURL: {U}/b\nSnippet: sb", [None, B], 1),
+    "a title above keys": (f"Title: Results\n\nTitle: A\nURL: {U}/a\nSnippet: sa", [A], 0),
+    "elements": (f"<result><title>A</title><url>{U}/a</url></result><result><title>B</title><snippet>b</snippet>"
+                 f"</result><result><title>C</title><url>{U}/c</url></result>", [A, None, C], 1),
+    "links at the end": (f"1. [A]({U}/a)\n2. [B]({U}/b)\n3. C without link\n4. D without link", [A, B], 2),
+    "bold titles at the end": (f"1. **[A]({U}/a)** - t\n2. **[B]({U}/b)** — t\n3. **C** — {U}/c", [A, B], 1),
+    "a list in the last text": (f"1. [A]({U}/a)\n2. [B]({U}/b)\n1. x\n2. y\n3. z", [A, B], 0),
+    "blocks": (f"DocID: {U}/a\n[A]\nta\n\nDocID:\n[B]\ntb\n\nDocID: {U}/c\n[C]\ntc", [A, None, C], 1),
+    "titles above addresses": (f"Found 3 results:\n1. A\n{U}/a\nta\n\n2. No link here\njust text\n\n3. C\n{U}/c\nx",
+                               [A, None, C], 1),
+    "a number that is not there": (f"1. A\n{U}/a\nta\n\n3. C\n{U}/c\nx\n\n", [A, C], 0),
+    "paths": (f"### 1. A\n**Source:** {U}/a\n> ta\n\n### 2. B\n**Source:** docs/b.md\n> tb\n\n"
+              f"### 3. C\n**Source:** {U}/c\n> tc", [A, ("docs/b.md", "B"), C], 0),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LOST)
+def test_no_entry_is_lost_without_a_count(name):
+    text, expected, unread = LOST[name]
+    found = read_results(text, ("q",))
+    ranked = [(rank, *row) for rank, row in enumerate(expected, start=1) if row is not None]
+    assert [(hit.rank, hit.docid, hit.title) for hit in found.candidates] == ranked
+    assert found.unread == unread
+
+
+@pytest.mark.parametrize(
+    ("link", "docid"),
+    [
+        (r"a\_b\_(x)", "a_b_(x)"),
+        (r"a_\(x\)", "a_(x)"),
+        (r'a "He said \"x\""', "a"),
+        ('a "b "c" d"', "a"),
+        ("a 'it''s'", "a"),
+        ("a (t)", "a"),
+    ],
+)
+def test_escapes_and_titles_of_links_are_no_part_of_the_address(link, docid):
+    expected = [(f"{U}/{docid}", "A [x]", "w"), (f"{U}/z", "Z", "v")]
+    assert read(f"1. [A \\[x\\]]({U}/{link}) - w\n2. [Z]({U}/z) - v") == expected
+
+
 def test_an_id_of_the_librarys_own_lists_may_hold_anything_but_scores():
     assert read("[1] DocID: d1 (copy), title: A\nTitle: B\nw") == [("d1 (copy), title: A", "B", "w")]
 
