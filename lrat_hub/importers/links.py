@@ -16,7 +16,8 @@ _LINK = re.compile(
     r"[ \t]{0,40}(?:(?P<heading>#{1,6})[ \t]+)?(?P<bold>\*\*)?"
     r"(?:(?P<number>\d{1,6})[.)、](?:\*\*)?[ \t]+|\[(?P<bracketed>\d{1,6})\][ \t]+|(?P<bullet>[-*•+])[ \t]+)?(?:\*\*)?"
     r"\[(?!!\[)(?P<title>(?:(?!\]\().){1,1000})\]"
-    rf"\((?:<?(?P<docid>{BALANCED}++)>?(?:[ \t]+(?:\"[^\n]*?\"|'[^\n]*?'|\([^()\n]*\)))?|<(?P<angled>[^<>\n]+)>"
+    rf"\((?:(?P<titled>https?://{BALANCED}++)[ \t]+\([^()\n]*\)"
+    rf"|<?(?P<docid>{BALANCED}++)>?(?:[ \t]+(?:\"[^\n]*?\"|'[^\n]*?'))?|<(?P<angled>[^<>\n]+)>"
     rf"|(?P<spaced>https?://(?: |{BALANCED})++|\S+(?=\)(?:\*\*)?[ \t]*$)))\)(?:\*\*)?",
     re.MULTILINE,
 )
@@ -98,7 +99,7 @@ def _found(text: str) -> list[_Found]:
             number = match["number"] or match["bracketed"]
             behind = _BEHIND.match(text, match.end())
             separator = None if behind else _SEPARATOR.match(text, match.end())
-            docid = (match["docid"] or match["angled"] or match["spaced"]).strip()
+            docid = (match["titled"] or match["docid"] or match["angled"] or match["spaced"]).strip()
             end = (behind or separator or match).end()
             if "\\" in docid and "://" in docid:
                 docid = _ESCAPED.sub(r"\1", docid)

@@ -27,6 +27,7 @@ _URL = r"\b(?:url|link|href|source)[ \t]{0,9}[:=]"
 _KEYED = re.compile(
     rf"[ \t]{{0,9}}(?:(?:[ \t]\|[ \t]{{0,9}}|[,;][ \t]{{1,9}}|[ \t][(\[]?)"
     rf"(?={_SCORE}|{_TITLE}|{_TEXT}|{_URL}|\b(?:{_SCORES}|date|author|type|lang|language)[ \t]{{0,9}}[:=])"
+    rf"|[ \t][(\[](?=(?-i:[a-z][a-z_]{{1,19}})[ \t]{{0,9}}[:=][ \t]{{0,9}}{_NUMBER}[ \t]{{0,9}}%?[)\]])"
     r"|(?:[ \t]\|[ \t]{0,9}|[,;][ \t]{1,9})"
     r"(?=(?-i:[a-z][a-z_]{1,19})[ \t]{0,9}[:=](?!//)|"
     r"(?:pages?|pp?\.)[ \t]{1,9}\d{1,6}(?:[-–]\d{1,6})?[ \t]*(?:$|[,;|])))",
@@ -41,7 +42,9 @@ _NOTE = re.compile(
     rf"(?:archived?|cached?|live|pdf|html?|docx?|{_NUMBER}[ \t]{{0,9}}%)[ \t]{{0,9}}[)\]]$",
     re.IGNORECASE,
 )
-_TITLED = re.compile(r"(?P<id>\S+)[ \t]+[-–—|][ \t]+(?P<title>\S.*)")
+# One word in lower case, such as "draft", belongs to an id.
+_TITLED = re.compile(r"(?P<id>\S+)[ \t]+[-–—|][ \t]+(?!(?-i:[a-z]+)$)(?P<title>\S.*)")
+_IS_ID = re.compile(r"[\d_/:#]")
 _SCORED = re.compile(r"(?<=[^ \t])[ \t]{1,9}(?P<bracket>[(\[])?(?P<score>[-+]?\d{1,20}\.\d{1,20})(?(bracket)[)\]])$")
 
 
@@ -96,14 +99,15 @@ def _without_note(entry: Entry) -> Entry:
 
 
 def _without_titles(entries: list[Entry]) -> list[Entry]:
-    """The entries without titles behind dashes, where all ids of the list have one and stay different."""
-    found = [_TITLED.fullmatch(entry.docid) for entry in entries if entry.docid and len(entry.docid) <= MAX_ID]
-    titled = [match for match in found if match and not match["title"][0].islower()]
-    if len(titled) < len(entries) or len({match["id"] for match in titled}) < len(titled):
+    """The entries without titles behind dashes, where all ids of the list have one or look like ids, and differ."""
+    found = [_TITLED.fullmatch(entry.docid or "") if len(entry.docid or "") <= MAX_ID else None for entry in entries]
+    ids = [match["id"] if match else entry.docid or "" for match, entry in zip(found, entries, strict=True)]
+    are_ids = all(len(docid.split()) == 1 and _IS_ID.search(docid) for docid in ids)
+    if not (all(found) or are_ids) or len(set(ids)) < len(ids):
         return entries
     return [
-        entry._replace(docid=match["id"], title=entry.title or match["title"])
-        for entry, match in zip(entries, titled, strict=True)
+        entry._replace(docid=match["id"], title=entry.title or match["title"]) if match else entry
+        for entry, match in zip(entries, found, strict=True)
     ]
 
 
