@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple, cast
 
 from lrat_hub.importers.lines_above import with_lines_above
-from lrat_hub.importers.links import BALANCED, Link, links_of, unmarked_links_of
+from lrat_hub.importers.links import BALANCED, Link, links_of, reference_links_of, unmarked_links_of
 from lrat_hub.importers.mapped_patterns import TextPattern
 from lrat_hub.importers.plain_ids import has_id, with_plain_ids
 from lrat_hub.importers.values import docid_of
@@ -329,6 +329,11 @@ def _links(text: str, read: Callable[[str], Sequence[Link]] = links_of) -> Itera
         yield Entry(link.docid, link.title, snippet, number=link.number, start=link.start)
 
 
+def _reference_links(text: str) -> Iterator[Entry]:
+    links, end = reference_links_of(text)
+    return _links(text[:end], lambda _: links)
+
+
 def _unmarked_links(text: str) -> Iterator[Entry]:
     return _links(text, unmarked_links_of)
 
@@ -336,7 +341,7 @@ def _unmarked_links(text: str) -> Iterator[Entry]:
 _addresses = _reader(_ADDRESSES, "http")
 
 _FORMS: Sequence[Callable[[str], Iterable[Entry]]] = (
-    _own, _blocks, _search_r1, _r1_searcher, _elements, _links, _wikipedia,
+    _own, _blocks, _search_r1, _r1_searcher, _elements, _links, _reference_links, _wikipedia,
     _reader(_PAIRS_IN_LINE, "snippet: ", ", title: ", ", link: "), _key_values, _reader(_TITLES, "["), _addresses,
     _unmarked_links,
 )  # fmt: skip

@@ -27,6 +27,12 @@ _ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~])")
 _SEPARATOR = re.compile(r"[ \t]*(?:[-–—|](?=[ \t])|[:：])")
 
 
+_REFERENCE = re.compile(
+    r"^[ \t]{0,40}(?:(?P<number>\d{1,6})[.)][ \t]+|[-*•+][ \t]+)"
+    r"\[(?P<title>[^\[\]\n]{1,300})\]\[(?P<name>[^\[\]\n]{1,100})\](?:[ \t]+[-–—|:])?",
+    re.MULTILINE,
+)
+_DEFINITION = re.compile(r"^[ \t]{0,3}\[(?P<name>[^\[\]\n]{1,100})\]:[ \t]*<?(?P<docid>[^\s<>]+)>?", re.MULTILINE)
 _WEAK_MARKS = ("#", "**")
 """Marks that links in the texts of other entries may have, too."""
 
@@ -89,6 +95,21 @@ def _with_bullets(found: list[_Found], is_entry: list[bool]) -> list[Link]:
 def unmarked_links_of(text: str) -> list[Link]:
     """The links of a list without numbers and bullets, each with a sign and a text behind it."""
     return [one.link for one in _found(text) if one.has_separator]
+
+
+def reference_links_of(text: str) -> tuple[list[Link], int]:
+    """The links of a list whose addresses stand below it, `1. [Title][name]`, and where these begin."""
+    defined = list(_DEFINITION.finditer(text)) if "][" in text and "]:" in text else []
+    if not defined:
+        return [], len(text)
+    addresses = {match["name"]: match["docid"] for match in defined}
+    end = defined[0].start()
+    links = [
+        Link(addresses[name], match["title"].strip(), int(match["number"]) if match["number"] else None, *match.span())
+        for match in _REFERENCE.finditer(text, 0, end)
+        if (name := match["name"]) in addresses
+    ]
+    return links, end
 
 
 def _found(text: str) -> list[_Found]:

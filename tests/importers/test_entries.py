@@ -34,6 +34,7 @@ LINKS = {
     "bold": (f"* **[Mercury]({U}/Mercury_(planet))** - text\n* [**Rhine**]({U}/Rhine) it", [MERCURY, RHINE]),
     "headings": (f"### 1. [Mercury]({U}/Mercury_(planet))\ntext\n### 2. [Ulm]({U}/Ulm)", [MERCURY, ULM]),
     "titles of links": (f'1. [Ulm]({U}/Ulm "Ulm (city)")\n2. [Mercury]({U}/Mercury_(planet)) text', [ULM, MERCURY]),
+    "references": (f"1. [Danube][1] - a river (long)\n2. [Ulm][u]\n\n[1]: {U}/Danube\n[u]: <{U}/Ulm>", [DANUBE, ULM]),
     "nested parentheses": (f"- [A]({U}/a_(b_(c))_(d))", [(f"{U}/a_(b_(c))_(d)", "A", "")]),
     "an open parenthesis": (f"- [A]({U}/a_(b)\n- [Ulm]({U}/Ulm)", [(f"{U}/a_(b", "A", ""), ULM]),
     "blanks": (f"- [A]({U}/a b (c).pdf)\n- [Ulm]({U}/Ulm)", [(f"{U}/a b (c).pdf", "A", ""), ULM]),
