@@ -10,7 +10,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from lrat_hub.localhub import LocalHub
 
@@ -20,7 +20,9 @@ _hub = pytest.StashKey[LocalHub]()
 
 # The same examples in every run, so that a change fails for what it changes.
 # `--hypothesis-profile=default` looks for others.
-settings.register_profile("same", derandomize=True)
+# A slow machine is no failure, neither in making an example nor in running it.
+_SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
+settings.register_profile("same", derandomize=True, deadline=None, suppress_health_check=_SLOW)
 settings.load_profile("same")
 
 
