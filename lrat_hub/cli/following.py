@@ -135,11 +135,11 @@ def next_commands(
         return [mine] if logs else [mine, command("index", "-bm25", bm25="true", corpus=pin)]
     if stage == WITHOUT_PAIRS:
         return [command("analyze", "-analysis", trajectories=pin)]
-    if stage in ("import", WITHOUT_TEXTS, "rollout"):
-        if stage == "import":
-            # Who has logs alone makes a corpus of what they show, and holds some questions out.
-            mine = command("mine", "-pairs", trajectories=pin, corpus=corpus, test=HELD_OUT)
-            return [command("corpus", "-corpus", trajectories=pin), mine]
+    if stage == "import":
+        # Who has logs alone makes a corpus of what they show, and holds some questions out.
+        mine = command("mine", "-pairs", trajectories=pin, corpus=corpus, test=HELD_OUT)
+        return [command("corpus", "-corpus", trajectories=pin), mine]
+    if stage in (WITHOUT_TEXTS, "rollout"):
         return [command("mine", "-pairs", trajectories=pin, corpus=corpus)]
     if stage == "mine" and ("corpus" in inputs or "trajectories" not in inputs):
         if has_model:

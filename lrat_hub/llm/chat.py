@@ -142,22 +142,10 @@ class ChatClient:
         self._connections = Connections(self.timeout, self.api_key)
 
     async def chat(
-        self,
-        messages: Sequence[Message],
-        *,
-        sampling: Sampling,
-        max_tokens: int | None = None,
-        tools: Sequence[Mapping[str, Any]] | None = None,
-        tool_choice: str | None = None,
-        schema: Mapping[str, Any] | None = None,
-        stop: Sequence[str] | None = None,
-        extra: Mapping[str, Any] | None = None,
+        self, messages: Sequence[Message], *, extra: Mapping[str, Any] | None = None, **options: Any
     ) -> Reply:
         """See `ChatBackend.chat`."""
-        request = chat_request(
-            self.model, messages, sampling=sampling, max_tokens=max_tokens, tools=tools, tool_choice=tool_choice,
-            schema=schema, stop=stop, extra={**self.extra, **(extra or {})},
-        )  # fmt: skip
+        request = chat_request(self.model, messages, extra={**self.extra, **(extra or {})}, **options)
         retrying = AsyncRetrying(**backoff(_may_pass, attempts=self.attempts, longest_pause=8.0))
         try:
             return await retrying(self._send, request)

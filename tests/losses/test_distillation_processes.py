@@ -4,14 +4,13 @@ from itertools import product
 
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 from sentence_transformers import SentenceTransformer
 
 from lrat_hub.losses import BatchLabels, WeightedDistillKLDivLoss, WeightedMarginMSELoss
 from tests.fitting.small import tiny_bert
 
 from .test_distillation import drawn
+from .two_processes import in_two_processes, mean_of_both
 
 pytestmark = pytest.mark.slow
 
@@ -29,30 +28,20 @@ def measured(folder, rows, case):
     return value.detach(), torch.stack(torch.autograd.grad(value, columns))
 
 
-def work(rank, folder):
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2)
-    results = []
-    for case in CASES:
-        value, gradients = measured(folder, slice(2 * rank, 2 * rank + 2), case)
-        dist.all_reduce(value)
-        dist.all_reduce(gradients)
-        results.append((value / 2, gradients / 2))
-    if rank == 0:
-        torch.save(results, folder / "results.pt")
-    dist.destroy_process_group()
+def half(folder, rank, case):
+    value, gradients = measured(folder, slice(2 * rank, 2 * rank + 2), case)
+    return mean_of_both(value), mean_of_both(gradients)
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def both(tmp_path_factory):
     folder = tmp_path_factory.mktemp("gloo")
     tiny_bert(folder)
-    mp.spawn(work, args=(folder,), nprocs=2)
-    return folder
+    return folder, in_two_processes(folder, half, CASES)
 
 
 @pytest.mark.parametrize("index", range(len(CASES)))
-def test_two_processes_are_one_with_the_whole_batch(folder, index):
+def test_two_processes_are_one_with_the_whole_batch(both, index):
     """Their lists are of different lengths, and their weights of different sums."""
-    both = torch.load(folder / "results.pt")[index]
-    torch.testing.assert_close(both, measured(folder, slice(None), CASES[index]), atol=1e-6, rtol=1e-5)
+    folder, results = both
+    torch.testing.assert_close(results[index], measured(folder, slice(None), CASES[index]), atol=1e-6, rtol=1e-5)

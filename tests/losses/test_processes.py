@@ -2,8 +2,6 @@
 
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 from sentence_transformers import SentenceTransformer
 from torch.nn.parallel import DistributedDataParallel
 
@@ -13,9 +11,11 @@ from lrat_hub.losses import (
     WeightedMultipleNegativesRankingLoss,
 )
 
+from .two_processes import WORLD, in_two_processes, mean_of_both
+
 pytestmark = pytest.mark.slow
 
-WORLD, BATCH, COLUMNS, WIDTH = 2, 6, 4, 8
+BATCH, COLUMNS, WIDTH = 6, 4, 8
 CASES = [
     *[
         {"reduction": r, "cached": c, "gather_across_devices": True, "document_anchor": 2.0 * c}
@@ -37,7 +37,7 @@ def whole_batch():
     return inputs, BatchLabels(torch.rand(BATCH, generator=generator), ids, tiers, base)
 
 
-def half(targets, rows):
+def part_of(targets, rows):
     return BatchLabels(
         targets.weights[rows],
         targets.document_ids[:, rows],
@@ -65,46 +65,34 @@ def value_and_gradient(encode, parameter, inputs, targets, *, cached, **options)
     return value.detach(), parameter.grad.clone()
 
 
-def work(rank, folder):
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=WORLD)
+def half(folder, rank, options):
     inputs, targets = whole_batch()
     rows = slice(rank * BATCH // WORLD, (rank + 1) * BATCH // WORLD)
-    results = []
-    for options in CASES:
-        model = encoder()
-        value, gradient = value_and_gradient(
-            DistributedDataParallel(model), model.weight, inputs[:, rows], half(targets, rows), **options
-        )
-        dist.all_reduce(value)
-        results.append((value / WORLD, gradient))
-    if rank == 0:
-        torch.save(results, folder / "results.pt")
-    dist.destroy_process_group()
+    model = encoder()
+    value, gradient = value_and_gradient(
+        DistributedDataParallel(model), model.weight, inputs[:, rows], part_of(targets, rows), **options
+    )
+    return mean_of_both(value), gradient
 
 
 @pytest.fixture(scope="module")
-def in_two_processes(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("gloo")
-    mp.spawn(work, args=(folder,), nprocs=WORLD)
-    return torch.load(folder / "results.pt")
+def both(tmp_path_factory):
+    return in_two_processes(tmp_path_factory.mktemp("gloo"), half, CASES)
 
 
 def in_one_process(rows, options):
     inputs, targets = whole_batch()
     model = encoder()
     options = options | {"cached": False, "gather_across_devices": False}
-    return value_and_gradient(model, model.weight, inputs[:, rows], half(targets, rows), **options)
+    return value_and_gradient(model, model.weight, inputs[:, rows], part_of(targets, rows), **options)
 
 
 @pytest.mark.parametrize("case", range(4))
-def test_with_gathering_two_processes_are_one_with_the_whole_batch(in_two_processes, case):
-    torch.testing.assert_close(in_two_processes[case], in_one_process(slice(None), CASES[case]))
+def test_with_gathering_two_processes_are_one_with_the_whole_batch(both, case):
+    torch.testing.assert_close(both[case], in_one_process(slice(None), CASES[case]))
 
 
 @pytest.mark.parametrize("case", [4, 5])
-def test_without_gathering_they_are_the_mean_over_the_halves(in_two_processes, case):
+def test_without_gathering_they_are_the_mean_over_the_halves(both, case):
     values, gradients = zip(*(in_one_process(slice(at, at + 3), CASES[case]) for at in (0, 3)), strict=True)
-    torch.testing.assert_close(
-        in_two_processes[case], (torch.stack(values).mean(), torch.stack(gradients).mean(dim=0))
-    )
+    torch.testing.assert_close(both[case], (torch.stack(values).mean(), torch.stack(gradients).mean(dim=0)))

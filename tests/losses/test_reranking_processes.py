@@ -4,8 +4,6 @@ from itertools import product
 
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 from sentence_transformers import CrossEncoder
 from torch.nn.parallel import DistributedDataParallel
 
@@ -13,6 +11,7 @@ from lrat_hub.losses import WeightedBinaryCrossEntropyLoss, WeightedListNetLoss
 from tests.fitting.small import tiny_reranker
 
 from .test_reranking import value_and_gradient
+from .two_processes import in_two_processes, mean_of_both
 
 pytestmark = pytest.mark.slow
 
@@ -36,30 +35,23 @@ def measured(folder, rows, case, wrap=lambda model: model):
     return value_and_gradient(model, loss, inputs, WEIGHTS[rows])
 
 
-def work(rank, folder):
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2)
-    results = []
-    for case in CASES:
-        rows = slice(2 * rank, 2 * rank + 2)
-        value, gradient = measured(folder / "reranker", rows, case, DistributedDataParallel)
-        dist.all_reduce(value)
-        results.append((value / 2, gradient))
-    if rank == 0:
-        torch.save(results, folder / "results.pt")
-    dist.destroy_process_group()
+def half(folder, rank, case):
+    rows = slice(2 * rank, 2 * rank + 2)
+    value, gradient = measured(folder / "reranker", rows, case, DistributedDataParallel)
+    return mean_of_both(value), gradient
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def both(tmp_path_factory):
     folder = tmp_path_factory.mktemp("gloo")
     tiny_reranker(folder)
-    mp.spawn(work, args=(folder,), nprocs=2)
-    return folder
+    return folder, in_two_processes(folder, half, CASES)
 
 
 @pytest.mark.parametrize("index", range(len(CASES)))
-def test_two_processes_are_one_with_the_whole_batch(folder, index):
+def test_two_processes_are_one_with_the_whole_batch(both, index):
     """Their lists are of different lengths, and their weights of different sums."""
-    both = torch.load(folder / "results.pt")[index]
-    torch.testing.assert_close(both, measured(folder / "reranker", slice(None), CASES[index]), atol=1e-6, rtol=1e-5)
+    folder, results = both
+    torch.testing.assert_close(
+        results[index], measured(folder / "reranker", slice(None), CASES[index]), atol=1e-6, rtol=1e-5
+    )
