@@ -34,6 +34,9 @@ def pytest_configure(config: pytest.Config) -> None:
         "HF_HOME": str(Path(folder.name) / "hf"),
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+        # Ten seconds each by default, which a machine may take that does other things.
+        "HF_HUB_DOWNLOAD_TIMEOUT": "60",
+        "HF_HUB_ETAG_TIMEOUT": "60",
     }
     config.stash[_folder], config.stash[_hub] = folder, hub
 

@@ -14,7 +14,7 @@ from lrat_hub.cli.ending import leaving_on_sigterm
 from lrat_hub.cli.parser import CommandParser
 from lrat_hub.errors import LratError
 from lrat_hub.llm.processes import visible_devices
-from lrat_hub.localhub.process import listen
+from lrat_hub.localhub.process import KEEP_ALIVE_SECONDS, listen
 from lrat_hub.serving.batching import BatchSettings
 
 if TYPE_CHECKING:
@@ -73,7 +73,12 @@ def _serve(args: argparse.Namespace, inputs: Inputs, app: ASGIApp, part: str = "
     with listen(args.host, args.port, name="lrat serve") as listener:
         _announce(part + _served(inputs), args.host, listener)
         config = uvicorn.Config(
-            app, ws="none", log_level="warning", access_log=False, timeout_graceful_shutdown=STOP_SECONDS
+            app,
+            ws="none",
+            log_level="warning",
+            access_log=False,
+            timeout_graceful_shutdown=STOP_SECONDS,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
         )
         uvicorn.Server(config).run(sockets=[listener])
     return 0
@@ -85,7 +90,7 @@ def _serve_replicas(args: argparse.Namespace, inputs: Inputs) -> int:
     _pin(args, inputs)
     with listen(args.host, args.port, name="lrat serve") as listener:
         _announce(_served(inputs) if not args.follow else args.index, args.host, listener)
-        serve_replicas(partial(_replica, args), listener, args.replicas)
+        serve_replicas(partial(_replica, args), listener, args.replicas, KEEP_ALIVE_SECONDS)
     return 0
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from lrat_hub.cli.ending import leaving_on_sigterm
 from lrat_hub.cli.parser import CommandParser, UsageError
 from lrat_hub.cli.stage import Stage, StageArguments, say
-from lrat_hub.localhub.process import GRACE_SECONDS, listen
+from lrat_hub.localhub.process import GRACE_SECONDS, KEEP_ALIVE_SECONDS, listen
 
 if TYPE_CHECKING:
     import argparse
@@ -145,7 +145,12 @@ def _serve(folder: Path, listener: socket.socket) -> None:
 
     say(f"lrat view: http://127.0.0.1:{listener.getsockname()[1]} until Ctrl-C")
     config = uvicorn.Config(
-        create_app(folder), lifespan="off", ws="none", log_level="warning", timeout_graceful_shutdown=GRACE_SECONDS
+        create_app(folder),
+        lifespan="off",
+        ws="none",
+        log_level="warning",
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
     )
     try:
         uvicorn.Server(config).run(sockets=[listener])

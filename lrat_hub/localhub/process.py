@@ -24,6 +24,9 @@ STOP_SECONDS = 10
 LOOPBACK = ("127.0.0.1", "localhost")
 # Requests under way when the server is told to stop get this long to finish.
 GRACE_SECONDS = 5
+# Connections without a request are kept for at least this long. Clients must be the first to give one up: a request
+# that is sent while the server closes is lost, and uvicorn's own limit is that of httpx, 5 s.
+KEEP_ALIVE_SECONDS = 75
 # The search for damage while a Hub is served: slow enough for nobody to notice.
 SCRUB_FIRST_SECONDS = 600
 SCRUB_EVERY_SECONDS = 24 * 3600
@@ -101,6 +104,7 @@ def serve(
             log_level="warning",
             server_header=False,
             timeout_graceful_shutdown=GRACE_SECONDS,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
             # As many connections are accepted before the first of them is looked at.
             backlog=min(BACKLOG, files // 8),
         )

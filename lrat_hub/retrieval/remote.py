@@ -35,8 +35,8 @@ TEMPORARY = frozenset({429, 502, 503, 504})
 TOKEN_VARIABLE = "LRAT_SERVE_TOKEN"
 
 KEPT_SECONDS = 3.0
-"""How long a connection is kept for the next request: uvicorn closes one after five seconds, and what is sent to it at
-that moment is lost."""
+"""How long a connection is kept for the next request: uvicorn closes one after five seconds unless told otherwise, and
+what is sent to it at that moment is lost."""
 
 CONNECTIONS = 64
 """Most connections that are kept at a time."""

@@ -68,7 +68,7 @@ def _held(folder: Path) -> Iterator[None]:
         os.close(opened)
 
 
-def serve_replicas(make_app: Callable[[], object], listener: socket.socket, replicas: int) -> None:
+def serve_replicas(make_app: Callable[[], object], listener: socket.socket, replicas: int, keep_alive: int) -> None:
     """Serves until SIGINT or SIGTERM, with each replica started again when it ends.
 
     A connection that no replica has accepted yet waits for another one. Requests that a replica was answering when it
@@ -78,6 +78,7 @@ def serve_replicas(make_app: Callable[[], object], listener: socket.socket, repl
         make_app: Makes the application, in each replica; it is pickled.
         listener: The socket.
         replicas: How many.
+        keep_alive: Seconds that a connection without a request is kept.
 
     Raises:
         LratError: One could not start: it ended with `STARTUP_FAILURE`.
@@ -96,6 +97,7 @@ def serve_replicas(make_app: Callable[[], object], listener: socket.socket, repl
             log_level="warning",
             access_log=False,
             timeout_worker_healthcheck=HUNG_SECONDS,
+            timeout_keep_alive=keep_alive,
         )
         supervisor = Multiprocess(config, [listener])
         supervisor.run()
