@@ -36,6 +36,9 @@ TOLERANCE = 1e-3
 DERIVED = ("loss_curve.png",)
 """Files that draw what a training measured, which its tolerance allows to differ."""
 
+MEASURED_HERE = re.compile(r"costs\..+\.(milliseconds|device)")
+"""Counts of an evaluation that depend on the machine and its load: what a search took, and what computed it."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -60,7 +63,8 @@ def plan_again(lineage: Lineage, given: Mapping[str, str]) -> Plan:
         given: Paths of inputs that are not on the Hub, by their names in the lineage.
 
     Raises:
-        LratError: A path is given for an input that there is not, or holds something else than what was read.
+        LratError: A path is given for an input that there is not or that is code, or holds something else than what
+            was read.
     """
     # Results were written into cards of models then; this is no evaluation of them.
     options: dict[str, Any] = {name: value for name, value in lineage.recipe.items() if name != "results_into"}
@@ -77,6 +81,11 @@ def plan_again(lineage: Lineage, given: Mapping[str, str]) -> Plan:
         obstacles.append("its runs were made on the way by recipes of rollouts, which the lineage doesn't hold")
     for name, text in lineage.inputs.items():
         source: HubRef | str = recorded_source(text)
+        if name in given and "(plug-in" in text:
+            raise LratError(
+                f"Input {name}: expected none, found {given[name]}. It is code, which is imported as "
+                f"{text.partition(' ')[0]} from the current directory or PYTHONPATH. Leave it out."
+            )
         if name in given:
             source = _checked(name, given[name], text)
         elif isinstance(source, str):
@@ -165,7 +174,9 @@ def compare_again(first: HubRef, again: HubRef, stage: str) -> tuple[ArtifactDif
 
 
 def _may_differ(change: Change, *, trained: bool) -> bool:
-    """Whether a difference is none of the content: in versions, results in cards, or what a training measured."""
+    """Whether a difference is none of the content: in versions, results in cards, or what was measured."""
+    if change.part == "counts" and MEASURED_HERE.fullmatch(change.name):
+        return True
     measured = change.part == "counts" or (change.part == "files" and change.name in DERIVED)
     # An option that the stage did not have then has its default now; all others were given.
     new_option = change.part == "recipe" and change.first is None

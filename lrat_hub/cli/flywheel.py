@@ -59,6 +59,7 @@ def main(argv: list[str] | None = None) -> HubRef | None:
     from lrat_hub.flywheel.lock import Lock
     from lrat_hub.flywheel.records import rolled_back
     from lrat_hub.flywheel.rounds import Flywheel, find_record, require_same_recipe
+    from lrat_hub.hub.publish import is_private
 
     target = HubRef.parse(args.to, repo_type="dataset")
     if args.rollback and args.rollback != "last" and not args.rollback.isdecimal():
@@ -81,8 +82,10 @@ def main(argv: list[str] | None = None) -> HubRef | None:
         return flywheel.record
     # The lock makes the repository of a new flywheel, so what can be refused is refused before.
     before = Flywheel.open(target, args, Maker(args))
-    private = args.private or (lineage is None and _reads_private(before))
-    with Lock(target, take_over=args.take_over, private=private) as lock:
+    # A stage alone looks at its own inputs, and the first index is of a public model: what a later round makes of
+    # private runs would follow it into a public repository.
+    args.private = args.private or (_reads_private(before) if lineage is None else is_private(target))
+    with Lock(target, take_over=args.take_over, private=args.private) as lock:
         if lock.note:
             say(f"  {lock.note}")
         # Under the lock: another process may have ended a round a moment ago.
@@ -103,14 +106,14 @@ def main(argv: list[str] | None = None) -> HubRef | None:
 
 
 def _reads_private(flywheel: Flywheel) -> bool:
-    """Whether an input of a flywheel is private, so that its record must be, too."""
+    """Whether an input of a flywheel is private, so that all it makes must be, too."""
     from lrat_hub.hub.inputs import LocalSource, resolve
     from lrat_hub.hub.publish import is_private
 
     sources = (resolve(text, repo_type=kind) for text, kind in flywheel.recipe.sources().values())
     for source in sources:
         if not isinstance(source, LocalSource) and is_private(source):
-            say(f"  {source.repo_id} is private, so {flywheel.target} is made private, too")
+            say(f"  {source.repo_id} is private, so {flywheel.target} and all that its rounds make is private, too")
             return True
     return False
 

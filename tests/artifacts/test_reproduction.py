@@ -25,6 +25,17 @@ def test_pairs_and_indexes_are_the_same_when_they_are_made_again(family):
         assert replace(after, files={}) == replace(before, files={})
 
 
+def test_an_evaluation_is_the_same_whatever_its_searches_took(family):
+    pin, _ = cli.run(["eval", "retrieval", "--corpus", family.corpus, "--queries", family.corpus, "--qrels",
+                        family.corpus, "--check_passages=0", "--to", "lrat/family-results"])  # fmt: skip
+    assert cli.run(["reproduce", str(pin)])
+    change = in_lineage(lambda fields: fields["counts"]["costs"]["bm25"].update(milliseconds=1e9, device="a GPU"))
+    assert cli.run(["reproduce", str(tampered(pin, change)), "--to", "lrat/family-results-again"])
+    change = in_lineage(lambda fields: fields["counts"]["costs"]["bm25"].update(num_bytes=7))
+    with pytest.raises(LratError, match="what was made again differs in"):
+        cli.run(["reproduce", str(tampered(pin, change)), "--to", "lrat/family-results-third"])
+
+
 def test_what_came_from_files_needs_them_and_they_have_to_be_the_same(family, tmp_path):
     files = {"documents": "documents.jsonl", "queries": "queries.tsv", "qrels": "qrels.txt"}
     with pytest.raises(LratError, match=r"read from someone's machine: give it as documents=PATH"):
@@ -69,6 +80,13 @@ def test_what_a_language_model_said_is_not_made_again_and_verdicts_come_from_the
     assert "cache" in mined.notes[0]
     served = Lineage("rollout", {"retriever": "bm25@x (served at http://127.0.0.1:1)"}, {})
     assert "may answer differently" in plan_again(served, {}).obstacles[0]
+
+
+def test_code_is_found_by_its_name_and_no_path_of_it_is_taken():
+    lineage = Lineage("import", {"reader": f"my_readers:trail (plug-in, unpinned, sha256:{'b' * 64})"}, {})
+    assert plan_again(lineage, {}).options == {"reader": "my_readers:trail"}
+    with pytest.raises(LratError, match=r"reader: expected none, found my_readers\.py.*my_readers:trail from"):
+        plan_again(lineage, {"reader": "my_readers.py"})
 
 
 def test_numbered_inputs_become_lists_and_parts_of_fusions_become_pins():
