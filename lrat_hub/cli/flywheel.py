@@ -261,7 +261,8 @@ def show_plan(flywheel: Flywheel) -> None:
         say(f"nothing to do: {why}")
         return
     show_table(rows)
-    say(f"\nquestions: {recipe.questions_per_round} a round, {len(load_queries(recipe.held_out))} held out")
+    asked = "those of the given trajectories" if recipe.trajectories else f"{recipe.questions_per_round} a round"
+    say(f"\nquestions: {asked}, {len(load_queries(recipe.held_out))} held out")
     for line in needs(recipe):
         say(line)
     if unknown:
