@@ -33,6 +33,9 @@ TRAINED = ("train", "train-agent")
 TOLERANCE = 1e-3
 """Largest relative distance between the weights of a model and of the one that was trained again."""
 
+TIMED = re.compile(r"costs\..*\.(milliseconds|device)")
+"""Counts that are of the machine: what a search cost, and where."""
+
 DERIVED = ("loss_curve.png",)
 """Files that draw what a training measured, which its tolerance allows to differ."""
 
@@ -165,12 +168,14 @@ def compare_again(first: HubRef, again: HubRef, stage: str) -> tuple[ArtifactDif
 
 
 def _may_differ(change: Change, *, trained: bool) -> bool:
-    """Whether a difference is none of the content: in versions, results in cards, or what a training measured."""
+    """Whether a difference is none of the content: versions, results in cards, times, or what a training measured."""
     measured = change.part == "counts" or (change.part == "files" and change.name in DERIVED)
+    timed = change.part == "counts" and bool(TIMED.fullmatch(change.name))
     # An option that the stage did not have then has its default now; all others were given.
     new_option = change.part == "recipe" and change.first is None
     drawn = change.part == "files" and change.name == PICTURE_FILE
-    return change.part == "versions" or new_option or drawn or change.name == "results_into" or (trained and measured)
+    told = change.part == "versions" or change.name == "results_into"
+    return told or new_option or drawn or timed or (trained and measured)
 
 
 def weight_distance(first: Path, second: Path) -> float:
