@@ -43,6 +43,11 @@ def explanation_of(error: BaseException) -> str | None:
     An error that libraries have wrapped is looked for in what it was raised from.
     """
     try:
+        from lrat_hub.hub.preflight import endpoint_problem
+
+        # Libraries raise errors of their own at the import of what reads it.
+        if not isinstance(error, LratError) and (problem := endpoint_problem()):
+            return problem
         return _publication_explanation(error)
     except ImportError:
         return None  # packages are missing, and the error is about that
