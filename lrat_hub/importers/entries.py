@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import pairwise
 
-from lrat_hub.importers.entry import Entry, entries_by, without_other_marks
-from lrat_hub.importers.keyed_lines import is_address, key_values
+from lrat_hub.importers.entry import Entry, Mark, entries_by, without_other_marks
+from lrat_hub.importers.keyed_lines import begins_with_a_key, is_address, key_values
 from lrat_hub.importers.lines_above import with_lines_above
 from lrat_hub.importers.links import BALANCED, Link, links_of, reference_links_of, unmarked_links_of
 from lrat_hub.importers.plain_ids import has_id, with_plain_ids
@@ -42,17 +43,22 @@ _ADDRESSES = re.compile(
     re.MULTILINE,
 )
 
-# Those that hold others come first.
 _NAMES = (
     "document", "doc", "search_result", "result", "item", "entry", "webpage", "page", "passage", "source", "snippet"
 )  # fmt: skip
 _ELEMENTS = tuple(re.compile(rf"<({name})\b([^<>]{{0,2000}})>") for name in _NAMES)
 _ELEMENT_BEGINS = re.compile(rf"^[ \t]*<(?:{'|'.join(_NAMES)})\b[^<>]{{0,400}}>", re.MULTILINE)
 _ATTRIBUTE = re.compile(r"([\w-]{1,30})\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s\"'>]+))")
+_ADDRESS_KEYS = ("url", "link", "href", "source", "name")
 _INNER = re.compile(
     r"<(url|link|source|docid|doc_id|id|title|name|snippet|content|document_content|text|description|summary)>"
 )
 
+_TITLED = re.compile(
+    r"^[ \t]{0,40}(?:#{1,6}[ \t]+|\*\*|\[?(?P<number>\d{1,6})[\].):、][ \t]*)(?P<title>\S.{0,300}?)(?:\*\*)?[ \t]*\n"
+    r"[ \t]*(?:(?i:url|link):[ \t]*)?<?(?P<docid>https?://\S+?)>?[ \t]*$",
+    re.MULTILINE,
+)
 # Pictures that the search tools of Tavily show below the list are none of its documents.
 _IMAGES = re.compile(
     r"\n[ \t]*(?:#{1,6}[ \t]+|\*\*)?Images(?:\*\*)?:?(?:\*\*)?[ \t]*\n"
@@ -70,10 +76,12 @@ def entries_of(text: str) -> list[Entry]:
         text = text[: images.start()]
     for read in _FORMS:
         if entries := list(read(text)):
-            outer = _outer_form(text[: entries[0].start])
+            outer = _outer_form(text, entries[0].start)
             if outer is not None and (others := list(outer(text))):
                 # What begins below the first entry of another form stands in a document.
                 read, entries = outer, others
+            if read in _BY_ADDRESS and (titled := _below_titles(text)) and len(titled) < len(entries):
+                read, entries = (_titled_addresses, titled) if titled[0].start <= entries[0].start else (read, entries)
             if read in _BY_KEY:
                 entries = with_plain_ids(entries, only_scores=read is _own)
             entries = with_lines_above(text, entries) if read in _BY_ADDRESS else entries
@@ -86,30 +94,40 @@ def entries_of(text: str) -> list[Entry]:
     return []
 
 
-def begins_a_list(head: str) -> bool:
-    """Whether the first entry of a list stands in a text, so that data below it are of its document."""
-    return _outer_form(head) is not None
+def begins_a_list(text: str, end: int) -> bool:
+    """Whether the first entry of a list begins before a place in a text, so that data there are of its document."""
+    return _outer_form(text, end) is not None
 
 
-def _outer_form(head: str) -> Callable[[str], Iterable[Entry]] | None:
-    """The form of a list that begins in what stands above entries of another form: with a title and an address.
+def _outer_form(text: str, end: int) -> Callable[[str], Iterable[Entry]] | None:
+    """The form of a list that begins before entries of another form: with a title and an address.
 
     A list begins at once. What stands below other words may be the list that they speak about.
     """
+    head = text[: max(0, end)]
     for begin, read in _MARKED:
         if begin in head and any(read(head)):
             return read
     if "<" in head and _ELEMENT_BEGINS.search(head[:_MAX_HEAD]):
         return _elements
-    if "://" not in head:
-        return None
-    for read in (_links, key_values, _addresses):
-        first = next(iter(read(head)), None)
+    has_address = "://" in head
+    for read, is_possible in (
+        (_links, has_address),
+        (_addresses, has_address),
+        (_titled_addresses, has_address),
+        (key_values, ":" in head and begins_with_a_key(head)),
+    ):
+        if not is_possible:
+            continue
+        # An address may stand below the text.
+        first = next(iter(read(text if read is key_values else head)), None)
         # A key before an address looks like its title.
-        if first is not None and first.title and first.docid and (read is not _addresses or first.number is not None):
+        if first is None or first.start >= end or not (first.title and first.docid):
+            continue
+        if (read is not _addresses or first.number is not None) and first.start <= _MAX_HEAD:
             above = head[: first.start]
-            if above.count("\n\n") < _MAX_ABOVE and len(above) <= _MAX_HEAD:
-                return _outer_form(above) or read
+            if above.count("\n\n") < _MAX_ABOVE:
+                return _outer_form(text, first.start) or read
     return None
 
 
@@ -129,7 +147,11 @@ def _reader(pattern: re.Pattern[str], *marks: str, begin: str | None = None) -> 
 
 def _elements(text: str) -> Iterator[Entry]:
     """Elements of the first usual name that has some with an id or an address, as attribute or inside."""
-    for opening in _ELEMENTS:
+    if "<" not in text:
+        return
+    first = [(found.start(), opening) for opening in _ELEMENTS if (found := opening.search(text))]
+    # Those that hold others come first.
+    for _, opening in sorted(first, key=lambda one: one[0]):
         entries, at = [], 0
         while match := opening.search(text, at):
             end = text.find(f"</{match[1]}>", match.end())
@@ -150,8 +172,10 @@ def _element(opening: re.Match[str], inner: str) -> Entry:
         if end >= 0:
             keys.setdefault(match[1], inner[match.end() : end].strip())
             rest = ""
-    lines = next((entry for entry in key_values(inner) if entry.docid), None)
-    address = next((keys[key] for key in ("url", "link", "href", "source", "name") if is_address(keys.get(key))), None)
+    # Lines with keys further below are of a text.
+    begins = begins_with_a_key(inner.strip().partition("\n")[0])
+    lines = next((entry for entry in key_values(inner) if entry.docid), None) if begins else None
+    address = next((value for key, value in keys.items() if key in _ADDRESS_KEYS and is_address(value)), None)
     if address is None and lines is not None and is_address(lines.docid):
         address = lines.docid
     named = [keys[key] for key in ("docid", "doc_id", "document_id") if keys.get(key) and has_id(keys[key])]
@@ -214,8 +238,18 @@ def _addresses(text: str) -> list[Entry]:
     """Entries of lines with addresses; those behind other marks than the first are references of a document."""
     entries = entries_by(_ADDRESSES, text) if "http" in text else []
     marks = [text[entry.start : entry.start + 50].lstrip()[:1] for entry in entries]
-    marks = ["1" if mark.isdigit() else mark if mark in "-*•[" else "" for mark in marks]
-    return without_other_marks(text, entries, marks)
+    return without_other_marks(text, entries, [Mark(mark if mark in "-*•[" else "", mark.isdigit()) for mark in marks])
+
+
+_titled_addresses = _reader(_TITLED, "://")
+
+
+def _below_titles(text: str) -> list[Entry]:
+    """Entries of which each has a title with a mark in the line above its address, if several are so."""
+    entries = list(_titled_addresses(text))
+    numbers = [entry.number for entry in entries if entry.number is not None]
+    is_whole = all(after == before + 1 for before, after in pairwise(numbers))
+    return entries if len(entries) > 1 and is_whole else []
 
 
 _FORMS: Sequence[Callable[[str], Iterable[Entry]]] = (

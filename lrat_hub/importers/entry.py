@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, cast
 
 from lrat_hub.importers.mapped_patterns import TextPattern
@@ -70,14 +70,28 @@ def _matches(pattern: re.Pattern[str], text: str, begin: str) -> Iterator[re.Mat
         at = text.find(newline, at if match is None else match.end() - 1) + 1 or -1
 
 
-def without_other_marks(text: str, entries: list[Entry], marks: Sequence[Hashable | None]) -> list[Entry]:
-    """The entries that look like the first, where others stand between them, which are of the document before.
+class Mark(NamedTuple):
+    """What an entry of a list looks like: what its id stands behind, and whether it has a number and a title."""
+
+    name: str = ""
+    has_number: bool = False
+    has_title: bool = False
+
+
+def without_other_marks(text: str, entries: list[Entry], marks: Sequence[Mark | None]) -> list[Entry]:
+    """The entries that look like the first; others are of the document before, whose text goes on.
+
+    Others are looked for where several have numbers as the first one has, or where they stand between those like it.
 
     Args:
         marks: What each entry looks like; None where it may be any.
     """
-    like_first = [index for index, mark in enumerate(marks) if mark is None or mark == marks[0]]
-    if len(like_first) == len(entries) or marks[0] is None or like_first[-1] == len(like_first) - 1:
+    first = marks[0] if marks else None
+    like_first = [index for index, mark in enumerate(marks) if mark is None or mark == first]
+    is_numbered = first is not None and first.has_number and marks.count(first) > 1
+    if len(like_first) == len(entries) or first is None:
+        return entries
+    if not is_numbered and like_first[-1] == len(like_first) - 1:
         return entries
     ends = [*(entries[index].start for index in like_first[1:]), len(text)]
     return [

@@ -111,7 +111,7 @@ def _rows(part: Any) -> list[Any]:
 
 def _are_inner(text: str) -> bool:
     """Whether the objects in a text stand in the documents of a list."""
-    return begins_a_list(text[: max(0, text.find("{"))])
+    return begins_a_list(text, text.find("{"))
 
 
 @dataclass
@@ -250,7 +250,7 @@ class _Reader:
         """Sections that name their query. What stands before them may be the list of a query that is not named."""
         if len(sections) == 1 and len(self.asked) == 1 and is_cut_off(sections[0].name or "", self.asked[0]):
             sections = [sections[0]._replace(name=self.asked[0])]
-        if self._entries(before, depth):
+        if self._entries(before, depth) or begins_a_list(before, len(before)):
             if len(self.asked) <= 1 and all(section.announced is None for section in sections):
                 # The line that names the query stands in one of the documents.
                 return self._as_one(text, depth)
