@@ -10,7 +10,7 @@ quickstart: .venv/installed
 
 # All tests, the fast and the slow ones, on two processes with a Hub each.
 test: .venv/installed
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # What one runs every few minutes: the checks and the fast tests.
 check: lint

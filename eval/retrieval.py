@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -26,6 +27,7 @@ from lrat_hub.cli.retrieval_evaluation import (
     read_given_run,
     show_costs,
     show_differences,
+    system_of,
 )
 from lrat_hub.cli.stage import Stage, StageArguments, parse, say
 from lrat_hub.errors import LratError
@@ -192,7 +194,8 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
     if unknown := [name for name in args.results_into if name not in {getattr(s, "repo_id", None) for s in sources}]:
         raise LratError(f"`results_into` {unknown[0]}: expected one of the models that are compared.")
     indexes = models_of_indexes(args.index) | models_of_retrievers(args.retrievers)
-    evaluation, seen = read_evaluation(stage, args, inputs, {**models, **indexes})
+    named = models | {system_name(source): source for source in indexes.values()}
+    evaluation, seen = read_evaluation(stage, args, inputs, named)
     documents = evaluation.queries.documents
     own = OwnDocuments.of(evaluation.queries)
     if args.ignore_identical:
@@ -207,10 +210,9 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
         read_given_run(stage, text, f"run_{number}", evaluation) for number, text in enumerate(args.runs, start=1)
     ]
     given_joins = {name: joins for name, _, joins in given_runs}
-    retrievers = {text: LONG_HASH.sub(r"\1", text) for text in args.retrievers}
-    names = [*models, *(name for name, _, _ in given_runs), *retrievers.values(), *(["bm25"] if args.bm25 else [])]
-    if len(set(names)) < len(names):
-        raise LratError(f"Evaluation: expected {len(names)} systems of different names, found {len(set(names))}.")
+    retrievers = {text: system_of(text, indexes) for text in args.retrievers}
+    # Who names it among the retrievers says where it stands.
+    bm25 = args.bm25 and "bm25" not in retrievers
 
     def ask(name: str, retriever: Retriever) -> None:
         styles[name] = style_read_by(retriever)
@@ -229,6 +231,13 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
             index_name(text), corpus, documents=documents, inputs=stage.inputs, input_name=label
         )
         opened.append((LONG_HASH.sub(r"\1", stage.inputs.pins[label]), retriever))
+    names = [*map(system_name, sources), *(name for name, _, _ in given_runs), *(name for name, _ in opened)]
+    names += [*retrievers.values(), *(["bm25"] if bm25 else [])]
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        raise LratError(
+            f"Evaluation: expected systems of different names, found {', '.join(twice)} more than once. Give each "
+            "once, and run files with names of their own in the last column."
+        )
     opener = RetrieverOpener(corpus, documents, inputs=stage.inputs, show_progress=True)
     for number, (text, name) in enumerate(retrievers.items(), start=1):
         opened.append((name, opener.open(text, input_name=f"retriever_{number}")))
@@ -252,18 +261,15 @@ def main(argv: list[str] | None = None) -> tuple[HubRef, list[HubRef]]:
         ask(name, retriever)
     for name, run, _ in given_runs:
         systems[name] = {QUERIES: run}
-    if args.bm25:
+    if bm25:
         ask("bm25", open_retriever("bm25", corpus, documents=documents))
-    given = len(sources) + len(opened) + len(args.runs) + args.bm25
-    if len(systems) < given:
-        raise LratError(f"Evaluation: expected {given} systems of different names, found {len(systems)}.")
     if args.fusion:
         place_of = cache(documents.row)
         # Models come first, then indexes; a run file is fused where there is neither.
         for name in list(systems)[: len(sources) + len(opened) or 1]:
             # Without brackets it would be the fusion that is ranked again, which may be compared as well.
             fused = f"bm25+({name})" if ">" in name else f"bm25+{name}"
-            if fused in systems:
+            if name == "bm25" or fused in systems:
                 continue
             systems[fused] = {
                 asked: fuse_runs([systems["bm25"][asked], run], evaluation.asked[asked][1], place_of)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Stages by Ray on three nodes in this machine: tests/retrieval/test_index_ray.py and tests/mining/test_mining_ray.py.
+# Stages by Ray on three nodes in this machine: tests/retrieval/test_index_ray.py and tests/scaling/test_stages_ray.py.
 # Ray is large, so it gets an environment of its own, which is kept (.venv-ray, or $RAY_ENV) and has the packages of
 # .venv as well. Ray listens at the machine's outer address, whatever it is told: a network of its own has none.
 set -euo pipefail
@@ -24,4 +24,4 @@ PYTHON
     touch "$env/installed"
 fi
 unshare --net --map-root-user bash -c 'ip link set lo up && exec "$@"' _ \
-    "$env/bin/python" -m pytest -q -n 0 -o filterwarnings=default tests/retrieval/test_index_ray.py tests/mining/test_mining_ray.py
+    "$env/bin/python" -m pytest -q -n 0 -o filterwarnings=default tests/retrieval/test_index_ray.py tests/scaling/test_stages_ray.py

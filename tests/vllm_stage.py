@@ -1,4 +1,4 @@
-"""Agents on a real vLLM, over the quickstart's corpus: published, imported back equal, and mined.
+"""A real vLLM: a reranker; and agents, over the quickstart's corpus, published, imported back equal, and mined.
 
     python -m tests.vllm_stage --python VLLM_PYTHON --model FOLDER --root FOLDER [--questions 8]
 
@@ -21,6 +21,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lrat_hub.hub.refs import HubRef
 
+RERANKER = {
+    "architectures": ["Qwen3ForSequenceClassification"],
+    "classifier_from_token": ["no", "yes"],
+    "is_original_qwen3_reranker": True,
+}
+"""What docs/retrieval.md tells vLLM of Qwen3-Reranker."""
+
+CONTEXT = 512
+
 AT_THE_LIMIT = "a final answer was expected at the limit of turns"
 
 
@@ -31,15 +40,66 @@ def main() -> None:
     parser.add_argument("--root", type=Path, required=True, help="Folder for the Hub and what it publishes.")
     parser.add_argument("--questions", type=int, default=8)
     args = parser.parse_args()
+    # vLLM's pages; half of the machine's memory by itself.
+    os.environ |= {"VLLM_CPU_KVCACHE_SPACE": "1", "TOKENIZERS_PARALLELISM": "false"}
+    rerank(args.python, args.model, args.root / "reranker")
 
     from lrat_hub.localhub import LocalHub
 
     with LocalHub(args.root / "hub") as hub:
         os.environ |= hub.env
         os.environ |= {"HF_HOME": str(args.root / "cache"), "HF_DATASETS_DISABLE_PROGRESS_BARS": "1"}
-        # vLLM's pages; half of the machine's memory by itself.
-        os.environ |= {"VLLM_CPU_KVCACHE_SPACE": "1", "TOKENIZERS_PARALLELISM": "false"}
         check(args.python, args.model, args.root, args.questions)
+
+
+def rerank(python: str, folder: Path, root: Path) -> None:
+    """A Qwen3 of random weights with the tokenizer of a folder, served as Qwen3-Reranker is: its scores are the
+    probability of "yes", and a document that is too long loses its end and not the template's."""
+    import torch
+    from transformers import AutoTokenizer, Qwen3Config, Qwen3ForCausalLM
+
+    from lrat_hub.llm.serving import VllmServer
+    from lrat_hub.llm.settings import ServerSettings
+    from lrat_hub.retrieval.served_reranker import ServedReranker
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.chat_template = (
+        "Query: {{ (messages | selectattr('role', 'eq', 'query') | first).content }}\n"
+        "Document: {{ (messages | selectattr('role', 'eq', 'document') | first).content }}\nAnswer:"
+    )
+    torch.manual_seed(0)
+    model = Qwen3ForCausalLM(
+        Qwen3Config(
+            vocab_size=len(tokenizer), hidden_size=64, intermediate_size=128, num_hidden_layers=2, head_dim=32,
+            num_attention_heads=4, num_key_value_heads=2, initializer_range=0.5, max_position_embeddings=CONTEXT,
+        )
+    ).eval()  # fmt: skip
+    model.save_pretrained(root)
+    tokenizer.save_pretrained(root)
+    no, yes = (tokenizer(text, add_special_tokens=False).input_ids for text in ("no", "yes"))
+    query, short, long = "who wrote Faust", "Faust is a play by Goethe.", "honey " * 2 * CONTEXT
+
+    def expected(document: str) -> float:
+        text = f"Query: {query}\nDocument: {document}\nAnswer:"
+        with torch.no_grad():
+            logits = model(torch.tensor([tokenizer(text).input_ids])).logits[0, -1]
+        return float(torch.sigmoid(logits[yes[0]] - logits[no[0]]))
+
+    options = f"--runner pooling --dtype float32 --enforce-eager --max-model-len {CONTEXT}"
+    options += f" --chat-template {root / 'chat_template.jinja'}"
+    settings = ServerSettings(
+        model="qwen3", vllm_python=python, vllm_args=f"{options} --hf_overrides '{json.dumps(RERANKER)}'"
+    )
+    with VllmServer(root, "lrat/qwen3-reranker", settings, root / "vllm.log") as server:
+        reranker = ServedReranker(server.base_url)
+        scores = reranker.score(query, [short, "Bees make honey.", ""])
+        cut = reranker.score(query, [long, short])
+    wanted = [expected(short), expected("Bees make honey."), expected("")]
+    assert abs(scores - wanted).max() < 1e-4, (scores, wanted)
+    lengths = range(CONTEXT - 60, CONTEXT)
+    assert min(abs(cut[0] - expected(" ".join(["honey"] * length))) for length in lengths) < 1e-4, cut
+    assert abs(cut[1] - wanted[0]) < 1e-4
+    print("a real vLLM served a reranker")
 
 
 def check(python: str, folder: Path, root: Path, questions: int) -> None:

@@ -33,11 +33,11 @@ TRAINED = ("train", "train-agent")
 TOLERANCE = 1e-3
 """Largest relative distance between the weights of a model and of the one that was trained again."""
 
+TIMES = re.compile(r"costs\..+\.(milliseconds|device)")
+"""Counts that say how long the searches of an evaluation took, and on what."""
+
 DERIVED = ("loss_curve.png",)
 """Files that draw what a training measured, which its tolerance allows to differ."""
-
-MEASURED_HERE = re.compile(r"costs\..+\.(milliseconds|device)")
-"""Counts of an evaluation that depend on the machine and its load: what a search took, and what computed it."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def plan_again(lineage: Lineage, given: Mapping[str, str]) -> Plan:
             else:
                 notes.append(f"verdicts of {source} that are not in the cache of this machine are asked for again")
             continue
-        _put(options, lineage.stage, name, source)
+        _put(options, lineage.stage, name, source, recorded=text)
     return Plan(lineage.stage, options, obstacles, notes)
 
 
@@ -119,7 +119,7 @@ def _obstacle(name: str, text: str) -> str:
     if " (served" in text:
         return f"{name} {text} may answer differently, if it is still there"
     if "(unpinned" in text:
-        return f"{name} {text} was read from someone's machine: give it as {name}=PATH"
+        return f"{name} {text} was read from someone's machine: give it as {name}=PATH in `given`"
     return ""
 
 
@@ -133,37 +133,46 @@ def _checked(name: str, path: str, recorded: str) -> str:
     return str(Path(path).expanduser().resolve())
 
 
-def _put(options: dict[str, Any], stage: str, name: str, source: HubRef | str) -> None:
-    """Sets the option that an input of this name came from."""
-    base = re.sub(r"_\d+$", "", name)
+def _put(options: dict[str, Any], stage: str, name: str, source: HubRef | str, *, recorded: str) -> None:
+    """Sets the option that an input of this name came from.
+
+    Args:
+        source: The pin, or the path of what was on a machine.
+        recorded: What the lineage has of it: of a folder its name, with the hash behind it.
+    """
+    # Parts of what is composed are numbered within their retriever: retriever_2_1.
+    base = re.sub(r"(_\d+)+$", "", name)
     lists = LISTS.get(stage, {})
     if base in lists:
         options[lists[base]] = [*options.get(lists[base], []), str(source)] if base != name else [str(source)]
-    elif base == "retriever" and isinstance(source, HubRef):
-        # One option names several, with BM25 and parts of fusions among them: each mention becomes the pin.
-        mention = re.compile(rf"(?<![\w/.-]){re.escape(source.repo_id)}(?![\w/.-])(@[\w.-]+)?")
+    elif base == "retriever":
+        # One option names several, with BM25 and parts of others among them: each mention becomes the pin or path.
+        folder = re.escape(recorded.partition(" (")[0])
+        mention = re.compile(rf"(?<![^>+:\s])[/.~](?:[^>+:]*/)?{folder}/?(?=\s*(?:[>+]|$))")
+        if isinstance(source, HubRef):
+            mention = re.compile(rf"(?<![\w/.-]){re.escape(source.repo_id)}(?![\w/.-])(@[\w.-]+)?")
         for option in ("retriever", "retrievers"):
             if isinstance(texts := options.get(option), list):
-                options[option] = [mention.sub(str(source), text) for text in texts]
+                options[option] = [mention.sub(lambda _: str(source), text) for text in texts]
             elif texts is not None:
-                options[option] = mention.sub(str(source), texts)
+                options[option] = mention.sub(lambda _: str(source), texts)
         if "retriever" not in options and "retrievers" not in options:
             options["retriever"] = str(source)
     else:
         options[name] = str(source)
 
 
-def compare_again(first: HubRef, again: HubRef, stage: str) -> tuple[ArtifactDiff, list[str]]:
-    """The artifact and what was made again: everything that differs, and what of it should not."""
+def compare_again(first: HubRef, again: HubRef, plan: Plan) -> tuple[ArtifactDiff, list[str]]:
+    """The artifact and what was made again by a plan: everything that differs, and what of it should not."""
     found = diff(first, again)
-    trained = stage in TRAINED
+    trained = plan.stage in TRAINED
     problems = []
     for change in found.changes:
         if change.part == "files" and trained and change.name.endswith(".safetensors"):
             distance = weight_distance(fetch_folder(first) / change.name, fetch_folder(again) / change.name)
             if distance > TOLERANCE:
                 problems.append(f"{change.name}: relative distance {distance:.2g}, more than {TOLERANCE:g}")
-        elif not _may_differ(change, trained=trained):
+        elif not _may_differ(change, plan):
             problems.append(f"{change.part}, {change.name}: expected {change.first}, found {change.second}")
     for one in found.rows:
         if one.added or one.removed or one.changed:
@@ -173,15 +182,16 @@ def compare_again(first: HubRef, again: HubRef, stage: str) -> tuple[ArtifactDif
     return found, problems
 
 
-def _may_differ(change: Change, *, trained: bool) -> bool:
-    """Whether a difference is none of the content: in versions, results in cards, or what was measured."""
-    if change.part == "counts" and MEASURED_HERE.fullmatch(change.name):
-        return True
-    measured = change.part == "counts" or (change.part == "files" and change.name in DERIVED)
-    # An option that the stage did not have then has its default now; all others were given.
-    new_option = change.part == "recipe" and change.first is None
-    drawn = change.part == "files" and change.name == PICTURE_FILE
-    return change.part == "versions" or new_option or drawn or change.name == "results_into" or (trained and measured)
+def _may_differ(change: Change, plan: Plan) -> bool:
+    """Whether a difference is none of the content: in versions, results in cards, or what a training measured."""
+    if change.part == "counts":
+        return plan.stage in TRAINED or TIMES.fullmatch(change.name) is not None
+    if change.part == "files":
+        return change.name == PICTURE_FILE or (plan.stage in TRAINED and change.name in DERIVED)
+    # An option that the stage did not have then has its default now; others were given, some with pins in the place of
+    # names.
+    given = change.first is None or change.name == "results_into" or change.second == plan.options.get(change.name)
+    return change.part == "versions" or (change.part == "recipe" and given)
 
 
 def weight_distance(first: Path, second: Path) -> float:

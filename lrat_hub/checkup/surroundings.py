@@ -16,6 +16,7 @@ from lrat_hub.hub.preflight import (
     LOOK_SECONDS,
     access_of,
     account_of,
+    endpoint_problem,
     free_memory,
     free_space,
     in_words,
@@ -88,6 +89,9 @@ def _check_folder(name: str, folder: Path) -> Finding:
 
 
 def _check_hub() -> Iterator[Finding]:
+    if problem := endpoint_problem():
+        yield Finding("Hub", "failed", problem)
+        return
     from huggingface_hub import constants, get_token
 
     endpoint = constants.ENDPOINT

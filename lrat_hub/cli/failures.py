@@ -43,6 +43,11 @@ def explanation_of(error: BaseException) -> str | None:
     An error that libraries have wrapped is looked for in what it was raised from.
     """
     try:
+        from lrat_hub.hub.preflight import endpoint_problem
+
+        # Libraries raise errors of their own at the import of what reads it.
+        if not isinstance(error, LratError) and (problem := endpoint_problem() or _file_in_the_way(error)):
+            return problem
         return _publication_explanation(error)
     except ImportError:
         return None  # packages are missing, and the error is about that
@@ -61,6 +66,15 @@ def _publication_explanation(error: BaseException) -> str | None:
         reason = str(error) if text is None else f"{text} {where}"
         return f"{reason} Publish it with: lrat publish {shlex.quote(str(error.folder))} --to {error.target}"
     return text
+
+
+def _file_in_the_way(error: BaseException) -> str | None:
+    """A line for a folder that can't be made, as a file is in its place or above it; None for any other error."""
+    if not isinstance(error, FileExistsError | NotADirectoryError) or not isinstance(error.filename, str):
+        return None
+    path = Path(error.filename)
+    file = next((each for each in (path, *path.parents) if each.is_file()), None)
+    return file and f"{file}: expected a folder, found a file. Give another folder, or remove the file."
 
 
 def _short_path(path: Path) -> str:

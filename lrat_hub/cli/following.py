@@ -28,7 +28,7 @@ PLACEHOLDERS = {
     "TRAJECTORIES": "trajectories, made by lrat import or lrat rollout",
     "CORPUS": "a corpus, made by lrat corpus, whose document ids are those of the runs",
     "PAIRS": "pairs, made by lrat mine",
-    "MODEL": "a SentenceTransformer on this Hub, or in a folder such as ./all-MiniLM-L6-v2",
+    "MODEL": "the model that the training starts from, on this Hub or in a folder such as ./all-MiniLM-L6-v2",
     "QUERIES": "queries that no model was trained on, made by lrat corpus",
     "QRELS": "their relevance judgements, which may be the same repository",
 }
@@ -86,7 +86,7 @@ def _stem(name: str) -> str:
 
 def legend(commands: Collection[str]) -> list[str]:
     """What each word in capitals in the commands stands for."""
-    words = {word for command in commands for word in shlex.split(command)}
+    words = {part for command in commands for part in re.split(r"[\s'>:]", command)}
     return [f"{word}: {meaning}" for word, meaning in PLACEHOLDERS.items() if word in words]
 
 

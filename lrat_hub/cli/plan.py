@@ -6,6 +6,7 @@ options, or the options. `--dry_run` of a stage says what that stage needs on th
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from lrat_hub.cli.parsing import parse
@@ -41,13 +42,10 @@ class Arguments:
 def main(argv: list[str] | None = None) -> None:
     (args,) = parse(argv, "plan", __doc__, Arguments)
 
-    from lrat_hub.errors import LratError
     from lrat_hub.hub.cards import markdown_table
     from lrat_hub.planning import model_size
     from lrat_hub.planning.scale import RATES, Workload, limits_of, table_of
 
-    if min(args.documents, args.document_tokens, args.cores, args.memory_gb) < 1 or min(args.gpus, args.questions) < 0:
-        raise LratError("lrat plan: expected documents, tokens, cores and memory of 1 or more, found less.")
     store = "/FOLDER/NAME.lance" if args.kind == "lancedb" else ""
     work = Workload(
         args.documents, args.retrievers, args.document_tokens, IndexSettings(args.kind, args.fp16, store=store),
@@ -70,7 +68,8 @@ def main(argv: list[str] | None = None) -> None:
     say("what breaks, worst first:" if broken else "nothing breaks; what comes nearest to it:")
     for limit in limits[:SHOWN_LIMITS]:
         if limit.share > 1 or not broken:
-            say(f"  {limit.name}: {limit.share:.0%} of what there is. {limit.remedy}")
+            share = f"{limit.share:.0%} of what there is. " if math.isfinite(limit.share) else ""
+            say(f"  {limit.name}: {share}{limit.remedy}")
     if args.sources:
         for name, rate in RATES.items():
             say(f"  {name}: {rate.value:,.6g} {rate.source}")

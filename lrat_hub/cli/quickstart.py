@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import sys
 import time
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
@@ -98,8 +99,10 @@ def main(argv: list[str]) -> None:
     for sentence in conclusions(findings, args.base):
         say(sentence)
     say("\nUse the results with plain datasets and sentence-transformers, in two shells:")
-    say(f"  .venv/bin/lrat hub serve --root {shown(root / 'hub')} --port {port}")
-    say(f"  . {shown(env)} && .venv/bin/python {shown(consumer)}")
+    python = Path(sys.executable)
+    lrat = python.with_name("lrat")
+    say(f"  {shown(lrat) if lrat.exists() else 'lrat'} hub serve --root {shown(root / 'hub')} --port {port}")
+    say(f"  . {shown(env)} && {shown(python)} {shown(consumer)}")
     say(f'  SentenceTransformer("{made.model.repo_id}", revision="{made.model.revision}")')
     say(f'  load_dataset("{made.pairs.repo_id}", "triplets", split="train", revision="{made.pairs.revision}")')
     say(

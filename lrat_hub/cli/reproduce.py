@@ -35,13 +35,14 @@ def main(argv: list[str]) -> HubRef:
     for note in plan.notes:
         say(f"note: {note}")
     if plan.obstacles:
-        raise LratError(f"{ref} can't be made again: {'; '.join(plan.obstacles)}.")
+        obstacles = "; ".join(plan.obstacles).replace("`given`", "--given")
+        raise LratError(f"{ref} can't be made again: {obstacles}.")
     target = HubRef.parse(args.to or f"{ref.repo_id}-reproduced", repo_type=ref.repo_type)
     if target.repo_id == ref.repo_id:
         raise LratError(f"--to {args.to}: expected another repository than the artifact's own.")
     private = {"private": True} if is_private(ref) else {}
     again = _run(plan.stage, plan.options | private, target, argv[end + 1 :])
-    found, problems = compare_again(ref, again, plan.stage)
+    found, problems = compare_again(ref, again, plan)
     for change in found.changes:
         if change.part == "recipe" and change.first is None:
             say(f"note: option {change.name} was added later and is {change.second}")

@@ -186,6 +186,20 @@ def models_of_retrievers(texts: Sequence[str]) -> dict[str, Source]:
     return {leaf.text: resolve(leaf.text, repo_type="model") for leaf in leaves if leaf.is_repository}
 
 
+def system_of(text: str, models: Mapping[str, Source]) -> str:
+    """A retriever's name in tables, with its repositories as those of models: the same however they were named.
+
+    Args:
+        models: From `models_of_retrievers`.
+    """
+    from lrat_hub.evaluation.tables import system_name
+    from lrat_hub.retrieval.opening import RetrieverName
+
+    return RetrieverName.parse(text).renamed(
+        lambda leaf: system_name(models[leaf.text]) if leaf.is_repository else leaf.text
+    )
+
+
 def read_given_run(stage: Stage, text: str, name: str, evaluation: RetrievalEvaluation) -> tuple[str, Run, list[Join]]:
     """A run file, by the name of its system, and how it met what is asked; queries that are not asked are left out."""
     from lrat_hub.evaluation.run_files import read_run

@@ -5,6 +5,7 @@ It asks the Hub and this machine, takes seconds, and ends in one line where hour
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Callable, Collection, Iterable
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
 
 from tenacity import Retrying
 
@@ -151,6 +153,23 @@ def account_of(endpoint: str, token: str) -> dict[str, Any]:
             ) from error
         raise
     return answer if isinstance(answer, dict) else {}
+
+
+def endpoint_problem() -> str | None:
+    """What is wrong with HF_ENDPOINT where it is no address; huggingface_hub can't even be imported with some."""
+    endpoint = os.environ.get("HF_ENDPOINT")
+    if endpoint is None:
+        return None
+    try:
+        parts = urlsplit(endpoint)
+        if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
+            return None
+    except ValueError:
+        pass  # a port or a host that there can't be
+    shown = re.sub(r"//[^/]*@", "//", endpoint)
+    return (
+        f"HF_ENDPOINT: expected the address of a Hub, as https://huggingface.co, found {shown!r}. Correct or unset it."
+    )
 
 
 def _asked(ask: Callable[[], Any]) -> Any:

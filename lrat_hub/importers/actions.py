@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from lrat_hub.importers.accounts import Accounts
-from lrat_hub.importers.failures import error_of
+from lrat_hub.importers.failures import emptiness_of, error_of
 from lrat_hub.importers.listed import Listed
 from lrat_hub.importers.listings import SearchResults
 from lrat_hub.importers.mapping import LogMapping, Tool, first_at
@@ -208,6 +208,7 @@ class Recorder:
         """
         self.accounts.calls.keep(int(is_call))
         self.accounts.browses.keep()
+        error = error or emptiness_of(observation)
         self.accounts.browses.note("browses that failed", int(error is not None), example=error or "")
         if docid not in self._listed:
             if self._listed.has_page(docid):

@@ -51,6 +51,7 @@ from lrat_hub.importers.outcomes import (
     question_of,
     status_of,
     verdict_of,
+    with_nested,
 )
 from lrat_hub.importers.rows import is_hit, texts_of_values
 from lrat_hub.importers.sources.grouping import Oversized
@@ -151,7 +152,7 @@ def parse_conversation(
     raw = conversation_of(value)
     if raw is None:
         raise UnreadableRecord("not a trajectory: no messages")
-    record = object_of(value)
+    record = with_nested(object_of(value))
     ordered = in_order_of_time(raw)
     accounts.records.note(OUT_OF_ORDER, int(ordered is not raw), example=name)
     messages = list(_readable(native_messages(ordered, accounts.parts), accounts))

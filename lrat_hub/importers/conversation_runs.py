@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from lrat_hub.importers.accounts import Accounts
 from lrat_hub.importers.messages import Message, Result
 from lrat_hub.importers.other_tools import asks_back
-from lrat_hub.importers.outcomes import is_greeting, is_nudge
+from lrat_hub.importers.prompts import is_greeting, is_nudge
 from lrat_hub.ledger import Ledger
 
 GREETED = "answers to a greeting before the question, which are no part of a run"

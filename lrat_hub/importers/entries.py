@@ -11,33 +11,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple, cast
+from itertools import pairwise
 
+from lrat_hub.importers.entry import Entry, Mark, entries_by, without_other_marks
+from lrat_hub.importers.keyed_lines import begins_with_a_key, is_address, key_values
 from lrat_hub.importers.lines_above import with_lines_above
 from lrat_hub.importers.links import BALANCED, Link, links_of, reference_links_of, unmarked_links_of
-from lrat_hub.importers.mapped_patterns import TextPattern
 from lrat_hub.importers.plain_ids import has_id, with_plain_ids
 from lrat_hub.importers.values import docid_of
-
-
-class Entry(NamedTuple):
-    """One entry of a result list.
-
-    Args:
-        docid: None where the list does not say it.
-        number: The number that the list gives the entry.
-        start: Where the entry begins in the text.
-        aliases: Other ids and addresses of the document, under which it may be opened.
-    """
-
-    docid: str | None
-    title: str = ""
-    snippet: str = ""
-    score: float | None = None
-    number: int | None = None
-    start: int = 0
-    aliases: tuple[str, ...] = ()
-
 
 _BLOCKS = re.compile(
     r"^DocID:[ \t]*(?P<docid>\S(?:.{0,300}\S)?)?[ \t]*(?:\n|\Z)(?:\[(?P<title>.*)\][ \t]*\n)?", re.MULTILINE
@@ -62,58 +43,45 @@ _ADDRESSES = re.compile(
     re.MULTILINE,
 )
 
-# Those that hold others come first.
-_ELEMENTS = tuple(
-    re.compile(rf"<({name})\b([^<>]{{0,2000}})>")
-    for name in (
-        "document", "doc", "search_result", "result", "item", "entry", "webpage", "page", "passage", "source",
-        "snippet",
-    )
+_NAMES = (
+    "document", "doc", "search_result", "result", "item", "entry", "webpage", "page", "passage", "source", "snippet"
 )  # fmt: skip
+_ELEMENTS = tuple(re.compile(rf"<({name})\b([^<>]{{0,2000}})>") for name in _NAMES)
+_ELEMENT_BEGINS = re.compile(rf"^[ \t]*<(?:{'|'.join(_NAMES)})\b[^<>]{{0,400}}>", re.MULTILINE)
 _ATTRIBUTE = re.compile(r"([\w-]{1,30})\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s\"'>]+))")
+_ADDRESS_KEYS = ("url", "link", "href", "source", "name")
 _INNER = re.compile(
     r"<(url|link|source|docid|doc_id|id|title|name|snippet|content|document_content|text|description|summary)>"
 )
 
-_KEYS = {
-    **dict.fromkeys(("docid", "doc id", "doc_id", "document id", "document_id", "id"), "id"),
-    **dict.fromkeys(("url", "url source", "link", "href", "source url", "source", "web page url", "address"), "url"),
-    **dict.fromkeys(("title", "name", "page title"), "title"),
-    **dict.fromkeys(
-        ("snippet", "description", "summary", "content", "text", "abstract", "highlights", "excerpt", "body"),
-        "snippet",
-    ),
-    **dict.fromkeys(
-        ("date", "published", "published date", "published time", "author", "authors", "score", "site"), ""
-    ),
-    **dict.fromkeys(("文档id", "文档编号", "编号"), "id"),
-    **dict.fromkeys(("链接", "网址", "地址", "来源链接", "来源"), "url"),
-    **dict.fromkeys(("标题", "题目", "名称", "网页标题"), "title"),
-    **dict.fromkeys(("摘要", "内容", "正文", "简介", "描述", "片段"), "snippet"),
-    **dict.fromkeys(("日期", "发布时间", "时间", "作者", "得分", "站点"), ""),
-}
-_KEY_LINE = re.compile(
-    r"[ \t]{0,40}(?:\[(?P<bracketed>\d{1,6})\][ \t]*|(?P<numbered>\d{1,6})[.)、][ \t]*|[-*•>#]+[ \t]+)?(?:\*\*|__)?"
-    r"(?P<key>[A-Za-z][A-Za-z_ ]{1,20}?|[\u4e00-\u9fff]{2,6}(?:id|ID)?)(?:\*\*|__)?[ \t]*"
-    r"(?::(?:\*\*|__)?(?:[ \t]+|$)|：(?:\*\*)?[ \t]*)(?P<value>.*)"
+_TITLED = re.compile(
+    r"^[ \t]{0,40}(?:#{1,6}[ \t]+|\*\*|\[?(?P<number>\d{1,6})[\].):、][ \t]*)(?P<title>\S.{0,300}?)(?:\*\*)?[ \t]*\n"
+    r"[ \t]*(?:(?i:url|link):[ \t]*)?<?(?P<docid>https?://\S+?)>?[ \t]*$",
+    re.MULTILINE,
 )
-_HEADING = re.compile(
-    r"[ \t]{0,40}(?:-{2,}|={2,}|#+|\*\*|\[)?[ \t]*"
-    r"(?:source|result|document|web ?page|page|search result|(?:搜索|检索)?结果|网页|文档|来源)[ \t]*#?"
-    r"(?P<number>\d{1,6})\b[ \t]*[:：.)\]-]?[ \t]*(?P<title>.*?)[ \t]*(?:-{2,}|={2,}|\*\*|\])?:?[ \t]*",
-    re.IGNORECASE,
+# Pictures that the search tools of Tavily show below the list are none of its documents.
+_IMAGES = re.compile(
+    r"\n[ \t]*(?:#{1,6}[ \t]+|\*\*)?Images(?:\*\*)?:?(?:\*\*)?[ \t]*\n"
+    r"(?:[ \t]*(?:(?:\[\d{1,6}\]|\d{1,6}\.|[-*])[ \t]*)?"
+    r"(?:(?:URL:[ \t]*)?https?://\S+|Description:.*)?[ \t]*(?:\n|\Z))++\Z"
 )
-_NUMBERED_TITLE = re.compile(r"[ \t]{0,40}(?:\*\*)?(?P<number>\d{1,6})[.)][ \t]+(?P<title>.+)")
-_NUMBERED_HEADING = re.compile(r"[ \t]{0,40}#{1,6}[ \t]+\d{1,6}[.)][ \t]+\S")
-_PATH = re.compile(r"(?:[\w.~-]*/)*[\w-][\w.-]*\.\w{1,5}")
-_ADDRESS = re.compile(r"<?(?:\w+://|www\.)\S+")
+_MAX_ABOVE, _MAX_HEAD = 4, 600
+"""Paragraphs and characters above the first entry of a list."""
 _EMPHASISED = re.compile(r"(?P<emphasis>\*{1,3})(?P<title>[^\s*].*)(?P=emphasis)")
 
 
 def entries_of(text: str) -> list[Entry]:
     """The entries of a list, in the first way of writing lists in which the text has any."""
+    if "Images" in text and (images := _IMAGES.search(text)):
+        text = text[: images.start()]
     for read in _FORMS:
         if entries := list(read(text)):
+            outer = _outer_form(text, entries[0].start)
+            if outer is not None and (others := list(outer(text))):
+                # What begins below the first entry of another form stands in a document.
+                read, entries = outer, others
+            if read in _BY_ADDRESS and (titled := _below_titles(text)) and len(titled) < len(entries):
+                read, entries = (_titled_addresses, titled) if titled[0].start <= entries[0].start else (read, entries)
             if read in _BY_KEY:
                 entries = with_plain_ids(entries, only_scores=read is _own)
             entries = with_lines_above(text, entries) if read in _BY_ADDRESS else entries
@@ -126,50 +94,46 @@ def entries_of(text: str) -> list[Entry]:
     return []
 
 
+def begins_a_list(text: str, end: int) -> bool:
+    """Whether the first entry of a list begins before a place in a text, so that data there are of its document."""
+    return _outer_form(text, end) is not None
+
+
+def _outer_form(text: str, end: int) -> Callable[[str], Iterable[Entry]] | None:
+    """The form of a list that begins before entries of another form: with a title and an address.
+
+    A list begins at once. What stands below other words may be the list that they speak about.
+    """
+    head = text[: max(0, end)]
+    for begin, read in _MARKED:
+        if begin in head and any(read(head)):
+            return read
+    if "<" in head and _ELEMENT_BEGINS.search(head[:_MAX_HEAD]):
+        return _elements
+    has_address = "://" in head
+    for read, is_possible in (
+        (_links, has_address),
+        (_addresses, has_address),
+        (_titled_addresses, has_address),
+        (key_values, ":" in head and begins_with_a_key(head)),
+    ):
+        if not is_possible:
+            continue
+        # An address may stand below the text.
+        first = next(iter(read(text if read is key_values else head)), None)
+        # A key before an address looks like its title.
+        if first is None or first.start >= end or not (first.title and first.docid):
+            continue
+        if (read is not _addresses or first.number is not None) and first.start <= _MAX_HEAD:
+            above = head[: first.start]
+            if above.count("\n\n") < _MAX_ABOVE:
+                return _outer_form(text, first.start) or read
+    return None
+
+
 def _without_emphasis(entry: Entry) -> Entry:
     match = _EMPHASISED.fullmatch(entry.title)
     return entry._replace(title=match["title"]) if match else entry
-
-
-def entries_by(
-    pattern: TextPattern, text: str, begin: str | None = None, *, keeps_nameless: bool = False
-) -> list[Entry]:
-    """The entries that a pattern finds the begin of; see `ResultFormat.pattern`.
-
-    Args:
-        begin: Text with which every match begins, at the begin of a line: it is found much faster than a pattern.
-        keeps_nameless: Whether what has no id is an entry, too, and not a text of the entry before.
-    """
-    found = pattern.finditer(text) if begin is None else _matches(cast("re.Pattern[str]", pattern), text, begin)
-    has_docid, has_title, has_number, has_snippet = map(
-        pattern.groupindex.__contains__, ("docid", "title", "number", "snippet")
-    )
-    entries: list[Entry] = []
-    end = len(text)
-    # From the last on: an entry goes on to the next one that has an id.
-    for match in reversed(list(found)):
-        docid = docid_of(match["docid"]) if has_docid else None
-        if has_docid and not docid and not keeps_nameless:
-            continue
-        start, behind = match.span()
-        title = (match["title"] or "").strip() if has_title else ""
-        snippet = match["snippet"] or "" if has_snippet else text[behind:end]
-        number = match["number"] if has_number else None
-        entries.append(Entry(docid, title, snippet.strip(), None, int(number) if number else None, start))
-        end = start
-    return entries[::-1]
-
-
-def _matches(pattern: re.Pattern[str], text: str, begin: str) -> Iterator[re.Match[str]]:
-    """What `finditer` gives for a pattern whose matches begin with a text at the begin of a line."""
-    newline = f"\n{begin}"
-    at = 0 if text.startswith(begin) else text.find(newline) + 1 or -1
-    while at >= 0:
-        match = pattern.match(text, at)
-        if match is not None:
-            yield match
-        # The newline before the next one may be the last character of this match.
-        at = text.find(newline, at if match is None else match.end() - 1) + 1 or -1
 
 
 def _reader(pattern: re.Pattern[str], *marks: str, begin: str | None = None) -> Callable[[str], Iterable[Entry]]:
@@ -183,7 +147,11 @@ def _reader(pattern: re.Pattern[str], *marks: str, begin: str | None = None) -> 
 
 def _elements(text: str) -> Iterator[Entry]:
     """Elements of the first usual name that has some with an id or an address, as attribute or inside."""
-    for opening in _ELEMENTS:
+    if "<" not in text:
+        return
+    first = [(found.start(), opening) for opening in _ELEMENTS if (found := opening.search(text))]
+    # Those that hold others come first.
+    for _, opening in sorted(first, key=lambda one: one[0]):
         entries, at = [], 0
         while match := opening.search(text, at):
             end = text.find(f"</{match[1]}>", match.end())
@@ -204,9 +172,11 @@ def _element(opening: re.Match[str], inner: str) -> Entry:
         if end >= 0:
             keys.setdefault(match[1], inner[match.end() : end].strip())
             rest = ""
-    lines = next((entry for entry in _key_values(inner) if entry.docid), None)
-    address = next((keys[key] for key in ("url", "link", "href", "source") if _is_address(keys.get(key))), None)
-    if address is None and lines is not None and _is_address(lines.docid):
+    # Lines with keys further below are of a text.
+    begins = begins_with_a_key(inner.strip().partition("\n")[0])
+    lines = next((entry for entry in key_values(inner) if entry.docid), None) if begins else None
+    address = next((value for key, value in keys.items() if key in _ADDRESS_KEYS and is_address(value)), None)
+    if address is None and lines is not None and is_address(lines.docid):
         address = lines.docid
     named = [keys[key] for key in ("docid", "doc_id", "document_id") if keys.get(key) and has_id(keys[key])]
     docid = docid_of(next(iter(named), address or keys.get("id") or (lines.docid if lines else None)))
@@ -215,80 +185,6 @@ def _element(opening: re.Match[str], inner: str) -> Entry:
     snippet = next((text for text in texts if text), "") or (lines.snippet if lines else rest)
     aliases = tuple(name for name in (address, docid_of(keys.get("id"))) if name and name != docid)
     return Entry(docid, title.strip(), snippet.strip(), start=opening.start(), aliases=aliases)
-
-
-def _key_values(text: str) -> Iterator[Entry]:
-    """Entries of lines with keys, `Title: ...`, `URL: ...`; one without an id has the keys of the others."""
-    found = [(block, _of_block(block, number, start)) for block, number, start in _blocks_of_keys(text)]
-    usual = {frozenset(block.keys() - {"url", "id"}) for block, entry in found if entry.docid}
-    for block, entry in found:
-        if entry.docid or ({"title", "snippet"} <= block.keys() and frozenset(block.keys() - {"url", "id"}) in usual):
-            yield entry
-
-
-def _blocks_of_keys(text: str) -> Iterator[tuple[dict[str, str], int | None, int]]:
-    """What stands behind the keys of each entry, its number, and where it begins; a second key begins the next."""
-    block: dict[str, str] = {}
-    number: int | None = None
-    start, at, in_snippet, previous = 0, 0, False, ""
-    for line in text.splitlines(keepends=True):
-        bare = line.rstrip("\r\n")
-        match = _KEY_LINE.fullmatch(bare) if len(bare) < 20_000 or ":" in bare[:60] else None
-        key = _KEYS.get(match["key"].lower().strip()) if match else None
-        heading = _HEADING.fullmatch(bare) if key is None and len(bare) < 400 else None
-        if match is not None and key == "url" and not _is_address(match["value"]):
-            is_path = _PATH.fullmatch(match["value"].strip()) and _NUMBERED_HEADING.match(previous)
-            key = "url" if is_path else None if in_snippet else ""
-        if heading is not None:
-            yield block, number, start
-            block, number, start, in_snippet = {"title": heading["title"]}, int(heading["number"]), at, False
-        elif match is not None and key:
-            label = match["bracketed"] or match["numbered"]
-            begins = (key in block and block[key] != "" and key != "snippet") or (
-                key in ("title", "url", "id") and in_snippet and ("url" in block or "id" in block)
-            )
-            if begins or not block:
-                yield block, number, start
-                block, number, start = {}, int(label) if label else None, at
-                if key == "url" and (above := _NUMBERED_TITLE.fullmatch(previous)):
-                    block["title"], number = above["title"].strip(" *"), int(above["number"])
-            in_snippet = key == "snippet"
-            value = match["value"].strip().strip("*").strip() if key != "snippet" else match["value"]
-            block[key] = f"{block[key]}\n{value}" if key == "snippet" and block.get(key) else value
-        elif in_snippet and match is not None and key == "":
-            pass
-        elif block and (in_snippet or "url" in block or "id" in block):
-            block["snippet"] = f"{block.get('snippet', '')}\n{bare}"
-            in_snippet = True
-        if bare.strip():
-            previous = bare
-        at += len(line)
-    yield block, number, start
-
-
-def _of_block(block: dict[str, str], number: int | None, start: int) -> Entry:
-    address = block.get("url", "")
-    address = address[1:].replace(">", "", 1) if address.startswith("<") else address
-    named = block.get("id", "")
-    docid = docid_of(address if address and not has_id(named) else named or address)
-    snippet = _without_rules(block.get("snippet", ""))
-    if (above := _NUMBERED_TITLE.fullmatch(snippet.rpartition("\n")[2])) and number is not None:
-        # The numbered title of the next entry stands below this one's text.
-        snippet = snippet.rpartition("\n")[0] if int(above["number"]) == number + 1 else snippet
-    aliases = (address.split()[0],) if address and has_id(address) and docid != docid_of(address) else ()
-    return Entry(docid, block.get("title", ""), snippet.strip(), number=number, start=start, aliases=aliases)
-
-
-def _without_rules(text: str) -> str:
-    """A text without the lines of signs at its end that stand before the next entry."""
-    lines = text.strip().split("\n")
-    while lines and not lines[-1].strip(" \t-=*_#~"):
-        lines.pop()
-    return "\n".join(lines)
-
-
-def _is_address(value: str | None) -> bool:
-    return value is not None and _ADDRESS.match(value.strip()) is not None
 
 
 def _search_r1(text: str) -> Iterator[Entry]:
@@ -338,16 +234,34 @@ def _unmarked_links(text: str) -> Iterator[Entry]:
     return _links(text, unmarked_links_of)
 
 
-_addresses = _reader(_ADDRESSES, "http")
+def _addresses(text: str) -> list[Entry]:
+    """Entries of lines with addresses; those behind other marks than the first are references of a document."""
+    entries = entries_by(_ADDRESSES, text) if "http" in text else []
+    marks = [text[entry.start : entry.start + 50].lstrip()[:1] for entry in entries]
+    return without_other_marks(text, entries, [Mark(mark if mark in "-*•[" else "", mark.isdigit()) for mark in marks])
+
+
+_titled_addresses = _reader(_TITLED, "://")
+
+
+def _below_titles(text: str) -> list[Entry]:
+    """Entries of which each has a title with a mark in the line above its address, if several are so."""
+    entries = list(_titled_addresses(text))
+    numbers = [entry.number for entry in entries if entry.number is not None]
+    is_whole = all(after == before + 1 for before, after in pairwise(numbers))
+    return entries if len(entries) > 1 and is_whole else []
+
 
 _FORMS: Sequence[Callable[[str], Iterable[Entry]]] = (
     _own, _blocks, _search_r1, _r1_searcher, _elements, _links, _reference_links, _wikipedia,
-    _reader(_PAIRS_IN_LINE, "snippet: ", ", title: ", ", link: "), _key_values, _reader(_TITLES, "["), _addresses,
+    _reader(_PAIRS_IN_LINE, "snippet: ", ", title: ", ", link: "), key_values, _reader(_TITLES, "["), _addresses,
     _unmarked_links,
 )  # fmt: skip
-_BY_KEY = (_own, _blocks, _elements, _key_values)
+_MARKED = (("] DocID:", _own), ("DocID:", _blocks), ("Doc ", _search_r1), ("Page: ", _wikipedia))
+"""Those of which no other text has the marks, with a part of these."""
+_BY_KEY = (_own, _blocks, _elements, key_values)
 """Those that have ids behind keys, with what may stand behind them in their lines."""
 _BY_TITLE = (_search_r1, _r1_searcher, _wikipedia)
 """Those of which titles are the ids, so that a document may have any name."""
-_BY_ADDRESS = (_key_values, _addresses)
+_BY_ADDRESS = (key_values, _addresses)
 """Those of which an entry begins with its address, though more of it may stand above."""

@@ -73,6 +73,11 @@ _LINES = (
     r"McpError\b.*",
     r"tool_use_error>.*",
     r"net::ERR_\w+.*",
+    r"REDIRECT DETECTED: The URL redirects to a different host\..*",
+    r"Error during (?:\w+ ){0,3}(?:fetch|request|search|execution|processing|navigation|scraping|crawling)\b.*",
+    r"Error code: " + _STATUS + r" - \{.*",
+    r"The site'?s robots\.txt .{0,300}\bautonomous fetching of this page is not allowed\b.*",
+    r"When fetching robots\.txt .{0,300}\bautonomous fetching is not allowed\b.*",
     r"Error:? [^.\n]{0,60}\bstatus(?: code)?[ :=]{1,3}" + _STATUS + r"\b.*",
     r"HTTPS?ConnectionPool\(.*",
     r"(?:page\.goto|browserType\.launch): .*",
@@ -144,7 +149,14 @@ _BEGINNINGS = (
     r"forbidden|"
     r"restricted)",
     r"you (?:don't|do not) have (?:permission|access)",
-    r"you have been blocked",
+    r"you(?: have|'ve) been blocked",
+    r"unable to verify (?:if|whether|that) (?:the )?domain\b",
+    r"(?:the |this )?(?:operation|request|fetch|navigation|page load|tool use|tool call) (?:was|has been) "
+    r"(?:aborted|cancell?ed|interrupted|rejected)(?:[ .!]*(?:$|\n)|: | due to (?:a )?time|"
+    r" by (?:the )?(?:user|client)\b)",
+    r"request (?:interrupted|cancell?ed|aborted) by (?:the )?user\b",
+    r"the user (?:doesn't|does not) want to (?:proceed|take this action)\b",
+    r"claude requested permissions? to \w+",
     r"(?:blocked|disallowed|forbidden|denied|prohibited)\b.{0,40}?\brobots\b",
     r".{0,100}?\brobots\.txt\b.{0,40}?\b(?:disallow|forbid|block|prohibit|prevent|denie)\w*\b.{0,40}?\b(?:fetch|"
     r"access|crawl|"
@@ -152,7 +164,7 @@ _BEGINNINGS = (
     r".{0,80}?\b(?:disallowed|blocked|forbidden|prohibited|not allowed) by\b.{0,40}?\brobots",
     r"just a moment\s*(?:\.{3}|…)",
     r"attention required!",
-    r"(?:please )?(?:enable|turn on) (?:java ?script|cookies)",
+    r"(?:please )?(?:enable|turn on) (?:java ?script|js\b|cookies)",
     r"(?:java ?script|cookies) (?:is|are|must be) (?:disabled|required|not enabled|enabled)",
     r"checking (?:if the site connection is secure|your browser)",
     r"(?:please )?(?:verify|confirm|prove|verifying)\b.{0,30}?\b(?:you are|you're)\b.{0,20}?\b(?:human|"
@@ -171,8 +183,8 @@ _BEGINNINGS = (
     r"rate[- ]limited" + _END,
     # Time and the net
     r"(?:\w+ ){0,4}timed out" + _END,
-    r"(?:\w+ ){0,3}(?:timeout|time-out)(?: (?:of \d+|after|exceeded|error|while|reached|expired)\b|, return none|"
-    r"[ .!]*$|: )",
+    r"(?:\w+ ){0,3}(?:timeout|time-out)(?: (?:of \d+|\d+ ?m?s\b|after|exceeded|error|while|reached|expired)\b|"
+    r", return none|[ .!]*$|: )",
     r"connection (?:refused|reset|aborted|closed|error|broken|timed out)" + _END,
     r"max retries exceeded|maximum retries|name or service not known|getaddrinfo|enotfound|econn\w+|etimedout",
     r"dns (?:resolution|lookup|error|failure)\b.{0,40}?(?:fail|error|$)",
@@ -204,7 +216,7 @@ _MARKS = re.compile(r"(?:[!*>~=-][!*>~=\s-]*|#+(?=[A-Z]{3}))(?P<inside>[^\n]*?)\
 _NOTHING = frozenset({"{}", "(empty)", "[empty]", "<empty>"})
 
 # What tools write above a page that has no title.
-_NO_TITLE = re.compile(r"#{1,6} *(?:untitled|no title|none|null|undefined)? *\n\s*", re.IGNORECASE)
+_NO_TITLE = re.compile(r"#{1,6} *(?:untitled|no title|none|null|undefined)? *(?:\n\s*|\Z)", re.IGNORECASE)
 
 _LINE = re.compile(_TAG + "(?:" + "|".join(_LINES) + r")\s*", re.IGNORECASE)
 _BEGINNING = re.compile(r"(?:#{1,6} )?" + _TAG + "(?:" + "|".join(_BEGINNINGS) + ")", re.IGNORECASE)
@@ -215,6 +227,8 @@ _BEGINNING_ABROAD = re.compile(r"(?:#{1,6} )?" + _TAG + "(?:" + "|".join(_ABROAD
 _INSIDE = re.compile(
     r"\n(?:(?:Evidence in page:\s*)?The provided webpage content could not be accessed\."
     r"|Warning: Target URL returned error \d{3}\b"
+    r"|Contents of \S+:\s*<error>[^<>]{0,300}</error>\s*\Z"
+    r"|Markdown Content:\s*\Z"
     r"|Warning: This page (?:maybe|may be) requiring CAPTCHA"
     r"|(?:Page )?Title:\s*(?:Just a moment\.\.\.|Attention Required! \| Cloudflare|Access Denied|403 Forbidden|"
     r"404 Not Found|Page Not Found)\s*$)",
@@ -224,6 +238,8 @@ _CONTENT = (
     "content", "contents", "text", "markdown", "html", "data", "body", "results", "extracted_info", "raw_content",
     "page_content", "summary", "output", "document", "documents", "organic", "answer", "hits", "items",
 )  # fmt: skip
+_EMPTY = frozenset({'""', "''", "[]", "[{}]", "None"})
+_PAGES = ("content", "text", "markdown", "html", "body", "raw_content", "page_content")
 _NO = {"", "none", "null", "false", "0", "ok", "success", "200"}
 
 
@@ -246,6 +262,8 @@ def failure_of(observation: str, patterns: Sequence[TextPattern] = ()) -> str | 
         return _failure_in(value)
     if text.startswith("#") and (untitled := _NO_TITLE.match(text)):
         text = text[untitled.end() :]
+        if not text:
+            return observation.strip()
     line = first_line(text)
     if len(line) <= 2000 and _LINE.fullmatch(line):
         return line
@@ -261,6 +279,21 @@ def failure_of(observation: str, patterns: Sequence[TextPattern] = ()) -> str | 
 def error_of(observation: str, *, failed: bool, patterns: Sequence[TextPattern] = ()) -> str | None:
     """The error of an action: what the tool showed where the log marks the call as failed, or `failure_of`."""
     return (first_line(observation) or "the tool failed") if failed else failure_of(observation, patterns)
+
+
+def emptiness_of(observation: str) -> str | None:
+    """What shows that an opened page is empty: a value without any text where its text should be.
+
+    A log that keeps no pages has nothing at all in their place.
+    """
+    text = observation.strip()
+    if text in _EMPTY:
+        return text
+    if len(text) > SHORT or not text.startswith("{"):
+        return None
+    value = object_of(value_of(text))
+    blank = [key for key in _PAGES if isinstance(inner := value.get(key), str) and not inner.strip()]
+    return f"no {blank[0]}" if blank and not _has_content(value) else None
 
 
 def first_line(text: str) -> str:
@@ -292,8 +325,9 @@ def _failure_in(value: Any) -> str | None:
         return _reason_in(value) or "the tool failed"
     if (reason := _reason_in(value)) is not None:
         return reason
-    if isinstance(failed := value.get("failed_results"), list) and failed:
-        return _reason_in(object_of(failed[0])) or "the tool failed"
+    for key in ("failed_results", "statuses"):
+        if isinstance(failed := value.get(key), list) and failed:
+            return _failure_in(failed[0]) or ("the tool failed" if key == "failed_results" else None)
     for key in ("status", "status_code", "statusCode", "code", "http_status"):
         number = integer_of(value.get(key))
         if number is not None and re.fullmatch(_STATUS, str(number)):
@@ -314,7 +348,7 @@ def _has_content(value: Mapping[str, Any]) -> bool:
 
 
 def _reason_in(value: Mapping[str, Any]) -> str | None:
-    for key in ("error", "errors", "error_message", "errorMessage", "exception", "detail"):
+    for key in ("error", "errors", "error_message", "errorMessage", "exception", "error_code", "detail"):
         inner = value.get(key)
         if inner in (None, False, [], {}) or str(inner).strip().lower() in _NO:
             continue

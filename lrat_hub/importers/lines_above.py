@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from lrat_hub.importers.entries import Entry
+    from lrat_hub.importers.entry import Entry
 
 MAX_TITLE = 300
 """Characters of a line that may be a title."""

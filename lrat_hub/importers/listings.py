@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from lrat_hub.importers.entries import Entry
+from lrat_hub.importers.entry import Entry
 from lrat_hub.importers.rows import plain
 from lrat_hub.schema import Candidate
 

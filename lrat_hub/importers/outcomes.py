@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from lrat_hub.importers.prompts import without_prompt
 from lrat_hub.importers.values import identifier_of, json_or_none, text_of
 from lrat_hub.schema import Status
 
@@ -20,17 +21,18 @@ UNCLEAR_ANSWERS = (
     "mapping file"
 )
 
-_GREETING = re.compile(
-    r"(?:hi|hello|hey|hallo|hola|bonjour|ciao|good (?:morning|afternoon|evening)|你好|您好|嗨|こんにちは|안녕하세요)"
-    r"(?:[ ,]+(?:there|all|everyone|assistant))?[\s!.,~！。]*",
-    re.IGNORECASE,
-)
-
 QUERY_IDS = ("query_id", "qid", "question_id", "task_id", "example_id", "item_id")
 IDS = (*QUERY_IDS, "id")
 
 # Ids that an API gives its answers; a call for the same question again has another one.
 _OF_API = re.compile(r"(?:resp|chatcmpl|cmpl|msg|gen|run|thread|batch|req|item|rs|call)[-_][\w-]{6,}")
+
+_NESTED = ("metadata", "meta", "extra_info")
+_IN_METADATA = (
+    *QUERY_IDS, "question", "gold_answer", "gold_answers", "golden_answers", "ground_truth", "correct_answer",
+    "reference_answer", "expected_answer", "correct", "is_correct",
+)  # fmt: skip
+"""Keys that say in a record's metadata, too, what they say beside its messages."""
 
 QUESTIONS = ("question", "Question", "problem")
 """Keys that name the question."""
@@ -44,7 +46,7 @@ TASKS = (*QUERIES, "task_description", "task", "input", "prompt", "instruction",
 GOLD_ANSWERS = (
     "gold_answer", "gold_answers", "golden_answers", "golden_answer", "gold", "ground_truth", "ground_truths",
     "groundtruth", "true_answer", "reference_answer", "reference_answers", "reference", "correct_answer",
-    "expected_answer", "expected_output", "expected", "target", "targets", "gts", "gt", "reward_model",
+    "expected_answer", "Final answer", "expected_output", "expected", "target", "targets", "gts", "gt", "reward_model",
 )  # fmt: skip
 """Keys that name the gold answer."""
 
@@ -110,28 +112,15 @@ _COMPLETED = re.compile(
 )
 _WORST_FIRST: tuple[Status, ...] = ("failed", "limited", "completed")
 
-# Prompts of search agents put the question last, behind a word that says that it is one.
-_PROMPTED = re.compile(
-    r"(?:^|\n|[.!?>] |[。！？；：])\s*(?:\*\*|[【\[#]+\s*)?"
-    r"(?P<label>User|Question|Query|Task|(?:用户|我的)?(?:问题|提问)|用户|任务|質問|질문)"
-    r"(?:\*\*|[】\]])?(?:[:：]|(?<=】))(?:\*\*)?\s*(?P<question>\S[^\n]*(?:\n(?!\n)[^\n]+)*)\s*"
-)
-_INSTRUCTIONS_AFTER = re.compile(
-    r"(?:your (?:response|answer|final)|please|answer:|you (?:must|should)|think step"
-    r"|请|你(?:的|必须|应该|需要)|回答|答案|答[:：]|注意|回答してください|답변)",
-    re.IGNORECASE,
-)
-# MiroFlow puts what is to be done behind the question.
-_TASK_AFTER = re.compile(r"\A(?P<question>[^\n]+(?:\n(?!\n)[^\n]+)*)\n\nYour task is to ")
-_LONG_PROMPT = 200
-
-# Of searches for a pattern, the first alternative counts at the begin of a text alone.
-_NUDGE = re.compile(
-    r"\A\s*(?:<|(?:please,?\s+)?(?:continue|go on|carry on|proceed|keep going|try again|ok(?:ay)?|"
-    r"yes|no|thanks|thank you)\b|(?:请)?继续|好的|谢谢)|<answer>|\btool calls?\b|\bfinal answer\b|\bformat\b",
-    re.IGNORECASE,
-)
 _LITERAL = 10_000
+
+
+def with_nested(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A record with the names of its question, gold answer and verdict that stand in its metadata alone."""
+    for inner in (record[key] for key in _NESTED if isinstance(record.get(key), dict)):
+        found = {key: inner[key] for key in _IN_METADATA if not _is_blank(inner.get(key))}
+        record = {**found, **record} if found else record
+    return record
 
 
 def query_id_of(record: Mapping[str, Any]) -> str | None:
@@ -164,31 +153,6 @@ def question_of(record: Mapping[str, Any], user_message: str) -> str:
         ):
             return without_prompt(task)
     return without_prompt(user_message)
-
-
-def without_prompt(text: str) -> str:
-    """The question in a long prompt that ends or begins with it, or the text as it is."""
-    for match in reversed(list(_PROMPTED.finditer(text))):
-        # Chinese says in fewer characters what a prompt says.
-        if match["label"].isascii() and len(text) < _LONG_PROMPT and "<" not in text:
-            continue
-        after = text[match.end() :].strip()
-        if (match.start() or not match["label"].isascii()) and (not after or _INSTRUCTIONS_AFTER.match(after)):
-            question = match["question"].strip()
-            first, _, rest = question.partition("\n")
-            return first.strip() if rest and _INSTRUCTIONS_AFTER.match(rest.strip()) else question
-    before = _TASK_AFTER.match(text) if len(text) >= _LONG_PROMPT else None
-    return before["question"].strip() if before else text
-
-
-def is_nudge(text: str) -> bool:
-    """Whether what a user writes to an agent that has stopped is no question, but to go on."""
-    return _NUDGE.search(text) is not None
-
-
-def is_greeting(text: str) -> bool:
-    """Whether a text only greets, so that the question is still to come."""
-    return _GREETING.fullmatch(text.strip()) is not None
 
 
 def gold_answer_of(record: Mapping[str, Any]) -> tuple[str | None, str | None]:

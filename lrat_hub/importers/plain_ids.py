@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lrat_hub.importers.entries import Entry
+    from lrat_hub.importers.entry import Entry
 
 MAX_ID = 1000
 """Characters of a line that may have an id."""

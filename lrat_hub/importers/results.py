@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from lrat_hub.importers.entries import Entry, entries_by, entries_of
+from lrat_hub.importers.entries import begins_a_list, entries_of
+from lrat_hub.importers.entry import Entry, entries_by
 from lrat_hub.importers.listings import (
     NOT_ONE_EACH,
     TOLD_APART,
@@ -106,6 +107,11 @@ def read_results(
 
 def _rows(part: Any) -> list[Any]:
     return list(part) if isinstance(part, (list, tuple)) else list_in(part, _ANY_FORMAT) or []
+
+
+def _are_inner(text: str) -> bool:
+    """Whether the objects in a text stand in the documents of a list."""
+    return begins_a_list(text, text.find("{"))
 
 
 @dataclass
@@ -244,7 +250,7 @@ class _Reader:
         """Sections that name their query. What stands before them may be the list of a query that is not named."""
         if len(sections) == 1 and len(self.asked) == 1 and is_cut_off(sections[0].name or "", self.asked[0]):
             sections = [sections[0]._replace(name=self.asked[0])]
-        if self._entries(before, depth):
+        if self._entries(before, depth) or begins_a_list(before, len(before)):
             if len(self.asked) <= 1 and all(section.announced is None for section in sections):
                 # The line that names the query stands in one of the documents.
                 return self._as_one(text, depth)
@@ -306,7 +312,7 @@ class _Reader:
         if bodies := sections_by_number(text, len(self.asked)):
             one = [self._entries(body, depth) for body in bodies]
             return [Listing(query, tuple(entries or ())) for query, entries in zip(self.asked, one, strict=True)]
-        if self.known.pattern is None and (values := values_in(text)):
+        if self.known.pattern is None and (values := values_in(text)) and not _are_inner(text):
             lists = [list_in(value, self.known) for value in values]
             if len(values) == len(self.asked) and all(rows is not None for rows in lists):
                 if all(isinstance(value, dict) and query_in(value) for value in values):
@@ -348,11 +354,15 @@ class _Reader:
 
     def _rows_in(self, text: str) -> list[Entry]:
         values = [value for value in values_in(text) if value != []]
-        if values and all(isinstance(value, dict) and is_row(value, self.known) for value in values):
-            return entries_of_rows(values, self.known)
         lists = [rows for value in values if (rows := list_in(value, self.known)) and is_row(rows[0], self.known)]
-        if len(lists) == 1:
-            return entries_of_rows(lists[0], self.known)
-        cut = rows_cut_off(text) if not values else []
-        # What is cut off is an entry that can't be read.
-        return [*entries_of_rows(cut, self.known), Entry(None)] if cut and is_row(cut[0], self.known) else []
+        if values and all(isinstance(value, dict) and is_row(value, self.known) for value in values):
+            entries = entries_of_rows(values, self.known)
+        elif len(lists) == 1 or (lists and all(isinstance(value, list) for value in values)):
+            # Claude Code shows a list for each time that its search looked further.
+            entries = [entry for rows in lists for entry in entries_of_rows(rows, self.known)]
+        else:
+            cut = rows_cut_off(text) if not values else []
+            # What is cut off is an entry that can't be read.
+            is_list = bool(cut) and is_row(cut[0], self.known)
+            entries = [*entries_of_rows(cut, self.known), Entry(None)] if is_list else []
+        return entries if entries and not _are_inner(text) else []

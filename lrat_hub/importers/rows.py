@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
-from lrat_hub.importers.entries import Entry
+from lrat_hub.importers.entry import Entry
 from lrat_hub.importers.mapping import ResultFormat, first_at, values_at
 from lrat_hub.importers.plain_ids import has_id
 from lrat_hub.importers.values import docid_of, identifier_of, json_or_none, number_of, storable, text_of

@@ -74,6 +74,8 @@ PEAK = 3
 
 DAY = 86_400
 
+BEHIND = "late interaction behind another retriever, as bm25>model, which needs no index"
+
 
 @dataclass(frozen=True)
 class Workload:
@@ -88,6 +90,9 @@ class Workload:
         judged: The share of sessions whose opened documents a language model judges.
         gpus, gpu_memory: Number of GPUs, and bytes of each.
         cores, memory: Cores and bytes of memory of a machine; stages that map use all of its cores.
+
+    Raises:
+        LratError: A number is smaller than what there can be, or `judged` is no share.
     """
 
     documents: int
@@ -101,6 +106,15 @@ class Workload:
     gpu_memory: int = 80 * 10**9
     cores: int = 64
     memory: int = 1_000 * 10**9
+
+    def __post_init__(self) -> None:
+        least = dict.fromkeys(("documents", "tokens", "gpu_memory", "cores", "memory"), 1)
+        least |= dict.fromkeys(("questions", "sessions", "gpus", "judged"), 0)
+        for name, number in least.items():
+            if getattr(self, name) < number:
+                raise LratError(f"Plan: expected {name} of {number} or more, found {getattr(self, name)}.")
+        if self.judged > 1:
+            raise LratError(f"Plan: expected a share as judged, from 0 to 1, found {self.judged}.")
 
 
 class Cost(NamedTuple):
@@ -142,7 +156,7 @@ def costs_of(work: Workload) -> Iterator[Cost]:
     """Every step of a workload, in its order.
 
     Raises:
-        LratError: A model's size is not known.
+        LratError: A model's size is not known, or its vectors can't have an index of that kind.
     """
     for name, size in _sizes(work).items():
         if size is None:
@@ -169,22 +183,25 @@ def costs_of(work: Workload) -> Iterator[Cost]:
 
 def limits_of(work: Workload) -> list[Limit]:
     """What breaks, worst first."""
-    costs = list(costs_of(work))
     limits = []
-    for cost in costs:
-        limits.append(Limit(f"{cost.step}: memory", cost.memory / work.memory, _remedy(cost)))
-        if cost.per == "day":
-            limits.append(Limit(f"{cost.step}: a day has 24 hours", cost.hours / 24, _remedy(cost)))
+    for cost in costs_of(work):
+        limits.append(Limit(f"{cost.step}: memory", cost.memory / work.memory, _remedy(work, cost)))
+        if math.isinf(cost.hours):
+            limits.append(Limit(f"{cost.step}: no GPU", math.inf, "a GPU, or a server elsewhere"))
+        elif cost.per == "day":
+            limits.append(Limit(f"{cost.step}: a day has 24 hours", cost.hours / 24, _remedy(work, cost)))
         else:
-            limits.append(Limit(f"{cost.step}: longer than two days", cost.hours / 48, _remedy(cost)))
+            limits.append(Limit(f"{cost.step}: longer than two days", cost.hours / 48, _remedy(work, cost)))
     for name, size in _sizes(work).items():
         if size is not None and work.index.kind in ("flat", "hnsw", "ivf"):
-            vectors = index_bytes(work.documents, size.vector, work.index)
+            vectors = index_bytes(_vectors(work, size), size.vector, work.index)
+            remedy = BEHIND if size.token_dimension else "kind ivfpq has files of 4 GiB"
             limits.append(
                 Limit(f"{name}: one file of the index on the Hub", vectors / LARGEST_FILE,
-                      "kind ivfpq has files of 4 GiB; the embedded Hub takes any size")
+                      f"{remedy}; the embedded Hub takes any size")
             )  # fmt: skip
-            if work.gpus and work.index.kind != "hnsw":
+            # Vectors of tokens are searched in blocks.
+            if work.gpus and work.index.kind != "hnsw" and not size.token_dimension:
                 limits.append(
                     Limit(f"{name}: the index on all GPUs", vectors / (work.gpus * work.gpu_memory),
                           "kind ivfpq, or shards on several machines")
@@ -214,7 +231,8 @@ def search_seconds(work: Workload, size: ModelSize | None) -> float:
         return work.documents / RATES["BM25 search"].value
     exact = RATES["core, fp16" if work.index.fp16 else "core"].value
     if work.index.kind == "flat":
-        return 2 * work.documents * size.vector / exact
+        # Late interaction compares each token of the query with each of the corpus.
+        return 2 * _vectors(work, size) * size.vector * (QUERY if size.token_dimension else 1) / exact
     lists = ivf_lists(work.documents, work.index)
     centres = 2 * lists * size.vector / RATES["core"].value
     probed = ivf_probes(lists, work.index) / lists
@@ -243,7 +261,19 @@ def _sizes(work: Workload) -> dict[str, ModelSize | None]:
                     f"counted one by one: {' '.join(parts)}."
                 )
             raise LratError(f"Retriever {name}: expected a model whose size is known, found none: {why_unknown(name)}")
+        if (size := sizes[name]) is not None:
+            if size.token_dimension and work.index.kind != "flat":
+                raise LratError(
+                    f"Retriever {name}: expected kind flat, found {work.index.kind}. Late interaction is searched "
+                    "exactly: plan it by itself."
+                )
+            work.index.require(work.documents, size.vector)
     return sizes
+
+
+def _vectors(work: Workload, size: ModelSize) -> int:
+    """Vectors of the corpus: one a document, or one a token."""
+    return work.documents * (work.tokens if size.token_dimension else 1)
 
 
 def _words(work: Workload) -> Cost:
@@ -254,11 +284,11 @@ def _words(work: Workload) -> Cost:
 
 
 def _shards(work: Workload, size: ModelSize) -> int:
-    return work.documents * size.vector * (2 if work.index.fp16 else 4)
+    return _vectors(work, size) * size.vector * (2 if work.index.fp16 else 4)
 
 
 def _built(work: Workload, name: str, size: ModelSize) -> Cost:
-    documents, kind = work.documents, work.index.kind
+    documents, kind = _vectors(work, size), work.index.kind
     lists = ivf_lists(documents, work.index)
     seconds = 0.0
     if kind == "hnsw":
@@ -330,10 +360,13 @@ def _searched_bytes(work: Workload, size: ModelSize | None) -> int:
     if size is None:
         return _words(work).disk
     of_kind = code_bytes if work.index.kind in CODED else index_bytes
-    return of_kind(work.documents, size.vector, work.index)
+    return of_kind(_vectors(work, size), size.vector, work.index)
 
 
-def _remedy(cost: Cost) -> str:
+def _remedy(work: Workload, cost: Cost) -> str:
+    late = [name for name, size in _sizes(work).items() if size is not None and size.token_dimension]
+    if cost.step.startswith("search") and any(f"with {name}," in cost.step for name in late):
+        return BEHIND
     if cost.step.startswith("search with bm25"):
         return "shards of lrat serve on more machines"
     if cost.step.startswith("search"):

@@ -1,10 +1,12 @@
 """A reranker behind an HTTP server that speaks as vLLM does, such as a language model that answers yes or no.
 
-    GET  /v1/models -> {"data": [{"id": str}, ...]}
+    GET  /v1/models -> {"data": [{"id": str, "max_model_len": int}, ...]}
     POST /v1/rerank {"model": str, "query": str, "documents": [str, ...]}
-                    -> {"results": [{"index": int, "relevance_score": float}, ...]}, in any order
+                    -> {"results": [{"index": int, "relevance_score": float}, ...], "usage": {"prompt_tokens": int}},
+                    the results in any order
 
-The server puts the model's own template around a query and a document, and cuts them as it is told when it is started.
+The server puts the model's own template around a query and a document. Where a document is too long for the model with
+them, vLLM refuses the request; it is sent again with `max_tokens_per_doc`, which cuts the ends of documents alone.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +23,9 @@ from lrat_hub.retrieval.remote import ServerClient, batches_of
 
 DOCUMENTS = 128
 """Documents of a request at most: vLLM puts them in batches itself."""
+
+SPARE_TOKENS = 8
+"""Tokens that the cut text of a document may have more of beside the template than by itself."""
 
 
 class _RerankClient(ServerClient):
@@ -58,13 +64,14 @@ class ServedReranker:
         self.url = self._server.url
         listed = self._server.ask("/models")
         try:
-            names = [str(entry["id"]) for entry in listed["data"]]
-        except (KeyError, TypeError) as error:
+            models = {str(entry["id"]): entry.get("max_model_len") for entry in listed["data"]}
+        except (AttributeError, KeyError, TypeError) as error:
             raise self._server.misunderstood(listed) from error
-        if model not in names and (model or len(names) != 1):
+        if model not in models and (model or len(models) != 1):
             wanted = model or "one model"
-            raise LratError(f"{self.url}: expected a server of {wanted}, found one of {', '.join(names) or 'none'}.")
-        self.name = model or names[0]
+            raise LratError(f"{self.url}: expected a server of {wanted}, found one of {', '.join(models) or 'none'}.")
+        self.name = model or next(iter(models))
+        self._context = models[self.name]
 
     def score(self, query: str, documents: Sequence[str]) -> np.ndarray:
         """See `Reranker.score`.
@@ -74,7 +81,7 @@ class ServedReranker:
         """
         scores: list[float] = []
         for batch in batches_of(documents, DOCUMENTS):
-            answer = self._server.ask("/rerank", {"model": self.name, "query": query, "documents": batch})
+            answer = self._asked(query, batch)
             try:
                 results = [(int(one["index"]), float(one["relevance_score"])) for one in answer["results"]]
             except (KeyError, TypeError, ValueError, OverflowError) as error:
@@ -87,3 +94,18 @@ class ServedReranker:
                 )
             scores += [given[number] for number in range(len(batch))]
         return np.array(scores)
+
+    def _asked(self, query: str, documents: Sequence[str]) -> Any:
+        """The server's answer; documents that are too long for the model are cut where the server can say how long."""
+        question = {"model": self.name, "query": query, "documents": documents}
+        try:
+            return self._server.ask("/rerank", question)
+        except LratError as error:
+            if getattr(error.__cause__, "status", None) != 400 or not isinstance(self._context, int):
+                raise
+            without = self._server.ask("/rerank", question | {"documents": [""]})
+            try:
+                room = self._context - int(without["usage"]["prompt_tokens"]) - SPARE_TOKENS
+            except (KeyError, TypeError, ValueError):
+                raise error from error.__cause__
+            return self._server.ask("/rerank", question | {"max_tokens_per_doc": max(1, room)})

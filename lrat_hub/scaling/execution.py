@@ -163,12 +163,14 @@ def _executor(
     if settings.executor == "ray":
         from datatrove.executor import RayPipelineExecutor
 
+        from lrat_hub.scaling.ray_tasks import RayExecutor
+
         options = settings.options(RayPipelineExecutor, own)
         _join_ray()
         # Workers have the environment of their node and not that of this process.
         variables = {name: os.environ[name] for name in SHARED_VARIABLES if name in os.environ}
         remote = {"runtime_env": {"env_vars": variables}} | options.pop("ray_remote_kwargs", {})
-        return RayPipelineExecutor(**own, **options, ray_remote_kwargs=remote)
+        return RayExecutor(**own, **options, ray_remote_kwargs=remote)
     if settings.executor == "slurm":
         from lrat_hub.scaling.slurm import SlurmExecutor
 

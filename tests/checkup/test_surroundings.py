@@ -8,7 +8,7 @@ from threading import Thread
 import pytest
 
 from lrat_hub.localhub.root import create_token
-from tests.checkup.looking import findings
+from tests.checkup.looking import findings, python
 
 HUB = "surroundings._check_hub()"
 DISKS = "surroundings._check_disks()"
@@ -30,8 +30,17 @@ def test_a_hub_that_is_not_there_stops_the_work_and_its_token_is_not_asked_about
     assert "token" not in found
 
 
-def test_what_is_no_address_stops_the_work():
-    assert "UnsupportedProtocol" in findings(HUB, HF_ENDPOINT="localhost:8970")["Hub"]["found"]
+@pytest.mark.parametrize("address", ["localhost:8970", "", "http://127.0.0.1:89700", "http://[::1"])
+def test_what_is_no_address_stops_the_work(address):
+    found = f"HF_ENDPOINT: expected the address of a Hub, as https://huggingface.co, found {address!r}."
+    assert findings(HUB, HF_ENDPOINT=address)["Hub"]["found"].startswith(found)
+
+
+def test_an_address_with_which_nothing_can_be_imported_ends_in_a_line_without_its_password():
+    ended = python("from lrat_hub import cli; cli.main(['verify', 'me/x'])", HF_ENDPOINT="http://u:hunter2@h:89700")
+    assert ended.stderr.startswith("error: HF_ENDPOINT: expected the address of a Hub")
+    assert ended.stderr.endswith("found 'http://h:89700'. Correct or unset it.\n")
+    assert ended.stderr.count("\n") == 1
 
 
 @pytest.mark.slow

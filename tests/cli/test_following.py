@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -72,9 +73,10 @@ def test_pairs_that_were_held_out_are_what_a_training_is_compared_by():
 
 
 @pytest.mark.parametrize("stage", ["import", "mine", "train", "train-agent", "adopt", "sweep", "index", "analyze"])
-def test_every_word_in_capitals_is_explained(stage):
-    commands = following.next_commands(stage, published(stage), {"trajectories": "a file (unpinned)"})
-    words = {word for command in commands for word in shlex.split(command) if word.isupper()}
+@pytest.mark.parametrize("kind", ["", "reranker"])
+def test_every_word_in_capitals_is_explained(stage, kind):
+    commands = following.next_commands(stage, published(stage), {"trajectories": "a file (unpinned)"}, kind)
+    words = {word for command in commands for word in re.findall(r"\b[A-Z]{2,}\b", command)}
     assert {line.partition(":")[0] for line in following.legend(commands)} == words
 
 

@@ -1,4 +1,4 @@
-"""A file of one's own in the place of what a stage publishes: the message has the command that publishes it."""
+"""A file of one's own in the place of what a stage publishes, or of a folder: the message says what to do."""
 
 from __future__ import annotations
 
@@ -28,3 +28,12 @@ def test_documents_in_the_place_of_a_corpus_are_to_be_published(hub, tmp_path, m
     (tmp_path / "docs.jsonl").write_text(json.dumps({"id": "d1", "contents": "Words."}) + "\n")
     assert cli.main(["index", "--bm25", "true", "--corpus", "docs.jsonl", "--to", "lrat/index-of-a-file"]) == 1
     assert "lrat corpus --documents docs.jsonl --to me/corpus" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("below", ["", "/deeper"])
+def test_a_file_in_the_place_of_a_folder_is_named_in_one_line(tmp_path, capsys, below):
+    file = tmp_path / "notes.txt"
+    file.touch()
+    assert cli.main(["quickstart", "--root", f"{file}{below}"]) == 1
+    said = f"error: {file}: expected a folder, found a file. Give another folder, or remove the file.\n"
+    assert capsys.readouterr().err == said

@@ -139,6 +139,30 @@ def test_a_question_in_a_chinese_prompt_is_found(prompt, chat):
     assert chat(messages)[0].question == "谁写了《红楼梦》？"
 
 
+FORM = "\n\nYour response should be in the following format:\nExplanation: why\nExact Answer: answer\nConfidence: n"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "question"),
+    [("{}" + FORM, "Who wrote it?"), ("{}" + FORM, "I read a book.\n\nWho wrote it?"),
+     ("You are an agent. " * 20 + "\n\nQuestion: {}" + FORM, "I read a book.\n\nWho wrote it?"),
+     ("Current date: 2026-01-31\n\n{}", "Who wrote it?"), ("Today is Monday, 3 May 2027.\nQuestion: {}", "Who?"),
+     ("当前日期：2026-01-31\n\n问题：{}", "谁写了《红楼梦》？"), ("{}", "Today is the day of which saint?")],
+)  # fmt: skip
+def test_a_date_before_and_a_form_behind_are_no_part_of_a_question(prompt, question, chat):
+    messages = [{"role": "user", "content": prompt.format(question)}, *OPENAI["messages"][2:]]
+    assert chat(messages)[0].question == question
+
+
+@pytest.mark.parametrize("key", ["metadata", "meta", "extra_info"])
+def test_what_the_metadata_say_of_the_question_alone_is_taken_from_them(key, chat):
+    named = {"query_id": "q7", "question": "Who?", "ground_truth": "Bob", "is_correct": False, "score": 9}
+    run, accounts = chat({"messages": OPENAI["messages"], key: named})
+    assert (run.query_id, run.question, run.gold_answer, run.correct) == ("q7", "Who?", "Bob", False)
+    assert accounts.num_lost == 0
+    assert chat({"messages": OPENAI["messages"], key: named, "query_id": "q1"})[0].query_id == "q1"
+
+
 @pytest.mark.parametrize("answer", ["response", "record"])
 def test_an_answers_id_is_none_of_the_question(tmp_path, answer):
     response = {

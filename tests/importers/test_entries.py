@@ -262,3 +262,60 @@ read_results(texts[sys.argv[1]], ("q",))
 def test_the_worst_addresses_take_bounded_work(name):
     """They are read in a second; looking anew from each parenthesis takes hours. The limit is no measure of speed."""
     subprocess.run([sys.executable, "-c", WORST, name], check=True, timeout=60)
+
+
+ONE, TWO, IN = f"{U}/one", f"{U}/two", f"[In]({U}/in)"
+JSON = '{"id": "x1", "title": "In"}'
+OF_A_DOCUMENT = {
+    "links": f"- {IN}\n+ {IN} - words",
+    "objects": f"{JSON}\n{JSON}",
+    "a list of objects": f"[{JSON}, {JSON}]",
+    "elements": f"<item><title>In</title><link>{U}/in</link></item>",
+    "blocks": "DocID: 77\nwords",
+    "blocks of titles": 'Doc 1(Title: "In") words',
+    "keys written otherwise": f"Title: In\n\nURL Source: {U}/in\n\nMarkdown Content:\nwords",
+    "addresses": f"{U}/in\n- {U}/in/2",
+}
+"""What documents may hold that looks like entries of another list."""
+SHOWN = {
+    "Tavily": "Detailed Results:\n\nTitle: One\nURL: {one}\nContent: {inner}\n\nTitle: Two\nURL: {two}\nContent: text",
+    "Jina": "[1] Title: One\n[1] URL Source: {one}\n[1] Markdown Content:\n{inner}\n\n"
+            "[2] Title: Two\n[2] URL Source: {two}\n[2] Markdown Content:\nwords",
+    "Firecrawl": "URL: {one}\nTitle: One\nDescription: words\n\nContent:\n{inner}\n\n"
+                 "URL: {two}\nTitle: Two\nDescription: words",
+    "numbered links": "1. [One]({one})\n{inner}\n\n2. [Two]({two})\nwords",
+    "numbered links and texts": "1. [One]({one}) - words\n{inner}\n\n2. [Two]({two}) - words",
+    "bullets": "* [One]({one}) - words\n{inner}\n* [Two]({two}) - words",
+    "links": "[One]({one})\n{inner}\n\n[Two]({two})\nwords",
+    "numbered addresses": "1. One - {one}\n{inner}\n\n2. Two - {two}\nwords",
+    "elements": "<result>\n<url>{one}</url>\n<title>One</title>\n<text>\n{inner}\n</text>\n</result>\n"
+                "<result>\n<url>{two}</url>\n<title>Two</title>\n</result>",
+    "blocks": "DocID: one\n[One]\nwords\n{inner}\n\nDocID: two\n[Two]\nwords",
+    "blocks of titles": 'Doc 1(Title: "one") words\n{inner}\nDoc 2(Title: "two") words',
+    "Wikipedia": "Page: one\nSummary: words\n{inner}\n\nPage: two\nSummary: words",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("inner", OF_A_DOCUMENT)
+@pytest.mark.parametrize("name", SHOWN)
+def test_a_list_of_another_form_in_a_document_is_none_of_the_search(name, inner):
+    if name == inner or (name, inner) in {("Jina", "keys written otherwise"), ("Wikipedia", "blocks")}:
+        pytest.skip("a list of the same form")
+    text = SHOWN[name].format(one=ONE, two=TWO, inner=OF_A_DOCUMENT[inner])
+    found = read_results(text, ("who",)).candidates
+    expected = [ONE, TWO] if "{one}" in SHOWN[name] else ["one", "two"]
+    assert [hit.docid for hit in found] == expected
+
+
+def test_what_stands_above_a_list_of_another_form_is_none_of_it():
+    answer = f"Summary: It was Bob.\nSource: {U}/bob\n\n"
+    assert read(f"{answer}1. [Ulm]({U}/Ulm)\n2. [Rhine]({U}/Rhine) it") == [ULM, RHINE]
+
+
+def test_pictures_below_a_list_are_none_of_its_documents():
+    text = f"Title: Ulm\nURL: {U}/Ulm\nContent: words\n\nImages:\n\n[1] URL: {U}/1.png\n   Description: a tower\n"
+    assert read(text) == [(f"{U}/Ulm", "Ulm", "words")]
+
+
+def test_an_address_that_is_the_name_of_an_element_is_its_id():
+    assert read(f'<source id="1" name="{U}/Ulm">words</source>')[0][0] == f"{U}/Ulm"

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from lrat_hub.importers.failures import error_of, failure_of
+from lrat_hub.importers.failures import emptiness_of, error_of, failure_of
 
 TONGYI = (
     "The useful information in https://example.org/x for user goal {goal} as follows: \n\nEvidence in page: \n"
@@ -55,6 +55,22 @@ FAILURES = [
     '# Untitled\n\nError: Reader API returned status 451: {"data":null,"message":"' + "words " * 200 + '"}',
     "This site can’t be reached", "We can’t find that page", "You have reached the maximum number of visits.",
     "HTTPSConnectionPool(host='example.org', port=443): Max retries exceeded with url: /x",
+    # What tools of agents show without marking it as an error
+    "Unable to verify if domain example.org is safe to fetch. This may be due to network restrictions.",
+    "REDIRECT DETECTED: The URL redirects to a different host.\n\nOriginal URL: https://example.org/x\nRedirect URL: "
+    'https://other.org/x\nStatus: 301 Moved Permanently\n\nTo complete it, fetch the address.\n\n- url: "u"',
+    "Error during fallback fetch for https://example.org: Request failed with status code 404 Not Found",
+    "The sites robots.txt (https://example.org/robots.txt), specifies that autonomous fetching of this page is not "
+    "allowed, <useragent>x</useragent>\n" + "Disallow: /words\n\n" * 99,
+    "Contents of https://example.org/x:\n<error>Page failed to be simplified from HTML</error>",
+    "Timeout 30000ms exceeded.", "Please enable JS and disable any ad blocker",
+    "You've been blocked by network security.",
+    "Error code: 400 - {'error': {'message': 'maximum context length'}}", "The operation was aborted due to timeout",
+    "[Request interrupted by user for tool use]", "The user doesn't want to proceed with this tool use.",
+    "Claude requested permissions to use WebFetch, but you haven't granted it yet.", "# Untitled\n\n",
+    "Title: \n\nURL Source: https://example.org/x\n\nMarkdown Content:\n",
+    '{"results": [], "statuses": [{"id": "u", "status": "error", "error": {"tag": "CRAWL_NOT_FOUND"}}]}',
+    '{"type": "web_fetch_tool_error", "error_code": "url_not_accessible"}',
     # In other languages
     "错误：无法访问该网页", "抱歉，网页无法打开，请稍后再试。", "请求超时",
     "エラー：ページが見つかりません", "お探しのページは存在しません。",
@@ -95,6 +111,9 @@ HARMLESS = [
     '{"title": "Error handling", "content": "How to handle"}', '{"success": true, "extracted_info": "Words"}',
     '{"error": null, "text": "Words"}', '[{"docid": 1, "text": "404 not found is a status"}]',
     '{"error": "partial", "content": "A page of words."}', '{"docid": "7", "text": "Long text of words"}',
+    "The operation was aborted in 1944 and the ship sank.", "The request was rejected by the king in 1654.",
+    "Contents of https://example.org/x:\nWords\n\n<error>Content truncated. Call the tool again.</error>",
+    "REDIRECT is a poem.", "Redirect detected signals with a switch.", '{"results": [], "statuses": []}',
     "Erreur : un film de 1999.", "Fehler: ein Roman von 1920",
     "错误的喜剧是莎士比亚的一部戏剧。", "网页设计是一门学科。", "エラーはプログラムの用語です。",
     "# Forbidden City\n\nA palace in Beijing.", "# Untitled\n\nA poem of 1912 about the sea.", "请求权是民法的概念。",
@@ -116,6 +135,19 @@ def test_a_document_that_speaks_of_failures_is_none(text):
 def test_there_are_enough_of_both():
     assert len(FAILURES) >= 40
     assert len(HARMLESS) >= 40
+
+
+@pytest.mark.parametrize("page", ['""', "[]", '{"content": ""}', '{"url": "u", "title": "T", "text": " "}'])
+def test_a_page_whose_text_is_empty_is_a_failed_visit_and_an_empty_list_is_none(page):
+    assert emptiness_of(page)
+    assert failure_of(page) is None
+
+
+@pytest.mark.parametrize(
+    "page", ["", "Words", '{"content": "Words"}', '{"content": "", "html": "Words"}', '{"id": "7"}']
+)
+def test_a_page_that_the_log_does_not_keep_is_not_empty(page):
+    assert emptiness_of(page) is None
 
 
 def test_patterns_and_marks_of_a_log_make_failures():

@@ -12,6 +12,7 @@ from tests.scaling.kills import kill_half_way
 pytestmark = pytest.mark.slow
 
 RUNS = 8_000
+PARTS = -(-RUNS // bulk.TASK_ITEMS)
 
 
 def conversation(number):
@@ -56,8 +57,7 @@ def test_any_number_of_workers_imports_what_one_process_does(source, whole, tmp_
 def test_an_import_in_which_a_worker_was_killed_goes_on(source, whole, tmp_path):
     pytest.importorskip("datatrove")
     scaled = words(source, "--executor", "local", "--workers", 2, "--work_dir", tmp_path)
-    parts = -(-RUNS // bulk.TASK_ITEMS)
-    code, said, _ = kill_half_way(scaled, tmp_path, "import/*/*/part-*", count=2, whole=parts, victim="worker")
+    code, said, _ = kill_half_way(scaled, tmp_path, "import/*/*/part-*", count=2, whole=PARTS, victim="worker")
     assert code == 1
     assert "one of its workers was killed" in said
     assert cli.run(scaled) == whole

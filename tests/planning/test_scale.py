@@ -78,7 +78,7 @@ def test_codes_are_searched_in_less_time_and_memory_than_all_vectors():
         ({"index": IndexSettings(fp16=True)}, f"{LARGE}: one file of the index on the Hub"),
         ({"memory": 64 * 10**9, "index": IndexSettings("ivf")}, f"ivf index for {LARGE}: memory"),
         ({"sessions": 10_000_000, "index": IndexSettings("ivfpq")}, f"search with {LARGE}"),
-        ({"sessions": 1_000_000, "gpus": 0, "questions": 0}, "judge 100% of the sessions: a day"),
+        ({"sessions": 1_000_000, "gpus": 0, "questions": 0}, "judge 100% of the sessions: no GPU"),
     ],
 )
 def test_what_breaks_is_told_worst_first(changed, first):
@@ -91,8 +91,14 @@ def test_what_breaks_is_told_worst_first(changed, first):
 def test_a_model_of_unknown_size_and_impossible_numbers_are_refused_in_one_line(capsys):
     with pytest.raises(LratError, match="Retriever me/unknown: expected a model whose size is known"):
         list(costs_of(dataclasses.replace(PAPER, retrievers=["me/unknown"])))
-    assert cli.main(["plan", "--documents", "0"]) == 1
-    assert "expected documents, tokens, cores and memory of 1 or more" in capsys.readouterr().err
+    for option, found in (
+        ("--documents=0", "documents of 1 or more, found 0"),
+        ("--gpu_gb=0", "gpu_memory of 1 or more, found 0"),
+        ("--sessions=-5", "sessions of 0 or more, found -5"),
+        ("--judged=1.5", "a share as judged, from 0 to 1, found 1.5"),
+    ):
+        assert cli.main(["plan", "--documents", "1000", option]) == 1
+        assert f"error: Plan: expected {found}." in capsys.readouterr().err
 
 
 def test_a_recipe_is_planned_as_the_options_are(tmp_path, capsys):
@@ -130,7 +136,29 @@ def test_the_tables_of_the_documentation_are_what_its_commands_print(capsys):
         assert table in page
 
 
-def test_what_needs_a_gpu_says_so_where_there_is_none():
+def test_late_interaction_has_a_vector_for_each_token_and_compares_all_of_them():
+    late = "lightonai/GTE-ModernColBERT-v1"
+    work = Workload(1_000_000, [late], tokens=300, index=IndexSettings(fp16=True), sessions=1_000, gpus=0)
+    costs = by_step(work)
+    # 128 numbers of 2 bytes for each of 300 tokens, as `lrat index --dry_run` has it.
+    assert costs[f"flat index for {late}"].disk == costs[f"encode for {late}"].disk == 1_000_000 * 300 * 128 * 2
+    assert costs[f"flat index for {late}"].disk == index_bytes(300_000_000, 128, work.index)
+    assert search_seconds(work, model_size(late)) > 300 * search_seconds(work, model_size("BAAI/bge-m3"))
+    remedies = {limit.name: limit.remedy for limit in limits_of(work) if limit.share > 1}
+    assert all("behind another retriever" in remedy for name, remedy in remedies.items() if "search" in name)
+    assert any("one file of the index" in name for name in remedies)
+    with pytest.raises(LratError, match="expected kind flat, found ivfpq"):
+        limits_of(dataclasses.replace(work, index=IndexSettings("ivfpq")))
+
+
+def test_what_lrat_index_refuses_is_not_planned():
+    with pytest.raises(LratError, match="expected 9,984 documents or more"):
+        limits_of(Workload(1_000, [SMALL], index=IndexSettings("ivfpq")))
+
+
+def test_what_needs_a_gpu_says_so_where_there_is_none(capsys):
+    assert cli.main(["plan", "--documents", "1000", "--questions", "10", "--gpus", "0"]) == 0
+    assert "  10 runs of agents: no GPU: a GPU, or a server elsewhere\n" in capsys.readouterr().out
     rows = table_of(dataclasses.replace(PAPER, gpus=0, sessions=10))
     needed = [row["step"] for row in rows if row["hours"] == "needs a GPU"]
     assert needed == ["30,000 runs of agents", "judge opened documents", "judge 100% of the sessions"]

@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 from pathlib import Path
 
 import pytest
@@ -232,7 +233,7 @@ def test_the_leaderboard_file_and_the_models_card_have_the_figures(world, evalua
     assert pin.revision in results["recall@10"].source_url
 
 
-def test_runs_of_another_corpus_and_names_that_clash_are_refused(world, tmp_path):
+def test_runs_of_another_corpus_and_names_that_clash_are_refused(world, tmp_path, capsys):
     inputs = [f"--{name}={world['corpus']}" for name in ("corpus", "queries", "qrels")]
     words = ["eval", "retrieval", *inputs, "--check_passages", "0", "--to", "lrat/eval-none"]
     foreign, twin = tmp_path / "foreign.trec", tmp_path / "twin.trec"
@@ -240,13 +241,15 @@ def test_runs_of_another_corpus_and_names_that_clash_are_refused(world, tmp_path
     twin.write_text("q1 Q0 d1 1 1.0 bm25\n")
     for path, message in (
         (foreign, "0 of 1 documents of the run file .*'elsewhere'"),
-        (twin, "different names, found 1"),
+        (twin, "systems of different names, found bm25 more than once"),
         (tmp_path / "no", "found"),
     ):
         with pytest.raises(LratError, match=message):
             cli.run([*words, "--runs", str(path)])
-    with pytest.raises(LratError, match="expected 2 systems of different names, found 1"):
-        cli.run([*words, "--retrievers", "bm25"])
+    capsys.readouterr()
+    with pytest.raises(LratError, match=r"systems of different names, found lrat/eval-model@\w{7} more than once"):
+        cli.run([*words, "--models", *[str(world["model"])] * 2])
+    assert "encoding" not in capsys.readouterr().out
 
 
 def test_a_model_of_another_kind_is_refused_before_the_first_is_encoded(world, tmp_path, capsys):
@@ -260,14 +263,22 @@ def test_a_model_of_another_kind_is_refused_before_the_first_is_encoded(world, t
     assert "encoding" not in capsys.readouterr().out
 
 
-def test_a_fusion_with_a_reranked_retriever_has_a_name_of_its_own(world, tmp_path):
+def test_systems_of_several_parts_have_names_of_their_own_and_are_made_again(world, tmp_path):
+    from lrat_hub.evaluation.tables import system_name
+    from lrat_hub.hub.inputs import resolve
     from tests.fitting.small import tiny_reranker
 
     inputs = [f"--{name}={world['corpus']}" for name in ("corpus", "queries", "qrels")]
-    ranked = f"bm25>3:{tiny_reranker(tmp_path)}"
+    reranker = tiny_reranker(tmp_path)
+    given = ["bm25", f"bm25>3:{reranker}", f"bm25+bm25 >3: {reranker}"]
     pin, _ = cli.run(["eval", "retrieval", *inputs, "--check_passages", "0", "--to", "lrat/eval-fused-reranked",
-                      "--fusion", "--retrievers", ranked, f"bm25+{ranked}", "--depth", "10"])  # fmt: skip
-    # The second is a fusion that is ranked again; the third and fourth are fusions with what was ranked again.
+                      "--fusion", "--retrievers", *given, "--depth", "10"])  # fmt: skip
+    # BM25 stands where it is named, once. The third is a fusion that is ranked again; the last two are fusions with
+    # what was ranked again.
+    ranked = f"bm25>3:{system_name(resolve(str(reranker), repo_type='model'))}"
     names = [row["system"] for row in table(pin, "summary")]
-    assert names == [ranked, f"bm25+{ranked}", "bm25", f"bm25+({ranked})", f"bm25+(bm25+{ranked})"]
+    assert names == ["bm25", ranked, f"bm25+{ranked}", f"bm25+({ranked})", f"bm25+(bm25+{ranked})"]
     assert len({row["ndcg@10"] for row in table(pin, "summary")}) > 1
+    elsewhere = shutil.copytree(reranker, tmp_path / "elsewhere" / reranker.name)
+    again = cli.run(["reproduce", str(pin), "--given", f"retriever_2_2={elsewhere}"])
+    assert [row["system"] for row in table(again, "summary")] == names

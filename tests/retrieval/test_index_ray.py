@@ -4,14 +4,13 @@ Ray is large, and no part of what other tests need: tests/ray_stage.sh runs thes
 """
 
 import signal
-import time
 
 import pytest
 
 from lrat_hub import cli
 from lrat_hub.errors import LratError
 from tests.retrieval.test_index_stage import NUM_SHARDS, SHARDS, files_of, index_words
-from tests.scaling.nodes import NODE, published_by, start, three_nodes
+from tests.scaling.nodes import lose_a_node, published_by, start, three_nodes, wait_for_files
 
 pytest.importorskip("ray")
 pytestmark = pytest.mark.slow
@@ -32,12 +31,6 @@ def begin(published, cluster, work_dir):
     return start(index_words(published, "lrat/ray-index", *SHARDS, "--keep_work"), cluster, work_dir, shards=6)
 
 
-def wait_for_shards(process, work_dir, count):
-    while len(list(work_dir.glob("*/shard-*.npy"))) < count and process.poll() is None:
-        time.sleep(0.01)
-    assert count <= len(list(work_dir.glob("*/shard-*.npy"))) < NUM_SHARDS
-
-
 @pytest.mark.parametrize("address", ["", "127.0.0.1:1"])
 def test_without_a_cluster_the_command_says_how_to_start_one(published, monkeypatch, tmp_path, address):
     monkeypatch.setenv("RAY_ADDRESS", address)
@@ -54,15 +47,13 @@ def test_three_nodes_make_the_index_of_one_process(published, whole, cluster, tm
 
 def test_the_others_do_the_work_of_a_node_that_is_killed(published, whole, cluster, tmp_path):
     process = begin(published, cluster, tmp_path)
-    wait_for_shards(process, tmp_path, 5)
-    cluster.remove_node(next(iter(cluster.worker_nodes)), allow_graceful=False)
+    lose_a_node(process, cluster, tmp_path, "*/shard-*.npy", count=5, whole=NUM_SHARDS)
     assert files_of(published_by(process, "model")) == files_of(whole)
-    cluster.add_node(**NODE)
 
 
 def test_a_killed_command_goes_on_where_it_was(published, whole, cluster, tmp_path):
     process = begin(published, cluster, tmp_path)
-    wait_for_shards(process, tmp_path, 5)
+    wait_for_files(process, tmp_path, "*/shard-*.npy", count=5, whole=NUM_SHARDS)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     done = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/shard-*.npy")}

@@ -2,6 +2,7 @@
 protocol: results come best first and name their documents by index, and refusals are objects with a message."""
 
 import json
+import sys
 import threading
 from dataclasses import asdict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,14 +14,18 @@ from lrat_hub.documents import Documents
 from lrat_hub.errors import LratError
 from lrat_hub.hub.inputs import Inputs
 from lrat_hub.retrieval.opening import RetrieverName
-from lrat_hub.retrieval.served_reranker import DOCUMENTS, ServedReranker
+from lrat_hub.retrieval.served_reranker import DOCUMENTS, SPARE_TOKENS, ServedReranker
+
+TEMPLATE = 5
+"""Words that the stand-in puts around a query and a document."""
 
 
 class StandIn(BaseHTTPRequestHandler):
     """Scores a document by how many of its words are in the query, from 0 to 1."""
 
     def do_GET(self):
-        self.answer({"object": "list", "data": [{"id": name, "object": "model"} for name in self.server.models]})
+        entries = [{"id": name, "object": "model", **self.server.described} for name in self.server.models]
+        self.answer({"object": "list", "data": entries})
 
     def do_POST(self):
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -33,11 +38,21 @@ class StandIn(BaseHTTPRequestHandler):
         if asked["model"] not in self.server.models:
             return self.answer({"error": {"message": f"The model `{asked['model']}` does not exist."}}, 404)
         words = set(asked["query"].split())
-        scores = [sum(word in words for word in text.split()) / len(text.split()) for text in asked["documents"]]
+        most = asked.get("max_tokens_per_doc", sys.maxsize)
+        asked["documents"] = [" ".join(text.split()[:most]) for text in asked["documents"]]
+        used = [TEMPLATE + len(f"{asked['query']} {text}".split()) for text in asked["documents"]]
+        if max(used) > self.server.described.get("max_model_len", sys.maxsize):
+            message = f"This model's maximum context length is exceeded by {max(used)} tokens."
+            return self.answer({"error": {"message": message, "code": 400}}, 400)
+        scores = [
+            sum(word in words for word in text.split()) / max(1, len(text.split())) for text in asked["documents"]
+        ]
         order = sorted(range(len(scores)), key=lambda number: -scores[number])[: self.server.most]
         results = [{"index": number, "document": {"text": asked["documents"][number]},
                     "relevance_score": scores[number]} for number in order]  # fmt: skip
-        return self.answer({"id": "rerank-1", "model": asked["model"], "usage": {}, "results": results})
+        return self.answer(
+            {"id": "rerank-1", "model": asked["model"], "usage": {"prompt_tokens": sum(used)}, "results": results}
+        )
 
     def answer(self, value, status=200):
         self.send(status, json.dumps(value).encode())
@@ -56,7 +71,7 @@ class StandIn(BaseHTTPRequestHandler):
 def server():
     server = ThreadingHTTPServer(("127.0.0.1", 0), StandIn)
     server.models, server.asked, server.fails, server.most = ["Qwen/Qwen3-Reranker-0.6B"], [], 0, None
-    server.answers = None
+    server.answers, server.described = None, {}
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     server.url = f"http://127.0.0.1:{server.server_port}/v1"
@@ -77,6 +92,26 @@ def test_scores_are_of_the_documents_in_their_order_and_a_refusal_is_tried_again
     del server.asked[:]
     assert len(reranker.score("kabe", ["kabe"] * (DOCUMENTS + 1))) == DOCUMENTS + 1
     assert [len(asked["documents"]) for _, asked, _ in server.asked] == [DOCUMENTS, 1]
+
+
+def test_documents_that_are_too_long_lose_their_ends_where_the_server_says_how_much_it_reads(server):
+    """As vLLM 0.32 does it (tests/vllm_stage.py)."""
+    server.described = {"max_model_len": 20}
+    reranker = ServedReranker(server.url)
+    long = "kabe " * 3 + "rast " * 30
+    room = 20 - (TEMPLATE + 1) - SPARE_TOKENS
+    assert reranker.score("kabe", [long, "kabe", "rast"]).tolist() == [3 / room, 1.0, 0.0]
+    # What fits is sent once, and as it is.
+    del server.asked[:]
+    reranker.score("kabe", ["kabe", "rast"])
+    assert [asked.keys() for _, asked, _ in server.asked] == [{"model", "query", "documents"}]
+    with pytest.raises(LratError, match=r"status 400\. This model's maximum context length"):
+        reranker.score("kabe " * 30, ["kabe"])
+    server.described = {}
+    silent = ServedReranker(server.url)
+    server.described = {"max_model_len": 20}
+    with pytest.raises(LratError, match=r"status 400\. This model's maximum context length"):
+        silent.score("kabe", [long])
 
 
 def test_it_ranks_again_what_a_first_stage_finds_by_its_url(server, documents):

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 
 NODES = 3
@@ -40,3 +41,21 @@ def published_by(process, repo_type):
     assert process.returncode == 0, err
     (line,) = (line for line in out.splitlines() if "published:" in line)
     return HubRef.parse(line.split()[-1], repo_type=repo_type)
+
+
+def lose_a_node(process, cluster, folder, pattern, *, count, whole):
+    """Kills a node once some files of a command are there; another takes its place for the tests that follow.
+
+    Args:
+        pattern: Of the files, below the folder.
+        count, whole: How many files to wait for, and how many there would be at the end.
+    """
+    wait_for_files(process, folder, pattern, count=count, whole=whole)
+    cluster.remove_node(next(iter(cluster.worker_nodes)), allow_graceful=False)
+    cluster.add_node(**NODE)
+
+
+def wait_for_files(process, folder, pattern, *, count, whole):
+    while len(list(folder.glob(pattern))) < count and process.poll() is None:
+        time.sleep(0.01)
+    assert count <= len(list(folder.glob(pattern))) < whole

@@ -14,7 +14,7 @@ from typing import Any
 
 from lrat_hub.importers.chat_messages import assistant, tool_call, tool_result
 from lrat_hub.importers.other_tools import asks_back
-from lrat_hub.importers.outcomes import is_nudge
+from lrat_hub.importers.prompts import is_nudge
 from lrat_hub.importers.values import join_texts
 
 ORPHANS = "tool results without a call"

@@ -22,7 +22,7 @@ from lrat_hub.importers.converters.tagged import (
     results_in,
     tagged_messages,
 )
-from lrat_hub.importers.outcomes import is_nudge
+from lrat_hub.importers.prompts import is_nudge
 from lrat_hub.importers.rows import texts_of_values
 from lrat_hub.ledger import Ledger
 
