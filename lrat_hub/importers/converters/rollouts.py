@@ -70,7 +70,7 @@ def convert_rollout(value: Any, parts: Ledger) -> Iterator[dict[str, Any]]:
     if key is not None:
         texts = list(_texts(record[key]))
     if not texts:
-        raise UnreadableRecord("not a rollout: no text of a model")
+        raise UnreadableRecord(f"not a rollout: no text of a model under {', '.join(TEXTS)}")
     for text in texts:
         for dialogue in [text] if _question_of(record) else dialogues(text):
             yield _of_text(record, dialogue, parts)
