@@ -67,9 +67,13 @@ def main(argv: list[str] | None = None) -> HubRef | None:
     from lrat_hub.flywheel.rounds import Flywheel, find_record, require_same_recipe
     from lrat_hub.hub.publish import is_private
 
-    if args.dry_run and not all([args.to, *(text for text, _ in args.sources().values())]):
+    given = {"to": args.to} | {name: text for name, (text, _) in args.sources().items()}
+    missing = [f"--{name}" for name, text in given.items() if not text]
+    if args.dry_run and missing:
         args.check()
-        return show(*plan_flywheel(args, args.expect))
+        plan, expected = plan_flywheel(args, args.expect)
+        plan.work.append(f"what is there already is shown when {', '.join(missing)} are given")
+        return show(plan, expected)
     target = HubRef.parse(args.to, repo_type="dataset")
     if args.rollback and args.rollback != "last" and not args.rollback.isdecimal():
         raise LratError(f"--rollback: expected the number of a round or last, found {args.rollback!r}.")

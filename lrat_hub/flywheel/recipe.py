@@ -96,11 +96,7 @@ class FlywheelRecipe:
     eval_retrieval: dict[str, Any] = field(default_factory=dict, metadata=_section("eval retrieval"))
 
     def check(self) -> None:
-        """Raises LratError for options that are missing or don't go together, before anything is read."""
-        # A dry run lets options be left out; this one looks at what is there already, which needs all of them.
-        for name in ("corpus", "questions", "held_out", "qrels", "model"):
-            if not getattr(self, name):
-                raise LratError(f"Flywheel: expected `{name}`, found none.")
+        """Raises LratError for options that don't go together, before anything is read."""
         if self.rounds < 1 or self.questions_per_round < 1 or self.stop_after < 0:
             raise LratError(
                 "Flywheel: expected `rounds` and `questions_per_round` of 1 or more, and `stop_after` of 0 or more; "

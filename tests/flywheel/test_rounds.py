@@ -234,8 +234,8 @@ def test_a_dry_run_says_what_is_there_and_what_is_not_and_makes_nothing(done, wo
     assert "| 0 | index | lrat index |  | would run |" in shown
     assert "questions: 10 a round, 12 held out" in shown
     nothing = write_recipe(tmp_path, world, questions="")
-    assert cli.main(["flywheel", "--config", str(nothing), "--to", "lrat/fly-planned", "--dry_run"]) == 1
-    assert "Flywheel: expected --questions, found none." in capsys.readouterr().err
+    assert cli.main(["flywheel", "--config", str(nothing), "--to", "lrat/fly-planned", "--dry_run"]) == 0
+    assert "what is there already is shown when --questions are given" in capsys.readouterr().out
     assert repositories("lrat/fly-planned") == []
 
 
