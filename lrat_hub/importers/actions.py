@@ -349,6 +349,10 @@ def queries_of(tool: Tool, arguments: Mapping[str, Any]) -> list[str]:
 
 
 _ADDRESS = re.compile(r"https?://\S+")
+# Models put quotes around an address, or write a link.
+_WRAPPED = re.compile(
+    r"(?:<|(?P<quote>[\"'`]))(?P<quoted>\w+://[^\s<>\"'`]+)(?(quote)(?P=quote)|>)|\[[^\[\]]*\]\((?P<linked>\w+://[^\s()]+)\)"
+)
 _BETWEEN_ADDRESSES = re.compile(r"[,;]?\s{1,20}(?=https?://)")
 
 
@@ -358,6 +362,8 @@ def documents_of(tool: Tool, arguments: Mapping[str, Any]) -> list[str]:
     if isinstance(value, str) and value.lstrip().startswith("[") and isinstance(inner := value_of(value), list):
         value = inner
     if isinstance(value, str) and "://" in value:
+        wrapped = _WRAPPED.fullmatch(value.strip())
+        value = wrapped["quoted"] or wrapped["linked"] if wrapped else value
         addresses = _BETWEEN_ADDRESSES.split(value.strip())
         value = addresses if all(_ADDRESS.fullmatch(address) for address in addresses) else value
     keys = ("docid", "id", "url", "link")

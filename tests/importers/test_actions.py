@@ -347,3 +347,9 @@ def test_a_page_that_names_another_that_was_opened_keeps_its_text(form, words):
     assert opened.is_divided
     assert opened.texts[A].endswith("end")
     assert opened.texts[B] == form.format(u=B, x="Two")
+
+
+@pytest.mark.parametrize("shown", ["<{}>", '"{}"', "'{}'", "`{}`", "[One]({})", " {} "])
+def test_an_address_is_opened_without_the_signs_around_it(shown):
+    steps, _ = recorded(("visit", {"url": shown.format(A)}, "Words"), ("visit", {"url": f"{A}_(b)"}, "Words"))
+    assert [step.docid for step in steps] == [A, f"{A}_(b)"]
