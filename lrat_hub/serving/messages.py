@@ -212,11 +212,12 @@ def parse_question(kind: type[M], body: bytes, what: str) -> M:
 
 
 def _explained(error: ValidationError) -> str:
-    """The first thing that is wrong, with how many there are."""
+    """The first thing that is wrong, and where others are."""
     problems = error.errors(include_url=False)
     first = problems[0]
     where = _path(first["loc"])
-    rest = f" ({len(problems) - 1} more are wrong.)" if len(problems) > 1 else ""
+    others = list(dict.fromkeys(_path(problem["loc"]) for problem in problems[1:]))
+    rest = f" Also wrong: {', '.join(others[:3])}{' and more' if len(others) > 3 else ''}." if others else ""
     if first["type"] == "json_invalid":
         return f"expected JSON, found {first['msg'].removeprefix('Invalid JSON: ')}.{rest}"
     if first["type"] == "missing":

@@ -9,11 +9,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
+from lrat_hub.errors import LratError
 from lrat_hub.localhub.process import LOOPBACK
 from lrat_hub.retrieval import Hit
 from lrat_hub.serving.application import create_app
 from lrat_hub.serving.gate import Tokens
 from lrat_hub.serving.limits import Limits
+from lrat_hub.serving.messages import SearchQuestion, parse_question
 from lrat_hub.serving.metrics import ServiceMetrics
 from lrat_hub.serving.service import Backend, Caller, SearchService, ServedAnswer, ServedFeedback, ServedFetch
 from tests.serving.conftest import Heard
@@ -301,6 +303,21 @@ def test_a_hostile_request_changes_nothing_and_the_next_good_one_is_answered(
     good = client.post("/search", json={"queries": ["kabe lodo"], "k": 3})
     assert [(hit["docid"], hit["score"]) for hit in good.json()["results"][0]] == listed(backend, "kabe lodo", 3)
     assert len(heard.calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b'{"query": "x"}', "Search: expected `queries`, found none. Also wrong: `k`, `query`."),
+        (b'{"queries": ["x"], "k": 1, "a": 1, "b": 1, "c": 1, "d": 1, "e": 1}',
+         "Search: expected no further fields, found `a`. Also wrong: `b`, `c`, `d` and more."),
+        (b'{"queries": ["x"], "k": 1, "a": 1}', "Search: expected no further fields, found `a`."),
+    ],
+)  # fmt: skip
+def test_all_that_is_wrong_with_a_request_is_named(body, message):
+    with pytest.raises(LratError) as raised:
+        parse_question(SearchQuestion, body, "Search")
+    assert str(raised.value) == message
 
 
 def chunks(count):
