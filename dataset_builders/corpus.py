@@ -16,8 +16,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from lrat_hub import cli
+from lrat_hub.cli.planning import PlannedArguments, plan_corpus, show
 from lrat_hub.cli.scaled import ScaledArguments, work_folder
-from lrat_hub.cli.stage import Stage, StageArguments, parse, say
+from lrat_hub.cli.stage import Stage, parse, say
 from lrat_hub.corpora.collection import ReadSettings
 from lrat_hub.corpora.shown import ShownTexts
 from lrat_hub.errors import LratError
@@ -37,7 +38,7 @@ RECORDED_CONFIGS = ("corpus", "queries", "qrels_evidence", "held_out")
 
 
 @dataclass(kw_only=True)
-class Arguments(ScaledArguments, StageArguments):
+class Arguments(ScaledArguments, PlannedArguments):
     documents: str = option(
         "", "Documents of the corpus: a Hub dataset, a file, a folder of files, or a MediaWiki dump.", group="inputs"
     )
@@ -88,8 +89,11 @@ class Arguments(ScaledArguments, StageArguments):
 OPTIONS = (Arguments, ReadSettings, ExecutionSettings)
 
 
-def main(argv: list[str] | None = None) -> HubRef:
+def main(argv: list[str] | None = None) -> HubRef | None:
+    """Returns the pin of the corpus; None where only its plan is shown."""
     args, settings, execution = parse(argv, "corpus", __doc__, *OPTIONS)
+    if args.dry_run:
+        return show(*plan_corpus(args))
     has_sources = bool(
         args.documents or args.queries or args.qrels or args.qrels_gold or args.beir or args.trajectories
     )

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from lrat_hub import cli
-from lrat_hub.cli.stage import Stage, StageArguments, parse, say
+from lrat_hub.cli.planning import PlannedArguments, plan_analysis, show
+from lrat_hub.cli.stage import Stage, parse, say
 from lrat_hub.errors import LratError
 from lrat_hub.hub.refs import HubRef
 from lrat_hub.option import option
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(kw_only=True)
-class Arguments(StageArguments):
+class Arguments(PlannedArguments):
     trajectories: list[str] = option(
         help="Trajectories datasets to analyse and compare, as ref#config:split.", group="inputs", recipe=False
     )
@@ -64,8 +65,11 @@ class LocalCopy:
 OPTIONS = (Arguments, LocalCopy)
 
 
-def main(argv: list[str] | None = None) -> HubRef:
+def main(argv: list[str] | None = None) -> HubRef | None:
+    """Returns the pin of the analysis; None where only its plan is shown."""
     args, local = parse(argv, "analyze", __doc__, *OPTIONS)
+    if args.dry_run:
+        return show(*plan_analysis(args))
     if unknown := set(args.statuses) - set(get_args(Status)):
         expected = ", ".join(get_args(Status))
         raise LratError(f"lrat analyze: expected --statuses among {expected}, found {', '.join(sorted(unknown))}.")

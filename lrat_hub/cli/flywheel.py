@@ -14,6 +14,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lrat_hub.cli.planning import plan_flywheel, show
 from lrat_hub.cli.stage import Stage, StageArguments, parse, say
 from lrat_hub.cli.stage_runs import check_options, execute, stage_run
 from lrat_hub.errors import LratError
@@ -45,6 +46,11 @@ class Arguments(FlywheelRecipe, StageArguments):
         group="essentials",
         recipe=False,
     )
+    expect: list[str] = option(
+        help="Sizes for --dry_run of inputs that are not given, as NAME=VALUE: documents, and held-out questions.",
+        factory=list,
+        recipe=False,
+    )
     folder: str = option("", "Also write the report of the rounds, report.md, into this folder.", recipe=False)
     take_over: bool = option(False, "Take over the lock of a process that has not released it.", recipe=False)
 
@@ -60,6 +66,9 @@ def main(argv: list[str] | None = None) -> HubRef | None:
     from lrat_hub.flywheel.records import rolled_back
     from lrat_hub.flywheel.rounds import Flywheel, find_record, require_same_recipe
 
+    if args.dry_run and not all([args.to, *(text for text, _ in args.sources().values())]):
+        args.check()
+        return show(*plan_flywheel(args, args.expect))
     target = HubRef.parse(args.to, repo_type="dataset")
     if args.rollback and args.rollback != "last" and not args.rollback.isdecimal():
         raise LratError(f"--rollback: expected the number of a round or last, found {args.rollback!r}.")

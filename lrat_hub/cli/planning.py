@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from lrat_hub import cli
@@ -17,11 +17,12 @@ if TYPE_CHECKING:
     from lrat_hub.agent_training.settings import AgentFitSettings
     from lrat_hub.agents.settings import AgentSettings, RolloutSettings
     from lrat_hub.fitting.settings import FitSettings
+    from lrat_hub.flywheel.recipe import FlywheelRecipe
     from lrat_hub.judges.settings import JudgeSettings
     from lrat_hub.planning import Phase, Plan, Process
     from lrat_hub.retrieval.settings import IndexSettings
 
-NUMBERS = ("documents", "questions", "pairs", "trajectories", "reply_tokens", "document_tokens")
+NUMBERS = ("documents", "questions", "pairs", "trajectories", "reply_tokens", "document_tokens", "disk_gb")
 NAMES = ("retrievers", "index")
 UNNAMED = {"corpus": "-", "queries": "-", "to": "-/-"}
 """In the place of what a recipe leaves to the command line."""
@@ -154,6 +155,30 @@ def judge_phases(name: str, settings: JudgeSettings) -> list[Phase]:
     return [Phase(name, processes)] if processes else []
 
 
+def plan_corpus(args: Any) -> tuple[Plan, Expected]:
+    """The plan of a corpus: what others publish says nothing of its size, so that it is what the recipe expects."""
+    from lrat_hub.planning import Phase, Plan, Process
+
+    expected = Expected(args.expect)
+    given = {"documents": args.documents or args.beir or args.trajectories, "questions": args.queries or args.beir}
+    for name in given:
+        if given[name] or expected.get(name):
+            expected.count(name)
+    disk = int(expected.get("disk_gb") or 0) * 10**9
+    process = Process("reading and publishing", disk=disk, of="as expected by the recipe" if disk else "")
+    return Plan("corpus", [Phase("the corpus", [replace(process, known=bool(disk))])]), expected
+
+
+def plan_analysis(args: Any) -> tuple[Plan, Expected]:
+    from lrat_hub.planning import Phase, Plan
+    from lrat_hub.planning.work import analysis
+
+    expected = Expected(args.expect)
+    return Plan(
+        "analyze", [Phase("the analysis", [analysis(count_trajectories(args.trajectories, expected))])]
+    ), expected
+
+
 def plan_index(args: Any, settings: IndexSettings) -> tuple[Plan, Expected]:
     from lrat_hub.planning import Phase, Plan, Process, model_size
     from lrat_hub.planning.work import encoder, retriever
@@ -227,8 +252,14 @@ def largest(processes: Sequence[Process]) -> list[Process]:
     return [max(processes, key=lambda one: (one.gpus * one.gpu_memory, one.memory))] if processes else []
 
 
-def plan_rollout(args: Any, agent: AgentSettings, judge: JudgeSettings) -> tuple[Plan, Expected]:
-    """The plan of a rollout: the agent's server beside the largest of its retrievers, then the judge's."""
+def plan_rollout(
+    args: Any, agent: AgentSettings, judge: JudgeSettings, index: IndexSettings | None = None
+) -> tuple[Plan, Expected]:
+    """The plan of a rollout: the agent's server beside the largest of its retrievers, then the judge's.
+
+    Args:
+        index: The settings of indexes that are not there yet; those that are expected by default.
+    """
     from lrat_hub.planning import Phase, Plan
     from lrat_hub.planning.work import server
     from lrat_hub.retrieval.opening import index_name
@@ -239,11 +270,12 @@ def plan_rollout(args: Any, agent: AgentSettings, judge: JudgeSettings) -> tuple
     questions = min(args.limit or questions, questions) * args.samples
     names = list(map(index_name, args.index)) or list(filter(None, [args.retriever]))
     names = names or [*expected.retrievers().values()] or ["bm25"]
-    own = list(retriever_processes(names, expected, documents, args.retriever_devices, expected.index()))
+    own = list(retriever_processes(names, expected, documents, args.retriever_devices, index or expected.index()))
     work = [f"{len(own)} retrievers, one after the other: {', '.join(names)}"] if names[1:] else []
     served = server("agent", agent.server) if args.agent == "llm" else []
     phase = Phase("runs, for the largest retriever", [*served, *largest(own)])
-    work += work_of(questions * max(len(own), 1), args, agent, expected)
+    if args.agent == "llm":
+        work += work_of(questions * max(len(own), 1), args, agent, expected)
     return Plan("rollout", [phase, *judge_phases("verdicts on answers", judge)], work), expected
 
 
@@ -278,6 +310,54 @@ def plan_mine(args: Any, judge: JudgeSettings) -> tuple[Plan, Expected]:
     trajectories = count_trajectories(args.trajectories, expected)
     work = [judged_browses(trajectories)] if judge.judge == "llm" and trajectories else []
     return Plan("mine", judge_phases("verdicts on opened documents", judge), work), expected
+
+
+def plan_flywheel(recipe: FlywheelRecipe, expect: Sequence[str]) -> tuple[Plan, Expected]:
+    """The plan of a flywheel's stages in all its rounds, where nothing is known but its recipe."""
+    from lrat_hub.agents.settings import AgentSettings
+    from lrat_hub.cli.options import settings_of
+    from lrat_hub.cli.stage_runs import named
+    from lrat_hub.judges.settings import AnswerJudgeSettings, DocumentJudgeSettings
+    from lrat_hub.planning import Plan
+
+    if not recipe.model:
+        raise LratError("Flywheel: expected the `model` that the first round trains from, found none. Give it.")
+    expected = Expected(expect)
+    asked = recipe.rounds * recipe.questions_per_round
+    held_out = expected.count("questions", recipe.held_out, "queries") if recipe.by_agents else 0
+    runs = (0 if recipe.trajectories else asked) + (recipe.rounds + 1) * held_out
+    sizes = expected.values | {"questions": str(runs), "trajectories": str(asked)}
+    sizes["retrievers"] = recipe.retriever or recipe.model
+    inputs = {"pairs": "", "trajectories": [], "model": recipe.model, "bm25": False} | UNNAMED
+
+    def options(stage: str, section: Mapping[str, Any]) -> tuple[Any, ...]:
+        values = inputs | named(stage, {name: value for name, value in section.items() if name != "launch"}, stage)
+        found = read_options(stage, values, stage, *cli.options_of_stage(stage))
+        found[0].expect = [f"{name}={value}" for name, value in (Expected(found[0].expect).values | sizes).items()]
+        return found
+
+    index_args, index, *_ = options("index", recipe.index)
+    plans: list[tuple[Plan, Expected]] = []
+    if runs:
+        args, agent, judge = options("rollout", recipe.rollout)
+        own = settings_of(agent, AgentSettings)
+        settings = settings_of(judge, AnswerJudgeSettings, "answer_judge")
+        settings = replace(settings, server=settings.server.started_like(own.server))
+        plans.append(plan_rollout(args, own, settings, index))
+    args, judge, *_ = options("mine", recipe.mine)
+    plans.append(plan_mine(args, settings_of(judge, DocumentJudgeSettings, "judge")))
+    args, settings, *_ = options("train", recipe.train)
+    plans.append(plan_training("train", args, settings, recipe.rounds))
+    plans.append(plan_index(index_args, index))
+    work = [f"{recipe.rounds} rounds of {recipe.questions_per_round:,} questions; {held_out:,} are held out"]
+    phases = []
+    for plan, of_stage in plans:
+        work += [f"lrat {plan.stage}: {line}" for line in plan.work]
+        phases += [replace(phase, name=f"lrat {plan.stage}: {phase.name}") for phase in plan.phases]
+        # How many questions and runs there are follows from the rounds.
+        notes = [note for note in of_stage.notes if re.search("documents|pairs", note)]
+        expected.notes += [f"lrat {plan.stage}: {note}" for note in notes]
+    return Plan("flywheel", phases, work), expected
 
 
 def count_trajectories(references: Sequence[str], expected: Expected) -> int:

@@ -38,7 +38,7 @@ def stage_run(stage: str, options: Mapping[str, Any], to: HubRef) -> StageRun:
         LratError: The stage has no such option, one has a value of another type, or a reference can't be resolved.
     """
     source = f"options for {to}"
-    found = _named(stage, options, source) | {"to": _target(to)}
+    found = named(stage, options, source) | {"to": _target(to)}
     resolved = {
         item.name: (item, getattr(one, item.name))
         for one in read_options(stage, found, source, *cli.options_of_stage(stage))
@@ -63,14 +63,14 @@ def check_options(stage: str, options: Mapping[str, Any]) -> None:
     """Raises LratError for options that the stage does not have or understand, or plug-ins that can't be loaded."""
     kinds = cli.options_of_stage(stage)
     required = {item.name: "" for kind in kinds for item in fields(kind) if _default(item) is MISSING}
-    found = _named(stage, options, "options")
+    found = named(stage, options, "options")
     read_options(stage, required | found, "options", *kinds)
     for value in found.values():
         if isinstance(value, str) and is_plugin(value):
             load_object(value)
 
 
-def _named(stage: str, options: Mapping[str, Any], source: str) -> dict[str, Any]:
+def named(stage: str, options: Mapping[str, Any], source: str) -> dict[str, Any]:
     """Options by their names of today, in the place of those of the recipe that `config` names."""
     kinds = cli.options_of_stage(stage)
     values = dict(options)

@@ -8,7 +8,7 @@ from lrat_hub.evaluation.metrics import RetrievalScores
 from lrat_hub.evaluation.published import EVIDENCE, LONG_HASH, Evaluations, RetrievalResults
 from lrat_hub.evaluation.retrieval import CONTENT, TITLES
 from lrat_hub.flywheel.figures import Measured
-from lrat_hub.flywheel.steps import AGENTS, ALONE, INDEXED, SIDES
+from lrat_hub.flywheel.steps import AGENTS, ALONE, ELSEWHERE, INDEXED, MODEL, SIDES
 from lrat_hub.hub.refs import HubRef
 from lrat_hub.retrieval.opening import INDEX_PREFIX
 
@@ -17,7 +17,7 @@ def measured_in(pins: Mapping[str, str], champion: str) -> tuple[Measured, Measu
     """What champion and challenger of a round were measured at.
 
     Args:
-        pins: Name of each step of the round to the pin of what it made; either evaluation may be missing.
+        pins: Name of each step of the round to the pin of what it made; any evaluation may be missing.
         champion: The retriever, as `Champion.retriever` names it.
 
     Raises:
@@ -31,17 +31,31 @@ def measured_in(pins: Mapping[str, str], champion: str) -> tuple[Measured, Measu
     tasks = {results.task: results for results in by_task.retrieval}
     clusters = {query: question for results in tasks.values() for query, question in results.clusters.items()}
     names = {side: system_of(text) for side, text in zip(SIDES, (champion, pins[INDEXED.name]), strict=True)}
+    elsewhere, elsewhere_names = _elsewhere(pins)
     first, second = (
         Measured.of(
             cells.get(side),
             _scores(tasks.get(EVIDENCE), names[side]),
             content=_scores(tasks.get(CONTENT), names[side]),
             titles=_scores(tasks.get(TITLES), names[side]),
+            out_of_domain=_scores(elsewhere, elsewhere_names[side]),
             clusters=clusters,
         )
         for side in SIDES
     )
     return first, second
+
+
+def _elsewhere(pins: Mapping[str, str]) -> tuple[RetrievalResults | None, Mapping[str, str]]:
+    """The evaluation on another corpus, with the names of champion and challenger in it."""
+    if ELSEWHERE.name not in pins:
+        return None, dict.fromkeys(SIDES, "")
+    evaluations = Evaluations()
+    evaluations.add(HubRef.parse(pins[ELSEWHERE.name]))
+    (results,) = evaluations.retrieval
+    challenger = system_of(pins[MODEL.name])
+    (champion,) = results.scores.keys() - {challenger}
+    return results, dict(zip(SIDES, (champion, challenger), strict=True))
 
 
 def system_of(retriever: str) -> str:

@@ -18,6 +18,9 @@ BY_AGENTS = frozenset({"success", "evidence_any", "evidence_share", "steps"})
 CONTROLS = frozenset({"content", "titles"})
 """Figures of the controls, whose queries are made of passages."""
 
+OUT_OF_DOMAIN = "out_of_domain"
+"""The figure of another corpus, whose queries the recipe names under the same word."""
+
 ALONE_KINDS = frozenset({"model", "index", "repository", "bm25"})
 """Kinds of starting retrievers that can be evaluated without agents."""
 
@@ -39,6 +42,12 @@ class FlywheelRecipe:
     model: str = option(help="SentenceTransformer that the first round trains from.", group="inputs")
     retriever: str = option(
         "", "Retriever to start with, as for lrat rollout; an index of the model if empty.", group="essentials"
+    )
+    out_of_domain: str = option(
+        "",
+        "Queries of another corpus, as ref#queries:split, in one repository with that corpus and its judgements. Each "
+        "round then measures out_of_domain, which `limits` may name.",
+        group="inputs",
     )
     trajectories: list[str] = option(
         help="Trajectories that were collected or imported, one for each round, in place of runs of the agent.",
@@ -100,16 +109,17 @@ class FlywheelRecipe:
         figures = {self.primary, *self.limits}
         if not self.by_agents and (wanted := sorted(figures & BY_AGENTS)):
             raise LratError(f"Flywheel: expected figures of retrievers alone without agents, found {wanted[0]}.")
-        if self.start_kind not in ALONE_KINDS and (wanted := sorted(figures - BY_AGENTS)):
+        alone = figures - BY_AGENTS | ({OUT_OF_DOMAIN} if self.out_of_domain else set())
+        if self.start_kind not in ALONE_KINDS and (wanted := sorted(alone)):
             raise LratError(
                 f"Flywheel: {wanted[0]} is measured for a model, an index or bm25 alone; found `retriever` "
                 f"{self.retriever}. Start with one of those, and mix the other in with `mix`."
             )
         self.gate_settings()
-        if "out_of_domain" in figures:
+        if OUT_OF_DOMAIN in figures and not self.out_of_domain:
             raise LratError(
-                "Flywheel: expected figures that a round measures, found out_of_domain. Evaluate champion and "
-                "challenger on the other questions, and decide with `lrat_hub.flywheel.decide`."
+                f"Flywheel: the gate looks at {OUT_OF_DOMAIN}, found no queries of another corpus to measure it on. "
+                "Give them as `out_of_domain`."
             )
         if self.eval_retrieval.get("check_passages") == 0 and (wanted := sorted(figures & CONTROLS)):
             raise LratError(
@@ -136,6 +146,8 @@ class FlywheelRecipe:
         found: dict[str, tuple[str, RepoType]] = {"model": (self.model, "model")}
         for name in ("corpus", "questions", "held_out", "qrels"):
             found[name] = getattr(self, name), "dataset"
+        if self.out_of_domain:
+            found["out_of_domain"] = self.out_of_domain, "dataset"
         for number, text in enumerate(self.trajectories, start=1):
             found[f"trajectories_{number}"] = text, "dataset"
         return found

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lrat_hub.flywheel.recipe import FlywheelRecipe
+from lrat_hub.hub.lineage import read_lineage
 from lrat_hub.hub.refs import HubRef, RepoType
 from lrat_hub.retrieval.opening import INDEX_PREFIX, RetrieverName
 
@@ -43,6 +44,10 @@ INDEXED = Step("index", "index", "index", "model", ("model",))
 TEST_RUNS = Step("test_runs", "rollout", "test-runs", "dataset", ("index",))
 AGENTS = Step("agents", "eval agents", "agents", "dataset", ("test_runs",))
 ALONE = Step("alone", "eval retrieval", "retrieval", "dataset", ("index",))
+ELSEWHERE = Step("out_of_domain", "eval retrieval", "out-of-domain", "dataset", ("model", "index"))
+
+IN_DOMAIN = frozenset({"qrels_gold", "trajectories", "evidence", "pairs", "runs", "retrievers", "models", "fusion"})
+"""Options of `eval_retrieval` about the held-out questions, or about further systems, which no other corpus takes."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,7 @@ def steps_of(recipe: FlywheelRecipe, number: int, *, alone: bool) -> list[Step]:
         return start + ([TEST_RUNS] if recipe.by_agents else [])
     collected = [] if recipe.trajectories else [SLICE, RUNS]
     judged = ([TEST_RUNS, AGENTS] if recipe.by_agents else []) + ([ALONE] if alone else [])
+    judged += [ELSEWHERE] if recipe.out_of_domain else []
     return [*collected, PAIRS, MODEL, INDEXED, *judged]
 
 
@@ -119,6 +125,13 @@ def options_of_step(
             indexes = [index] if (index := index_of(champion.retriever)) else []
             return {**recipe.eval_retrieval, "corpus": recipe.corpus, "queries": recipe.held_out,
                     "qrels": recipe.qrels, "bm25": not indexes, "index": [*indexes, pins["index"]]}  # fmt: skip
+        case "out_of_domain":
+            queries = HubRef.parse(recipe.out_of_domain, repo_type="dataset")
+            qrels = replace(queries, config=None)
+            rest = {name: value for name, value in recipe.eval_retrieval.items() if name not in IN_DOMAIN}
+            return {**rest, "corpus": str(replace(qrels, split=None)), "queries": str(queries), "qrels": str(qrels),
+                    "bm25": False, "check_passages": 0,
+                    "retrievers": [_without_corpus(champion.retriever), pins["model"]]}  # fmt: skip
     raise AssertionError(step.name)
 
 
@@ -127,6 +140,13 @@ def _searching(retriever: str, mix: str) -> dict[str, Any]:
     if index := index_of(retriever):
         return {"retriever": f"{mix}+{retriever}"} if mix else {"index": [index]}
     return {"retriever": retriever}
+
+
+def _without_corpus(retriever: str) -> str:
+    """What a champion searches another corpus with: the model of its index, or BM25."""
+    index = index_of(retriever)
+    lineage = read_lineage(HubRef.parse(index, repo_type="model")) if index else None
+    return lineage.inputs.get("model", "bm25") if lineage else "bm25"
 
 
 def index_of(retriever: str) -> str:

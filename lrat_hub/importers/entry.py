@@ -81,17 +81,16 @@ class Mark(NamedTuple):
 def without_other_marks(text: str, entries: list[Entry], marks: Sequence[Mark | None]) -> list[Entry]:
     """The entries that look like the first; others are of the document before, whose text goes on.
 
-    Others are looked for where several have numbers as the first one has, or where they stand between those like it.
+    Others are looked for where the first one has a number, or where they stand between those like it.
 
     Args:
         marks: What each entry looks like; None where it may be any.
     """
     first = marks[0] if marks else None
     like_first = [index for index, mark in enumerate(marks) if mark is None or mark == first]
-    is_numbered = first is not None and first.has_number and marks.count(first) > 1
     if len(like_first) == len(entries) or first is None:
         return entries
-    if not is_numbered and like_first[-1] == len(like_first) - 1:
+    if not first.has_number and like_first[-1] == len(like_first) - 1:
         return entries
     ends = [*(entries[index].start for index in like_first[1:]), len(text)]
     return [

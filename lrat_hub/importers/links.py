@@ -64,7 +64,7 @@ class _Found(NamedTuple):
 def links_of(text: str) -> list[Link]:
     """The links of a list: those alone in their lines and those marked like them, or else all that are marked.
 
-    Where several are marked like the first, others are of the documents.
+    Where the first has a number, or several are marked like it, others are of the documents.
     """
     found = _found(text)
     marks = {one.mark for one in found if one.is_alone}
@@ -73,7 +73,7 @@ def links_of(text: str) -> list[Link]:
         return strong or [one.link for one in found if one.mark]
     is_marked = found[0].mark not in ("", *_WEAK_MARKS)
     first = found[0].mark if is_marked else next(one.mark for one in found if one.is_alone)
-    if sum(one.mark == first and (one.is_alone or is_marked) for one in found) > 1:
+    if first == "number" or sum(one.mark == first and (one.is_alone or is_marked) for one in found) > 1:
         marks = {first}  # Others are of documents.
     # A document's text may begin a line with a link, so that one without a mark needs a sign or a note behind it.
     return _with_bullets(

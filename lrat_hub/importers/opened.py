@@ -15,13 +15,14 @@ from lrat_hub.importers.values import docid_of, object_of, text_of
 from lrat_hub.walk.addresses import page_of
 
 _BEFORE_ID = re.compile(
-    r"[\s#>*=\[(<\"'`_\d.:|-]*(?:(?:the|useful|relevant|web|full|page|text|raw|information|in|from|on|contents?|of|for|"
+    r"[\s#>*=\[\]()<\"'`_\d.:|-]*(?:(?:the|useful|relevant|web|full|page|text|raw|information|in|from|on|contents?|of|for|"
     r"document|with|id|docid|doc|url|source|link|website|webpage|address|file|results?|summary|visited|opened|fetched|"
-    r"title)\b[\s#>*=\[(<\"'`_\d.:|-]*){0,12}",
+    r"title)\b[\s#>*=\[\]()<\"'`_\d.:|-]*){0,12}",
     re.IGNORECASE,
 )
 _KIND = re.compile(r"\b(?:document|doc|docid|id|file|page|source|result)\b", re.IGNORECASE)
 _AFTER_ID = re.compile(r"[\s\"'`*)\]>]*(?:$|:|[|(\[–—-])")
+_NUMBER = re.compile(r"\d+")
 _KEYS = (*DOCIDS, "id", *ADDRESSES)
 _FAILED = ("failed_results", "failed", "errors")
 MAX_LINE = 5000
@@ -121,14 +122,17 @@ def _known(name: str | None, docids: Sequence[str]) -> str | None:
 
 
 def _by_name(text: str, docids: Sequence[str]) -> dict[str, str]:
-    """The text below each line that names a document."""
+    """The text below each line that names a document; a text may name others, but not as the first line does."""
     starts: dict[str, int] = {}
-    at = 0
+    others: dict[str, int] = {}
+    form, at = None, 0
     for line in text.splitlines(keepends=True):
-        docid = _named_in(line, docids)
-        if docid is not None and docid not in starts:
-            starts[docid] = at
+        if (docid := _named_in(line, docids)) is not None:
+            before = _NUMBER.sub("", line.partition(docid)[0]).strip()
+            form = before if form is None else form
+            (starts if before == form else others).setdefault(docid, at)
         at += len(line)
+    starts = others | starts
     ends = [*sorted(starts.values())[1:], len(text)]
     ordered = sorted(starts.items(), key=lambda item: item[1])
     return {docid: text[start:end].strip() for (docid, start), end in zip(ordered, ends, strict=False)}

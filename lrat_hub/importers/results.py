@@ -357,8 +357,9 @@ class _Reader:
         lists = [rows for value in values if (rows := list_in(value, self.known)) and is_row(rows[0], self.known)]
         if values and all(isinstance(value, dict) and is_row(value, self.known) for value in values):
             entries = entries_of_rows(values, self.known)
-        elif len(lists) == 1:
-            entries = entries_of_rows(lists[0], self.known)
+        elif len(lists) == 1 or (lists and all(isinstance(value, list) for value in values)):
+            # Claude Code shows a list for each time that its search looked further.
+            entries = [entry for rows in lists for entry in entries_of_rows(rows, self.known)]
         else:
             cut = rows_cut_off(text) if not values else []
             # What is cut off is an entry that can't be read.

@@ -41,7 +41,7 @@ from lrat_hub.localhub import (
 from lrat_hub.localhub.access import Hub, hub_of, repo_of, settings_for
 from lrat_hub.localhub.links import Links
 from lrat_hub.localhub.missing import refuse_path
-from lrat_hub.localhub.protocol import KINDS, MAIN, HubError, damaged
+from lrat_hub.localhub.protocol import KINDS, MAIN, RESERVED, HubError, damaged
 from lrat_hub.localhub.root import Accounts
 from lrat_hub.localhub.store import adopt_old_objects, open_stores
 from lrat_hub.localhub.wire import DeclaredRoute
@@ -76,7 +76,9 @@ class _Encoded(_Kind):
 
 
 class _Namespace(_Encoded):
-    regex = "(?!api/)" + _Encoded.regex
+    """Never a word that begins the path of something else: `/datasets/me/rows/row/...` is of a dataset named rows."""
+
+    regex = f"(?!(?:{'|'.join(sorted(RESERVED))})/)" + _Encoded.regex
 
 
 class _EncodedPath(_Encoded):

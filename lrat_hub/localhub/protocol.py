@@ -25,7 +25,7 @@ PATH_MAX_DEPTH = 128
 # What huggingface_hub accepts, in ASCII; "--" separates the parts of an id in its cache folders.
 _SEGMENT = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?")
 # Namespaces that would be mistaken for another part of the URL space.
-_RESERVED = {*KINDS, "api"}
+RESERVED = {*KINDS, "api"}
 # A pull request, as revisions name it.
 PULL = re.compile(r"refs/pr/([1-9][0-9]{0,8})", re.ASCII)
 _SHA = re.compile(r"[0-9a-f]{40}")
@@ -52,7 +52,7 @@ class RepoId:
         """Whether it may name a repository; then its parts are also safe as names of folders."""
         return (
             self.kind in KINDS
-            and self.namespace.lower() not in _RESERVED
+            and self.namespace.lower() not in RESERVED
             and all(_SEGMENT.fullmatch(part) for part in (self.namespace, self.name))
             and not any(part in str(self) for part in ("--", ".."))
             and not any(part.lower().endswith((".git", ".lock")) for part in (self.namespace, self.name))

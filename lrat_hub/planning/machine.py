@@ -5,25 +5,30 @@ from __future__ import annotations
 import os
 import subprocess
 from dataclasses import dataclass
+from pathlib import Path
 
-from lrat_hub.hub.preflight import free_memory
+from lrat_hub.hub.preflight import free_memory, free_space
 
 
 @dataclass(frozen=True)
 class Machine:
-    """GPUs and memory.
+    """GPUs, memory and disk.
 
     Args:
         gpus: Bytes of each GPU that this process may use.
         memory: Free bytes of the machine's memory.
+        disk: Free bytes where HF_HOME is; None where nobody has looked.
     """
 
     gpus: tuple[int, ...]
     memory: int
+    disk: int | None = None
 
     @classmethod
     def here(cls) -> Machine:
-        return cls(_gpus(os.environ.get("CUDA_VISIBLE_DEVICES")), free_memory())
+        from huggingface_hub.constants import HF_HOME
+
+        return cls(_gpus(os.environ.get("CUDA_VISIBLE_DEVICES")), free_memory(), free_space(Path(HF_HOME)))
 
 
 def _gpus(visible: str | None) -> tuple[int, ...]:

@@ -52,6 +52,9 @@ class Phase:
 
     def problems(self, machine: Machine) -> Iterator[str]:
         """What the machine lacks for them."""
+        disk = sum(process.disk for process in self.processes)
+        if machine.disk is not None and disk > machine.disk:
+            yield (f"{self.name}: expected {in_words(disk)} of disk, found {in_words(machine.disk)} where HF_HOME is")
         on_gpus = [process for process in self.processes if process.gpus and process.known]
         memory = sum(process.memory for process in self.processes)
         if on_gpus and not machine.gpus:
@@ -103,7 +106,8 @@ class Plan:
             yield f"  {phase.name}"
             yield from (f"    {process}" for process in phase.processes)
         gpus = ", ".join(map(in_words, machine.gpus)) or "none"
-        yield f"  this machine: GPUs {gpus}; {in_words(machine.memory)} of memory are free"
+        disk = "" if machine.disk is None else f" and {in_words(machine.disk)} of disk"
+        yield f"  this machine: GPUs {gpus}; {in_words(machine.memory)} of memory{disk} are free"
         problems = self.problems(machine)
         yield from (f"  missing: {problem}" for problem in problems)
         if not problems:

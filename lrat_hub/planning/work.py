@@ -32,6 +32,9 @@ WORDS_BYTES = 900
 REPLY_TOKENS = 300
 """Tokens of a reply, thinking included: an estimate, in whose place another can be expected."""
 
+ANALYSIS_MEMORY, ANALYSED_RUN = 200 * 10**6, 2000
+"""Bytes of an analysis, and more bytes of each run that it measures (docs/analysis.md: 196 MB for 6,000 runs)."""
+
 TITLE_TOKENS = 16
 """Tokens of a result besides its snippet: an estimate."""
 
@@ -88,8 +91,9 @@ def retriever(
     vectors = index_bytes(documents, model.vector, settings)
     if settings.kind in CODED:
         codes = code_bytes(documents, model.vector, settings)
-        text = f"{documents:,} codes; {settings.pq_candidates:,} vectors are read from disk for each query"
-        return Process(name, memory=codes + model.weights, disk=vectors, of=text)
+        text = f"{documents:,} codes; {settings.pq_candidates:,} vectors are read from disk for each query, of "
+        # They are there already where the index was searched before.
+        return Process(name, memory=codes + model.weights, of=f"{text}{in_words(vectors)}")
     kind = f"{settings.kind}{', float16' if settings.fp16 else ''}"
     text = f"{documents:,} vectors of {model.vector}, {kind}, {in_words(vectors)}"
     if devices in ("", NO_DEVICES) or settings.kind == "hnsw":
@@ -105,6 +109,12 @@ def second_stage(name: str, model: ModelSize) -> Process:
     """A reranker, or late interaction, that ranks again what a retriever finds."""
     text = f"{in_words(model.weights)} of weights; sizes from {model.source}"
     return Process(f"reranker {name}", memory=model.weights, of=text)
+
+
+def analysis(runs: int) -> Process:
+    """What figures about runs take, which are read one after the other."""
+    memory = ANALYSIS_MEMORY + runs * ANALYSED_RUN
+    return Process("measuring the runs", memory=memory, of=f"{runs:,} runs; an estimate", known=bool(runs))
 
 
 def encoder(model: ModelSize, documents: int, settings: IndexSettings, tokens: int = 0) -> Process:

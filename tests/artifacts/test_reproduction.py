@@ -27,6 +27,20 @@ def test_pairs_and_indexes_are_the_same_when_they_are_made_again(family):
         assert replace(after, files={}) == replace(before, files={})
 
 
+def test_an_evaluation_is_the_same_whatever_time_its_searches_take(family, capsys):
+    words = ["eval", "retrieval", "--corpus", family.corpus, "--queries", family.corpus, "--qrels", family.corpus]
+    evaluation, _ = cli.run([*words, "--check_passages", "0", "--to", "lrat/family-evaluation"])
+
+    def slower(fields):
+        fields["counts"]["costs"]["bm25"].update(milliseconds=1e9, device="another machine")
+
+    assert cli.run(["reproduce", str(tampered(evaluation, in_lineage(slower)))])
+    larger = tampered(evaluation, in_lineage(lambda fields: fields["counts"]["costs"]["bm25"].update(results=7)))
+    capsys.readouterr()
+    assert cli.main(["reproduce", str(larger)]) == 1
+    assert "counts, costs.bm25.results: expected 7" in capsys.readouterr().out
+
+
 def test_what_came_from_files_needs_them_and_they_have_to_be_the_same(family, tmp_path):
     files = {"documents": "documents.jsonl", "queries": "queries.tsv", "qrels": "qrels.txt"}
     with pytest.raises(LratError, match=r"read from someone's machine: give it as documents=PATH in --given"):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from itertools import product
+from pathlib import Path
 
 import pytest
 import yaml
@@ -17,7 +19,7 @@ from lrat_hub.hub.lineage import read_lineage
 from lrat_hub.hub.refs import HubRef
 from lrat_hub.hub.tags import named_commits
 from lrat_hub.obfuscation import stored_question
-from tests.flywheel.small import commit_counts, publish_world, repositories, write_recipe
+from tests.flywheel.small import COLOURS, THINGS, commit_counts, publish_world, repositories, write_recipe
 
 pytestmark = pytest.mark.slow
 
@@ -134,7 +136,16 @@ def test_what_was_stated_before_the_first_round_stays(done, tmp_path, capsys, ch
         ({"retriever": "lrat/fly-base"}, "expected an index, found a model"),
         ({"rounds": 3}, "found 24 of 24 that are not held out, enough for 2 slices"),
         ({"held_out": "lrat/fly-things"}, "found 0 of 24 that are not held out"),
-        ({"limits": {"out_of_domain": 0.1}}, "that a round measures, found out_of_domain"),
+        ({"limits": {"out_of_domain": 0.1}}, "found no queries of another corpus to measure it on"),
+        (
+            {
+                "retriever": "bm25+lrat/fly-index",
+                "primary": "steps",
+                "limits": {"success": 0.1},
+                "out_of_domain": "a/b",
+            },
+            "out_of_domain is measured for a model",
+        ),
         ({"limits": {"content": 0.1}}, "content needs passages"),
         ({"primary": "titles"}, "titles needs passages"),
         ({"limits": {"steps": float("inf")}}, "finite limits above 0"),
@@ -222,6 +233,39 @@ def test_a_dry_run_says_what_is_there_and_what_is_not_and_makes_nothing(done, wo
     assert "| 0 | index | lrat index |  | would run |" in shown
     assert "questions: 10 a round, 12 held out" in shown
     assert repositories("lrat/fly-planned") == []
+
+
+@pytest.mark.parametrize("start", [{}, {"retriever": "bm25"}], ids=["model", "bm25"])
+def test_another_corpus_is_measured_in_each_round(world, tmp_path, start):
+    phrases = {f"e{place}": f"{colour} the {thing}" for place, (colour, thing) in enumerate(product(COLOURS, THINGS))}
+    lines = {
+        "documents.jsonl": [
+            json.dumps({"docid": docid, "title": "", "text": text}) for docid, text in phrases.items()
+        ],
+        "queries.tsv": [f"p{docid}\t{text}" for docid, text in phrases.items()],
+        "qrels.txt": [f"p{docid} Q0 {docid} 1" for docid in phrases],
+    }
+    for file, rows in lines.items():
+        (tmp_path / file).write_text("\n".join(rows) + "\n")
+    files = [f"--{Path(file).stem}={tmp_path / file}" for file in lines]
+    name = f"lrat/fly-elsewhere-{len(start)}"
+    cli.run(["corpus", *files, "--split=test", f"--to={name}-data"])
+    recipe = write_recipe(tmp_path, world, rounds=1, out_of_domain=f"{name}-data#queries:test",
+                          limits={"steps": 0.5, "out_of_domain": 0.02}, **start)  # fmt: skip
+    command = ["flywheel", "--config", str(recipe), "--to", name]
+    _, event = read_events(cli.run(command))
+    inputs = read_lineage(HubRef.parse(event.pins["out_of_domain"])).inputs
+    compared = [pin for label, pin in sorted(inputs.items()) if label.startswith("retriever_")]
+    assert compared == [*([] if start else [world["model"]]), event.pins["model"]]
+    rows = {row.figure: row for row in event.decision.figures if row.against == "champion"}
+    assert (rows["out_of_domain"].role, rows["out_of_domain"].asked) == ("limit", 36)
+    table = load_dataset(f"{name}-out-of-domain", "summary", split="test", revision="round-1")
+    assert [rows["out_of_domain"].reference, rows["out_of_domain"].value] == pytest.approx(table["recall@10"])
+    # All of it is found again by its lineage.
+    made = commit_counts(name)
+    HfApi().delete_repo(name, repo_type="dataset")
+    cli.run(command)
+    assert commit_counts(name) == made
 
 
 def test_the_retriever_in_the_shadow_is_asked_what_the_agent_asked(world, tmp_path):

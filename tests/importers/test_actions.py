@@ -333,3 +333,17 @@ def test_a_search_that_failed_has_no_list_that_could_be_lost():
     steps, accounts = recorded(("search", {"query": ["a", "b"]}, "Error: rate limit exceeded (429). Try again."))
     assert (steps[0].queries, steps[0].error is not None) == (("a", "b"), True)
     assert accounts.lists.num_lost == 0
+
+
+A, B = "https://example.org/a", "https://example.org/b"
+
+
+@pytest.mark.parametrize("form", ["URL: {u}\n{x}", "## {u}\n\n{x}", "[1] {u}\n{x}", "<source>{u}</source>\n{x}",
+                                  "--- {u} ---\n{x}", "Contents of {u}:\n{x}"])  # fmt: skip
+@pytest.mark.parametrize("words", [f"see\n{B}\nend", f"Source: {B}\nend"])
+def test_a_page_that_names_another_that_was_opened_keeps_its_text(form, words):
+    shown = "\n\n".join(form.format(u=address, x=text) for address, text in ((A, words), (B, "Two")))
+    opened = read_documents(shown, [A, B])
+    assert opened.is_divided
+    assert opened.texts[A].endswith("end")
+    assert opened.texts[B] == form.format(u=B, x="Two")

@@ -180,3 +180,21 @@ def test_what_a_document_says_is_no_entry_of_the_list(name, places):
 
 def test_nearly_all_words_are_told_apart():
     assert len(CASES) > 0.96 * len(LISTS) * len(WORDS)
+
+
+@pytest.mark.parametrize("name", ["tongyi", "smol", "jina", "ddg mcp", "cf", "kagi"])
+@pytest.mark.parametrize("form", ['Results for "{}":\n', "## {}\n\n", "A Google search for '{}' found results:\n\n"])
+def test_what_a_document_says_divides_no_lists_of_several_queries(name, form):
+    queries = ("who wrote it", "when was it built")
+    expected = [ADDRESSES[:2], [ADDRESSES[2], "https://example.org/four"]]
+    _, entry, between = LISTS[name]
+    for words in (words for listed, words in CASES if listed == name):
+        lists = [
+            between.join(entry.format(i=n, u=u, x=WORDS[words]) for n, u in enumerate(addresses, 1))
+            for addresses in expected
+        ]
+        text = "\n=======\n".join(form.format(query) + listed for query, listed in zip(queries, lists, strict=True))
+        results = read_results(text, queries)
+        found = [[hit.docid for hit in results.candidates if hit.query_index == index] for index in (0, 1)]
+        assert found == expected or results.dropped or results.unread, words
+        assert set(found[0]) <= set(expected[0]), words

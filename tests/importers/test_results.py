@@ -294,6 +294,13 @@ def test_what_may_be_the_list_of_a_query_or_a_document_with_its_name_is_left_out
     assert read_results(f"{links(X)}{BOLD}{links(Y, first=2)}", (A, B)).dropped == ((TOLD_APART, 2),)
 
 
+def test_the_lists_of_a_search_that_looked_further_are_one():
+    one, two = (json.dumps([{"title": "T", "url": address}]) for address in (X, Y))
+    text = f'Web search results for query: "{A}"\n\nLinks: {one}\n\nWords.\n\nLinks: {two}\n\nReminder'
+    assert hits(text) == {A: [X, Y]}
+    assert read_results(f"Links: {one}\n\nLinks: {two}", (A, B)).candidates[0].docid == X
+
+
 INNER = f"1. [In]({Z}/1)\n2. [In]({Z}/2)"
 NUMBERED = {
     "without a gap": f"{links(X)}\n{INNER}\n\n{links(Y, first=2)}",

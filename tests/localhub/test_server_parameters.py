@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from requests_by_hand import commit, put
+from starlette.routing import Match
 
 from lrat_hub.localhub.app import routes
 from lrat_hub.localhub.missing import LACKS, REPO_LACKS
@@ -26,17 +27,32 @@ BODIES = [(route, method) for route, method in ROUTES if hasattr(route.endpoint,
 DOCUMENTATION = Path(__file__).parents[2] / "docs" / "embedded_hub.md"
 
 
-def path_of(route: DeclaredRoute, repo: str) -> str:
-    """A path of the route in a repository that is there."""
+def path_of(route: DeclaredRoute, repo: str, kind: str = "models") -> str:
+    """A path of the route in a repository."""
     namespace, _, name = repo.partition("/")
-    values = {"kind": "models", "namespace": namespace, "name": name, "revision": "main", "path": "a.txt"}
-    values |= {"branch": "b", "number": "1", "comment": "0" * 24, "oid": "0" * 64, "prefix": ""}
-    path = re.sub(r"\{(\w+)(?::(\w+))?\}", lambda match: "" if match[2] == "prefix" else values[match[1]], route.path)
+    values = {"kind": kind, "namespace": namespace, "name": name, "revision": "main", "path": "a.txt"}
+    values |= {"branch": "b", "number": "1", "comment": "0" * 24, "oid": "0" * 64}
+    values["prefix"] = "" if kind == "models" else f"{kind}/"
+    path = re.sub(
+        r"\{(\w+)(?::(\w+))?\}", lambda match: values[match[2] if match[2] == "prefix" else match[1]], route.path
+    )
     return "/" + path.lstrip("/")
 
 
 def names(routes: list[tuple[DeclaredRoute, str]]) -> list[str]:
     return [f"{method} {route.path}" for route, method in routes]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_repositories_may_be_named_by_any_word_of_a_path(kind: str) -> None:
+    """`/datasets/me/rows/row/main/a` is a row of a dataset named rows, not of `datasets/me`."""
+    words = {word for route, _ in ROUTES for word in re.findall(r"[a-z][\w-]*(?![^{]*\})", route.path)} | {"main"}
+    assert {"resolve", "rows", "api", "discussions"} <= words
+    for word in words:
+        for route, method in ROUTES:
+            scope = {"type": "http", "path": path_of(route, f"lrat/{word}", kind), "method": method}
+            found = next(each for each, _ in ROUTES if each.matches(scope)[0] is Match.FULL)
+            assert found.endpoint is route.endpoint, scope
 
 
 @pytest.mark.parametrize(("route", "method"), ROUTES, ids=names(ROUTES))

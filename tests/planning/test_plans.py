@@ -21,6 +21,7 @@ from lrat_hub.retrieval.settings import IndexSettings
 
 ROOT = Path(__file__).parents[2]
 STAGES = {
+    "corpus": ["dataset_builders/wiki_25_512", "dataset_builders/infoseek", "dataset_builders/browsecomp_plus"],
     "index": ["dataset_builders/index_wiki_*"],
     "rollout": ["dataset_builders/collect_table_1_paper", "dataset_builders/rollout_*_paper"],
     "mine": ["dataset_builders/mine_paper", "dataset_builders/mine_released"],
@@ -28,34 +29,52 @@ STAGES = {
     "sweep": ["training/ladder", "training/sizes", "training/correctness"],
     "eval agents": ["eval/table_2_*", "eval/top_k"],
     "eval grid": ["eval/grid_*"],
+    "analyze": ["eval/analysis_as_paper"],
+    "flywheel": ["flywheel/paper"],
 }
+FOLDERS = {"flywheel": ROOT / "lrat_hub"}
 RECIPES = [
     (stage, f"{pattern.partition('/')[0]}/{path.stem}")
     for stage, patterns in STAGES.items()
     for pattern in patterns
-    for path in sorted(ROOT.glob(pattern.replace("/", "/recipes/", 1) + ".yaml"))
+    for path in sorted((FOLDERS.get(stage, ROOT)).glob(pattern.replace("/", "/recipes/", 1) + ".yaml"))
 ]
+PAGE = (ROOT / "docs" / "paper.md").read_text()
 GB = 10**9
 
 
 def test_all_recipes_of_the_paper_are_walked():
-    assert len(RECIPES) == 5 + 7 + 2 + 2 + 3 + 3 + 5
+    assert len(RECIPES) == 3 + 5 + 7 + 2 + 2 + 3 + 3 + 5 + 1 + 1
+    named = set(re.findall(r"--config ([a-z_]+/\w+)(?!\w|\.)", PAGE))
+    patterns = {name for name in named if name.endswith("_")}
+    assert len(named) > 15
+    assert named - patterns <= {recipe for _, recipe in RECIPES}
 
 
 @pytest.mark.parametrize(("stage", "recipe"), RECIPES, ids=[recipe for _, recipe in RECIPES])
 def test_the_plan_of_every_recipe_of_the_paper_is_shown_without_a_network(stage, recipe, capsys, monkeypatch):
     """The tests' Hub has none of the paper's repositories: what is known is the recipe's and the table's."""
-    monkeypatch.setattr(Machine, "here", classmethod(lambda cls: cls((), 23 * GB)))
+    monkeypatch.setattr(Machine, "here", classmethod(lambda cls: cls((), 23 * GB, 50 * GB)))
     assert cli.main([*stage.split(), "--config", recipe, "--dry_run"]) == 0
     shown = capsys.readouterr().out
     assert shown.startswith(f"lrat {stage}: the plan; nothing is run\n")
     assert "not known" not in shown
-    assert re.search(r"\d[\d,.]* (GB|MB)", shown)
+    needed, _, here = shown.partition("  this machine: ")
+    assert re.search(r"\d[\d,.]* (GB|MB)", needed)
     # Which agents top_k is about, its user says.
     if stage in ("rollout", "eval agents", "eval grid") and recipe != "eval/top_k":
         assert re.search(r"requests\n.* million tokens written", shown)
-    if "missing: " not in shown:
-        assert "nothing is missing here" in shown
+    # None of it fits a machine without GPUs but what needs one for speed alone.
+    fits = {"infoseek", "browsecomp_plus", "analysis_as_paper", "paper_qwen3_embedding", "paper_e5_large_instruct"}
+    fits |= {
+        "ladder",
+        "sizes",
+        "correctness",
+        "index_wiki_bm25",
+        "index_wiki_qwen3_0_6b",
+        "index_wiki_e5_large_instruct",
+    }
+    assert ("nothing is missing here" in here) == (recipe.partition("/")[2] in fits)
 
 
 def test_a_stage_that_can_not_fit_is_refused_before_anything_starts(capsys, monkeypatch, tmp_path):
