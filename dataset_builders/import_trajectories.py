@@ -82,7 +82,9 @@ class Arguments(ScaledArguments, StageArguments):
         group="essentials",
     )
     config_name: str = option(
-        "default", "Config of the published dataset; use one for each pair of agent and retriever.", group="essentials"
+        "default",
+        "Name of the published dataset's only config.",
+        group="essentials",
     )
     redact: bool = option(
         True,
@@ -197,8 +199,8 @@ def _with_source(argv: list[str]) -> list[str]:
         named = ", ".join(repr(word) for word in found.values())
         raise UsageError(
             f"lrat import: expected one source, found {len(found)}: {named}. Put files of one format into a folder or "
-            "an archive and import that; import files of several formats one after the other, each with a "
-            "--config_name of its own."
+            "an archive and import that; import files of several formats one after the other, each into a "
+            "repository of its own (--to); lrat mine takes several."
         )
     return [word for index, word in enumerate(argv) for word in (["--source"] if index in found else []) + [word]]
 

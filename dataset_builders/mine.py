@@ -278,7 +278,10 @@ def why_none(mined: MinedTables) -> str:
         if not ledger.kept:
             reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(ledger.dropped.items()))
             if reasons:
-                return f"of {ledger.read} {ledger.item} none was kept ({reasons}). Change what drops them."
+                cure = "Change what drops them."
+                if ledger.item == "trajectories":
+                    cure = "--outcomes and --statuses say which are mined."
+                return f"of {ledger.read} {ledger.item} none was kept ({reasons}). {cure}"
             return f"there were no {ledger.item}. Only a document that an agent opened makes a pair: give other runs."
     return "see the counts."
 

@@ -167,7 +167,8 @@ def test_the_wrong_kind_of_target_is_refused_before_anything_is_read(capsys):
 
 def test_nothing_mined_is_one_line(imported, tmp_path, capsys):
     words = ["mine", "--trajectories", imported, "--outcomes", "incorrect", "--to", "lrat/x"]
-    assert "found none: of 1 trajectories none was kept (1 " in fails(capsys, *words)
+    assert "found none: of 1 trajectories none was kept (1 " in (line := fails(capsys, *words))
+    assert "--outcomes and --statuses say which are mined" in line
 
 
 def test_runs_in_which_nothing_was_opened_mine_to_one_line(imported, tmp_path, capsys):

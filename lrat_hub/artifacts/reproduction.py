@@ -63,7 +63,8 @@ def plan_again(lineage: Lineage, given: Mapping[str, str]) -> Plan:
         given: Paths of inputs that are not on the Hub, by their names in the lineage.
 
     Raises:
-        LratError: A path is given for an input that there is not, or holds something else than what was read.
+        LratError: A path is given for an input that there is not or that is code, or holds something else than what
+            was read.
     """
     # Results were written into cards of models then; this is no evaluation of them.
     options: dict[str, Any] = {name: value for name, value in lineage.recipe.items() if name != "results_into"}
@@ -80,6 +81,11 @@ def plan_again(lineage: Lineage, given: Mapping[str, str]) -> Plan:
         obstacles.append("its runs were made on the way by recipes of rollouts, which the lineage doesn't hold")
     for name, text in lineage.inputs.items():
         source: HubRef | str = recorded_source(text)
+        if name in given and "(plug-in" in text:
+            raise LratError(
+                f"Input {name}: expected none, found {given[name]}. It is code, which is imported as "
+                f"{text.partition(' ')[0]} from the current directory or PYTHONPATH. Leave it out."
+            )
         if name in given:
             source = _checked(name, given[name], text)
         elif isinstance(source, str):

@@ -65,10 +65,15 @@ def main(argv: list[str] | None = None) -> HubRef | None:
     from lrat_hub.flywheel.lock import Lock
     from lrat_hub.flywheel.records import rolled_back
     from lrat_hub.flywheel.rounds import Flywheel, find_record, require_same_recipe
+    from lrat_hub.hub.publish import is_private
 
-    if args.dry_run and not all([args.to, *(text for text, _ in args.sources().values())]):
+    given = {"to": args.to} | {name: text for name, (text, _) in args.sources().items()}
+    missing = [f"--{name}" for name, text in given.items() if not text]
+    if args.dry_run and missing:
         args.check()
-        return show(*plan_flywheel(args, args.expect))
+        plan, expected = plan_flywheel(args, args.expect)
+        plan.work.append(f"what is there already is shown when {', '.join(missing)} are given")
+        return show(plan, expected)
     target = HubRef.parse(args.to, repo_type="dataset")
     if args.rollback and args.rollback != "last" and not args.rollback.isdecimal():
         raise LratError(f"--rollback: expected the number of a round or last, found {args.rollback!r}.")
@@ -90,8 +95,10 @@ def main(argv: list[str] | None = None) -> HubRef | None:
         return flywheel.record
     # The lock makes the repository of a new flywheel, so what can be refused is refused before.
     before = Flywheel.open(target, args, Maker(args))
-    private = args.private or (lineage is None and _reads_private(before))
-    with Lock(target, take_over=args.take_over, private=private) as lock:
+    # A stage alone looks at its own inputs, and the first index is of a public model: what a later round makes of
+    # private runs would follow it into a public repository.
+    args.private = args.private or (_reads_private(before) if lineage is None else is_private(target))
+    with Lock(target, take_over=args.take_over, private=args.private) as lock:
         if lock.note:
             say(f"  {lock.note}")
         # Under the lock: another process may have ended a round a moment ago.
@@ -112,14 +119,14 @@ def main(argv: list[str] | None = None) -> HubRef | None:
 
 
 def _reads_private(flywheel: Flywheel) -> bool:
-    """Whether an input of a flywheel is private, so that its record must be, too."""
+    """Whether an input of a flywheel is private, so that all it makes must be, too."""
     from lrat_hub.hub.inputs import LocalSource, resolve
     from lrat_hub.hub.publish import is_private
 
     sources = (resolve(text, repo_type=kind) for text, kind in flywheel.recipe.sources().values())
     for source in sources:
         if not isinstance(source, LocalSource) and is_private(source):
-            say(f"  {source.repo_id} is private, so {flywheel.target} is made private, too")
+            say(f"  {source.repo_id} is private, so {flywheel.target} and all that its rounds make is private, too")
             return True
     return False
 
@@ -267,7 +274,8 @@ def show_plan(flywheel: Flywheel) -> None:
         say(f"nothing to do: {why}")
         return
     show_table(rows)
-    say(f"\nquestions: {recipe.questions_per_round} a round, {len(load_queries(recipe.held_out))} held out")
+    asked = "those of the given trajectories" if recipe.trajectories else f"{recipe.questions_per_round} a round"
+    say(f"\nquestions: {asked}, {len(load_queries(recipe.held_out))} held out")
     for line in needs(recipe):
         say(line)
     if unknown:

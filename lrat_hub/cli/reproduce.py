@@ -26,6 +26,7 @@ def main(argv: list[str]) -> HubRef:
     from lrat_hub.artifacts.reproduction import compare_again, plan_again
     from lrat_hub.cli.lineage import artifact_of
     from lrat_hub.hub.lineage import read_lineage
+    from lrat_hub.hub.publish import is_private
 
     ref = artifact_of(args.ref)
     if (lineage := read_lineage(ref)) is None:
@@ -39,7 +40,8 @@ def main(argv: list[str]) -> HubRef:
     target = HubRef.parse(args.to or f"{ref.repo_id}-reproduced", repo_type=ref.repo_type)
     if target.repo_id == ref.repo_id:
         raise LratError(f"--to {args.to}: expected another repository than the artifact's own.")
-    again = _run(plan.stage, plan.options, target, argv[end + 1 :])
+    private = {"private": True} if is_private(ref) else {}
+    again = _run(plan.stage, plan.options | private, target, argv[end + 1 :])
     found, problems = compare_again(ref, again, plan)
     for change in found.changes:
         if change.part == "recipe" and change.first is None:
@@ -50,7 +52,7 @@ def main(argv: list[str]) -> HubRef:
     if problems:
         for problem in problems:
             say(f"differs: {problem}")
-        raise LratError(f"{ref}: what was made again differs in {len(problems)} ways. It is in {again}")
+        raise LratError(f"{ref}: what was made again differs in what is listed above. It is in {again}")
     say(f"{ref} was made again{f', with the same {same} rows' if found.rows else ''}: {again}")
     return again
 

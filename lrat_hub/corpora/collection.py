@@ -178,6 +178,8 @@ def build_collection(
             lost = ", ".join(f"{reason}: {count}" for reason, count in sorted(ledger.dropped.items()))
             what = sources.get(part, "Trajectories")
             raise LratError(f"{what}: expected {part}, found none that can be used ({lost or 'no rows'}).")
+        if part == "documents":
+            ledger.note("without a title", _empty_titles(made.tables[part]))
     if settings.chunk_tokens and "documents" in made.tables:
         ledger = made.ledgers["chunks"] = Ledger("chunks")
         whole = made.tables["documents"]
@@ -187,6 +189,14 @@ def build_collection(
         made.tables["documents"] = _first_of_each("documents", chunks.table(), ledger)
     made.joins.extend(_match_judgements(made))
     return made
+
+
+def _empty_titles(documents: Dataset) -> int:
+    import pyarrow.compute
+
+    pc: Any = pyarrow.compute  # its functions are made at run time: no type checker knows them
+    batches = documents.select_columns("title").with_format("arrow").iter(10_000)
+    return sum(pc.sum(pc.equal(cast("Any", batch)["title"], "")).as_py() for batch in batches)
 
 
 def _read(part: Part, source: Source, settings: ReadSettings, ledger: Ledger) -> Iterator[dict[str, Any]]:

@@ -205,6 +205,9 @@ def _decoded(batch: pa.Table, drop: Callable[[str], None]) -> Iterator[SourceRow
 
 
 def _json_rows(path: Path, columns: ColumnMap, ledger: Ledger, max_length: int) -> Iterator[SourceRow]:
+    first: list[str] = []
+    # Any row may lack a column; a file whose rows all do has other names.
+    missing = {ours: theirs for ours, theirs in columns.names.items() if ours not in columns.optional}
     for line in read_lines(path, ledger, max_length=max_length):
         if not line.strip():
             continue
@@ -214,9 +217,14 @@ def _json_rows(path: Path, columns: ColumnMap, ledger: Ledger, max_length: int) 
             ledger.drop("not JSON")
             continue
         if isinstance(row, dict):
+            first = first or list(row)
+            for ours in [ours for ours, theirs in missing.items() if not row.keys().isdisjoint(theirs)]:
+                del missing[ours]
             yield columns.pick(row)
         else:
             ledger.drop("not a JSON object")
+    if missing and first:
+        columns.resolve(first, path)
 
 
 def tab_fields(lines: Iterable[str]) -> Iterator[list[str]]:

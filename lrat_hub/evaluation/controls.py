@@ -62,8 +62,8 @@ def content_check(documents: Documents, *, passages: int = CHECKED_PASSAGES, see
             break
     if not queries:
         raise LratError(
-            f"Content check: expected passages of two sentences or more, found none among {len(documents)}. "
-            "There is nothing to check."
+            f"Content check: expected passages of two sentences or more, with {MIN_WORDS} words or more in the last "
+            f"that the title lacks, found none among {len(documents)}. There is nothing to check."
         )
     return Benchmark(documents, queries, {docid: {docid: 1} for docid in queries}, {docid: docid for docid in queries})
 

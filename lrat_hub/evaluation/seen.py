@@ -71,6 +71,10 @@ class TrainingPairs:
         try:
             ancestors = list(trace(model))
             sources = list(dict.fromkeys(_pair_sources(ancestors)))
+            outside = [one.source for one in ancestors if one.lineage is None and isinstance(one.source, HubRef)]
+            models = [str(source) for source in outside if source.repo_type == "model"]
+            if models and not sources:
+                return cls(problem=f"what it has seen is unknown: {models[0]} has no lineage")
             repositories = {one.source.repo_id for one in ancestors if isinstance(one.source, HubRef)}
             same_queries, same_corpus = (
                 isinstance(given, HubRef) and given.repo_id in repositories for given in (queries, corpus)

@@ -233,7 +233,7 @@ def _left_out(accounts: Accounts) -> Iterator[str]:
         yield (
             f"{sum(others.values())} of {accounts.records.read} records were left out because they are in another "
             f"format: {listed}; an import reads one format, so import them apart with `format` "
-            f"{' or '.join(sorted(others))}, and a `config_name` of their own"
+            f"{' or '.join(sorted(others))}, into a repository of their own"
         )
 
 

@@ -142,6 +142,7 @@ class Format:
         stands_alone: Whether a record is all of a run in a format that has `group`. Without it, none is known to be.
         spans_files: Whether a run may go on in another file of the same folder.
         is_general: Whether records that any other format recognises are none of this one.
+        is_run: Whether a value is a run by what a mapping says, which `recognise` does not know.
     """
 
     recognise: Callable[[Any], str | None]
@@ -154,6 +155,7 @@ class Format:
     stands_alone: Callable[[Any], bool] | None = None
     spans_files: bool = False
     is_general: bool = False
+    is_run: Callable[[Any], bool] | None = None
 
     def trajectories(self, record: Record, accounts: Accounts, mapping: LogMapping | None) -> Iterator[Trajectory]:
         """The runs in a record. Raises UnreadableRecord when it holds none."""

@@ -180,6 +180,8 @@ def _value(record: Any, name: FieldName, mapping: LogMapping, messages: Sequence
         if not known.paths:
             roles = ("user", "human") if name == "question" else AGENTS
             value = _text_of_role(messages or (), roles, last=name != "question")
+            if name == "question" and len(messages or ()) == 1:
+                value = value or _text_of_role(messages or (), AGENTS, last=False)  # the run is one text
         return known.extract(text_of(value))
     return value
 

@@ -255,6 +255,11 @@ class LogMapping:
         """Whether every record is a conversation by what the file says, whatever it looks like."""
         return "messages" in self.fields or bool(self.message or self.calls or self.tags)
 
+    def is_run(self, value: Any) -> bool:
+        """Whether a value has messages, or one text of the agent, where the file says that they are."""
+        where = self.fields.get("messages")
+        return where is not None and isinstance(where.find(value), list | str)
+
 
 # MiroFlow's: `tool-searching-google_search` is a tool of the server `tool-searching`.
 _NAMESPACE = re.compile(r"\Atool-[\w-]*-(?=\w+\Z)")

@@ -76,6 +76,7 @@ from lrat_hub.importers.mapping import (
     ResultFormat,
     TagName,
     Tool,
+    letters_of,
 )
 from lrat_hub.importers.values import text_of
 
@@ -130,10 +131,13 @@ class _File:
 
     def mapping(self, content: Any) -> LogMapping:
         self._check_keys("the file", content, _SECTIONS)
-        tools = dict(NAMES)
+        named: dict[str, Tool] = {}
         for default in (SEARCH, BROWSE, ANSWER):
             if default.action in content:
-                tools.update(self._tools(default, content[default.action]))
+                named.update(self._tools(default, content[default.action]))
+        # A tool that we know in another spelling is the file's as well: `Search KB` is read as `search_kb`.
+        own = set(map(letters_of, named))
+        tools = {name: tool for name, tool in NAMES.items() if letters_of(name) not in own} | named
         names: tuple[FieldName, ...] = get_args(FieldName)
         fields: dict[FieldName, Field] = {name: self._field(name, content[name]) for name in names if name in content}
         return LogMapping(

@@ -135,7 +135,7 @@ def format_of(
     if format not in FORMATS:
         raise LratError(f"Import: expected a format out of {', '.join(FORMATS)}, found {format!r}.")
     if not group_by:
-        return FORMATS[format]
+        return replace(FORMATS[format], is_run=None if mapping is None else mapping.is_run)
     group = messages_by(partial(run_at, group_by)) if format == "chat" else _by_path(group_by)
     return replace(FORMATS[format], group=group, group_by=group_by)
 
@@ -254,7 +254,7 @@ def _converter(reader: Reader) -> Converter:
                 list(islice(cast("Iterable[Any]", made), MAX_CHATS + 1)) if several else [] if made is None else [made]
             )
         except Exception as error:  # it is the user's code, which may raise anything, and costs the record
-            parts.drop(READER_FAILED, example=f"{_place(error)}{described(error)}")
+            parts.drop(READER_FAILED, example=f"{_place(error)}{described(error)}; it was given {shape_of(value)}")
             raise UnreadableRecord(f"the reader failed: {type(error).__name__}") from error
         if len(chats) > MAX_CHATS:
             raise UnreadableRecord(f"the reader gave more than {MAX_CHATS:,} records for one")

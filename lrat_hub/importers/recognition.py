@@ -61,8 +61,8 @@ def recognise_format(path: Path) -> Recognised | None:
         listed = "; ".join(f"{name} ({why})" for name, why in reasons.items())
         raise LratError(
             f"Import: expected one format in {path}, found several: {listed}. Import them one after "
-            "the other, each with its `format` and a `config_name` of its own; what is in another format is left out "
-            "and counted."
+            "the other, each with its `format` and into a repository of its own; what is in another format is left "
+            "out and counted."
         )
     ((name, why),) = reasons.items()
     return Recognised(name, why)
@@ -179,7 +179,10 @@ WRAPPER_KEYS = 8
 
 def _is_known(value: Any, formats: Sequence[Format]) -> bool:
     """Whether a value is a record by itself; messages of a list belong together."""
-    return any(known.recognise(value) not in (None, BARE_MESSAGE) for known in formats)
+    return any(
+        known.recognise(value) not in (None, BARE_MESSAGE) or (known.is_run is not None and known.is_run(value))
+        for known in formats
+    )
 
 
 def _joined(position: int | str | None, key: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from lrat_hub.importers.converters.react import is_react
 from lrat_hub.importers.mapping import value_at
 from lrat_hub.importers.message_lists import RUN_KEYS
 from lrat_hub.importers.messages import is_message
@@ -44,6 +45,9 @@ def refusal(path: Path, records: Sequence[Record]) -> str:
 
 def way_in(value: Any) -> str | None:
     """The nearest way in for a record, as a sentence; None where nothing in it looks like what an agent did."""
+    if (run := _folded_run(value)) is not None:
+        way = way_in(run)
+        return None if way is None else f"If each of its {len(value)} values is a run, this is for one of them: {way}"
     if (messages := next(_lists(value, is_message), None)) is not None:
         return f"Messages stand under {messages}: say so in a `mapping` file (messages: {messages})."
     if (named := next(_lists(value, _is_like_message), None)) is not None:
@@ -55,6 +59,9 @@ def way_in(value: Any) -> str | None:
             f"a `mapping` file (messages: {path}; tags: {{search: ..., results: ..., browse: ..., page: ..., "
             "answer: ..., reasoning: ...})."
         )
+    texts = value.items() if isinstance(value, dict) else ()
+    if (react := next((key for key, text in texts if is_react(text)), None)) is not None:
+        return f"The text under {react} is a run in ReAct: say so in a `mapping` file (messages: {react})."
     if (runs := next(_lists(value, _is_like_run), None)) is not None:
         return (
             f"If those under {runs} are runs, write each as a record of its own (a JSON line), for which a `mapping` "
@@ -97,6 +104,13 @@ def _is_like_message(item: Any) -> bool:
 def _is_like_run(item: Any) -> bool:
     """Whether an object holds a list of objects, as a run does and a step hardly ever."""
     return isinstance(item, dict) and next(_lists(item, lambda inner: isinstance(inner, dict)), None) is not None
+
+
+def _folded_run(value: Any) -> Any:
+    """The first value of an object of runs, `{id: run}`, in a format that is unknown; None for other values."""
+    runs = list(value.values()) if isinstance(value, dict) else []
+    alike = len(runs) > 2 and all(map(_is_like_run, runs)) and all(run.keys() == runs[0].keys() for run in runs)
+    return runs[0] if alike else None
 
 
 def _is_like_step(item: Any) -> bool:

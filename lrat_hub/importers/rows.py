@@ -193,10 +193,18 @@ def _entry(row: Any, known: ResultFormat, use_addresses: bool) -> Entry:
     return Entry(
         docid,
         text_of(first_at(row, known.title or TITLES)),
-        text_of(first_at(row, known.snippet or SNIPPETS)),
+        _words_of(first_at(row, known.snippet or SNIPPETS)),
         number_of(first_at(row, known.score or SCORES)),
         aliases=tuple(name for name in names if name != docid) if len(names) > 1 else (),
     )
+
+
+def _words_of(value: Any) -> str:
+    """The text of a snippet, which may be a list of texts or of parts with texts."""
+    if not isinstance(value, list):
+        return text_of(value)
+    texts = value if all(isinstance(part, str) for part in value) else texts_of_parts(value)
+    return "\n".join(texts) if texts else text_of(value)
 
 
 def _names(row: dict[str, Any], use_address: bool) -> tuple[str | None, list[str]]:
@@ -205,6 +213,8 @@ def _names(row: dict[str, Any], use_address: bool) -> tuple[str | None, list[str
         [docid for docid in map(docid_of, values) if docid and has_id(docid)]
         for values in (values_at(row, ADDRESSES), values_at(row, DOCIDS), [row.get("id")])
     )
+    if not addresses and row.get("type") == "search_result" and (source := docid_of(row.get("source"))):
+        addresses = [source]  # Anthropic's blocks; elsewhere a source may be the name of a site
     names = [*named, *(addresses if use_address else plain), *addresses, *plain]
     return names[0] if names else None, names
 

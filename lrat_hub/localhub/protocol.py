@@ -176,8 +176,10 @@ def repo_not_found() -> HubError:
     return HubError(404, "Repository not found", code="RepoNotFound")
 
 
-def revision_not_found(repo: RepoId, revision: str) -> HubError:
-    return HubError(404, f"Invalid rev id: {revision} in {repo}", code="RevisionNotFound")
+def revision_not_found(repo: RepoId, revision: str, expected: str = "") -> HubError:
+    """The answer for a revision that is not there, or is none of those `expected`, such as a commit for a branch."""
+    why = f": expected {expected}" if expected else ""
+    return HubError(404, f"Invalid rev id: {revision} in {repo}{why}", code="RevisionNotFound")
 
 
 def not_here(what: str) -> HubError:

@@ -154,7 +154,7 @@ class Repository:
     def branch_tip(self, branch: str) -> pygit2.Commit:
         """The last commit of a branch; raises HubError if there is no branch of this name."""
         if not has_reference(self._git, f"refs/heads/{branch}"):
-            raise revision_not_found(self.id, branch)
+            raise revision_not_found(self.id, branch, "a branch")
         return self._git.references[f"refs/heads/{branch}"].peel(pygit2.Commit)
 
     def references(self, folder: str) -> dict[str, str]:
@@ -330,7 +330,7 @@ class Repository:
         """The full name of a branch or pull request, and its last commit."""
         name = branch if PULL.fullmatch(branch) else f"refs/heads/{branch}"
         if not has_reference(self._git, name):
-            raise revision_not_found(self.id, branch)
+            raise revision_not_found(self.id, branch, "a branch, or refs/pr/ and a number")
         return name, self._git.references[name].peel(pygit2.Commit)
 
     def _create_commit(

@@ -87,6 +87,13 @@ def test_what_a_language_model_said_is_not_made_again_and_verdicts_come_from_the
     assert "may answer differently" in plan_again(served, {}).obstacles[0]
 
 
+def test_code_is_found_by_its_name_and_no_path_of_it_is_taken():
+    lineage = Lineage("import", {"reader": f"my_readers:trail (plug-in, unpinned, sha256:{'b' * 64})"}, {})
+    assert plan_again(lineage, {}).options == {"reader": "my_readers:trail"}
+    with pytest.raises(LratError, match=r"reader: expected none, found my_readers\.py.*my_readers:trail from"):
+        plan_again(lineage, {"reader": "my_readers.py"})
+
+
 def test_numbered_inputs_become_lists_and_parts_of_fusions_become_pins():
     inputs = {f"model_{number}": f"a/m{number}@{PIN}" for number in (1, 2)}
     assert plan_again(Lineage("eval retrieval", inputs, {"results_into": ["a/m1"]}), {}).options == {

@@ -35,6 +35,13 @@ def test_a_new_repository_is_private_where_an_input_is(private_runs, capsys):
     assert HfApi().dataset_info("lrat/made-of-private").private
 
 
+def test_what_is_made_again_of_a_private_repository_is_private(hub, tmp_path):
+    log = only_searches(tmp_path, texts=True)
+    runs = cli.run(["import", log, "--private", "--to", "lrat/private-import"])
+    again = cli.run(["reproduce", str(runs), "--given", f"source={log}"])
+    assert is_private(again)
+
+
 def test_a_public_repository_stays_public_with_a_warning(private_runs, capsys):
     HfApi().create_repo("lrat/public-of-private", repo_type="dataset")
     cli.run(["analyze", "--trajectories", private_runs, "--to", "lrat/public-of-private"])

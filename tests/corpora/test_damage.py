@@ -62,7 +62,7 @@ def test_every_damaged_row_is_counted_and_the_others_are_kept(hub, damaged):
         "read": len(LINES) - 1,
         "kept": 3,
         "dropped": dict(sorted(EXPECTED.items())),
-        "notes": {},
+        "notes": {"without a title": 3},
     }
     with pytest.raises(LratError, match=f"--strict allows no loss, found {sum(EXPECTED.values())}"):
         corpus("--documents", damaged, "--max_length", 300, "--strict", "--to", "lrat/c-damaged")
@@ -150,6 +150,10 @@ def test_judgements_of_which_none_matches_are_not_published(hub, tmp_path, qrels
 
 def test_a_source_without_any_usable_row_says_why(hub, tmp_path):
     (tmp_path / "docs.jsonl").write_text('{"name": "a", "text": "t"}\n')
+    message = r"docs.jsonl: expected a column for docid \(docid, .*\), found name, text\. Say .* docid=COLUMN"
+    with pytest.raises(LratError, match=message):
+        corpus("--documents", tmp_path / "docs.jsonl", "--to", "lrat/x")
+    (tmp_path / "docs.jsonl").write_text('{"docid": "", "text": "t"}\n')
     with pytest.raises(LratError, match=r"expected documents, found none that can be used \(no id: 1\)"):
         corpus("--documents", tmp_path / "docs.jsonl", "--to", "lrat/x")
 

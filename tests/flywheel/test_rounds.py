@@ -16,6 +16,7 @@ from lrat_hub import cli
 from lrat_hub.flywheel.records import read_events
 from lrat_hub.flywheel.rounds import find_record
 from lrat_hub.hub.lineage import read_lineage
+from lrat_hub.hub.publish import is_private
 from lrat_hub.hub.refs import HubRef
 from lrat_hub.hub.tags import named_commits
 from lrat_hub.obfuscation import stored_question
@@ -232,6 +233,9 @@ def test_a_dry_run_says_what_is_there_and_what_is_not_and_makes_nothing(done, wo
     shown = capsys.readouterr().out
     assert "| 0 | index | lrat index |  | would run |" in shown
     assert "questions: 10 a round, 12 held out" in shown
+    nothing = write_recipe(tmp_path, world, questions="")
+    assert cli.main(["flywheel", "--config", str(nothing), "--to", "lrat/fly-planned", "--dry_run"]) == 0
+    assert "what is there already is shown when --questions are given" in capsys.readouterr().out
     assert repositories("lrat/fly-planned") == []
 
 
@@ -361,10 +365,13 @@ def test_a_flywheel_that_is_refused_leaves_no_repository_and_one_of_private_data
     for private in ([], ["--private"]):
         assert cli.main(["flywheel", "--config", str(recipe), "--to", "lrat/fly-refused", *private]) == 1
     assert repositories("lrat/fly-refused") == []
-    name = HubRef.parse(world["corpus"], repo_type="dataset").repo_id
+    # The first index is made of a public model and a public corpus.
+    name = HubRef.parse(world["held_out"], repo_type="dataset").repo_id
     HfApi().update_repo_settings(name, repo_type="dataset", private=True)
     try:
-        cli.run(["flywheel", "--config", str(write_recipe(tmp_path, world)), "--to", "lrat/fly-private"])
+        cli.run(["flywheel", "--config", str(write_recipe(tmp_path, world, rounds=1)), "--to", "lrat/fly-private"])
     finally:
         HfApi().update_repo_settings(name, repo_type="dataset", private=False)
-    assert HfApi().dataset_info("lrat/fly-private").private
+    made = [HubRef.parse(text) for text in repositories("lrat/fly-private")]
+    assert {"lrat/fly-private", "lrat/fly-private-index", "lrat/fly-private-model"} <= {ref.repo_id for ref in made}
+    assert [ref for ref in made if not is_private(ref)] == []

@@ -86,7 +86,7 @@ def two_formats(tmp_path):
 
 LEFT_OUT = (
     "1 of 2 records were left out because they are in another format: 1 in chat, such as 'a_chat/1'; an import reads "
-    "one format, so import them apart with --format chat, and a --config_name of their own"
+    "one format, so import them apart with --format chat, into a repository of their own"
 )
 
 

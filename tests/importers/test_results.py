@@ -301,6 +301,13 @@ def test_the_lists_of_a_search_that_looked_further_are_one():
     assert read_results(f"Links: {one}\n\nLinks: {two}", (A, B)).candidates[0].docid == X
 
 
+@pytest.mark.parametrize("words", [["a", "b"], [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}], "a\nb"])
+def test_the_text_of_a_row_may_be_in_parts(words):
+    rows = [{"type": "search_result", "source": X, "title": "One", "content": words}, {"url": Y, "excerpts": words}]
+    found = read_results(json.dumps(rows), (A,)).candidates
+    assert [(hit.docid, hit.snippet) for hit in found] == [(X, "a\nb"), (Y, "a\nb")]
+
+
 INNER = f"1. [In]({Z}/1)\n2. [In]({Z}/2)"
 NUMBERED = {
     "without a gap": f"{links(X)}\n{INNER}\n\n{links(Y, first=2)}",

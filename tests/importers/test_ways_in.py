@@ -66,7 +66,9 @@ def test_what_a_reader_raises_costs_the_record_and_is_shown(tmp_path):
     assert run.question == "Who?"
     assert accounts.records.dropped == {"the reader failed: KeyError": 1}
     example = accounts.parts.examples["records that the reader failed on"]
-    assert re.fullmatch(rf"{Path(__file__).name}:\d+: KeyError: 'events'", example)
+    assert re.fullmatch(
+        rf"{Path(__file__).name}:\d+: KeyError: 'events'; it was given an object with 'a' .number.", example
+    )
     with pytest.raises(LratError, match=r"found none that can be read.*ZeroDivisionError"):
         list(load_trajectories(path, reader=lambda record: 1 / 0))
 
@@ -277,6 +279,50 @@ def test_what_the_refusal_of_nested_records_says_is_enough_to_read_them(tmp_path
     (run,) = load_trajectories(source, mapping=tmp_path / "m.yaml", strict=True)
     assert (run.question, run.final_answer, run.steps[0].queries) == ("Who wrote it?", "Ada", ("x",))
     assert [hit.docid for hit in run.steps[0].results] == ["d1"]
+
+
+THREAD = {"meta": {"by": ["a", "b"]}, "thread": {"said": [{"actor": "human", "payload": "Who?"}, {"actor": "bot"}]}}
+
+
+def test_what_the_refusal_of_an_object_of_runs_says_reads_all_of_them(tmp_path):
+    path = tmp_path / "threads.json"
+    path.write_text(json.dumps({f"T{number}": THREAD for number in range(5)}))
+    with pytest.raises(LratError, match=r"each of its 5 values is a run, this is for one.*messages: thread\.said;"):
+        list(load_trajectories(path))
+    with pytest.raises(LratError, match=r"KeyError: 'thread'; it was given an object with 'T0' \(an object"):
+        list(load_trajectories(path, reader=lambda record: record["thread"]))
+
+
+@pytest.mark.parametrize("wrap", [lambda runs: {"q1": runs[0], "q2": runs[1]}, lambda runs: {"data": runs, "n": 2}])
+def test_objects_of_runs_in_a_form_that_a_mapping_says_are_taken_apart(tmp_path, wrap):
+    path = tmp_path / "runs.json"
+    path.write_text(json.dumps(wrap([{"log": {"said": OPENAI["messages"]}}] * 2)))
+    (tmp_path / "m.yaml").write_text("messages: log.said\n")
+    runs = list(load_trajectories(path, mapping=tmp_path / "m.yaml", strict=True))
+    assert [run.trajectory_id for run in runs] in (["runs/q1", "runs/q2"], ["runs/1", "runs/2"])
+    assert [run.question for run in runs] == [QUESTION] * 2
+
+
+REACT = (
+    "Question: Who?\nThought: I look.\nAction: Search KB\nAction Input: who\nObservation:\n- K1 | A\n- K2 | B\n"
+    "Thought: K1.\nAction: Read It\nAction Input: K1\nObservation: Text.\nThought: I know.\nFinal Answer: Ada"
+)
+
+
+@pytest.mark.parametrize("question", ["", "question: {pattern: 'Question: (?P<question>.*)'}\n"])
+def test_a_run_in_one_text_has_its_question_and_its_tools_as_the_log_spells_them(tmp_path, question):
+    source = write(tmp_path / "log.jsonl", [{"written": REACT, "seconds": 3}])
+    with pytest.raises(LratError, match=r"text under written is a run in ReAct.*\(messages: written\)"):
+        list(load_trajectories(source))
+    (tmp_path / "m.yaml").write_text(
+        f"messages: written\n{question}"
+        "search: {tools: [Search KB], results: {pattern: '^- (?P<docid>\\S+) \\| (?P<title>.*)$'}}\n"
+        "browse: {tools: [Read It]}\n"
+    )
+    (run,) = load_trajectories(source, mapping=tmp_path / "m.yaml", strict=True)
+    assert (run.question, run.final_answer) == ("Who?", "Ada")
+    assert [hit.title for hit in run.steps[0].results] == ["A", "B"]
+    assert run.steps[1].docid == "K1"
 
 
 @pytest.mark.parametrize("wrap", [lambda runs: {"q1": runs[0], "q2": runs[1]}, lambda runs: {"data": runs, "n": 2}])

@@ -68,6 +68,8 @@ def test_only_a_branch_can_be_proposed_to(http: httpx2.Client, api: HfApi, repo:
     lines = b'{"key":"header","value":{"summary":"x"}}\n'
     answer = http.post(f"/api/models/{repo}/commit/{revision}?create_pr=1", content=lines)
     assert (answer.status_code, answer.headers["X-Error-Code"]) == (404, "RevisionNotFound")
+    # The tag and the commit are there, and no branches.
+    assert answer.json()["error"].endswith("expected a branch")
     assert [pull.num for pull in api.get_repo_discussions(repo)] == [1]
 
 

@@ -1,17 +1,19 @@
 """`lrat eval retrieval` where ids don't match, come twice, hold blanks, or are those of the queries' own documents."""
 
 import json
+import re
 import shutil
 from itertools import count
 from pathlib import Path
 
 import pytest
 from datasets import Dataset, load_dataset
-from huggingface_hub import constants
+from huggingface_hub import HfApi, constants
 
 from lrat_hub import cli
 from lrat_hub.errors import LratError
 from lrat_hub.evaluation.run_files import NAMES_FILE, read_run
+from lrat_hub.evaluation.seen import TrainingPairs
 from lrat_hub.hub.lineage import Lineage, read_lineage
 from lrat_hub.hub.publish import publish_dataset, publish_folder
 from lrat_hub.hub.refs import HubRef
@@ -258,6 +260,14 @@ def test_what_a_model_was_mined_from_is_told_and_can_be_left_out(titled, trained
     assert {(row["system"], row["query_id"]) for row in rows} == {
         (system, query) for system in (name, "bm25") for query in ("q2", "q4", "q5")
     }
+
+
+def test_what_a_model_from_outside_has_seen_is_unknown(hub):
+    api = HfApi()
+    api.create_repo("lrat/from-outside", exist_ok=True)
+    api.upload_file(path_or_fileobj=b"{}", path_in_repo="config.json", repo_id="lrat/from-outside")
+    pairs = TrainingPairs.of(HubRef("lrat/from-outside").pin())
+    assert re.fullmatch(r"what it has seen is unknown: lrat/from-outside@[0-9a-f]{40} has no lineage", pairs.problem)
 
 
 @pytest.mark.slow

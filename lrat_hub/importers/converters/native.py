@@ -83,6 +83,8 @@ def native_messages(messages: Sequence[Any], parts: Ledger) -> list[Any]:
             count_unknown(text, parts)
             run = react_run(text, goes_on=in_react)
             in_react = in_react or run is not None
+            if run is not None and run.question and not native:
+                native.append({"role": "user", "content": run.question})  # the whole run is one text
             written = run.messages if run is not None else tagged_messages(text)
             if written is None or (run is None and not any("tool_calls" in part for part in written)):
                 written = (json_messages(text) if role_of(following) in _OTHERS else None) or written

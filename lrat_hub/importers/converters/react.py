@@ -50,6 +50,20 @@ def is_react(text: Any) -> bool:
     return "action" in labels and bool(labels & {"thought", "action input", "observation"})
 
 
+def _with_whole_pages(parts: Iterator[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The parts of a text. A question in what an action showed is of a document, as another run follows an answer."""
+    whole: list[tuple[str, str]] = []
+    is_answered = False
+    for label, body in parts:
+        if label == "question" and whole and whole[-1][0] == "observation" and not is_answered:
+            whole[-1] = ("observation", f"{whole[-1][1]}\nQuestion: {body}")
+            continue
+        if label == "action":
+            is_answered = body.strip().lower().startswith(ANSWERS)
+        whole.append((label, body))
+    return whole
+
+
 def react_run(text: str, *, goes_on: bool = False) -> ReactRun | None:
     """The last run in a text, since prompts begin with examples; None for a text without an action.
 
@@ -58,7 +72,7 @@ def react_run(text: str, *, goes_on: bool = False) -> ReactRun | None:
     """
     if not is_react(text) and not (goes_on and _LABEL.search(text)):
         return None
-    parts = list(_parts(text))
+    parts = _with_whole_pages(_parts(text))
     starts = [index for index, (label, _) in enumerate(parts) if label == "question"]
     run = ReactRun("", [])
     if starts:

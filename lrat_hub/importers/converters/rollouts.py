@@ -24,7 +24,7 @@ from lrat_hub.importers.converters.native import (
     without_role_lines,
 )
 from lrat_hub.importers.converters.react import is_react, react_run
-from lrat_hub.importers.converters.tagged import has_calls
+from lrat_hub.importers.converters.tagged import has_calls, has_open_result
 from lrat_hub.importers.values import UnreadableRecord, object_of, text_of
 from lrat_hub.ledger import Ledger
 
@@ -70,7 +70,7 @@ def convert_rollout(value: Any, parts: Ledger) -> Iterator[dict[str, Any]]:
     if key is not None:
         texts = list(_texts(record[key]))
     if not texts:
-        raise UnreadableRecord("not a rollout: no text of a model")
+        raise UnreadableRecord(f"not a rollout: no text of a model under {', '.join(TEXTS)}")
     for text in texts:
         for dialogue in [text] if _question_of(record) else dialogues(text):
             yield _of_text(record, dialogue, parts)
@@ -129,7 +129,9 @@ def _prompt_and_reply(record: Mapping[str, Any], text: str) -> tuple[str, str]:
         asked = next((message["content"] for message in template if message["role"] == "user"), prompt)
         return asked, reply
     mark = None if template or is_react(text) else _QUESTION.search(text)
-    if mark is not None and any(word in text[: mark.start() + 1] for word in _INSTRUCTS):
+    above = text[: mark.start() + 1] if mark is not None else ""
+    # A document may hold questions, too.
+    if mark is not None and any(word in above for word in _INSTRUCTS) and not has_open_result(above):
         question, _, reply = text[mark.end() :].partition("\n")
         return f"{text[: mark.end()]}{question}", reply
     return prompt, text

@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from lrat_hub.importers.entries import begins_a_list
 from lrat_hub.importers.values import json_or_none, storable
 
 _DOC = re.compile(
@@ -85,7 +86,10 @@ def _pieces(text: str, matches: Sequence[re.Match[str]]) -> Iterator[tuple[re.Ma
 def _docs(text: str) -> Iterator[tuple[int, Row]]:
     if "(Title:" not in text:
         return
-    for match, body in _pieces(text, list(_DOC.finditer(text))):
+    matches = list(_DOC.finditer(text))
+    if matches and begins_a_list(text, matches[0].start()):
+        return  # they stand in the documents of another list
+    for match, body in _pieces(text, matches):
         title = (match["quoted"] if match["quoted"] is not None else match["bare"]).strip()
         if title:
             yield (

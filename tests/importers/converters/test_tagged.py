@@ -6,6 +6,7 @@ import pytest
 
 from lrat_hub.importers.converters.native import native_messages, template_messages
 from lrat_hub.importers.converters.react import react_run
+from lrat_hub.importers.converters.rollouts import convert_rollout
 from lrat_hub.importers.converters.tagged import TAGS, tagged_messages, unknown_tags
 from lrat_hub.importers.converters.tagged_lists import lists_in, ranked_rows
 from lrat_hub.ledger import Ledger
@@ -214,3 +215,27 @@ def test_chat_templates_are_taken_apart():
 @pytest.mark.parametrize("unit", [tag.opening for tag in TAGS] + ["<think>", "</think>", "<tool_call>{", "Action:\n"])
 def test_texts_that_are_nothing_but_tags_are_read(unit):
     assert native({"role": "assistant", "content": unit * (20_000 // len(unit))})
+
+
+DOCUMENT = 'Doc 1(Title: "One") words\nQuestion: what is asked in a document?\nDoc 2(Title: "Two") words'
+
+
+def test_a_question_in_a_document_is_not_that_of_a_rollout():
+    text = f"<search>mills</search>\n<information>{DOCUMENT}</information>\n<answer>Bob</answer>"
+    (run,) = convert_rollout({"question": "Who?", "response": text}, Ledger("parts"))
+    assert run["question"] == "Who?"
+    assert [name for name, _ in calls_of(run["messages"])] == ["search"]
+
+
+def test_a_question_in_an_observation_begins_no_other_run_and_one_after_an_answer_does():
+    first = f"Question: Who?\nThought: first\nAction: Search[mills]\nObservation: {DOCUMENT}\nThought: second\n"
+    run = react_run(f"{first}Action: Finish[Bob]")
+    assert (run.question, run.num_before) == ("Who?", 0)
+    assert calls_of(run.messages)[0][0].lower() == "search"
+    run = react_run(f"{first}Action: Finish[Bob]\nObservation: done\nQuestion: Where?\nThought: a\nAction: Search[x]")
+    assert (run.question, run.num_before) == ("Where?", 1)
+
+
+def test_titles_in_a_document_of_another_list_are_none_of_it():
+    assert lists_in(f"1. [One](https://example.org/one)\n{DOCUMENT}\n2. [Two](https://example.org/two)") == []
+    assert [row["docid"] for row in lists_in(DOCUMENT)[0]] == ["One", "Two"]
