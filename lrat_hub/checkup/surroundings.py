@@ -68,9 +68,17 @@ def _check_disks() -> Iterator[Finding]:
     if not Path(HF_HUB_CACHE).is_relative_to(HF_HOME):
         yield _check_folder("HF_HUB_CACHE", Path(HF_HUB_CACHE))
     try:
-        yield _check_folder("TMPDIR", Path(tempfile.gettempdir()))
+        found = _check_folder("TMPDIR", Path(tempfile.gettempdir()))
     except FileNotFoundError as error:
         yield Finding("TMPDIR", "failed", str(error), "Set TMPDIR to a folder that can be written.")
+        return
+    given = os.environ.get("TMPDIR")
+    if given and found.outcome == "ok" and Path(given).resolve() != Path(tempfile.gettempdir()).resolve():
+        # Python takes another folder without a word.
+        found = Finding(
+            "TMPDIR", "warning", f"{given} can't be written, so {found.found}", "Make it, or unset TMPDIR."
+        )
+    yield found
 
 
 def _check_folder(name: str, folder: Path) -> Finding:

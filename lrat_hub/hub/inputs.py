@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder, MultiVectorEncoder, SentenceTransformer
     from transformers import PreTrainedTokenizerBase
 
+FILE_SUFFIXES = frozenset({".csv", ".gz", ".json", ".jsonl", ".ndjson", ".parquet", ".tsv", ".txt", ".zip"})
+"""How the names of data files end, and hardly any repository's."""
+
 M = TypeVar("M", bound="SentenceTransformer | CrossEncoder | MultiVectorEncoder")
 
 
@@ -100,12 +103,19 @@ def resolve(text: str, *, repo_type: RepoType, require_pinned: bool = False) -> 
         if require_pinned:
             raise LratError(f"{text}: `require_pinned` allows only references at a full commit sha, not local paths.")
         return _local(text)
-    ref = HubRef.parse(text, repo_type=repo_type)
-    if ref.repo_type != repo_type:
-        raise LratError(f"{text}: expected a {repo_type}, found a reference to a {ref.repo_type}.")
+    try:
+        ref = HubRef.parse(text, repo_type=repo_type)
+        if ref.repo_type != repo_type:
+            raise LratError(f"{text}: expected a {repo_type}, found a reference to a {ref.repo_type}.")
+        pin = ref.pin()
+    except LratError as error:
+        if Path(text.partition("#")[0]).suffix in FILE_SUFFIXES:
+            # Most likely a file whose path was mistyped: that there is no such repository would mislead.
+            raise LratError(f"{text}: expected a file there, found nothing. Check the path.") from error
+        raise
     if require_pinned and not ref.is_pinned:
-        raise LratError(f"{ref}: `require_pinned` allows only full commit shas. The revision now: {ref.pin()}")
-    return ref.pin()
+        raise LratError(f"{ref}: `require_pinned` allows only full commit shas. The revision now: {pin}")
+    return pin
 
 
 def _is_path(text: str) -> bool:

@@ -20,7 +20,7 @@ from lrat_hub.encoders import (
     query_style_of,
 )
 from lrat_hub.errors import LratError, did_you_mean
-from lrat_hub.hub.inputs import Inputs, load_table
+from lrat_hub.hub.inputs import FILE_SUFFIXES, Inputs, load_table
 from lrat_hub.plugins import is_plugin, load_plugin, plugin_identity
 from lrat_hub.retrieval import Retriever
 from lrat_hub.retrieval.bm25 import BM25Retriever
@@ -49,7 +49,6 @@ if TYPE_CHECKING:
     from lrat_hub.queries import QueryStyle
 
 INDEX_PREFIX = "index:"
-_FILES = frozenset({".csv", ".gz", ".json", ".jsonl", ".parquet", ".tsv", ".txt", ".zip"})
 RETRIEVER_MEMBERS = ("name", "revision", "search")
 
 PartKind = Literal["bm25", "url", "plugin", "index", "repository", "reranker", "served_reranker"]
@@ -191,7 +190,7 @@ def open_retriever(
         >>> retriever = open_retriever("bm25+me/wiki-index", corpus="datasets/me/wiki")
         >>> retriever.search(["who invented the printing press"], k=10)
     """
-    if isinstance(corpus, str) and (Path(corpus).is_file() or Path(corpus).suffix in _FILES):
+    if isinstance(corpus, str) and (Path(corpus).is_file() or Path(corpus).suffix in FILE_SUFFIXES):
         raise LratError(
             f"Retriever: `corpus` {corpus}: expected a corpus dataset as namespace/name, found a file. Its documents "
             f"do for what is neither an index nor served: documents=load_corpus({corpus!r})."
@@ -238,6 +237,11 @@ class RetrieverOpener:
     ) -> None:
         if corpus is None and documents is None:
             raise LratError("Retriever: expected a corpus or its documents, found neither. Give `corpus`.")
+        if documents is not None and not hasattr(documents, "in_order"):
+            raise LratError(
+                f"Retriever: expected `documents` as load_corpus gives them, found one {type(documents).__name__}. "
+                "BM25Retriever and DenseRetriever take lists of documents, too."
+            )
         self._corpus, self._documents = corpus, documents
         self._inputs, self._show_progress = inputs or Inputs(), show_progress
         self._parts: dict[RetrieverName, _Part] = {}

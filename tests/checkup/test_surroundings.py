@@ -86,6 +86,12 @@ def test_whose_token_it_is_and_where_it_comes_from_are_told(hub, tmp_path):
     assert writer not in str(found)
 
 
+def test_a_temporary_folder_that_is_not_there_is_told_with_the_one_that_is_used(tmp_path):
+    found = findings(DISKS, TMPDIR=str(tmp_path / "none"))["TMPDIR"]
+    assert found["outcome"] == "warning"
+    assert found["found"].startswith(f"{tmp_path / 'none'} can't be written, so /")
+
+
 def test_a_process_that_is_offline_asks_nobody():
     found = findings(HUB, HF_HUB_OFFLINE="1", HF_ENDPOINT="http://127.0.0.1:9")
     assert [(one["about"], one["outcome"]) for one in found.values()] == [("Hub", "warning")]

@@ -44,3 +44,9 @@ def test_a_repository_of_the_other_kind_is_named(hub):
     HfApi().create_repo("lrat/only-a-model", repo_type="model", exist_ok=True)
     with pytest.raises(LratError, match=r"no such dataset repository at .* There is a model of that name"):
         resolve("lrat/only-a-model", repo_type="dataset")
+
+
+@pytest.mark.parametrize("path", ["runs.jsonl", "logs/runs.jsonl", "logs/runs.parquet#pairs"])
+def test_a_path_that_was_mistyped_is_no_missing_repository(hub, path):
+    with pytest.raises(LratError, match=f"^{path}: expected a file there, found nothing"):
+        resolve(path, repo_type="dataset")

@@ -6,8 +6,10 @@ import dataclasses
 import shlex
 
 import pytest
+import yaml
 
 from lrat_hub import cli
+from lrat_hub.cli.parsing import packaged_recipes
 from lrat_hub.errors import LratError
 from lrat_hub.planning import model_size
 from lrat_hub.planning.scale import RATES, Workload, costs_of, limits_of, search_seconds, table_of
@@ -164,10 +166,20 @@ def test_what_needs_a_gpu_says_so_where_there_is_none(capsys):
     assert needed == ["30,000 runs of agents", "judge opened documents", "judge 100% of the sessions"]
 
 
+def test_the_models_of_all_recipes_are_known_without_a_hub(monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    recipes = {name: yaml.safe_load(file.read_text()) for name, file in packaged_recipes().items()}
+    models = {name: text for name, recipe in recipes.items() for key, text in recipe.items() if key.endswith("model")}
+    assert len(models) > 40
+    assert [name for name, text in models.items() if model_size(text) is None] == []
+
+
 @pytest.mark.parametrize(
     ("name", "parameters", "vector"),
     [("BAAI/bge-m3", 568e6, 1_024), ("intfloat/e5-base-v2", 109e6, 768), ("BAAI/bge-base-en-v1.5", 109e6, 768),
-     ("sentence-transformers/all-MiniLM-L6-v2", 22.7e6, 384), (SMALL, 600e6, 1_024)],
+     ("sentence-transformers/all-MiniLM-L6-v2", 22.7e6, 384), (SMALL, 600e6, 1_024),
+     ("Qwen/Qwen3-Reranker-0.6B", 596e6, 1_024), ("BAAI/bge-reranker-v2-m3", 568e6, 1_024),
+     ("HuggingFaceTB/SmolLM2-135M-Instruct", 134.5e6, 576)],
 )  # fmt: skip
 def test_models_are_known_by_the_names_that_people_write_and_what_is_assumed_is_said(
     monkeypatch, capsys, name, parameters, vector

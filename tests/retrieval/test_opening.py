@@ -280,6 +280,8 @@ def test_an_index_in_a_folder_is_opened_for_its_corpus_alone(corpus: Documents, 
 def test_a_corpus_is_needed_where_it_is_compared(corpus: Documents, tmp_path: Path):
     with pytest.raises(LratError, match="expected a corpus or its documents, found neither"):
         open_retriever("bm25")
+    with pytest.raises(LratError, match="expected `documents` as load_corpus gives them, found one list"):
+        open_retriever("bm25", documents=list(corpus.in_order()))  # pyright: ignore[reportArgumentType]
     with pytest.raises(LratError, match="expected the corpus that it is of, found documents alone"):
         open_retriever("http://127.0.0.1:9", documents=corpus)
     with pytest.raises(LratError, match="expected one index beside its model"):
