@@ -29,7 +29,7 @@ def load_corpus(source: Source | str | Path) -> Documents:
             or a file of rows `docid, title, text` (JSONL, Parquet), also compressed.
 
     Raises:
-        LratError: It can't be read, a document of a file can't be used, or an id occurs twice.
+        LratError: It can't be read or is empty, a document of a file can't be used, or an id occurs twice.
     """
     pin = _resolved(source)
     if not _is_file(pin):
@@ -38,7 +38,7 @@ def load_corpus(source: Source | str | Path) -> Documents:
     ledger = Ledger("documents")
     try:
         table = build_table("documents", read_documents(pin, ledger), ledger, Path(folder.name) / "documents.arrow")
-        _require_all(pin, ledger)
+        _require_all(pin, ledger, table.num_rows)
         documents = Documents(table)
     except BaseException:
         folder.cleanup()
@@ -56,7 +56,7 @@ def load_queries(source: Source | str | Path) -> dict[str, str]:
             or a file: JSONL or Parquet with `query_id, query`, or TSV without a header: id, text[, answer].
 
     Raises:
-        LratError: It can't be read, a query of a file can't be used, or an id occurs twice.
+        LratError: It can't be read or is empty, a query of a file can't be used, or an id occurs twice.
     """
     return {query_id: text for query_id, (text, _) in load_questions(source).items()}
 
@@ -84,7 +84,7 @@ def load_question_rows(source: Source | str | Path) -> list[dict[str, Any]]:
         }
         for row in given
     ]
-    _require_all(pin, ledger)
+    _require_all(pin, ledger, len(rows))
     require_once([row["query_id"] for row in rows], what=str(pin), name="query id")
     return rows
 
@@ -99,7 +99,8 @@ def load_qrels(source: Source | str | Path, *, config: str = "qrels_evidence") -
         config: The config of a dataset, where the source names none.
 
     Raises:
-        LratError: It can't be read, a judgement of a file can't be used, or a document has two grades for a query.
+        LratError: It can't be read or is empty, a judgement of a file can't be used, or a document has two grades for
+            a query.
     """
     pin = _resolved(source)
     ledger = Ledger("judgements")
@@ -111,7 +112,7 @@ def load_qrels(source: Source | str | Path, *, config: str = "qrels_evidence") -
                 f"{pin}: expected one grade for each document of a query, found {before} and {grade} for document "
                 f"{docid} of query {query_id}. Leave one of them out."
             )
-    _require_all(pin, ledger)
+    _require_all(pin, ledger, len(qrels))
     return qrels
 
 
@@ -130,10 +131,13 @@ def _is_file(source: Source) -> bool:
     return isinstance(source, LocalSource) and source.path.is_file()
 
 
-def _require_all(source: Source, ledger: Ledger) -> None:
+def _require_all(source: Source, ledger: Ledger, count: int) -> None:
+    """Refuses a source of which something can't be used, and one that holds nothing."""
     if ledger.num_dropped:
         reasons = ", ".join(f"{reason}: {count}" for reason, count in sorted(ledger.dropped.items()))
         raise LratError(
             f"{source}: expected {ledger.item} that can all be used, found others ({reasons}). "
             "Correct the file, or publish what can be used: lrat corpus"
         )
+    if not count:
+        raise LratError(f"{source}: expected {ledger.item}, found none.")

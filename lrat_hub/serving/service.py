@@ -246,10 +246,12 @@ class SearchService:
             about.revision,
             pin=backend.pin,
         )
-        for observer in self.observers:
-            await observer.searched(caller, search)
-        if self.shadow is not None:
-            self.shadow.offer(caller, search)
+        # Where nothing was asked, there is nothing to learn from.
+        if queries:
+            for observer in self.observers:
+                await observer.searched(caller, search)
+            if self.shadow is not None:
+                self.shadow.offer(caller, search)
         return search
 
     async def documents(

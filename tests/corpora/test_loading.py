@@ -66,6 +66,16 @@ def test_judgements_that_cannot_be_used_are_refused(tmp_path):
         load_qrels(tmp_path / "two.txt")
 
 
+@pytest.mark.parametrize(
+    ("load", "name", "item"),
+    [(load_corpus, "c.jsonl", "documents"), (load_queries, "q.tsv", "queries"), (load_qrels, "q.txt", "judgements")],
+)
+def test_files_that_hold_nothing_are_refused(tmp_path, load, name, item):
+    (tmp_path / name).write_text("\n")
+    with pytest.raises(LratError, match=f"{name}.*: expected {item}, found none"):
+        load(tmp_path / name)
+
+
 def test_corpora_queries_and_judgements_are_loaded_from_the_hub_as_from_files(hub, tmp_path):
     from datasets import Dataset
 

@@ -39,6 +39,15 @@ def test_a_search_is_answered_as_by_the_retriever_itself_and_observed_before(bac
     assert heard.calls == [(CALLER, search)]
 
 
+def test_a_search_for_nothing_is_answered_with_nothing_and_not_collected(backend, heard):
+
+    async def scenario(service):
+        return await service.search([], 5, CALLER)
+
+    assert with_service(backend, scenario, observers=[heard]).lists == ()
+    assert heard.calls == []
+
+
 def test_documents_are_opened_as_many_as_there_are(backend, heard):
 
     async def scenario(service):
