@@ -26,7 +26,7 @@ from requests_by_hand import put
 
 from lrat_hub.localhub.maintenance import verify
 from lrat_hub.localhub.root import read_token
-from tests.waiting import wait_until
+from tests.waiting import HANGS_AFTER_SECONDS, wait_until
 
 if TYPE_CHECKING:
     import httpx2
@@ -168,7 +168,7 @@ def test_nothing_acknowledged_is_lost_however_often_the_server_is_killed(servers
         servers.start()
     for writer in writers:
         writer.done.set()
-        writer.join(30)
+        writer.join(HANGS_AFTER_SECONDS)
         assert not writer.is_alive()
         assert not writer.refused
     acknowledged = [item for writer in writers for item in writer.acknowledged]

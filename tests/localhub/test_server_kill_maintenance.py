@@ -64,13 +64,15 @@ def test_kills_during_maintenance_lose_nothing(tmp_path: Path) -> None:
 
     root, chance, kills = tmp_path / "root", random.Random(1), Counter[str]()
     servers, acknowledged, number = Servers(root, SCRUBBING), [], 0
+    # A fast machine has collected sooner, and is interrupted sooner the next time.
+    longest = 0.2
     try:
         servers.start()
         headers = {"Authorization": f"Bearer {read_token(root)}"}
         httpx2.post(
             f"{servers.endpoint}/api/repos/create", json={"name": "r"}, headers=headers, timeout=60
         ).raise_for_status()
-        while kills.total() < KILLS:
+        while kills.total() < KILLS or kills["while garbage is collected"] < KILLS // 4:
             with httpx2.Client(base_url=servers.endpoint, headers=headers, timeout=60) as http:
                 for _ in range(chance.randint(1, 4)):
                     acknowledged.append(publish(http, number, chance))
@@ -87,11 +89,12 @@ def test_kills_during_maintenance_lose_nothing(tmp_path: Path) -> None:
                 lambda pid=pid, ended=ended: (root / ".lock").read_text().split()[:1] == [pid] or ended() is not None,
                 pause=0.001,
             )
-            time.sleep(chance.uniform(0, 0.2))
+            time.sleep(chance.uniform(0, longest))
             collecting.send_signal(signal.SIGKILL)
             killed = collecting.wait() == -signal.SIGKILL
             assert killed or collecting.returncode == 0
             kills["while garbage is collected"] += killed
+            longest = longest if killed else longest / 2
             # Git goes on without its parent, and holds the root until it is done.
             wait_until(lambda: is_free(root))
             servers.start()
@@ -103,7 +106,6 @@ def test_kills_during_maintenance_lose_nothing(tmp_path: Path) -> None:
     finally:
         servers.close()
     print(f"{dict(kills)}; {len(acknowledged)} commits")
-    assert min(kills.values()) >= KILLS // 4
     assert verify(root).problems == []
     assert not (root / "damaged").exists()
     for git in root.glob("repos/*/*/*.git"):
