@@ -42,13 +42,13 @@ def main() -> None:
     args = parser.parse_args()
     # vLLM's pages; half of the machine's memory by itself.
     os.environ |= {"VLLM_CPU_KVCACHE_SPACE": "1", "TOKENIZERS_PARALLELISM": "false"}
-    rerank(args.python, args.model, args.root / "reranker")
-
     from lrat_hub.localhub import LocalHub
 
     with LocalHub(args.root / "hub") as hub:
         os.environ |= hub.env
         os.environ |= {"HF_HOME": str(args.root / "cache"), "HF_DATASETS_DISABLE_PROGRESS_BARS": "1"}
+        # Not before: transformers reads the Hub's address when it is imported.
+        rerank(args.python, args.model, args.root / "reranker")
         check(args.python, args.model, args.root, args.questions)
 
 
