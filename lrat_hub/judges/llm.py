@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 import json
 import sqlite3
+import weakref
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -98,6 +99,8 @@ class VerdictModel:
             return
         if self.cache is None:
             self.cache = ReplyCache(":memory:")
+            # Nobody else knows of it.
+            weakref.finalize(self, self.cache.close)
         # The second time are those whose reply had no verdict.
         for _ in range(2):
             for key, reply in self.backend.replies(self._to_fetch(cases()), **self._options(self._structured)):
