@@ -16,7 +16,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from lrat_hub import cli
-from lrat_hub.cli.planning import PlannedArguments, plan_corpus, show
+from lrat_hub.cli.expected import PlannedArguments
+from lrat_hub.cli.planning import plan_corpus, show
 from lrat_hub.cli.scaled import ScaledArguments, work_folder
 from lrat_hub.cli.stage import Stage, parse, say
 from lrat_hub.corpora.collection import ReadSettings

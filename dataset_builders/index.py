@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lrat_hub import cli
-from lrat_hub.cli.planning import PlannedArguments, plan_index, show
+from lrat_hub.cli.expected import PlannedArguments
+from lrat_hub.cli.planning import plan_index, show
 from lrat_hub.cli.stage import ModelArguments, Stage, parse, say
 from lrat_hub.errors import LratError
 from lrat_hub.hub.refs import HubRef

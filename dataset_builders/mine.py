@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lrat_hub import cli
+from lrat_hub.cli.expected import PlannedArguments
 from lrat_hub.cli.options import options_of, settings_of
-from lrat_hub.cli.planning import PlannedArguments, check_judges, plan_mine, show
+from lrat_hub.cli.planning import check_judges, plan_mine, show
 from lrat_hub.cli.scaled import ScaledArguments, work_folder
 from lrat_hub.cli.stage import Stage, parse, say
 from lrat_hub.errors import LratError

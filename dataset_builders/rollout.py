@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 from lrat_hub import cli
 from lrat_hub.agents.settings import AgentSettings, RolloutSettings
+from lrat_hub.cli.expected import PlannedArguments
 from lrat_hub.cli.options import AGENTS, options_of, settings_of
-from lrat_hub.cli.planning import PlannedArguments, check, plan_rollout, show
+from lrat_hub.cli.planning import check, plan_rollout, show
 from lrat_hub.cli.stage import Stage, parse, say
 from lrat_hub.errors import LratError
 from lrat_hub.hub.refs import HubRef

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from lrat_hub import cli
-from lrat_hub.cli.planning import PlannedArguments, plan_analysis, show
+from lrat_hub.cli.expected import PlannedArguments
+from lrat_hub.cli.planning import plan_analysis, show
 from lrat_hub.cli.stage import Stage, parse, say
 from lrat_hub.errors import LratError
 from lrat_hub.hub.refs import HubRef

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from lrat_hub import cli
-from lrat_hub.cli.planning import PlannedArguments, plan_evaluation, show
+from lrat_hub.cli.expected import PlannedArguments
+from lrat_hub.cli.planning import plan_evaluation, show
 from lrat_hub.cli.stage import assignments, parse, say
 from lrat_hub.errors import LratError
 from lrat_hub.hub.refs import HubRef

@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from lrat_hub import cli
-from lrat_hub.cli.planning import PlannedArguments, plan_training, show
+from lrat_hub.cli.expected import PlannedArguments
+from lrat_hub.cli.planning import plan_training, show
 from lrat_hub.cli.stage import ModelArguments, Stage, parse, say
 from lrat_hub.errors import LratError
 from lrat_hub.fitting.settings import FitSettings

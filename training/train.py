@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lrat_hub import cli
-from lrat_hub.cli.planning import PlannedArguments, plan_training, show
+from lrat_hub.cli.expected import PlannedArguments
+from lrat_hub.cli.planning import plan_training, show
 from lrat_hub.cli.stage import ModelArguments, Stage, parse, say
 from lrat_hub.cli.training import RunArguments, need_training
 from lrat_hub.encoders import FAMILIES

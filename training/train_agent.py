@@ -18,8 +18,9 @@ from lrat_hub.agent_training.rl_settings import GRPOSettings, RewardSettings
 from lrat_hub.agent_training.settings import AgentFitSettings, ConversationSettings
 from lrat_hub.agents.settings import EnvironmentSettings
 from lrat_hub.cli.agent_rewards import train_on_rewards
+from lrat_hub.cli.expected import PlannedArguments
 from lrat_hub.cli.options import options_of, settings_of
-from lrat_hub.cli.planning import PlannedArguments, plan_agent_training, show
+from lrat_hub.cli.planning import plan_agent_training, show
 from lrat_hub.cli.stage import Stage, parse, say
 from lrat_hub.cli.training import RunArguments, need_training
 from lrat_hub.errors import LratError

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lrat_hub import cli
+from lrat_hub.cli.expected import PlannedArguments
 from lrat_hub.cli.options import AGENTS, options_of, settings_of
-from lrat_hub.cli.planning import PlannedArguments
 from lrat_hub.cli.stage import say
 from lrat_hub.errors import LratError
 from lrat_hub.evaluation.verdicts import RECORDED

@@ -131,7 +131,7 @@ def _is_file(source: Source) -> bool:
     return isinstance(source, LocalSource) and source.path.is_file()
 
 
-def _require_all(source: Source, ledger: Ledger, count: int) -> None:
+def _require_all(source: Source, ledger: Ledger, num_used: int) -> None:
     """Refuses a source of which something can't be used, and one that holds nothing."""
     if ledger.num_dropped:
         reasons = ", ".join(f"{reason}: {count}" for reason, count in sorted(ledger.dropped.items()))
@@ -139,5 +139,5 @@ def _require_all(source: Source, ledger: Ledger, count: int) -> None:
             f"{source}: expected {ledger.item} that can all be used, found others ({reasons}). "
             "Correct the file, or publish what can be used: lrat corpus"
         )
-    if not count:
+    if not num_used:
         raise LratError(f"{source}: expected {ledger.item}, found none.")

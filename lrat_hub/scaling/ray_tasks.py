@@ -71,5 +71,6 @@ class RayExecutor(RayPipelineExecutor):
     """datatrove's, with these tasks."""
 
     def run(self) -> None:
+        # It makes its manager by this name.
         with patch.object(engine, "RayTaskManager", TaskManager):
             super().run()

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from lrat_hub import cli
-from lrat_hub.cli.planning import Expected, judge_phases, retriever_processes
+from lrat_hub.cli.expected import Expected
+from lrat_hub.cli.planning import judge_phases, retriever_processes
 from lrat_hub.errors import LratError
 from lrat_hub.judges.settings import DocumentJudgeSettings
 from lrat_hub.llm.settings import ServerSettings
